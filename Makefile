@@ -1,0 +1,48 @@
+# `make` formats, lints, type-checks, checks the layers and tests. Every target sets up what it needs.
+PY := .venv/bin/python
+WORKERS ?= 2
+
+.DEFAULT_GOAL := all
+.PHONY: all setup format check test app audit bench evidence lock clean
+
+all: format check test
+
+setup: .venv/ready
+
+.venv/ready: requirements.lock pyproject.toml
+	test -x $(PY) || python3 -m venv .venv
+	$(PY) -m pip --disable-pip-version-check install --quiet 'uv>=0.5,<1'
+	.venv/bin/uv pip install --quiet --python $(PY) --requirement requirements.lock
+	.venv/bin/uv pip install --quiet --python $(PY) --no-deps --editable .
+	touch .venv/ready
+
+format: setup
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix --quiet .
+
+check: setup
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/pyright
+	.venv/bin/lint-imports
+
+test: setup
+	$(PY) -m pytest -n $(WORKERS)
+
+app: setup
+	.venv/bin/streamlit run app.py
+
+audit: setup
+	$(PY) -m lsi compute --dataset digits --corrupt-label 0.05
+
+bench: setup
+	$(PY) -m benchmarks.bench_engine
+	$(PY) -m benchmarks.bench_features
+	$(PY) -m benchmarks.bench_real
+
+lock: setup
+	.venv/bin/uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
+		--upgrade --quiet requirements.txt requirements-dev.txt --output-file requirements.lock
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache

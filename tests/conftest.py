@@ -1,0 +1,24 @@
+import os
+from pathlib import Path
+
+# one thread a worker: two workers with two threads each wait for one another most of the time
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ[variable] = "1"
+
+from jaxtyping import install_import_hook  # noqa: E402
+
+install_import_hook("lsi", "beartype.beartype")
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared" / "data" / "cifar10"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="no CUDA device on this machine"))
+        if item.get_closest_marker("shared") and not SHARED.exists():
+            item.add_marker(pytest.mark.skip(reason="the CIFAR-10 files are not beside this checkout"))

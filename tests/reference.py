@@ -1,0 +1,112 @@
+"""The slow truth, in float64 and in the usual weights θ ∈ ℝᵏ⁽ᵈ⁺¹⁾: dense Hessians, refits from scratch, KL as defined.
+
+Shares no code with `lsi`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import block_diag
+from scipy.special import log_softmax, logsumexp, softmax
+
+
+def fit(
+    phi: np.ndarray, y: np.ndarray, prior_precision: float, start: np.ndarray | None = None, k: int | None = None
+) -> np.ndarray:
+    """Return θ̂ (k, D) by dense Newton steps until the gradient is at rounding. `phi` has its bias column."""
+    k, d = k or int(y.max()) + 1, phi.shape[1]
+    theta = np.zeros((k, d)) if start is None else start.copy()
+    for _ in range(100):
+        r = softmax(phi @ theta.T, axis=1) - np.eye(k)[y]
+        gradient = r.T @ phi + prior_precision * theta
+        if np.abs(gradient).max() < 1e-10:
+            return theta
+        step = np.linalg.solve(precision(phi, theta, prior_precision), gradient.ravel()).reshape(k, d)
+        length, here = 1.0, loss(phi, y, theta, prior_precision)
+        while loss(phi, y, theta - length * step, prior_precision) > here + 1e-12 * (1 + abs(here)) and length > 1e-6:
+            length /= 2
+        theta = theta - length * step
+    raise AssertionError("the reference did not converge")
+
+
+def loss(phi: np.ndarray, y: np.ndarray, theta: np.ndarray, prior_precision: float) -> float:
+    logits = phi @ theta.T
+    return float(
+        (logsumexp(logits, axis=1) - logits[np.arange(len(y)), y]).sum() + prior_precision / 2 * (theta**2).sum()
+    )
+
+
+def precision(phi: np.ndarray, theta: np.ndarray, prior_precision: float) -> np.ndarray:
+    """Return P = Σ Λⱼ ⊗ φⱼφⱼᵀ + λI, (kD, kD)."""
+    p = softmax(phi @ theta.T, axis=1)
+    k, d = theta.shape
+    blocks = np.empty((k, d, k, d))
+    for c in range(k):
+        for e in range(k):
+            w = p[:, c] * ((c == e) - p[:, e])
+            blocks[c, :, e, :] = (phi * w[:, None]).T @ phi
+    return blocks.reshape(k * d, k * d) + prior_precision * np.eye(k * d)
+
+
+def kron_precision(phi: np.ndarray, theta: np.ndarray, prior_precision: float) -> np.ndarray:
+    """Return B ⊗ A / n + λI."""
+    p = softmax(phi @ theta.T, axis=1)
+    b = np.diag(p.sum(axis=0)) - p.T @ p
+    return np.kron(b, phi.T @ phi) / len(phi) + prior_precision * np.eye(theta.size)
+
+
+def gaussian_kl(mean_a: np.ndarray, precision_a: np.ndarray, mean_b: np.ndarray, precision_b: np.ndarray) -> np.ndarray:
+    """Return the mean, trace and log-determinant terms of KL(N(a) ‖ N(b)), from its definition."""
+    delta = (mean_b - mean_a).ravel()
+    covariance = np.linalg.inv(precision_a)
+    log_a, log_b = np.linalg.slogdet(precision_a)[1], np.linalg.slogdet(precision_b)[1]
+    return np.array(
+        [
+            0.5 * delta @ precision_b @ delta,
+            0.5 * (np.trace(precision_b @ covariance) - len(delta)),
+            0.5 * (log_a - log_b),
+        ]
+    )
+
+
+@dataclass
+class Truth:
+    """Terms (s, 3) of each structure, leave-one-out probabilities (s, k) and weights (s, k, D) of chosen samples."""
+
+    full: np.ndarray
+    diag: np.ndarray
+    kron: np.ndarray
+    probabilities: np.ndarray
+    weights: np.ndarray
+
+
+def leave_one_out(features: np.ndarray, y: np.ndarray, prior_precision: float, samples: np.ndarray) -> Truth:
+    """Refit from scratch without each of `samples` and return what changes."""
+    phi = np.hstack([features, np.ones((len(features), 1))])
+    theta = fit(phi, y, prior_precision)
+    whole, kron = precision(phi, theta, prior_precision), kron_precision(phi, theta, prior_precision)
+    rows: list[list[np.ndarray]] = [[], [], [], [], []]
+    for i in samples:
+        kept = np.arange(len(y)) != i
+        other = fit(phi[kept], y[kept], prior_precision, start=theta, k=len(theta))
+        p_other = precision(phi[kept], other, prior_precision)
+        rows[0].append(gaussian_kl(theta, whole, other, p_other))
+        rows[1].append(gaussian_kl(theta, np.diag(np.diag(whole)), other, np.diag(np.diag(p_other))))
+        rows[2].append(gaussian_kl(theta, kron, other, kron_precision(phi[kept], other, prior_precision)))
+        rows[3].append(np.exp(log_softmax(other @ phi[i])))
+        rows[4].append(other)
+    return Truth(*(np.array(r) for r in rows))
+
+
+def ridge_leave_one_out(
+    features: np.ndarray, targets: np.ndarray, prior_precision: float, noise_variance: float, sample: int
+) -> np.ndarray:
+    """Return the three terms of one sample under the Gaussian likelihood, by two ridge solves."""
+    phi = np.hstack([features, np.ones((len(features), 1))])
+    kept = np.arange(len(phi)) != sample
+    fits = []
+    for rows in (slice(None), kept):
+        gram = phi[rows].T @ phi[rows] / noise_variance + prior_precision * np.eye(phi.shape[1])
+        weights = np.linalg.solve(gram, phi[rows].T @ targets[rows] / noise_variance).T
+        fits.append((weights, block_diag(*[gram] * targets.shape[1])))
+    return gaussian_kl(fits[0][0], fits[0][1], fits[1][0], fits[1][1])
