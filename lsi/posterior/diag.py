@@ -17,20 +17,22 @@ from lsi.probe import Probe
 
 @dataclass(frozen=True)
 class Diagonal:
-    """The diagonal of P, `precision`, as (k, D) in float64."""
+    """The diagonal of P, `precision`, as (k, D) in float64, with its own `prior_precision` in it."""
 
     objective: Objective
     precision: Float[Tensor, "k d"]
+    prior_precision: float
 
     @classmethod
-    def fit(cls, probe: Probe) -> "Diagonal":
-        """Sum the diagonal of P at the probe's MAP."""
+    def fit(cls, probe: Probe, prior_precision: float | None = None) -> "Diagonal":
+        """Sum the diagonal of P at the probe's MAP, with the fit's λ unless another is given."""
         objective = probe.objective
         total = torch.zeros_like(probe.logit_weights)
         for s in shards(len(probe.means)):
             weights = objective.likelihood.curvature_diagonal(probe.means[s])
             total += weights.T @ objective.features[s].double().square()
-        return cls(objective, total + objective.prior_precision)
+        prior = objective.prior_precision if prior_precision is None else prior_precision
+        return cls(objective, total + prior, prior)
 
     def newton_terms(
         self, features: Float[Tensor, "b d"], delta: Float[Tensor, "b m d"], means: Float[Tensor, "b k"]
@@ -54,7 +56,7 @@ class Diagonal:
             inside = (samples >= s.start) & (samples < s.stop)
             own[(samples - s.start)[inside], inside.nonzero()[:, 0]] = 0
             total += own.flatten(1).T @ self.objective.features[s].double().square()
-        others = total.reshape(b, k, -1) + self.objective.prior_precision
+        others = total.reshape(b, k, -1) + self.prior_precision
         return self._terms(others / self.precision - 1, delta)
 
     def _terms(self, change: Float[Tensor, "b k d"], delta: Float[Tensor, "b m d"]) -> Terms:

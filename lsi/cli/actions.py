@@ -1,0 +1,251 @@
+"""What each command does, and how its result is printed."""
+
+import json
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from lsi import pipeline
+from lsi.cli import commands
+from lsi.errors import UsageError
+from lsi.export import export, issue_table, select
+from lsi.issues import label_issues, self_confidence
+from lsi.progress import Progress, Status
+from lsi.runs import FILES, Run, find_run, list_runs
+from lsi.store import Store
+
+
+def perform(command: Any) -> None:
+    """Run a parsed command."""
+    {
+        commands.Compute: _compute,
+        commands.Show: _show,
+        commands.Issues: _issues,
+        commands.Explain: _explain,
+        commands.Project: _project,
+        commands.Export: _export,
+        commands.Runs: _runs,
+        commands.Cache: _cache,
+    }[type(command)](command)
+
+
+class _Bar:
+    """A progress bar a stage, with images per second and the time left."""
+
+    def __init__(self) -> None:
+        self.bar: tqdm | None = None
+        self.stage = ""
+
+    def __call__(self, status: Status) -> None:
+        if status.stage != self.stage:
+            self.close()
+            self.stage = status.stage
+            if status.unit:
+                self.bar = tqdm(total=status.total, initial=status.done, unit=f" {status.unit}", desc=status.stage)
+            elif status.stage != "done":
+                print(f"{status.stage} …", file=sys.stderr, flush=True)
+        if self.bar is not None:
+            self.bar.update(status.done - self.bar.n)
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+
+def _compute(command: commands.Compute) -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped job ends as an interrupted one
+    bar = _Bar()
+    progress = Progress([] if command.quiet else [bar])
+    try:
+        run = pipeline.run(command.settings(), command.cache, progress)
+        if command.project:
+            pipeline.projection_of_run(run, command.cache, progress)
+    finally:
+        bar.close()
+    if command.output is not None:
+        _copy(run, command.output)
+    if command.json:
+        _print_json(run.manifest | {"folder": str(run.folder)})
+        return
+    _print_run(run, 10)
+    print(f"\n{run.folder}")
+
+
+def _copy(run: Run, output: Path) -> None:
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"--output: expected a folder, got the file {output}.")
+    output.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        shutil.copy2(run.folder / name, output / name)
+
+
+def _show(command: commands.Show) -> None:
+    run = find_run(command.cache, command.run)
+    if command.json:
+        _print_json(run.manifest)
+    else:
+        _print_run(run, command.rows)
+
+
+def _print_run(run: Run, rows: int) -> None:
+    manifest = run.manifest
+    summary, probe, data = manifest["summary"], manifest["probe"], manifest["dataset"]
+    table = _named(run, run.scores.sort_values("lsi_rank"))
+    columns = ["lsi_rank", "index", "given", "predicted", "lsi", "mean_term", "loo_p_given", "is_label_issue"]
+    print(f"{run.name}: {data['n_samples']:,} samples, {len(data['class_names'])} classes")
+    print(
+        f"features {manifest['features']['backbone']}, {manifest['features']['n_features']} of them; "
+        f"structure {manifest['leave_one_out']['structure']}; prior precision {probe['prior_precision']:.4g}; "
+        f"converged to {probe['newton_decrement']:.0e} posterior standard deviations"
+    )
+    rows = min(rows, (len(table) + 1) // 2)
+    print("\nmost information (atypical, hard or wrongly labelled)")
+    print(_text(table[columns].head(rows)))
+    print("\nleast information (typical or redundant)")
+    print(_text(table[columns].tail(rows)))
+    print(
+        f"\nLSI: {summary['lsi_sum']:.4g} nats in all, mean {summary['lsi_mean']:.4g}, median "
+        f"{summary['lsi_median']:.4g}; the top tenth holds {summary['share_of_top_tenth']:.0%}"
+    )
+    print(
+        f"leave-one-out accuracy {summary['loo_accuracy']:.1%}; {summary['n_label_issues']} suspected labels; "
+        f"{summary['n_near_duplicates']} samples in {summary['n_near_duplicate_groups']} near-duplicate groups"
+    )
+    if data["skipped"]:
+        first = data["skipped"][0]
+        print(f"left out: {len(data['skipped'])} unreadable, the first {first['id']}: {first['reason']}")
+    _print_detection(manifest["detection"])
+
+
+def _print_detection(detection: dict[str, Any] | None) -> None:
+    if detection is None:
+        return
+    print(f"\nfinding the {detection['n_corrupted']} corrupted samples ({detection['noise_rate']:.1%})")
+    rows = pd.DataFrame({m: detection[m] for m in ("self_confidence", "lsi")}).T
+    rows.index = pd.Index(["leave-one-out self-confidence", "LSI"])
+    print(rows.to_string(float_format=lambda v: f"{v:.3f}"))
+
+
+def _issues(command: commands.Issues) -> None:
+    run = find_run(command.cache, command.run)
+    table = issue_table(run)
+    labels, probabilities = run.scores["given_label"].to_numpy(), np.asarray(run.probabilities)
+    table["is_label_issue"] = label_issues(labels, probabilities, command.filter_by)
+    table["label_score"] = self_confidence(labels, probabilities)
+    found = table[table["is_label_issue"]].sort_values("label_score")
+    found = found if command.rows == 0 else found.head(command.rows)
+    if command.json:
+        _print_json(json.loads(found.to_json(orient="records")))
+        return
+    print(f"{int(table['is_label_issue'].sum())} of {len(table)} labels suspected by {command.filter_by}")
+    print(_text(found[["index", "id", "given_name", "predicted_name", "label_score"]]))
+
+
+def _explain(command: commands.Explain) -> None:
+    run = find_run(command.cache, command.run)
+    rows = np.flatnonzero(run.scores["index"].to_numpy() == command.index)
+    if not len(rows):
+        raise UsageError(f"{run.name} holds no sample {command.index}: see the index column of `show`.")
+    found = pipeline.explain_sample(run, command.cache, int(rows[0]))
+    names = run.class_names
+    speakers = dict(zip(("for", "against"), found.speakers(command.rows), strict=True))
+    parts = []
+    for side, positions in speakers.items():
+        part = run.scores.loc[positions, ["index", "id", "given_label", "is_label_issue"]].copy()
+        part["support"] = found.support[positions]
+        part.insert(0, "speaks", side)
+        parts.append(part)
+    table = pd.concat(parts)
+    table["given"] = [names[c] for c in table["given_label"]]
+    if command.json:
+        labels = {names[c]: float(v) for c, v in enumerate(found.label_lsi)}
+        records = json.loads(table.drop(columns="given_label").to_json(orient="records"))
+        _print_json({"index": command.index, "given": names[found.given_label], "other": names[found.other_label],
+                     "suggested": names[found.suggested_label], "label_lsi": labels, "speakers": records})  # fmt: skip
+        return
+    probability = run.scores["loo_p_given"].iloc[int(rows[0])]
+    print(f"sample {command.index}: labelled {names[found.given_label]}, leave-one-out probability {probability:.3f}")
+    print(f"\nwho speaks for {names[found.given_label]}, and who for {names[found.other_label]} (log-odds each adds)")
+    print(_text(table[["speaks", "index", "id", "given", "support", "is_label_issue"]]))
+    print("\ninformation the sample would hold under each label, in nats (least: the suggestion)")
+    order = np.argsort(found.label_lsi)[:5]
+    print(_text(pd.DataFrame({"label": [names[c] for c in order], "lsi": found.label_lsi[order]})))
+
+
+def _project(command: commands.Project) -> None:
+    run = find_run(command.cache, command.run)
+    bar = _Bar()
+    positions = pipeline.projection_of_run(run, command.cache, Progress([bar]))
+    folder = str(run.folder)
+    if command.json:
+        _print_json({"run": folder, "n_samples": len(positions), "minimum": positions.min(axis=0).tolist(),
+                     "maximum": positions.max(axis=0).tolist()})  # fmt: skip
+    else:
+        print(f"{len(positions)} positions, cached with {command.cache / 'projections'}")
+
+
+def _export(command: commands.Export) -> None:
+    run = find_run(command.cache, command.run)
+    chosen = select(run, drop_issues=command.drop_issues, keep_one=command.keep_one, keep_top=command.keep_top)
+    written = export(run, chosen, command.output, command.formats)
+    if command.json:
+        _print_json({"kept": len(chosen.kept), "removed": len(chosen.removed), "files": [str(p) for p in written]})
+        return
+    print(f"{len(chosen.kept)} kept, {len(chosen.removed)} removed")
+    print("\n".join(str(p) for p in written))
+
+
+def _runs(command: commands.Runs) -> None:
+    runs = list_runs(command.cache)
+    facts = [
+        {
+            "run": r.name,
+            "created": r.manifest["created"],
+            "samples": r.manifest["dataset"]["n_samples"],
+            "backbone": r.manifest["features"]["backbone"],
+            "suspected": r.manifest["summary"]["n_label_issues"],
+        }
+        for r in runs
+    ]
+    if command.json:
+        _print_json(facts)
+    else:
+        print(_text(pd.DataFrame(facts)) if facts else "no runs yet: start one with `python -m lsi compute`")
+
+
+def _cache(command: commands.Cache) -> None:
+    store = Store(command.cache)
+    if command.action == "clear":
+        freed = store.clear(command.kinds)
+        print(json.dumps({"freed": freed}) if command.json else f"{freed / 2**20:.1f} MiB freed")
+        return
+    sizes = store.sizes()
+    if command.action == "size":
+        total = sum(size for _, size in sizes.values())
+        print(json.dumps({"bytes": total}) if command.json else f"{total / 2**20:.1f} MiB in {command.cache}")
+        return
+    rows = [{"kind": kind, "entries": n, "MiB": round(size / 2**20, 1)} for kind, (n, size) in sizes.items()]
+    if command.json:
+        _print_json(rows)
+    else:
+        print(_text(pd.DataFrame(rows)) if rows else f"nothing in {command.cache} yet")
+
+
+def _named(run: Run, table: pd.DataFrame) -> pd.DataFrame:
+    names = np.array(run.class_names)
+    return table.assign(given=names[table["given_label"]], predicted=names[table["predicted_label"]])
+
+
+def _text(table: pd.DataFrame) -> str:
+    return table.to_string(index=False, float_format=lambda v: f"{v:.4g}", max_colwidth=60)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))

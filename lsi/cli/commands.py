@@ -1,0 +1,188 @@
+"""The commands as frozen records: their fields are their options, their docstrings their help."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from lsi.config import (
+    DataSettings,
+    FeatureSettings,
+    NoiseSettings,
+    ScoreSettings,
+    Settings,
+    default_cache,
+)
+
+RunName = Annotated[str, tyro.conf.Positional]
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Compute LSI for every sample of a dataset, and print the ranked table and the folder it lies in.
+
+    Attributes:
+        cache: where everything computed is kept.
+        output: copy the run's files into this folder as well.
+        json: print the manifest as JSON instead of the table.
+        verbose: log what happens, and show tracebacks.
+        quiet: no progress bar.
+        project: compute the 2-D view too.
+    """
+
+    data: Annotated[DataSettings, tyro.conf.arg(name="")] = field(default_factory=DataSettings)
+    noise: Annotated[NoiseSettings, tyro.conf.arg(name="")] = field(default_factory=NoiseSettings)
+    features: Annotated[FeatureSettings, tyro.conf.arg(name="")] = field(default_factory=FeatureSettings)
+    score: Annotated[ScoreSettings, tyro.conf.arg(name="")] = field(default_factory=ScoreSettings)
+    seed: int = 0
+    device: str = "auto"
+    cache: Path = field(default_factory=default_cache)
+    output: Path | None = None
+    json: bool = False
+    verbose: bool = False
+    quiet: bool = False
+    project: bool = False
+
+    def settings(self) -> Settings:
+        """Return the settings of the run."""
+        return Settings(self.data, self.noise, self.features, self.score, self.seed, self.device)
+
+
+@dataclass(frozen=True)
+class Show:
+    """Print the top and bottom of a run's table and its summaries.
+
+    Attributes:
+        run: name of a run, the start of its name, its folder, or latest.
+        rows: rows to print at either end.
+    """
+
+    run: RunName = "latest"
+    rows: int = 10
+    cache: Path = field(default_factory=default_cache)
+    json: bool = False
+    verbose: bool = False
+
+
+@dataclass(frozen=True)
+class Issues:
+    """Print the suspected label issues of a run, the worst first.
+
+    Attributes:
+        run: name of a run, the start of its name, its folder, or latest.
+        filter_by: the rule that says what is suspected, by cleanlab's names.
+        rows: how many to print; 0 for all.
+    """
+
+    run: RunName = "latest"
+    filter_by: Literal[
+        "low_self_confidence",
+        "low_normalized_margin",
+        "confident_learning",
+        "predicted_neq_given",
+        "prune_by_class",
+        "prune_by_noise_rate",
+        "both",
+    ] = "low_self_confidence"
+    rows: int = 20
+    cache: Path = field(default_factory=default_cache)
+    json: bool = False
+    verbose: bool = False
+
+
+@dataclass(frozen=True)
+class Explain:
+    """Say who speaks for and against a sample's label, and what each other label would cost.
+
+    Attributes:
+        run: name of a run, the start of its name, its folder, or latest.
+        index: position of the sample in the source, as the table's index column says.
+        rows: how many speakers to print on either side.
+    """
+
+    run: RunName
+    index: Annotated[int, tyro.conf.Positional]
+    rows: int = 5
+    cache: Path = field(default_factory=default_cache)
+    json: bool = False
+    verbose: bool = False
+
+
+@dataclass(frozen=True)
+class Project:
+    """Compute the 2-D view (UMAP) of a run and print where it lies.
+
+    Attributes:
+        run: name of a run, the start of its name, its folder, or latest.
+    """
+
+    run: RunName = "latest"
+    cache: Path = field(default_factory=default_cache)
+    json: bool = False
+    verbose: bool = False
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write index lists and tables of a curated subset.
+
+    Attributes:
+        run: name of a run, the start of its name, its folder, or latest.
+        output: the folder to write into.
+        drop_issues: leave out the suspected label issues.
+        keep_one: keep one sample of each near-duplicate group.
+        keep_top: keep only this many samples, those of highest LSI among the rest.
+        formats: of the index lists.
+    """
+
+    run: RunName = "latest"
+    output: Path = Path("lsi-export")
+    drop_issues: bool = False
+    keep_one: bool = False
+    keep_top: int | None = None
+    formats: tuple[Literal["txt", "csv", "json", "npy", "parquet"], ...] = ("txt", "csv", "json", "npy", "parquet")
+    cache: Path = field(default_factory=default_cache)
+    json: bool = False
+    verbose: bool = False
+
+
+@dataclass(frozen=True)
+class Runs:
+    """List the runs in the cache, the newest first."""
+
+    cache: Path = field(default_factory=default_cache)
+    json: bool = False
+    verbose: bool = False
+
+
+@dataclass(frozen=True)
+class Cache:
+    """List what the cache holds and how large it is, or clear it.
+
+    Attributes:
+        action: list, size or clear.
+        kinds: what to clear; runs and decisions only where they are named.
+    """
+
+    action: Annotated[Literal["list", "size", "clear"], tyro.conf.Positional] = "list"
+    kinds: tuple[Literal["features", "projections", "thumbnails", "runs"], ...] = (
+        "features",
+        "projections",
+        "thumbnails",
+    )
+    cache: Path = field(default_factory=default_cache)
+    json: bool = False
+    verbose: bool = False
+
+
+COMMANDS = {
+    "compute": Compute,
+    "show": Show,
+    "issues": Issues,
+    "explain": Explain,
+    "project": Project,
+    "export": Export,
+    "runs": Runs,
+    "cache": Cache,
+}

@@ -1,0 +1,86 @@
+"""Parse the command line, run the command, and turn errors into one message and an exit code.
+
+Exit codes: 0 done, 1 the run failed, 2 wrong usage, 130 interrupted. Heavy imports wait until a command needs them.
+"""
+
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any, get_type_hints
+
+import tyro
+
+from lsi.cli.commands import COMMANDS
+from lsi.errors import LsiError, MissingRunError, UsageError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    verbose = "--verbose" in given
+    try:
+        command = _parse(given)
+    except UsageError as error:
+        print(f"lsi: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 0
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr)
+    from lsi.cli import actions
+
+    try:
+        actions.perform(command)
+    except KeyboardInterrupt:
+        print("lsi: interrupted; the same command goes on from the stages that are done", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except LsiError as error:
+        if verbose:
+            logging.getLogger(__name__).exception("failed")
+        print(f"lsi: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError | MissingRunError) else 1
+    except Exception as error:
+        if verbose:
+            raise
+        print(f"lsi: failed: {type(error).__name__}: {error} (--verbose shows where)", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parse(given: list[str]) -> Any:
+    return tyro.extras.subcommand_cli_from_dict(
+        COMMANDS,
+        prog="lsi",
+        description="Which samples of a dataset matter, which labels look wrong, and what can go.",
+        args=_flags(given),
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+
+
+def _flags(given: list[str]) -> list[str]:
+    """Let `--flag True` and `--flag False` stand for `--flag` and `--no-flag`."""
+    names = {f"--{name}" for kind in COMMANDS.values() for name in _boolean_fields(kind)}
+    words: list[str] = []
+    for word in given:
+        before = words[-1] if words else ""
+        if before.replace("_", "-") in names and word.lower() in ("true", "false"):
+            words[-1] = before if word.lower() == "true" else "--no-" + before.removeprefix("--")
+        else:
+            words.append(word)
+    return words
+
+
+def _boolean_fields(kind: type) -> list[str]:
+    found = []
+    hints = get_type_hints(kind)
+    for item in fields(kind):
+        if is_dataclass(hints[item.name]):
+            found += _boolean_fields(hints[item.name])  # type: ignore[arg-type]
+        elif hints[item.name] is bool:
+            found.append(item.name.replace("_", "-"))
+    return found

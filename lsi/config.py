@@ -1,0 +1,187 @@
+"""Settings as frozen records: the command line, the app's form and the cache keys are all made from these fields."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from lsi.errors import UsageError
+
+CACHE_VARIABLE = "LSI_CACHE"
+DATA_VARIABLE = "LSI_DATA"
+
+
+def default_cache() -> Path:
+    """Return the cache folder: `LSI_CACHE`, or `cache` in the working folder."""
+    return Path(os.environ.get(CACHE_VARIABLE, "cache"))
+
+
+def default_data_root() -> Path:
+    """Return the folder that torchvision downloads to: `LSI_DATA`, or `cache/data`."""
+    return Path(os.environ.get(DATA_VARIABLE, str(default_cache() / "data")))
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Which images and labels.
+
+    Attributes:
+        dataset: digits (embedded), or a torchvision dataset by name: cifar10, cifar100, fashionmnist, mnist, svhn, …
+        data: your own data instead: a folder with one subfolder per class, a Parquet file or folder in Hugging Face
+            layout, a CSV or Parquet manifest (path,label[,split][,text]), or arrays (.npz, .npy).
+        labels: audit this labelling of the same images instead: a .npy, .npz or .csv file, with :KEY for the array or
+            column.
+        split: which split of a torchvision dataset, or of a manifest or folder that has splits; "all" for every one.
+        subset: a stratified random subset of this many samples.
+        on_error: what to do with a file that is no readable image: skip it and report it, or fail.
+    """
+
+    dataset: str = "digits"
+    data: Path | None = None
+    labels: str | None = None
+    split: str = "train"
+    subset: int | None = None
+    on_error: Literal["skip", "fail"] = "skip"
+
+    def __post_init__(self) -> None:
+        if self.subset is not None and self.subset < 2:
+            raise UsageError(f"Expected subset ≥ 2, got {self.subset}.")
+
+
+@dataclass(frozen=True)
+class NoiseSettings:
+    """What to corrupt on purpose, for experiments; the changed samples are marked in the result.
+
+    Attributes:
+        corrupt_label: move this share of the labels to another class, chosen at random.
+        corrupt_data: add Gaussian noise of this many standard deviations of the pixel values to the images of
+            --corrupt-data-label.
+        corrupt_data_label: the classes whose images get the noise.
+        human_label_noise: replace the labels by the published human ones (CIFAR-10N aggregate, CIFAR-100N).
+    """
+
+    corrupt_label: float = 0.0
+    corrupt_data: float = 0.0
+    corrupt_data_label: tuple[int, ...] = ()
+    human_label_noise: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.corrupt_label <= 1:
+            raise UsageError(f"Expected corrupt_label from 0 to 1, got {self.corrupt_label}.")
+        if self.corrupt_data < 0:
+            raise UsageError(f"Expected corrupt_data ≥ 0, got {self.corrupt_data}.")
+        if (self.corrupt_data > 0) != bool(self.corrupt_data_label):
+            raise UsageError("corrupt_data and corrupt_data_label belong together: give a strength and the classes.")
+
+
+@dataclass(frozen=True)
+class FeatureSettings:
+    """From images to features.
+
+    Attributes:
+        backbone: efficientnet_lite0 (weights come with its package), resnet18 or any torchvision classifier (weights
+            are downloaded), pixels, or auto: pixels for images up to 16 px, efficientnet_lite0 otherwise.
+        image_size: side in pixels that images are resized to; by default 160 for images up to 64 px, 224 otherwise.
+        batch_size: images a batch.
+        standardise: centre the features and divide all by one global scale.
+        pca: keep at most this many principal components; 0 keeps the features as they are.
+    """
+
+    backbone: str = "auto"
+    image_size: int | None = None
+    batch_size: int = 64
+    standardise: bool = True
+    pca: int = 256
+
+    def __post_init__(self) -> None:
+        if self.image_size is not None and not 8 <= self.image_size <= 2048:
+            raise UsageError(f"Expected image_size from 8 to 2048, got {self.image_size}.")
+        if self.batch_size < 1 or self.pca < 0:
+            raise UsageError(f"Expected batch_size ≥ 1 and pca ≥ 0, got {self.batch_size} and {self.pca}.")
+
+
+@dataclass(frozen=True)
+class ScoreSettings:
+    """From features to LSI.
+
+    Attributes:
+        prior_precision: λ on the summed loss, or auto: the λ with the best leave-one-out likelihood.
+        structure: of the posterior: full, kron, diag, or auto: full up to 12,000 parameters, then kron.
+        loo: newton_step (closed form) or refit (solved to a tolerance, every sample).
+        refit_top: with newton_step, refit this many samples of highest LSI as well.
+        certify: samples whose distance to the true refit is computed, the highest LSI first; by default as many as
+            are cheap.
+        dtype: of the features in the computation.
+        preset: paper: raw features, diag, the prior and ridge strength that the paper's training amounts to.
+    """
+
+    prior_precision: float | Literal["auto"] = "auto"
+    structure: Literal["auto", "full", "kron", "diag"] = "auto"
+    loo: Literal["newton_step", "refit"] = "newton_step"
+    refit_top: int = 0
+    certify: int | None = None
+    dtype: Literal["float32", "float64"] = "float32"
+    preset: Literal["none", "paper"] = "none"
+
+    def __post_init__(self) -> None:
+        if self.prior_precision != "auto" and not self.prior_precision > 0:
+            raise UsageError(f"Expected prior_precision > 0 or auto, got {self.prior_precision}.")
+        if self.refit_top < 0 or (self.certify or 0) < 0:
+            raise UsageError(f"Expected refit_top ≥ 0 and certify ≥ 0, got {self.refit_top} and {self.certify}.")
+        if self.preset == "paper" and (self.prior_precision != "auto" or self.structure not in ("auto", "diag")):
+            raise UsageError("preset=paper sets structure and prior_precision itself: leave both at auto.")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a run depends on.
+
+    Attributes:
+        data: which images and labels.
+        noise: what to corrupt on purpose.
+        features: from images to features.
+        score: from features to LSI.
+        seed: of everything random: subset, noise, choice of λ, projection.
+        device: cpu, cuda, or auto: CUDA where there is one.
+    """
+
+    data: DataSettings = field(default_factory=DataSettings)
+    noise: NoiseSettings = field(default_factory=NoiseSettings)
+    features: FeatureSettings = field(default_factory=FeatureSettings)
+    score: ScoreSettings = field(default_factory=ScoreSettings)
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise UsageError(f"Expected seed ≥ 0, got {self.seed}.")
+        if self.device not in ("auto", "cpu", "cuda") and not self.device.startswith("cuda:"):
+            raise UsageError(f"Expected device auto, cpu, cuda or cuda:N, got {self.device!r}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as JSON holds them."""
+        return _plain(asdict(self))
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> "Settings":
+        """Return the settings that `to_dict` wrote."""
+        data = dict(values["data"])
+        data["data"] = Path(data["data"]) if data["data"] is not None else None
+        noise = {**values["noise"], "corrupt_data_label": tuple(values["noise"]["corrupt_data_label"])}
+        return Settings(
+            DataSettings(**data),
+            NoiseSettings(**noise),
+            FeatureSettings(**values["features"]),
+            ScoreSettings(**values["score"]),
+            values["seed"],
+            values["device"],
+        )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return str(value) if isinstance(value, Path) else value

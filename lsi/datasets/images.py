@@ -1,0 +1,146 @@
+"""Reading images: one function turns any supported file into RGB, and says what is wrong with the rest."""
+
+import io
+import warnings
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from lsi.errors import DataError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"})
+MAX_PIXELS = 64_000_000
+
+
+@runtime_checkable
+class Images(Protocol):
+    """A sequence of images that are read one by one."""
+
+    def __len__(self) -> int:
+        """Return how many images there are."""
+        ...
+
+    def read(self, index: int) -> Image.Image:
+        """Return image `index` as RGB.
+
+        Raises:
+            DataError: the file is missing, broken or no image.
+        """
+        ...
+
+
+def decode(data: bytes | Path, name: str = "image") -> Image.Image:
+    """Return an encoded image as RGB, upright, its transparency laid over white, 16 bits scaled to 8.
+
+    Raises:
+        DataError: with the reason, where the data are empty, broken, too large or not an image.
+    """
+    if isinstance(data, bytes) and not data:
+        raise DataError(f"{name}: the file is empty")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            source = io.BytesIO(data) if isinstance(data, bytes) else data
+            with Image.open(source, formats=FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise DataError(f"{name}: {image.width} × {image.height} pixels are more than {MAX_PIXELS:,}")
+                image.load()
+                return to_rgb(ImageOps.exif_transpose(image))
+    except DataError:
+        raise
+    except UnidentifiedImageError:
+        empty = isinstance(data, Path) and data.stat().st_size == 0
+        raise DataError(f"{name}: the file is empty" if empty else f"{name}: not an image") from None
+    except FileNotFoundError:
+        raise DataError(f"{name}: no such file") from None
+    except Image.DecompressionBombError:
+        raise DataError(f"{name}: more than {MAX_PIXELS:,} pixels") from None
+    except Exception as error:  # Pillow's plugins raise anything on damaged files
+        raise DataError(f"{name}: broken image ({type(error).__name__}: {error})") from error
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Return the image as RGB, whatever its mode."""
+    if image.mode == "RGB":
+        return image
+    if image.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I", "F"):
+        return _from_deep(np.asarray(image))
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_deep(values: np.ndarray) -> Image.Image:
+    """Return 16-bit or float grey values as 8-bit RGB: 0 … 65535 and 0 … 1 keep their meaning."""
+    values = values.astype(np.float64)
+    top = values.max(initial=0.0)
+    scale = 255.0 if top <= 1 else 1.0 if top <= 255 else 255.0 / 65535.0
+    return Image.fromarray(np.clip(np.rint(values * scale), 0, 255).astype(np.uint8)).convert("RGB")
+
+
+class ArrayImages:
+    """Images that lie in memory: uint8 of shape (n, height, width) or (n, height, width, 3)."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+
+    def __len__(self) -> int:
+        """Return how many images there are."""
+        return len(self.values)
+
+    def read(self, index: int) -> Image.Image:
+        """Return image `index` as RGB."""
+        return to_rgb(Image.fromarray(np.ascontiguousarray(self.values[index])))
+
+
+class FileImages:
+    """Images that lie in files."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        self.paths = paths
+
+    def __len__(self) -> int:
+        """Return how many images there are."""
+        return len(self.paths)
+
+    def read(self, index: int) -> Image.Image:
+        """Return image `index` as RGB."""
+        return decode(self.paths[index], str(self.paths[index]))
+
+
+class EncodedImages:
+    """Images whose encoded bytes lie in a column (an Arrow array, memory-mapped where the file allows)."""
+
+    def __init__(self, column, names: list[str]) -> None:
+        self.column, self.names = column, names
+
+    def __len__(self) -> int:
+        """Return how many images there are."""
+        return len(self.names)
+
+    def read(self, index: int) -> Image.Image:
+        """Return image `index` as RGB."""
+        data = self.column[index].as_py()
+        if data is None:
+            raise DataError(f"{self.names[index]}: no image bytes")
+        return decode(data, self.names[index])
+
+
+class ChosenImages:
+    """Some of the images, in a new order."""
+
+    def __init__(self, images: Images, index: np.ndarray) -> None:
+        self.images, self.index = images, index
+
+    def __len__(self) -> int:
+        """Return how many images there are."""
+        return len(self.index)
+
+    def read(self, index: int) -> Image.Image:
+        """Return image `index` as RGB."""
+        return self.images.read(int(self.index[index]))

@@ -1,0 +1,308 @@
+"""Every source of data, one function each; `load` picks the one that fits the path."""
+
+import csv
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from lsi.datasets.images import SUFFIXES, ArrayImages, EncodedImages, FileImages, Images, to_rgb
+from lsi.datasets.record import Dataset
+from lsi.errors import DataError
+from lsi.store import file_checksum, fingerprint
+
+log = logging.getLogger(__name__)
+
+SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing")
+
+
+def digits() -> Dataset:
+    """Return the embedded default: scikit-learn's 1,797 scans of handwritten digits, 8 × 8 pixels."""
+    from sklearn.datasets import load_digits
+
+    source = load_digits()
+    pixels = np.rint(source.images * (255 / 16)).astype(np.uint8)
+    labels = source.target.astype(np.int64)
+    names = tuple(str(c) for c in range(10))
+    return Dataset("digits", _numbers(len(labels)), labels, names, fingerprint(pixels, labels), ArrayImages(pixels))
+
+
+def from_torchvision(name: str, root: Path, split: str) -> Dataset:
+    """Return a torchvision dataset by name, downloaded on first use.
+
+    Raises:
+        DataError: no dataset has that name, or it is not there and cannot be downloaded.
+    """
+    import torchvision.datasets as zoo
+
+    known = {n.lower(): n for n in zoo.__all__ if isinstance(getattr(zoo, n), type)}
+    if name.lower() not in known:
+        close = ", ".join(sorted(n for n in known if n[:3] == name.lower()[:3])) or "cifar10, mnist, svhn"
+        raise DataError(f"No dataset is called {name!r}: give digits, a torchvision name (such as {close}), or --data.")
+    build = getattr(zoo, known[name.lower()])
+    source = None
+    errors: list[str] = []
+    for options in ({"train": split != "test"}, {"split": split}, {}):
+        for download in ({}, {"download": True}):
+            try:
+                source = build(root=str(root), **options, **download)
+                break
+            except TypeError:
+                break
+            except Exception as error:  # missing files and failed downloads come as many types
+                errors.append(f"{type(error).__name__}: {error}".splitlines()[0])
+        if source is not None:
+            break
+    if source is None:
+        reason = errors[-1] if errors else "it needs arguments of its own"
+        raise DataError(f"{name} is not in {root} and could not be downloaded ({reason}). Put its files there.")
+    return _wrap_torchvision(name.lower(), source)
+
+
+class _TorchvisionImages:
+    """Reads through the dataset's own indexing."""
+
+    def __init__(self, source) -> None:
+        self.source = source
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def read(self, index: int) -> Image.Image:
+        return to_rgb(self.source[index][0])
+
+
+def _wrap_torchvision(name: str, source) -> Dataset:
+    labels = getattr(source, "targets", None)
+    labels = getattr(source, "labels", None) if labels is None else labels
+    labels = getattr(source, "_labels", None) if labels is None else labels
+    if labels is None:
+        labels = [source[i][1] for i in range(len(source))]
+    labels = np.asarray(labels).astype(np.int64)
+    names = getattr(source, "classes", None) or [str(c) for c in range(int(labels.max()) + 1)]
+    values = getattr(source, "data", None)
+    if values is not None:
+        values = np.asarray(values)
+        if values.ndim == 4 and values.shape[1] == 3:  # svhn, stl10: channels first
+            values = values.transpose(0, 2, 3, 1)
+        images: Images = ArrayImages(values)
+        mark = fingerprint(values, labels)
+    else:
+        images = _TorchvisionImages(source)
+        mark = fingerprint(*(np.asarray(images.read(i)) for i in range(len(source))), labels)
+    class_names = tuple(n if isinstance(n, str) else ", ".join(n) for n in names)
+    return Dataset(name, _numbers(len(labels)), labels, class_names, mark, images)
+
+
+def from_class_folders(root: Path, split: str) -> Dataset:
+    """Return a folder with one subfolder per class, or with splits above the classes (train/cat/1.jpg)."""
+    top = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    split_folders = [p for p in top if p.name.lower() in SPLITS]
+    has_splits = bool(split_folders) and len(split_folders) == len(top)
+    rows: list[tuple[Path, str, str]] = []
+    for folder in split_folders if has_splits else [root]:
+        if has_splits and split not in ("all", folder.name.lower()):
+            continue
+        for group in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
+            files = sorted(f for f in group.rglob("*") if f.is_file() and f.suffix.lower() in SUFFIXES)
+            rows += [(f, group.name, folder.name if has_splits else "") for f in files]
+    if not rows:
+        raise DataError(f"{root}: expected one subfolder per class with image files in it, found none.")
+    paths = [r[0] for r in rows]
+    labels, names = _encode([r[1] for r in rows])
+    ids = np.array([str(p.relative_to(root)) for p in paths])
+    mark = fingerprint(*(file_checksum(p) for p in paths), *ids.tolist())
+    splits = np.array([r[2] for r in rows]) if has_splits else None
+    return Dataset(_safe(root.name), ids, labels, names, mark, FileImages(paths), split=splits)
+
+
+def from_parquet(path: Path, split: str) -> Dataset:
+    """Return a Parquet file or folder: Hugging Face layout (`image`, `label`), or a manifest (`path`, `label`)."""
+    files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
+    files = [f for f in files if not f.name.startswith(".")]
+    chosen = [f for f in files if split == "all" or f.name.lower().startswith(split)] or files
+    try:
+        table = pa.concat_tables([pq.read_table(f, memory_map=True) for f in chosen], promote_options="permissive")
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path}: not readable as Parquet ({error}).") from error
+    if "image" not in table.column_names:
+        return _from_table(table.to_pandas(), path, split)
+    label_column = next((c for c in ("label", "labels", "fine_label", "target") if c in table.column_names), None)
+    if label_column is None:
+        raise DataError(f"{path}: expected columns image and label, got {', '.join(table.column_names)}.")
+    labels, names = _encode(table[label_column].to_pylist(), _feature_names(table.schema, label_column))
+    column = table["image"].combine_chunks()
+    if isinstance(column, pa.ChunkedArray):
+        column = column.chunk(0)
+    has_paths = pa.types.is_struct(column.type) and column.type.get_field_index("path") >= 0
+    given = column.field("path").to_pylist() if has_paths else [None] * len(column)
+    content = column.field("bytes") if pa.types.is_struct(column.type) else column
+    ids = np.array([f"{i:06d}" + (f"/{p}" if p else "") for i, p in enumerate(given)])
+    mark = fingerprint(*(file_checksum(f) for f in chosen))
+    text = np.array(table["text"].to_pylist(), dtype=object) if "text" in table.column_names else None
+    images: Images = EncodedImages(content, ids.tolist())
+    if content.null_count == len(content) and has_paths:
+        images = FileImages([(path if path.is_dir() else path.parent) / p for p in given])
+    name = _safe(path.parent.name + "-" + path.stem if path.stem in SPLITS else path.stem)
+    return Dataset(name, ids, labels, names, mark, images, text=text)
+
+
+def from_manifest(path: Path, split: str) -> Dataset:
+    """Return a CSV manifest with columns path, label and, if there are any, split and text."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            header = next(csv.reader(file), [])
+        table = pd.read_csv(path, dtype={c: str for c in header if c != "label"}, keep_default_na=False)
+    except (ValueError, OSError) as error:
+        raise DataError(f"{path}: not readable as CSV ({error}).") from error
+    return _from_table(table, path, split)
+
+
+def _from_table(table: pd.DataFrame, path: Path, split: str) -> Dataset:
+    missing = {"path", "label"} - set(table.columns)
+    if missing:
+        raise DataError(
+            f"{path}: expected columns path and label (or image and label), got {', '.join(map(str, table.columns))}."
+        )
+    if "split" in table.columns and split != "all" and (table["split"] == split).any():
+        table = table[table["split"] == split]
+    if table["label"].isna().any() or (table["label"].astype(str) == "").any():
+        raise DataError(f"{path}: expected a label in every row; some are empty.")
+    labels, names = _encode(table["label"].tolist())
+    files = [path.parent / str(p) for p in table["path"]]
+    mark = fingerprint(path.read_bytes(), *(file_checksum(f) if f.is_file() else "missing" for f in files))
+    return Dataset(
+        _safe(path.stem),
+        np.array([str(p) for p in table["path"]]),
+        labels,
+        names,
+        mark,
+        FileImages(files),
+        split=table["split"].to_numpy().astype(str) if "split" in table.columns else None,
+        text=table["text"].to_numpy() if "text" in table.columns else None,
+    )
+
+
+def from_arrays(path: Path) -> Dataset:
+    """Return arrays: an .npz with `images` or `features`, `labels`, and optionally `text` and `class_names`.
+
+    An .npy holds images or features alone; its labels lie beside it as `<name>_labels.npy`, or come with --labels.
+    """
+    arrays = _load_arrays(path)
+    values = next((arrays[k] for k in ("images", "features", "x", "X", "data") if k in arrays), None)
+    labels = next((arrays[k] for k in ("labels", "y", "label", "targets") if k in arrays), None)
+    if values is None:
+        raise DataError(f"{path}: expected an array called images or features, got {', '.join(arrays)}.")
+    if labels is None:
+        beside = path.with_name(path.stem + "_labels.npy")
+        labels = _load_arrays(beside)["data"] if beside.exists() else np.zeros(len(values), dtype=np.int64)
+    class_names = [str(c) for c in arrays["class_names"]] if "class_names" in arrays else None
+    encoded, names = _encode(labels.tolist(), class_names)
+    features, images = None, None
+    if values.ndim == 2:
+        features = np.asarray(values, dtype=np.float64 if values.dtype == np.float64 else np.float32)
+        bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
+        if len(bad):
+            raise DataError(f"{path}: {len(bad)} rows of features hold NaN or infinity, such as {bad[:5].tolist()}.")
+    elif values.ndim == 3 or (values.ndim == 4 and values.shape[3] in (1, 3)):
+        images = ArrayImages(_as_bytes(values[..., 0] if values.shape[-1] == 1 and values.ndim == 4 else values))
+    else:
+        raise DataError(
+            f"{path}: expected features (n, d) or images (n, height, width[, 1 or 3]), got shape {values.shape}."
+        )
+    return Dataset(
+        _safe(path.stem),
+        _numbers(len(values)),
+        encoded,
+        names,
+        fingerprint(values, np.asarray(labels)),
+        images,
+        features,
+        text=arrays["text"] if "text" in arrays else None,
+    )
+
+
+def read_labels(specification: str, class_names: tuple[str, ...]) -> np.ndarray:
+    """Return another labelling as class indices, from PATH[:KEY] of a .npy, .npz or .csv file."""
+    path_text, _, name = specification.partition(":") if not Path(specification).exists() else (specification, "", "")
+    path = Path(path_text)
+    if not path.is_file():
+        raise DataError(f"--labels: no such file: {path}.")
+    if path.suffix == ".csv":
+        table = pd.read_csv(path)
+        arrays = {str(c): table[c].to_numpy() for c in table.columns}
+    else:
+        arrays = _load_arrays(path)
+    if not name and len(arrays) > 1 and "label" not in arrays and "labels" not in arrays:
+        raise DataError(f"--labels: {path} holds {', '.join(arrays)}: say which with {path}:NAME.")
+    name = name or next((k for k in ("label", "labels") if k in arrays), next(iter(arrays)))
+    if name not in arrays:
+        raise DataError(f"--labels: {path} holds {', '.join(arrays)}, not {name!r}.")
+    values = arrays[name]
+    if values.dtype.kind in "iu":
+        return values.astype(np.int64)
+    positions = {c: i for i, c in enumerate(class_names)}
+    unknown = sorted({str(v) for v in values} - set(positions))
+    if unknown:
+        raise DataError(
+            f"--labels: expected class names {', '.join(class_names[:5])}, …, got {', '.join(unknown[:3])}."
+        )
+    return np.array([positions[str(v)] for v in values], dtype=np.int64)
+
+
+def _load_arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        loaded = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix == ".npy" else None)
+        return {k: loaded[k] for k in loaded.files} if hasattr(loaded, "files") else {"data": loaded}
+    except Exception as error:
+        raise DataError(f"{path}: not readable as arrays without pickles ({error}).") from error
+
+
+def _as_bytes(values: np.ndarray) -> np.ndarray:
+    if values.dtype == np.uint8:
+        return values
+    top = float(values.max(initial=0))
+    return np.clip(np.rint(values * (255.0 if top <= 1 else 1.0 if top <= 255 else 255 / 65535)), 0, 255).astype(
+        np.uint8
+    )
+
+
+def _encode(values: list, class_names: list[str] | None = None) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return class indices and names; integers with names keep their meaning, anything else is sorted."""
+    if any(v is None for v in values):
+        raise DataError("Expected a label for every sample; some are missing.")
+    if all(isinstance(v, int | np.integer) for v in values):
+        labels = np.asarray(values, dtype=np.int64)
+        if class_names is not None:
+            return labels, tuple(class_names)
+        if len(labels) and (labels.min() < 0 or labels.max() > 10 * len(labels)):
+            raise DataError(f"Expected integer labels 0 … k − 1, got {labels.min()} … {labels.max()}.")
+        return labels, tuple(str(c) for c in range(int(labels.max(initial=0)) + 1))
+    names = class_names or sorted({str(v) for v in values})
+    positions = {c: i for i, c in enumerate(names)}
+    return np.array([positions[str(v)] for v in values], dtype=np.int64), tuple(names)
+
+
+def _feature_names(schema: pa.Schema, column: str) -> list[str] | None:
+    """Return the class names that Hugging Face's metadata give a label column."""
+    raw = (schema.metadata or {}).get(b"huggingface")
+    if raw is None:
+        return None
+    try:
+        return json.loads(raw)["info"]["features"][column].get("names")
+    except (ValueError, KeyError, AttributeError):
+        return None
+
+
+def _numbers(n: int) -> np.ndarray:
+    return np.array([f"{i:06d}" for i in range(n)])
+
+
+def _safe(name: str) -> str:
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name)
+    return kept.strip("-.")[:60] or "data"

@@ -1,0 +1,7 @@
+"""From images to features: the backbones, the extraction and the standardisation."""
+
+from lsi.features.backbones import Backbone, load_backbone
+from lsi.features.extract import Plan, extract, plan
+from lsi.features.standardise import Standardisation, fit_standardisation
+
+__all__ = ["Backbone", "Plan", "Standardisation", "extract", "fit_standardisation", "load_backbone", "plan"]

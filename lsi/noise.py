@@ -1,0 +1,100 @@
+"""Corruption on purpose, for experiments: flipped labels, noisy images, human labels. Always seeded first."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int
+from PIL import Image
+
+from lsi.errors import DataError, UsageError
+
+HUMAN_FILES = {
+    "cifar10": (("CIFAR-10_human.pt", "cifar10n_aggregate.npz"), "aggre_label"),
+    "cifar100": (("CIFAR-100_human.pt",), "noisy_label"),
+}
+_SAMPLE = 1_000
+
+
+def flip_labels(labels: Int[np.ndarray, " n"], n_classes: int, share: float, seed: int) -> Int[np.ndarray, " n"]:
+    """Return labels of which a `share` has moved to another class, chosen uniformly."""
+    rng = np.random.default_rng(seed)
+    chosen = rng.choice(len(labels), round(share * len(labels)), replace=False)
+    flipped = labels.copy()
+    flipped[chosen] = (labels[chosen] + rng.integers(1, n_classes, len(chosen))) % n_classes
+    return flipped
+
+
+class NoisyImages:
+    """Images of which some carry Gaussian noise, the same at every reading."""
+
+    def __init__(self, images: Any, noisy: Bool[np.ndarray, " n"], strength: float, seed: int) -> None:
+        """Take `images` (with `read` and a length) and add `strength` standard deviations of their pixel values."""
+        self.images, self.noisy, self.seed = images, noisy, seed
+        rng = np.random.default_rng(seed)
+        sample = rng.permutation(len(images))[:_SAMPLE]
+        pixels = [np.asarray(self._read_or_none(int(i)), dtype=np.float64).ravel() for i in sample]
+        self.sigma = strength * float(np.concatenate(pixels).std())
+
+    def __len__(self) -> int:
+        """Return how many images there are."""
+        return len(self.images)
+
+    def read(self, index: int) -> Image.Image:
+        """Return image `index` as RGB, with its noise."""
+        image = self.images.read(index)
+        if not self.noisy[index]:
+            return image
+        values = np.asarray(image, dtype=np.float64)
+        values = values + np.random.default_rng([self.seed, index]).normal(scale=self.sigma, size=values.shape)
+        return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
+
+    def _read_or_none(self, index: int) -> Any:
+        try:
+            return self.images.read(index)
+        except DataError:
+            return np.zeros(0)
+
+
+def human_labels(name: str, folder: Path, n: int) -> Int[np.ndarray, " n"]:
+    """Return the published human labels of a CIFAR training set.
+
+    Source: Wei et al., Learning with Noisy Labels Revisited, ICLR 2022. Their `.pt` file is a pickle; it is read by
+    PyTorch's restricted unpickler, which builds arrays and runs nothing in the file.
+
+    Raises:
+        UsageError: the dataset has no such labels.
+        DataError: the file is not there, or does not fit.
+    """
+    if name not in HUMAN_FILES:
+        raise UsageError(f"Human labels are published for cifar10 and cifar100 (training split), not for {name}.")
+    files, key = HUMAN_FILES[name]
+    path = next((folder / f for f in files if (folder / f).is_file()), None)
+    if path is None:
+        raise DataError(f"Expected the published file {files[0]} in {folder}: put it there (CIFAR-N project).")
+    labels = _arrays(path).get(key)
+    if labels is None or len(labels) != n:
+        found = "nothing" if labels is None else f"{len(labels)} labels"
+        raise DataError(f"{path}: expected {n} labels under {key!r}, got {found}.")
+    return np.asarray(labels).astype(np.int64)
+
+
+def _arrays(path: Path) -> dict[str, Any]:
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return {k: arrays[k] for k in arrays.files}
+        return _restricted(path)
+    except Exception as error:
+        raise DataError(f"{path}: not readable without executing code in it ({error}).") from error
+
+
+def _restricted(path: Path) -> dict[str, Any]:
+    import torch
+
+    # the name under which NumPy 1 wrote arrays; a tuple names what the file asks for without importing it
+    rebuild = np.core.multiarray._reconstruct if np.__version__ < "2" else np._core.multiarray._reconstruct
+    kinds = [type(np.dtype(t)) for t in (np.int64, np.int32, np.int8, np.uint8, np.float64, np.float32)]
+    allowed = [(rebuild, "numpy.core.multiarray._reconstruct"), rebuild, np.ndarray, np.dtype, *kinds]
+    with torch.serialization.safe_globals(allowed):
+        return dict(torch.load(path, map_location="cpu", weights_only=True))

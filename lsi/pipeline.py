@@ -1,0 +1,349 @@
+"""The only module that knows the order: dataset → noise → features → probe → posterior → leave-one-out → scores →
+issues, duplicates, projection.
+"""
+
+import logging
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import lsi
+from lsi import datasets, issues, noise, summary
+from lsi.config import Settings, default_data_root
+from lsi.datasets import Dataset
+from lsi.duplicates import near_duplicates, neighbours
+from lsi.errors import DataError
+from lsi.explain import Explanation, explain
+from lsi.features import Backbone, Standardisation, extract, fit_standardisation, load_backbone, plan
+from lsi.memory import keep_freed_memory
+from lsi.objective import with_bias
+from lsi.prior_precision import stratified
+from lsi.progress import Progress
+from lsi.projection import project
+from lsi.runs import KIND, Run, write_run
+from lsi.scores import LeaveOneOut, Method, Result, choose_device, compute
+from lsi.softmax import Softmax
+from lsi.store import Entry, Store, fingerprint, key, read_json, save_array, write_json
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Timings:
+    """Seconds spent in each stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str, progress: Progress) -> Iterator[None]:
+        """Time a stage and report its start."""
+        log.info("%s", name)
+        progress.report(name, 0, 1)
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - start, 3)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A dataset ready for features: subset taken, labels and images corrupted as asked."""
+
+    dataset: Dataset
+    corrupted: np.ndarray
+    image_noise: str
+
+
+@dataclass(frozen=True)
+class Features:
+    """Standardised features of the samples that could be read, and what was left out."""
+
+    values: np.ndarray
+    kept: np.ndarray
+    skipped: dict[int, str]
+    backbone: str
+    facts: dict[str, Any]
+
+
+def run(settings: Settings, cache: Path, progress: Progress | None = None) -> Run:
+    """Compute a run, or return the one that is there.
+
+    Raises:
+        LsiError: with what was expected, what came, and what to do.
+    """
+    keep_freed_memory()
+    progress, store, timings = progress or Progress(), Store(cache), Timings()
+    settings = _with_preset(settings)
+    with timings.stage("dataset", progress):
+        prepared = prepare(settings)
+    name = f"{prepared.dataset.name}-{run_key(settings, prepared)}"
+    entry = store.get(KIND, name, lambda e: _compute(settings, prepared, store, e, progress, timings))
+    progress.report("done", 1, 1)
+    return Run(entry.folder)
+
+
+def run_key(settings: Settings, prepared: Prepared) -> str:
+    """Return the hash of everything that a run's result depends on."""
+    values = settings.to_dict()
+    content = (prepared.dataset.fingerprint, fingerprint(prepared.dataset.labels, prepared.dataset.source_index))
+    where = settings.data.data and settings.data.data.resolve()  # images are read from there again later
+    return key(content=content, score=values["score"], features=values["features"], noise=values["noise"],
+               seed=settings.seed, where=where, on_error=settings.data.on_error, device=choose_device(settings.device))  # fmt: skip
+
+
+def prepare(settings: Settings) -> Prepared:
+    """Load the data, take the subset, corrupt what is to be corrupted."""
+    data_root = default_data_root()
+    dataset = datasets.load(settings.data, data_root)
+    n_classes = len(dataset.class_names)
+    if settings.noise.human_label_noise:
+        dataset = dataset.relabel(noise.human_labels(settings.data.dataset.lower(), data_root, len(dataset)))
+    if settings.data.subset is not None:
+        dataset = dataset.take(stratified(dataset.labels, settings.data.subset, settings.seed))
+    dataset.check_trainable()
+    if settings.noise.corrupt_label > 0:
+        flipped = noise.flip_labels(dataset.labels, n_classes, settings.noise.corrupt_label, settings.seed)
+        dataset = dataset.relabel(flipped)
+    corrupted = np.zeros(len(dataset), bool)
+    if dataset.true_label is not None:
+        corrupted = dataset.labels != dataset.true_label
+    image_noise = ""
+    if settings.noise.corrupt_data > 0:
+        dataset, noisy = _corrupt_images(dataset, settings)
+        corrupted = corrupted | noisy
+        image_noise = key(strength=settings.noise.corrupt_data, mask=fingerprint(noisy), seed=settings.seed)
+    return Prepared(dataset, corrupted, image_noise)
+
+
+def features_of(settings: Settings, prepared: Prepared, store: Store, progress: Progress) -> Features:
+    """Return standardised features, extracted or from the cache."""
+    dataset = prepared.dataset
+    if dataset.features is not None:
+        raw, skipped, backbone, facts = np.asarray(dataset.features), {}, "given", {}
+    else:
+        raw, skipped, backbone, facts = _extracted(settings, prepared, store, progress)
+    if skipped and settings.data.on_error == "fail":
+        first = min(skipped)
+        raise DataError(f"{len(skipped)} of {len(dataset)} images could not be read; the first: {skipped[first]}.")
+    kept = np.setdiff1d(np.arange(len(dataset)), list(skipped))
+    values = raw[kept] if skipped else raw
+    if settings.features.standardise:
+        how = fit_standardisation(values, settings.features.pca)
+        facts = {**facts, **_facts(how)}
+        values = how.apply(values)
+    return Features(values.astype(settings.score.dtype), kept, skipped, backbone, facts)
+
+
+def features_of_run(found: Run, cache: Path) -> Tensor:
+    """Return Φ of a run (bias column included), from the cache, or computed again."""
+    keep_freed_memory()
+    prepared = prepare(found.settings)
+    return with_bias(torch.from_numpy(features_of(found.settings, prepared, Store(cache), Progress()).values))
+
+
+def explain_sample(found: Run, cache: Path, position: int, other_label: int | None = None) -> Explanation:
+    """Say who speaks for and against the label of the sample at this position (row of the table) of a run."""
+    objective = found.objective(features_of_run(found, cache))
+    loo = torch.from_numpy(np.array(found.probabilities))
+    return explain(objective, found.probe_weights(), loo, position, other_label)
+
+
+def projection_of_run(found: Run, cache: Path, progress: Progress | None = None) -> np.ndarray:
+    """Return the UMAP positions of a run's samples, (n, 2), from the cache where they are."""
+    progress = progress or Progress()
+    facts = found.manifest["features"]
+    rows = fingerprint(found.scores["index"].to_numpy())
+    name = key(features=facts["key"], how=found.manifest["settings"]["features"], rows=rows, seed=found.settings.seed)
+
+    def compute_projection(entry: Entry) -> list[str]:
+        progress.report("projection", 0, 1)
+        phi = features_of_run(found, cache)[:, :-1].numpy()
+        save_array(entry.path("projection.npy"), project(phi, found.settings.seed))
+        return ["projection.npy"]
+
+    entry = Store(cache).get("projections", name, compute_projection)
+    progress.report("done", 1, 1)
+    return np.load(entry.path("projection.npy"))
+
+
+def images_of_run(found: Run) -> Dataset:
+    """Return the dataset behind a run, its rows in the order of the table, to read images from."""
+    prepared = prepare(found.settings)
+    positions = {int(source): i for i, source in enumerate(prepared.dataset.source_index)}
+    return prepared.dataset.take(np.array([positions[int(i)] for i in found.scores["index"]]))
+
+
+def _compute(
+    settings: Settings, prepared: Prepared, store: Store, entry: Entry, progress: Progress, timings: Timings
+) -> list[str]:
+    with timings.stage("features", progress):
+        features = features_of(settings, prepared, store, progress)
+    dataset = prepared.dataset.take(features.kept)
+    dataset.check_trainable()
+    device = choose_device(settings.device)
+    with timings.stage("probe and leave-one-out", progress):
+        phi = with_bias(torch.from_numpy(features.values).to(device))
+        targets = torch.from_numpy(dataset.labels).to(device)
+        result = compute(Softmax(len(dataset.class_names)), phi, targets, _method(settings), settings.seed)
+    with timings.stage("near duplicates", progress):
+        near = neighbours(features.values, seed=settings.seed)
+        groups = near_duplicates(near)
+    with timings.stage("label issues and summaries", progress):
+        table = _table(dataset, result, prepared.corrupted[features.kept])
+        table["near_duplicate_group"], table["nearest_distance"] = groups.group, groups.distance
+        facts = {"near_duplicates": {"threshold": groups.threshold}}
+    manifest = _manifest(settings, prepared, dataset, features, result, table, timings) | facts
+    return write_run(entry, manifest, table, result, (near.index, near.distance))
+
+
+def _with_preset(settings: Settings) -> Settings:
+    """Return the settings with what the paper's preset implies filled in: raw features of a ResNet-18."""
+    if settings.score.preset != "paper":
+        return settings
+    chosen = settings.features
+    automatic = chosen.backbone == "auto" and settings.data.dataset != "digits" and settings.data.data is None
+    backbone = "resnet18" if automatic else chosen.backbone
+    return replace(settings, features=replace(chosen, backbone=backbone, standardise=False, pca=0))
+
+
+def _method(settings: Settings) -> Method:
+    s = settings.score
+    return Method(s.prior_precision, s.structure, LeaveOneOut(s.loo, s.refit_top, (), s.certify), s.preset)
+
+
+def _corrupt_images(dataset: Dataset, settings: Settings) -> tuple[Dataset, np.ndarray]:
+    classes = settings.noise.corrupt_data_label
+    k = len(dataset.class_names)
+    if not all(0 <= c < k for c in classes):
+        raise DataError(f"Expected corrupt_data_label in 0 … {k - 1}, got {', '.join(map(str, classes))}.")
+    if dataset.images is None:
+        raise DataError("corrupt_data needs images; these data are ready-made features.")
+    noisy = np.isin(dataset.labels, classes)
+    images = noise.NoisyImages(dataset.images, noisy, settings.noise.corrupt_data, settings.seed)
+    return replace(dataset, images=images), noisy
+
+
+def _backbone(settings: Settings, dataset: Dataset) -> Backbone:
+    name = settings.features.backbone
+    if name == "auto":
+        assert dataset.images is not None
+        small = plan(dataset.images, load_backbone("pixels"), None, 1).size <= 16
+        name = "pixels" if small else "efficientnet_lite0"
+    return load_backbone(name)
+
+
+def _extracted(
+    settings: Settings, prepared: Prepared, store: Store, progress: Progress
+) -> tuple[np.ndarray, dict[int, str], str, dict[str, Any]]:
+    dataset = prepared.dataset
+    backbone = _backbone(settings, dataset)
+    how = plan(dataset.images, backbone, settings.features.image_size, settings.features.batch_size)
+    facts = {"weights": backbone.weights_hash, "image_size": how.size, "channels": how.channels}
+    name = key(
+        dataset=dataset.fingerprint,
+        rows=fingerprint(dataset.source_index),
+        image_noise=prepared.image_noise,
+        backbone=backbone.name,
+        transform=(backbone.mean, backbone.std),
+        **facts,
+    )
+
+    def compute_features(entry: Entry) -> list[str]:
+        device = torch.device(choose_device(settings.device))
+        failures = extract(dataset.images, how, entry.folder, device, progress)
+        write_json(entry.path("skipped.json"), failures)
+        return ["features.npy", "skipped.json"]
+
+    entry = store.get("features", name, compute_features)
+    skipped = {int(i): reason for i, reason in (read_json(entry.path("skipped.json")) or {}).items()}
+    raw = np.load(entry.path("features.npy"), mmap_mode="r")
+    return raw, skipped, backbone.name, {**facts, "key": name}
+
+
+def _facts(how: Standardisation) -> dict[str, Any]:
+    components = None if how.components is None else how.components.shape[1]
+    return {"scale": how.scale, "n_components": components, "explained_variance": how.explained}
+
+
+def _table(dataset: Dataset, result: Result, corrupted: np.ndarray):
+    scores = result.scores
+    table = scores.to_frame()
+    table.insert(0, "index", dataset.source_index)
+    table.insert(1, "id", dataset.ids.astype(str))
+    if dataset.split is not None:
+        table["split"] = dataset.split
+    if dataset.text is not None:
+        table["text"] = [str(t) for t in dataset.text]
+    if dataset.true_label is not None:
+        table["true_label"] = dataset.true_label
+    if corrupted.any():
+        table["is_corrupted"] = corrupted
+    table["is_label_issue"] = issues.label_issues(scores.given_label, scores.loo_probabilities)
+    table["label_score"] = issues.self_confidence(scores.given_label, scores.loo_probabilities)
+    return table
+
+
+def _manifest(
+    settings: Settings,
+    prepared: Prepared,
+    dataset: Dataset,
+    features: Features,
+    result: Result,
+    table,
+    timings: Timings,
+) -> dict[str, Any]:
+    scores, probe = result.scores, result.probe
+    choice = scores.prior_choice
+    skipped = [{"id": str(prepared.dataset.ids[i]), "reason": why} for i, why in sorted(features.skipped.items())]
+    checked = scores.loo_residual[np.isfinite(scores.loo_residual)]
+    return {
+        "name": dataset.name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "settings": settings.to_dict(),
+        "dataset": {
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "n_samples": len(dataset),
+            "class_names": list(dataset.class_names),
+            "has_images": dataset.images is not None,
+            "skipped": skipped,
+        },
+        "features": {"backbone": features.backbone, "n_features": features.values.shape[1],
+                     "key": dataset.fingerprint, **features.facts},
+        "probe": {
+            "prior_precision": scores.prior_precision,
+            "n_params": scores.n_params,
+            "converged": scores.converged,
+            "newton_decrement": scores.newton_decrement,
+            "gradient_norm": probe.gradient_norm,
+            "newton_steps": probe.n_newton_steps,
+            "loss": probe.loss,
+        },
+        "prior_choice": None
+        if choice is None
+        else {"grid": choice.grid, "loo_log_likelihood": choice.log_likelihood, "n_samples": choice.n_samples},
+        "leave_one_out": {
+            "structure": scores.structure,
+            "n_refitted": int(scores.refitted.sum()),
+            "n_certified": len(checked),
+            "largest_residual": float(checked.max()) if len(checked) else None,
+        },
+        "summary": summary.dataset_summary(table),
+        "classes": summary.class_summary(table, dataset.class_names),
+        "detection": summary.detection_summary(prepared.corrupted[features.kept], table),
+        "seconds": timings.seconds,
+        "versions": {
+            "lsi": lsi.__version__, "python": platform.python_version(),
+            "torch": torch.__version__, "numpy": np.__version__,
+        },
+        "device": str(probe.means.device),
+        "threads": torch.get_num_threads(),
+    }  # fmt: skip

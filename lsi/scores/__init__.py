@@ -1,0 +1,7 @@
+"""LSI of every sample and its three terms; `score` is the library's front door."""
+
+from lsi.scores.evaluate import LeaveOneOut, evaluate
+from lsi.scores.front import Method, Result, check, choose_device, compute, score
+from lsi.scores.record import Scores
+
+__all__ = ["LeaveOneOut", "Method", "Result", "Scores", "check", "choose_device", "compute", "evaluate", "score"]

@@ -1,0 +1,66 @@
+"""Headline figures of a run: per class, over the dataset, and how well known corruption is found."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+
+def dataset_summary(table: pd.DataFrame) -> dict[str, Any]:
+    """Return the figures of the whole dataset; LSI in nats."""
+    lsi = table["lsi"].to_numpy()
+    order = np.sort(lsi)[::-1]
+    return {
+        "n_samples": len(table),
+        "lsi_sum": float(lsi.sum()),
+        "lsi_mean": float(lsi.mean()),
+        "lsi_median": float(np.median(lsi)),
+        "share_of_top_tenth": float(order[: max(1, len(order) // 10)].sum() / max(lsi.sum(), 1e-300)),
+        "effective_parameters": float(table["leverage"].sum()),
+        "loo_accuracy": float((table["predicted_label"] == table["given_label"]).mean()),
+        "loo_log_likelihood": float(np.log(np.maximum(table["loo_p_given"], 1e-300)).mean()),
+        "n_label_issues": int(table["is_label_issue"].sum()),
+        "n_near_duplicate_groups": int(table["near_duplicate_group"].max() + 1) if len(table) else 0,
+        "n_near_duplicates": int((table["near_duplicate_group"] >= 0).sum()),
+    }
+
+
+def class_summary(table: pd.DataFrame, class_names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return one record a class, in the order of the classes."""
+    total = max(float(table["lsi"].sum()), 1e-300)
+    records = []
+    for c, name in enumerate(class_names):
+        rows = table[table["given_label"] == c]
+        n = len(rows)
+        records.append(
+            {
+                "class": name,
+                "n_samples": n,
+                "lsi_mean": float(rows["lsi"].mean()) if n else None,
+                "lsi_median": float(rows["lsi"].median()) if n else None,
+                "lsi_share": float(rows["lsi"].sum() / total),
+                "loo_accuracy": float((rows["predicted_label"] == c).mean()) if n else None,
+                "n_label_issues": int(rows["is_label_issue"].sum()),
+                "n_near_duplicates": int((rows["near_duplicate_group"] >= 0).sum()),
+            }
+        )
+    return records
+
+
+def detection_summary(corrupted: np.ndarray, table: pd.DataFrame) -> dict[str, Any] | None:
+    """Return how well LSI and leave-one-out self-confidence find samples known to be corrupted, where any are."""
+    found = int(corrupted.sum())
+    if found in (0, len(corrupted)):
+        return None
+    from sklearn.metrics import average_precision_score, roc_auc_score  # two seconds to import, and rarely needed
+
+    scores = {"lsi": table["lsi"].to_numpy(), "self_confidence": -table["loo_p_given"].to_numpy()}
+    methods = {}
+    for name, score in scores.items():
+        top = np.argsort(-score, kind="stable")[:found]
+        methods[name] = {
+            "auroc": float(roc_auc_score(corrupted, score)),
+            "average_precision": float(average_precision_score(corrupted, score)),
+            "precision_at_noise_rate": float(corrupted[top].mean()),
+        }
+    return {"n_corrupted": found, "noise_rate": found / len(corrupted), **methods}
