@@ -44,7 +44,9 @@ def neighbours(features: Float[np.ndarray, "n d"], count: int = 10, seed: int = 
     from pynndescent import NNDescent
 
     search = NNDescent(unit, metric="cosine", n_neighbors=count + 1, random_state=seed, n_jobs=-1)
-    index, distance = search.neighbor_graph
+    graph = search.neighbor_graph
+    assert graph is not None
+    index, distance = graph
     # a sample is its own first neighbour, except where exact duplicates come before it
     own = index == np.arange(len(unit))[:, None]
     own[~own.any(axis=1), -1] = True

@@ -25,7 +25,7 @@ _EPSILON = 1e-6
 
 
 def label_issues(
-    labels: Int[np.ndarray, " n"], probabilities: Float[np.ndarray, "n k"], filter_by: Filter = "low_self_confidence"
+    labels: Int[np.ndarray, " n"], probabilities: Float[np.ndarray, "n k"], filter_by: str = "low_self_confidence"
 ) -> Bool[np.ndarray, " n"]:
     """Return which labels are suspected.
 

@@ -91,9 +91,9 @@ def _arrays(path: Path) -> dict[str, Any]:
 
 def _restricted(path: Path) -> dict[str, Any]:
     import torch
+    from numpy._core.multiarray import _reconstruct as rebuild  # type: ignore[attr-defined]
 
-    # the name under which NumPy 1 wrote arrays; a tuple names what the file asks for without importing it
-    rebuild = np.core.multiarray._reconstruct if np.__version__ < "2" else np._core.multiarray._reconstruct
+    # a tuple carries the name under which NumPy 1 wrote arrays
     kinds = [type(np.dtype(t)) for t in (np.int64, np.int32, np.int8, np.uint8, np.float64, np.float32)]
     allowed = [(rebuild, "numpy.core.multiarray._reconstruct"), rebuild, np.ndarray, np.dtype, *kinds]
     with torch.serialization.safe_globals(allowed):

@@ -1,5 +1,6 @@
-"""The only module that knows the order: dataset → noise → features → probe → posterior → leave-one-out → scores →
-issues, duplicates, projection.
+"""The only module that knows the order of the stages.
+
+dataset → noise → features → probe → posterior → leave-one-out → scores → issues, duplicates, projection
 """
 
 import logging
@@ -96,7 +97,8 @@ def run_key(settings: Settings, prepared: Prepared) -> str:
     content = (prepared.dataset.fingerprint, fingerprint(prepared.dataset.labels, prepared.dataset.source_index))
     where = settings.data.data and settings.data.data.resolve()  # images are read from there again later
     return key(content=content, score=values["score"], features=values["features"], noise=values["noise"],
-               seed=settings.seed, where=where, on_error=settings.data.on_error, device=choose_device(settings.device))  # fmt: skip
+               seed=settings.seed, where=where, on_error=settings.data.on_error,
+               device=choose_device(settings.device))  # fmt: skip
 
 
 def prepare(settings: Settings) -> Prepared:

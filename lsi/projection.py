@@ -1,6 +1,7 @@
 """The 2-D view of the features: UMAP (McInnes, Healy and Melville 2018), for looking only."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -12,9 +13,8 @@ def project(features: Float[np.ndarray, "n d"], seed: int = 0, n_neighbours: int
 
     if len(features) < 5:
         return np.pad(features[:, :2], ((0, 0), (0, max(0, 2 - features.shape[1])))).astype(np.float32)
-    reducer = umap.UMAP(
-        n_neighbors=min(n_neighbours, len(features) - 1), random_state=seed, n_jobs=1, init=_start(features)
-    )
+    start: Any = _start(features)
+    reducer = umap.UMAP(n_neighbors=min(n_neighbours, len(features) - 1), random_state=seed, n_jobs=1, init=start)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return np.asarray(reducer.fit_transform(features), dtype=np.float32)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Int, Num
+from jaxtyping import Int
 
 from lsi.datasets.images import ChosenImages, Images
 from lsi.errors import DataError
@@ -11,12 +11,12 @@ from lsi.errors import DataError
 
 @dataclass(frozen=True)
 class Dataset:
-    """Samples with labels, and a way to read sample i.
+    """Samples with labels, and a way to read sample i. Shapes are checked here and reported in words.
 
     Attributes:
         name: short, fit for a folder's name.
         ids: (n,) text, unique: a path, or a number.
-        labels: (n,) class indices 0 … k − 1.
+        labels: (n,) integers, class indices 0 … k − 1.
         class_names: k texts.
         fingerprint: hash of the content.
         images: reads image i; None where the samples are features or text only.
@@ -29,15 +29,15 @@ class Dataset:
 
     name: str
     ids: np.ndarray
-    labels: Int[np.ndarray, " n"]
+    labels: np.ndarray
     class_names: tuple[str, ...]
     fingerprint: str
     images: Images | None = None
-    features: Num[np.ndarray, "n d"] | None = None
+    features: np.ndarray | None = None
     split: np.ndarray | None = None
     text: np.ndarray | None = None
-    index: Int[np.ndarray, " n"] | None = None
-    true_label: Int[np.ndarray, " n"] | None = None
+    index: np.ndarray | None = None
+    true_label: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.labels)

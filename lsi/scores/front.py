@@ -1,7 +1,7 @@
 """`score`, the library's front door: from features and labels to LSI."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -74,7 +74,7 @@ class Method:
 
     prior_precision: float | str = "auto"
     structure: str = "auto"
-    loo: LeaveOneOut = LeaveOneOut()
+    loo: LeaveOneOut = field(default_factory=LeaveOneOut)
     preset: str = "none"
 
 
