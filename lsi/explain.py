@@ -77,8 +77,10 @@ def explain(
         other_label = int(others.argmax())
     means = objective.evaluate(weights.double()).means
     contrast = objective.basis[given] - objective.basis[other_label]
-    response = solve_without(objective, means, sample, contrast[None])[0]
-    support = -(objective.features.double() @ response.T * _pushes(objective, weights, means, loo_means)).sum(dim=1)
+    residual = objective.likelihood.residuals(means[[sample]], objective.targets[[sample]])[0]
+    response, delta = solve_without(objective, means, sample, torch.stack([contrast, residual]))
+    pushes = _pushes(objective, weights.double(), delta, loo_means)
+    support = -((objective.features.double() @ response.T) * pushes).sum(dim=1)
     support[sample] = 0
     return Explanation(
         sample, given, other_label, support.cpu().numpy(), _label_lsi(objective, means, loo, sample).cpu().numpy()
@@ -103,10 +105,13 @@ def solve_without(
     return conjugate_gradients(product, form.solve, right, tolerance=tolerance, max_iterations=MAX_STEPS).value
 
 
-def _pushes(objective: Objective, weights: Tensor, means: Tensor, loo_means: Tensor) -> Tensor:
-    """Return a = r + Λ·shift of every sample, the shift read off the leave-one-out probabilities."""
-    logits = objective.logits(weights.double())
-    shift = (loo_means.double().clamp_min(1e-300).log() - logits) @ objective.basis
+def _pushes(objective: Objective, weights: Tensor, delta: Tensor, loo_means: Tensor) -> Tensor:
+    """Return a = r + Λ·shift of every sample, with r and Λ of the probe without the explained one.
+
+    The shift of each sample's own leave-one-out step is read off the stored leave-one-out probabilities.
+    """
+    shift = (loo_means.double().clamp_min(1e-300).log() - objective.logits(weights)) @ objective.basis
+    means = objective.likelihood.predict(objective.logits(weights + delta))
     residuals = objective.likelihood.residuals(means, objective.targets)
     return residuals + objective.likelihood.curvature_product(means, shift)
 

@@ -22,15 +22,15 @@ class Progress:
     """Passes reports on to listeners; a stage reports its steps, the rate is worked out here."""
 
     listeners: list[Callable[[Status], None]] = field(default_factory=list)
-    _stage: str = ""
+    _stage: tuple[str, str] = ("", "")
     _started: float = 0.0
     _first: int = 0
 
     def report(self, stage: str, done: int, total: int, unit: str = "") -> None:
         """Report that `done` of `total` steps of `stage` are done; the first report of a stage starts its clock."""
         now = time.monotonic()
-        if stage != self._stage:
-            self._stage, self._started, self._first = stage, now, done
+        if (stage, unit) != self._stage:  # what a stage does before its first step does not count
+            self._stage, self._started, self._first = (stage, unit), now, done
         elapsed, steps = now - self._started, done - self._first
         rate = steps / elapsed if elapsed > 0 and steps > 0 else None
         status = Status(stage, done, total, unit, rate, (total - done) / rate if rate else None)

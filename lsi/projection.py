@@ -9,8 +9,9 @@ from jaxtyping import Float
 
 def project(features: Float[np.ndarray, "n d"], seed: int = 0, n_neighbours: int = 15) -> Float[np.ndarray, "n 2"]:
     """Return the UMAP positions of the samples, the same for the same seed."""
-    import umap
-
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns where TensorFlow is missing, which this does not use
+        import umap
     if len(features) < 5:
         return np.pad(features[:, :2], ((0, 0), (0, max(0, 2 - features.shape[1])))).astype(np.float32)
     start: Any = _start(features)

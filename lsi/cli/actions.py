@@ -46,11 +46,11 @@ class _Bar:
         if status.stage != self.stage:
             self.close()
             self.stage = status.stage
-            if status.unit:
-                self.bar = tqdm(total=status.total, initial=status.done, unit=f" {status.unit}", desc=status.stage)
-            elif status.stage != "done":
+            if not status.unit and status.stage != "done":
                 print(f"{status.stage} …", file=sys.stderr, flush=True)
-        if self.bar is not None:
+        if status.unit and self.bar is None:
+            self.bar = tqdm(total=status.total, initial=status.done, unit=f" {status.unit}", desc=status.stage)
+        if self.bar is not None and status.unit:
             self.bar.update(status.done - self.bar.n)
 
     def close(self) -> None:

@@ -1,0 +1,1 @@
+"""Side-by-side measurements; each module writes JSON with its environment to `benchmarks/results/`."""

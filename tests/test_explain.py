@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+import torch
+
+import lsi
+from lsi.explain import explain
+from lsi.objective import Objective, with_bias
+from lsi.probe import fit
+from lsi.softmax import Softmax
+from tests import reference
+from tests.cases import SMALL, noisy_digits
+
+
+def explained(problem, prior_precision: float, sample: int):
+    scores = lsi.score(problem.features, problem.labels, prior_precision=prior_precision)
+    phi = with_bias(torch.from_numpy(problem.features))
+    k = int(problem.labels.max()) + 1
+    probe = fit(Objective(Softmax(k), phi, torch.from_numpy(problem.labels), prior_precision))
+    return scores, explain(probe.objective, probe.weights, torch.from_numpy(scores.loo_probabilities), sample)
+
+
+def test_support_is_what_removing_the_other_changes():
+    """Against refits: without i, without i and j; the difference of the contrast is j's support."""
+    problem, prior = SMALL["three_classes"]
+    i = int(np.flatnonzero(problem.flipped)[0])
+    _, found = explained(problem, prior, i)
+    phi = np.hstack([problem.features, np.ones((len(problem.features), 1))])
+    theta = reference.fit(phi, problem.labels, prior)
+    others = np.argsort(-np.abs(found.support))[:12]
+    expected = []
+    for j in others:
+        rows = [np.arange(len(phi)) != i, (np.arange(len(phi)) != i) & (np.arange(len(phi)) != j)]
+        logits = [reference.fit(phi[r], problem.labels[r], prior, theta, k=3) @ phi[i] for r in rows]
+        contrast = [f[found.given_label] - f[found.other_label] for f in logits]
+        expected.append(contrast[0] - contrast[1])
+    assert np.corrcoef(found.support[others], expected)[0, 1] > 0.97
+    np.testing.assert_allclose(found.support[others], expected, rtol=0.35, atol=0.03)
+    assert found.support[i] == 0
+
+
+def test_label_lsi_is_the_kl_of_adding_the_sample_under_that_label():
+    problem, prior = SMALL["three_classes"]
+    i = 4
+    _, found = explained(problem, prior, i)
+    phi = np.hstack([problem.features, np.ones((len(problem.features), 1))])
+    kept = np.arange(len(phi)) != i
+    without = reference.fit(phi[kept], problem.labels[kept], prior, k=3)
+    p_without = reference.precision(phi[kept], without, prior)
+    for c in range(3):
+        labels = problem.labels.copy()
+        labels[i] = c
+        theta = reference.fit(phi, labels, prior)
+        truth = reference.gaussian_kl(theta, reference.precision(phi, theta, prior), without, p_without).sum()
+        assert found.label_lsi[c] == pytest.approx(truth, rel=0.25, abs=2e-3)
+
+
+def test_a_flipped_label_is_spoken_against_and_the_true_one_suggested():
+    problem = noisy_digits(share=0.03, n=600)
+    truth = noisy_digits(share=0.0, n=600).labels
+    flipped = np.flatnonzero(problem.flipped)
+    right = 0
+    for i in flipped:
+        _, found = explained(problem, 1.0, int(i))
+        right += found.suggested_label == truth[i]
+        speakers, against = found.speakers(3)
+        assert (found.support[speakers] > 0).all()
+        assert (found.support[against] < 0).all()
+        assert found.other_label != problem.labels[i]
+    assert right / len(flipped) > 0.8
+
+
+def test_the_given_labels_lsi_is_near_its_score():
+    problem = noisy_digits(n=400)
+    i = int(np.flatnonzero(problem.flipped)[0])
+    scores, found = explained(problem, 1.0, i)
+    assert found.label_lsi[problem.labels[i]] == pytest.approx(scores.lsi[i], rel=0.5)
