@@ -51,7 +51,7 @@ def main() -> None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 model = LogisticRegression(C=c, max_iter=1_000)
-                p = cross_val_predict(model, phi[:, :-1].numpy(), given, cv=5, method="predict_proba")
+                p = np.asarray(cross_val_predict(model, phi[:, :-1].numpy(), given, cv=5, method="predict_proba"))
             row = quality(wrong, 1 - get_label_quality_scores(given, p))
             rows[f"cleanlab 5-fold self-confidence, C={c:g}"] = row | {"seconds": time.perf_counter() - start_peer}
     save(

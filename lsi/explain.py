@@ -75,22 +75,25 @@ def explain(
         others = loo.clone()
         others[given] = -1
         other_label = int(others.argmax())
-    means = objective.evaluate(weights.double()).means
+    weights = weights.double()
+    logits = objective.logits(weights)
+    at_map = objective.likelihood.predict(logits)
+    residual = objective.likelihood.residuals(at_map[[sample]], objective.targets[[sample]])
+    without = weights + solve_without(objective, at_map, sample, residual)[0]
+    means = objective.likelihood.predict(objective.logits(without))  # of the probe that has not seen the sample
     contrast = objective.basis[given] - objective.basis[other_label]
-    residual = objective.likelihood.residuals(means[[sample]], objective.targets[[sample]])[0]
-    response, delta = solve_without(objective, means, sample, torch.stack([contrast, residual]))
-    pushes = _pushes(objective, weights.double(), delta, loo_means)
+    response = solve_without(objective, means, sample, contrast[None])[0]
+    pushes = _pushes(objective, logits, means, loo_means)
     support = -((objective.features.double() @ response.T) * pushes).sum(dim=1)
     support[sample] = 0
-    return Explanation(
-        sample, given, other_label, support.cpu().numpy(), _label_lsi(objective, means, loo, sample).cpu().numpy()
-    )
+    costs = _label_lsi(objective, means, loo, sample)
+    return Explanation(sample, given, other_label, support.cpu().numpy(), costs.cpu().numpy())
 
 
 def solve_without(
     objective: Objective, means: Float[Tensor, "n k"], sample: int, outputs: Float[Tensor, "r m"]
 ) -> Float[Tensor, "r m d"]:
-    """Return P₋ᵢ⁻¹(u ⊗ φᵢ) for each row u of `outputs`, P₋ᵢ at the probe's MAP, by conjugate gradients."""
+    """Return P₋ᵢ⁻¹(u ⊗ φᵢ) for each row u of `outputs`, P₋ᵢ at the predicted `means`, by conjugate gradients."""
     phi = objective.features[sample].double()
     curvature = objective.likelihood.curvatures(means[sample : sample + 1])[0]
     cast = means.to(objective.features)
@@ -105,13 +108,12 @@ def solve_without(
     return conjugate_gradients(product, form.solve, right, tolerance=tolerance, max_iterations=MAX_STEPS).value
 
 
-def _pushes(objective: Objective, weights: Tensor, delta: Tensor, loo_means: Tensor) -> Tensor:
-    """Return a = r + Λ·shift of every sample, with r and Λ of the probe without the explained one.
+def _pushes(objective: Objective, logits: Tensor, means: Tensor, loo_means: Tensor) -> Tensor:
+    """Return a = r + Λ·shift of every sample, r and Λ at `means`, those of the probe without the explained sample.
 
-    The shift of each sample's own leave-one-out step is read off the stored leave-one-out probabilities.
+    The shift of each sample's own leave-one-out step is read off its stored leave-one-out probabilities and `logits`.
     """
-    shift = (loo_means.double().clamp_min(1e-300).log() - objective.logits(weights)) @ objective.basis
-    means = objective.likelihood.predict(objective.logits(weights + delta))
+    shift = (loo_means.double().clamp_min(1e-300).log() - logits) @ objective.basis
     residuals = objective.likelihood.residuals(means, objective.targets)
     return residuals + objective.likelihood.curvature_product(means, shift)
 
