@@ -51,6 +51,25 @@ def select(run: Run, *, drop_issues: bool = False, keep_top: int | None = None, 
     return Selection(np.flatnonzero(kept), np.flatnonzero(~kept), {})
 
 
+def selection_of(run: Run, decided: pd.DataFrame) -> Selection:
+    """Return what decisions come to; `decided` is indexed by position, with columns action and label."""
+    removed = np.zeros(len(run.scores), dtype=bool)
+    removed[decided.index[decided["action"] == "exclude"].to_numpy(dtype=np.int64)] = True
+    changed = decided[decided["action"] == "relabel"]
+    relabelled = {int(i): int(c) for i, c in changed["label"].items()}  # type: ignore[call-overload]
+    return Selection(np.flatnonzero(~removed), np.flatnonzero(removed), relabelled)
+
+
+def decision_records(run: Run, decided: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the decisions as plain records, by source index and id."""
+    rows = run.scores.loc[decided.index, ["index", "id"]].reset_index(drop=True)
+    told = decided.reset_index(drop=True)
+    told["time"] = told["time"].astype(str)
+    told["label"] = [None if pd.isna(v) else int(v) for v in told["label"]]
+    table = pd.concat([rows, told[["action", "label", "reviewer", "time"]]], axis=1)
+    return table.astype(object).where(table.notna(), None).to_dict("records")  # type: ignore[return-value]
+
+
 def duplicates_to_drop(table: pd.DataFrame) -> np.ndarray:
     """Return all but one of each near-duplicate group: the likeliest given label stays, then the higher LSI."""
     grouped = table[table["near_duplicate_group"] >= 0]
@@ -74,7 +93,13 @@ def write_indices(path: Path, values: np.ndarray, how: Format) -> None:
         save_array(path, values)
 
 
-def export(run: Run, selection: Selection, folder: Path, formats: tuple[Format, ...] = FORMATS) -> list[Path]:
+def export(
+    run: Run,
+    selection: Selection,
+    folder: Path,
+    formats: tuple[Format, ...] = FORMATS,
+    decisions: list[dict[str, Any]] | None = None,
+) -> list[Path]:
     """Write kept and removed source indices, the relabel table, cleanlab's columns and the manifest into `folder`.
 
     Raises:
@@ -101,6 +126,9 @@ def export(run: Run, selection: Selection, folder: Path, formats: tuple[Format, 
     snippet = folder / "subset.py"
     with atomic(snippet) as temporary:
         temporary.write_text(_SNIPPET)
+    if decisions is not None:
+        write_json(folder / "decisions.json", {"run": run.name, "decisions": decisions})
+        written.append(folder / "decisions.json")
     return [*written, folder / "manifest.json", snippet]
 
 

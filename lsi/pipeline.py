@@ -37,6 +37,8 @@ from lsi.store import Entry, Store, fingerprint, key, read_json, save_array, wri
 
 log = logging.getLogger(__name__)
 
+PROJECTION = "projection.npy"
+
 
 @dataclass
 class Timings:
@@ -161,19 +163,28 @@ def explain_sample(found: Run, cache: Path, position: int, other_label: int | No
 def projection_of_run(found: Run, cache: Path, progress: Progress | None = None) -> np.ndarray:
     """Return the UMAP positions of a run's samples, (n, 2), from the cache where they are."""
     progress = progress or Progress()
-    facts = found.manifest["features"]
-    rows = fingerprint(found.scores["index"].to_numpy())
-    name = key(features=facts["key"], how=found.manifest["settings"]["features"], rows=rows, seed=found.settings.seed)
 
     def compute_projection(entry: Entry) -> list[str]:
         progress.report("projection", 0, 1)
         phi = features_of_run(found, cache)[:, :-1].numpy()
-        save_array(entry.path("projection.npy"), project(phi, found.settings.seed))
-        return ["projection.npy"]
+        save_array(entry.path(PROJECTION), project(phi, found.settings.seed))
+        return [PROJECTION]
 
-    entry = Store(cache).get("projections", name, compute_projection)
+    entry = Store(cache).get("projections", _projection_key(found), compute_projection)
     progress.report("done", 1, 1)
-    return np.load(entry.path("projection.npy"))
+    return np.load(entry.path(PROJECTION))
+
+
+def cached_projection(found: Run, cache: Path) -> np.ndarray | None:
+    """Return the UMAP positions if they are computed, else None, at once."""
+    entry = Store(cache).entry("projections", _projection_key(found))
+    return np.load(entry.path(PROJECTION)) if entry.is_complete() else None
+
+
+def _projection_key(found: Run) -> str:
+    features, how = found.manifest["features"], found.manifest["settings"]["features"]
+    rows = fingerprint(found.scores["index"].to_numpy())
+    return key(features=features["key"], how=how, rows=rows, seed=found.settings.seed)
 
 
 def images_of_run(found: Run) -> Dataset:

@@ -4,6 +4,8 @@ import json
 import shutil
 import signal
 import sys
+import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,11 @@ from tqdm import tqdm
 from lsi import pipeline
 from lsi.cli import commands
 from lsi.errors import UsageError
-from lsi.export import export, issue_table, select
+from lsi.export import decision_records, export, issue_table, select, selection_of
 from lsi.issues import label_issues, self_confidence
 from lsi.progress import Progress, Status
 from lsi.runs import FILES, Run, find_run, list_runs
-from lsi.store import Store
+from lsi.store import Store, write_json
 
 
 def perform(command: Any) -> None:
@@ -59,12 +61,35 @@ class _Bar:
             self.bar = None
 
 
+class _ProgressFile:
+    """Writes reports to a file, at most four a second and each stage's first."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.stage, self.written, self.facts = path, "", 0.0, {}
+
+    def __call__(self, status: Status) -> None:
+        now = time.monotonic()
+        if status.stage != self.stage or now - self.written > 0.25:
+            self.stage, self.written = status.stage, now
+            write_json(self.path, asdict(status) | self.facts)
+
+    def finish(self, run_name: str) -> None:
+        """Say that the run is there; the 2-D view may still follow."""
+        self.facts = {"run": run_name}
+        self(Status("done", 1, 1, ""))
+
+
 def _compute(command: commands.Compute) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped job ends as an interrupted one
     bar = _Bar()
     progress = Progress([] if command.quiet else [bar])
+    file = None if command.progress is None else _ProgressFile(command.progress)
+    if file is not None:
+        progress.listeners.append(file)
     try:
         run = pipeline.run(command.settings(), command.cache, progress)
+        if file is not None:
+            file.finish(run.name)
         if command.project:
             pipeline.projection_of_run(run, command.cache, progress)
     finally:
@@ -193,8 +218,19 @@ def _project(command: commands.Project) -> None:
 
 def _export(command: commands.Export) -> None:
     run = find_run(command.cache, command.run)
-    chosen = select(run, drop_issues=command.drop_issues, keep_one=command.keep_one, keep_top=command.keep_top)
-    written = export(run, chosen, command.output, command.formats)
+    records = None
+    if command.decisions:
+        if command.drop_issues or command.keep_one or command.keep_top is not None:
+            raise UsageError(
+                "--decisions exports what people decided; leave --drop-issues, --keep-one and --keep-top out."
+            )
+        from lsi.reviews import Reviews  # a database is opened only where decisions are asked for
+
+        decided = Reviews.of_cache(command.cache).current(run.name)
+        chosen, records = selection_of(run, decided), decision_records(run, decided)
+    else:
+        chosen = select(run, drop_issues=command.drop_issues, keep_one=command.keep_one, keep_top=command.keep_top)
+    written = export(run, chosen, command.output, command.formats, records)
     if command.json:
         _print_json({"kept": len(chosen.kept), "removed": len(chosen.removed), "files": [str(p) for p in written]})
         return

@@ -29,6 +29,7 @@ class Compute:
         verbose: log what happens, and show tracebacks.
         quiet: no progress bar.
         project: compute the 2-D view too.
+        progress: write what is going on into this JSON file, for whoever follows from outside.
     """
 
     data: Annotated[DataSettings, tyro.conf.arg(name="")] = field(default_factory=DataSettings)
@@ -43,6 +44,7 @@ class Compute:
     verbose: bool = False
     quiet: bool = False
     project: bool = False
+    progress: Path | None = None
 
     def settings(self) -> Settings:
         """Return the settings of the run."""
@@ -133,6 +135,7 @@ class Export:
         drop_issues: leave out the suspected label issues.
         keep_one: keep one sample of each near-duplicate group.
         keep_top: keep only this many samples, those of highest LSI among the rest.
+        decisions: what people decided in the app, instead of the rules above.
         formats: of the index lists.
     """
 
@@ -141,6 +144,7 @@ class Export:
     drop_issues: bool = False
     keep_one: bool = False
     keep_top: int | None = None
+    decisions: bool = False
     formats: tuple[Literal["txt", "csv", "json", "npy", "parquet"], ...] = ("txt", "csv", "json", "npy", "parquet")
     cache: Path = field(default_factory=default_cache)
     json: bool = False

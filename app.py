@@ -1,0 +1,7 @@
+"""Entry point: `streamlit run app.py` serves the app, its image routes and a health check."""
+
+import streamlit as st
+
+from lsi.ui.server import MIDDLEWARE, ROUTES, SCRIPT
+
+app = st.App(SCRIPT, routes=ROUTES, middleware=MIDDLEWARE)

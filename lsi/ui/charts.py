@@ -1,0 +1,97 @@
+"""Plotly figures: histogram, violins, matrix, budget curve. Colours are safe for colour-blind eyes."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#9AA3AB"
+PALETTE = (
+    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#7F7F7F", "#8C564B", "#17BECF",
+)  # fmt: skip
+_MARGIN = {"l": 10, "r": 10, "t": 10, "b": 10}
+
+
+def histogram(all_values: np.ndarray, shown: np.ndarray) -> go.Figure:
+    """LSI of all samples and of those on screen, on a log scale."""
+    logs = np.log10(np.maximum(all_values, 1e-12))
+    edges = np.linspace(logs.min(), max(logs.max(), logs.min() + 1e-9), 61)
+    centres = 10 ** ((edges[1:] + edges[:-1]) / 2)
+    figure = go.Figure()
+    for values, name, colour in ((all_values, "all", GREY), (shown, "on screen", BLUE)):
+        counts, _ = np.histogram(np.log10(np.maximum(values, 1e-12)), edges)
+        figure.add_bar(x=centres, y=counts, name=name, marker_color=colour, width=np.diff(10**edges))
+    figure.update_layout(
+        barmode="overlay", height=190, margin=_MARGIN, bargap=0, legend={"orientation": "h", "y": 1.15},
+        dragmode="select", selectdirection="h",
+    )  # fmt: skip
+    figure.update_xaxes(type="log", title="LSI in nats")
+    figure.update_yaxes(title="images")
+    return figure
+
+
+def violins(table: pd.DataFrame, class_names: list[str]) -> go.Figure:
+    """LSI per class as boxes with the number of samples."""
+    figure = go.Figure()
+    for c, name in enumerate(class_names):
+        values = table.loc[table["given_label"] == c, "lsi"]
+        figure.add_box(y=values, name=f"{_short(name)} ({len(values):,})", marker_color=PALETTE[c % len(PALETTE)],
+                       boxpoints=False)  # fmt: skip
+    figure.update_layout(height=360, margin=_MARGIN, showlegend=False)
+    figure.update_yaxes(type="log", title="LSI in nats")
+    return figure
+
+
+def matrix(table: pd.DataFrame, class_names: list[str]) -> go.Figure:
+    """How many suspected labels go from each given to each suggested class."""
+    k = len(class_names)
+    suspected = table[table["is_label_issue"]]
+    counts = np.zeros((k, k), dtype=int)
+    np.add.at(counts, (suspected["given_label"], suspected["predicted_label"]), 1)
+    names = [_short(n) for n in class_names]
+    figure = go.Figure(
+        go.Heatmap(z=counts, x=names, y=names, colorscale="Blues", text=counts if k <= 20 else None,
+                   texttemplate="%{text}" if k <= 20 else None, hovertemplate="%{y} → %{x}: %{z}<extra></extra>",
+                   showscale=False)
+    )  # fmt: skip
+    figure.update_layout(height=420, margin=_MARGIN)
+    figure.update_xaxes(title="suggested", type="category")
+    figure.update_yaxes(title="given", type="category", autorange="reversed")
+    return figure
+
+
+def budget(lsi: np.ndarray, share: float) -> go.Figure:
+    """Share of the summed information that a share of the images keeps, the highest first."""
+    kept = np.cumsum(np.sort(lsi)[::-1]) / max(lsi.sum(), 1e-300)
+    x = np.arange(1, len(lsi) + 1) / len(lsi)
+    step = max(1, len(x) // 500)
+    figure = go.Figure(go.Scatter(x=x[::step], y=kept[::step], mode="lines", line_color=BLUE, name="information kept"))
+    figure.add_vline(x=share, line_color=ORANGE)
+    figure.update_layout(height=260, margin=_MARGIN, showlegend=False)
+    figure.update_xaxes(title="share of the images, highest LSI first", tickformat=".0%", range=[0, 1])
+    figure.update_yaxes(title="share of the information", tickformat=".0%", range=[0, 1.02])
+    return figure
+
+
+def colours(values: np.ndarray, kind: str) -> np.ndarray:
+    """Return (n, 4) uint8 colours: viridis over the ranks of numbers, or the palette for categories."""
+    from plotly.colors import hex_to_rgb, sample_colorscale
+
+    if kind == "number":
+        ranks = values.argsort(kind="stable").argsort(kind="stable") / max(len(values) - 1, 1)
+        steps = np.array([_rgb(c) for c in sample_colorscale("Viridis", np.linspace(0, 1, 256).tolist())], np.uint8)
+        rgb = steps[(ranks * 255).astype(int)]
+    else:
+        rgb = np.array([hex_to_rgb(c) for c in PALETTE], np.uint8)[values % len(PALETTE)]
+    return np.concatenate([rgb, np.full((len(rgb), 1), 220, np.uint8)], axis=1)
+
+
+def _rgb(text: Any) -> list[int]:
+    return [round(float(v)) for v in text[text.index("(") + 1 : -1].split(",")[:3]]
+
+
+def _short(name: str, most: int = 24) -> str:
+    """Return a class name as plain text for Plotly, which reads a few HTML tags."""
+    name = name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return name if len(name) <= most else name[: most - 1] + "…"

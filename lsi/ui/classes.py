@@ -1,0 +1,92 @@
+"""Information per class, given → suggested, and two runs side by side."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from scipy.stats import bootstrap
+
+from lsi.ui import charts
+from lsi.ui.filters import Filter
+from lsi.ui.session import View, open_view, plain, run_names
+from lsi.ui.sidebar import set_filter
+
+_RESAMPLES = 500
+
+
+def per_class(view: View) -> None:
+    """Show LSI per class, with bootstrap intervals of the mean."""
+    st.subheader("Information per class", anchor=False)
+    st.plotly_chart(charts.violins(view.table, view.run.class_names), alt="Boxes of LSI, one a class, on a log scale")
+    st.dataframe(
+        _class_table(view.run.name, view),
+        hide_index=True,
+        column_config={
+            "share of information": st.column_config.NumberColumn(format="percent"),
+            "leave-one-out accuracy": st.column_config.NumberColumn(format="percent"),
+        },
+    )
+
+
+@st.cache_data(max_entries=16)
+def _class_table(run: str, _view: View) -> pd.DataFrame:
+    rows = []
+    for c, facts in enumerate(_view.run.manifest["classes"]):
+        values = _view.table.loc[_view.table["given_label"] == c, "lsi"].to_numpy()
+        low, high = _interval(values)
+        rows.append(
+            {
+                "class": facts["class"],
+                "images": facts["n_samples"],
+                "mean LSI": facts["lsi_mean"],
+                "95 % from": low,
+                "to": high,
+                "share of information": facts["lsi_share"],
+                "leave-one-out accuracy": facts["loo_accuracy"],
+                "suspected": facts["n_label_issues"],
+                "near duplicates": facts["n_near_duplicates"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _interval(values: np.ndarray) -> tuple[float | None, float | None]:
+    if len(values) < 3 or values.std() == 0:
+        return None, None
+    found = bootstrap((values,), np.mean, n_resamples=_RESAMPLES, method="percentile", rng=np.random.default_rng(0))
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+def confusions(view: View) -> None:
+    """Show which class is given where which is suggested; a cell leads to its images."""
+    st.subheader("Suspected labels: given against suggested", anchor=False)
+    names = view.run.class_names
+    st.plotly_chart(charts.matrix(view.table, names), alt="Matrix of suspected labels, given by suggested class")
+    suspected = view.table[view.table["is_label_issue"]]
+    pairs = suspected.groupby(["given", "predicted"]).size().sort_values(ascending=False).head(8)
+    with st.container(horizontal=True):
+        for pair, count in pairs.items():
+            given, predicted = pair  # type: ignore[misc]
+            if st.button(f"{plain(given)} → {plain(predicted)}: {count}", key=f"cell-{given}-{predicted}"):
+                set_filter(Filter(classes=(str(given),), predicted=(str(predicted),), issues=True))
+                st.switch_page("pages/issues.py")
+
+
+def compare(view: View) -> None:
+    """Compare with another run on the same samples."""
+    others = [n for n in run_names() if n != view.run.name]
+    if not others:
+        return
+    st.subheader("Against another run", anchor=False)
+    name = st.selectbox("Other run", others, index=None, key="other")
+    other = open_view(name) if name else None
+    if other is None:
+        return
+    both = view.table.merge(other.table, on="id", suffixes=("", " there"))
+    if len(both) < 3:
+        st.info("These runs share no samples.")
+        return
+    agreement = both["lsi"].corr(both["lsi there"], method="spearman")
+    st.markdown(f"{len(both):,} samples in both; rank agreement of LSI (Spearman) **{agreement:.3f}**")
+    change = (both["lsi"].rank(pct=True) - both["lsi there"].rank(pct=True)).rename("change of rank")
+    most = both.assign(**{"change of rank": change}).sort_values("change of rank", key=np.abs, ascending=False).head(20)
+    st.dataframe(most[["id", "given", "predicted", "lsi", "lsi there", "change of rank"]], hide_index=True)

@@ -1,0 +1,143 @@
+// A virtualised gallery: only the rows on screen are in the document. Images come from the server's image route.
+// data: base, size, rows (Arrow: order, given, predicted, value, issue, decision), classes, decisions, selected. Out: `selected` (positions), `open` (one position, a trigger).
+const stores = new WeakMap();
+
+export default function (component) {
+  const { parentElement, data, setStateValue, setTriggerValue } = component;
+  const root = parentElement.querySelector(".gallery");
+  const sheet = parentElement.querySelector(".sheet");
+  let s = stores.get(root);
+  if (!s) {
+    s = { tiles: new Map(), selected: new Set(), anchor: null, focus: 0 };
+    stores.set(root, s);
+    root.addEventListener("scroll", () => requestAnimationFrame(() => draw(s)), { passive: true });
+    new ResizeObserver(() => draw(s)).observe(root);
+  }
+  const fresh = s.mark !== data.mark;
+  Object.assign(s, {
+    root, sheet, data, mark: data.mark, ...columns(data.rows),
+    publish: () => setStateValue("selected", [...s.selected]),
+    open: (position) => setTriggerValue("open", position),
+  });
+  if (data.selected_version !== s.version) {
+    s.version = data.selected_version;
+    s.selected = new Set(data.selected);
+  }
+  if (fresh) {
+    s.tiles.forEach((tile) => tile.remove());
+    s.tiles.clear();
+    s.focus = 0;
+  }
+  root.onkeydown = (event) => keys(s, event);
+  draw(s, true);
+}
+
+function columns(rows) {
+  const names = ["order", "given", "predicted", "value", "issue", "decision"];
+  return Object.fromEntries(names.map((name) => [name, rows.getChild(name).toArray()]));
+}
+
+function layout(s) {
+  const step = s.data.size + 12;
+  const columns = Math.max(1, Math.floor((s.root.clientWidth - 8) / step));
+  return { step, columns, height: s.data.size + 46 };
+}
+
+function draw(s, refresh) {
+  const { step, columns, height } = layout(s);
+  const rows = Math.ceil(s.order.length / columns);
+  s.columns = columns;
+  s.sheet.style.height = rows * height + "px";
+  const first = Math.max(0, Math.floor(s.root.scrollTop / height) - 3) * columns;
+  const last = Math.min(s.order.length, (Math.ceil((s.root.scrollTop + s.root.clientHeight) / height) + 3) * columns);
+  s.tiles.forEach((tile, slot) => {
+    if (slot < first || slot >= last) { tile.remove(); s.tiles.delete(slot); }
+  });
+  for (let slot = first; slot < last; slot++) {
+    let tile = s.tiles.get(slot);
+    if (!tile) { tile = build(s, slot); s.tiles.set(slot, tile); s.sheet.append(tile); refresh = true; }
+    tile.style.transform = `translate(${(slot % columns) * step}px, ${Math.floor(slot / columns) * height}px)`;
+    paint(s, tile, slot);
+  }
+}
+
+function build(s, slot) {
+  const tile = document.createElement("button");
+  tile.type = "button";
+  tile.className = "tile";
+  const frame = document.createElement("span");
+  frame.className = "frame";
+  const image = document.createElement("img");
+  image.decoding = "async";
+  image.alt = "";
+  const first = document.createElement("span");
+  const second = document.createElement("span");
+  first.className = "name";
+  second.className = "value";
+  frame.append(image);
+  tile.append(frame, first, second);
+  tile.onclick = (event) => click(s, slot, event);
+  tile.ondblclick = () => s.open(s.order[slot]);
+  return tile;
+}
+
+function paint(s, tile, slot) {
+  const position = s.order[slot];
+  const { size, base, classes, decisions } = s.data;
+  tile.style.width = size + "px";
+  const [frame, name, value] = tile.children;
+  frame.style.height = size + "px";
+  const image = frame.firstChild;
+  const ask = [64, 128, 256].find((w) => w >= size) || 256;
+  const source = base ? `${base}/${position}?size=${ask}` : "";
+  if (source && image.getAttribute("src") !== source) image.setAttribute("src", source);
+  if (!source) frame.dataset.text = s.data.texts[slot] || "";
+  const given = classes[s.given[slot]];
+  const other = s.given[slot] !== s.predicted[slot] ? " → " + classes[s.predicted[slot]] : "";
+  name.textContent = given + other;
+  const told = decisions[s.decision[slot]];
+  value.textContent = s.value[slot].toPrecision(3) + (told ? " · " + told : "");
+  const on = s.selected.has(position);
+  tile.classList.toggle("selected", on);
+  tile.classList.toggle("issue", s.issue[slot] === 1);
+  tile.classList.toggle("excluded", told === "exclude");
+  tile.setAttribute("aria-pressed", on);
+  tile.setAttribute("aria-label", `image ${position}, ${given}${other}, ${value.textContent}`);
+  tile.tabIndex = slot === s.focus ? 0 : -1;
+}
+
+function click(s, slot, event) {
+  const position = s.order[slot];
+  if (event.shiftKey && s.anchor !== null) {
+    const [a, b] = [Math.min(s.anchor, slot), Math.max(s.anchor, slot)];
+    for (let i = a; i <= b; i++) s.selected.add(s.order[i]);
+  } else {
+    s.selected.has(position) ? s.selected.delete(position) : s.selected.add(position);
+    s.anchor = slot;
+  }
+  s.focus = slot;
+  draw(s);
+  s.publish();
+}
+
+function keys(s, event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const move = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: s.columns, ArrowUp: -s.columns }[event.key];
+  if (move) {
+    s.focus = Math.max(0, Math.min(s.order.length - 1, s.focus + move));
+    const { height } = layout(s);
+    const top = Math.floor(s.focus / s.columns) * height;
+    if (top < s.root.scrollTop) s.root.scrollTop = top;
+    if (top + height > s.root.scrollTop + s.root.clientHeight) s.root.scrollTop = top + height - s.root.clientHeight;
+    draw(s);
+    s.tiles.get(s.focus)?.focus();
+  } else if (event.key === "Enter") {
+    s.open(s.order[s.focus]);
+  } else if (event.key === " ") {
+    click(s, s.focus, event);
+  } else if (event.key.length > 1) {
+    return;
+  }
+  event.preventDefault();
+  event.stopPropagation();
+}

@@ -1,0 +1,179 @@
+"""The Python side of the components: what goes in, what comes back, and the log that loses nothing."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from lsi.ui.filters import Lasso
+
+_HERE = Path(__file__).parent
+_HTML = {
+    "gallery": '<div class="gallery" role="group" aria-label="Images"><div class="sheet"></div></div>',
+    "map": (
+        '<div class="map" role="img" aria-label="Map of the images; the table below holds the same samples">'
+        '<canvas></canvas><svg aria-hidden="true"></svg><div class="tip" hidden><img alt=""><span></span></div></div>'
+    ),
+}
+
+
+@cache
+def _component(name: str) -> Callable[..., Any]:
+    html = _HTML.get(name) or (_HERE / f"{name}.html").read_text(encoding="utf-8")
+    js, css = ((_HERE / f"{name}.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
+    v2: Any = st.components.v2  # type: ignore[attr-defined]
+    return v2.component(f"lsi_{name}", html=html, css=css, js=js)
+
+
+def gallery(
+    *,
+    mark: str,
+    base: str,
+    size: int,
+    order: np.ndarray,
+    given: np.ndarray,
+    predicted: np.ndarray,
+    value: np.ndarray,
+    issue: np.ndarray,
+    decision: np.ndarray,
+    classes: Sequence[str],
+    decisions: Sequence[str],
+    texts: Sequence[str],
+    key: str,
+) -> tuple[list[int], int | None]:
+    """Show samples as tiles; return the selected positions, and the one that was just opened, if any.
+
+    Args:
+        mark: changes when other samples are shown.
+        base: of the image addresses; empty where there are no images.
+        size: of a tile in pixels.
+        order: positions, in the order shown; the arrays after it follow this order.
+        given: class of the given label.
+        predicted: class predicted by leave-one-out.
+        value: number printed on the tile.
+        issue: 1 for suspected labels.
+        decision: index into `decisions`.
+        classes: class names.
+        decisions: names of the decisions, the first for none.
+        texts: shown where there are no images.
+        key: of the widget.
+    """
+    version = st.session_state.get(f"{key}_version", 0)
+    state = st.session_state.get(key) or {}
+    selected = (
+        [int(i) for i in state.get("selected") or []] if version == st.session_state.get(f"{key}_seen", 0) else []
+    )
+    st.session_state[f"{key}_seen"] = version
+    result = _component("gallery")(
+        key=key,
+        data={
+            "mark": mark,
+            "base": base,
+            "size": size,
+            "rows": pd.DataFrame(
+                {
+                    "order": order.astype(np.int32),
+                    "given": given.astype(np.int32),
+                    "predicted": predicted.astype(np.int32),
+                    "value": value.astype(np.float32),
+                    "issue": issue.astype(np.uint8),
+                    "decision": decision.astype(np.uint8),
+                }
+            ),
+            "classes": list(classes),
+            "decisions": list(decisions),
+            "texts": list(texts),
+            "selected": selected,
+            "selected_version": version,
+        },
+        on_selected_change=lambda: None,
+        on_open_change=lambda: None,
+    )
+    shown = set(order.tolist())
+    return [i for i in selected if i in shown], result.open
+
+
+def clear_selection(key: str) -> None:
+    """Empty a gallery's selection."""
+    st.session_state[f"{key}_version"] = st.session_state.get(f"{key}_version", 0) + 1
+
+
+def queue(
+    *,
+    mark: str,
+    base: str,
+    items: list[dict[str, Any]],
+    classes: Sequence[str],
+    revision: int,
+    read_only: bool,
+    decide: Callable[[list[tuple[int, str, int | None]]], None],
+    key: str,
+) -> int | None:
+    """Show the review queue and return the position on screen.
+
+    Decisions arrive as a numbered log and are passed to `decide` before the script runs, each once.
+    """
+    acknowledged = f"{key}_ack"
+    st.session_state.setdefault(acknowledged, 0)
+
+    def apply() -> None:
+        entries = [e for e in (st.session_state[key].get("log") or []) if e[0] > st.session_state[acknowledged]]
+        if entries:
+            decide([(int(i), str(action), None if label is None else int(label)) for _, i, action, label in entries])
+            st.session_state[acknowledged] = entries[-1][0]
+
+    result = _component("queue")(
+        key=key,
+        data={
+            "mark": mark,
+            "base": base,
+            "items": items,
+            "classes": list(classes),
+            "ack": st.session_state[acknowledged],
+            "revision": revision,
+            "read_only": read_only,
+        },
+        on_log_change=apply,
+        on_current_change=lambda: None,
+    )
+    return None if result.current is None else int(result.current)
+
+
+def scatter(
+    *,
+    mark: str,
+    base: str,
+    positions: np.ndarray,
+    colors: np.ndarray,
+    lassos: tuple[Lasso, ...],
+    on_lasso: Callable[[tuple[Lasso, ...]], None],
+    key: str,
+) -> int | None:
+    """Show points of shape (n, 2) in `colors` (n, 4) uint8; return the one that was just clicked, if any."""
+
+    def changed() -> None:
+        found = st.session_state[key].get("lassos") or []
+        on_lasso(tuple(Lasso(o["mode"], tuple((float(x), float(y)) for x, y in o["points"])) for o in found))
+
+    result = _component("map")(
+        key=key,
+        data={
+            "mark": mark,
+            "base": base,
+            "points": pd.DataFrame(
+                {
+                    "x": positions[:, 0].astype(np.float32),
+                    "y": positions[:, 1].astype(np.float32),
+                    "color": np.ascontiguousarray(colors, np.uint8).view(np.uint32)[:, 0],
+                }
+            ),
+            "lassos": [{"mode": o.mode, "points": [list(p) for p in o.points]} for o in lassos],
+        },
+        on_lassos_change=changed,
+        on_open_change=lambda: None,
+    )
+    return None if result.open is None else int(result.open)

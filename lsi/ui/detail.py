@@ -1,0 +1,84 @@
+"""One image in full: its numbers, its likely classes, its neighbours, and who says so."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from lsi.errors import LsiError
+from lsi.ui.session import View, plain
+
+
+@st.dialog("Image", width="large")
+def show(view: View, position: int) -> None:
+    """Open a dialog on the sample at a position."""
+    row = view.table.iloc[position]
+    left, right = st.columns([2, 3])
+    with left:
+        picture(view, position, 320)
+        st.text(row["id"])
+    with right:
+        st.markdown(f"Labelled **{plain(row['given'])}**, predicted without it **{plain(row['predicted'])}**")
+        first, second, third = st.columns(3)
+        first.metric("LSI", f"{row['lsi']:.3g} nats", help="How much the posterior depends on this image.")
+        second.metric("Rank", f"{row['lsi_rank']:,} of {len(view.table):,}")
+        third.metric("Self-confidence", f"{row['loo_p_given']:.3f}", help="Leave-one-out probability of its label.")
+        st.dataframe(
+            pd.DataFrame(
+                {
+                    "term": ["moves the decision", "trace", "log-determinant"],
+                    "nats": [row["mean_term"], row["trace_term"], row["logdet_term"]],
+                }
+            ),
+            hide_index=True,
+        )
+        classes(view, position)
+    reasons(view, position)
+
+
+def picture(view: View, position: int, width: int) -> None:
+    """Show the image, or the text that stands for it."""
+    try:
+        data = view.thumbnail(position, 128 if width <= 128 else 512)
+    except LsiError as error:
+        st.text(str(error))
+        return
+    if data is not None:
+        st.image(data, width=width, alt=f"image {position}")
+    else:
+        st.text(str(view.table["text"].iloc[position]) if "text" in view.table.columns else "no image")
+
+
+def classes(view: View, position: int) -> None:
+    """Show the likeliest classes with their leave-one-out probabilities."""
+    p = np.asarray(view.run.probabilities[position])
+    top = np.argsort(-p)[:3]
+    names = [view.run.class_names[c] for c in top]
+    st.dataframe(
+        pd.DataFrame({"class": names, "probability": p[top]}),
+        hide_index=True,
+        column_config={"probability": st.column_config.ProgressColumn(format="%.3f", min_value=0, max_value=1)},
+    )
+
+
+def reasons(view: View, position: int, count: int = 5) -> None:
+    """Show which training images speak for the given label and which against it, and what each label would cost."""
+    found = view.explain(position)
+    names = view.run.class_names
+    speakers, against = found.speakers(count)
+    given, other = plain(names[found.given_label]), plain(names[found.other_label])
+    for title, rows in ((f"Speak for {given}", speakers), (f"Speak for {other}", against)):
+        st.markdown(f"**{title}**")
+        with st.container(horizontal=True):
+            for j in rows:
+                _speaker(view, int(j), float(found.support[j]))
+    order = np.argsort(found.label_lsi)[:3]
+    costs = ", ".join(f"{plain(names[c])} {found.label_lsi[c]:.3g}" for c in order)
+    st.markdown(f"Information it would hold under each label, least first, in nats: {costs}")
+
+
+def _speaker(view: View, position: int, support: float) -> None:
+    row = view.table.iloc[position]
+    with st.container(width=110):
+        picture(view, position, 96)
+        mark = " ⚠" if row["is_label_issue"] else ""
+        st.markdown(f"{plain(row['given'])}{mark}  \n{support:+.2f}")

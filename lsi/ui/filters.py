@@ -1,0 +1,166 @@
+"""The one filter that every page obeys: what it holds, which rows it leaves, how it is written in the URL."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Lasso:
+    """A polygon on the map that adds to or takes from what was there."""
+
+    mode: str  # "set", "add" or "subtract"
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which samples are on screen. Empty fields let everything through.
+
+    `low` and `high` are shares of the samples in rising order of LSI, 0 … 1.
+    """
+
+    classes: tuple[str, ...] = ()
+    predicted: tuple[str, ...] = ()
+    low: float = 0.0
+    high: float = 1.0
+    issues: bool = False
+    decision: tuple[str, ...] = ()
+    split: tuple[str, ...] = ()
+    duplicates: bool = False
+    group: int | None = None
+    text: str = ""
+    lassos: tuple[Lasso, ...] = ()
+
+    def mask(self, table: pd.DataFrame, decided: pd.DataFrame, positions: np.ndarray | None) -> np.ndarray:
+        """Return which rows of the table pass; `positions` are those on the map, where they are known."""
+        share = 1 - (table["lsi_rank"].to_numpy() - 0.5) / len(table)
+        kept = (share >= self.low) & (share <= self.high)
+        group = table["near_duplicate_group"].to_numpy()
+        if self.decision:
+            kept &= decision_column(table, decided).isin(self.decision).to_numpy()
+        for column, values in (("given", self.classes), ("predicted", self.predicted), ("split", self.split)):
+            if values and column in table.columns:
+                kept &= table[column].isin(values).to_numpy()
+        if self.issues:
+            kept &= table["is_label_issue"].to_numpy()
+        if self.duplicates:
+            kept &= group >= 0
+        if self.group is not None:
+            kept &= group == self.group
+        if self.text:
+            kept &= table["id"].str.contains(self.text, case=False, regex=False).to_numpy()
+        if self.lassos and positions is not None:
+            kept &= lassoed(positions, self.lassos)
+        return kept
+
+    def chips(self) -> dict[str, "Filter"]:
+        """Return the name of every active part, with the filter that is left when it is removed."""
+        lists = {"class": "classes", "predicted": "predicted", "decision": "decision", "split": "split"}
+        parts = {
+            f"{word} {', '.join(getattr(self, name))}": replace(self, **{name: ()})
+            for word, name in lists.items()
+            if getattr(self, name)
+        }
+        others = [
+            (self.low > 0 or self.high < 1, f"LSI {self.low:.0%} to {self.high:.0%}", {"low": 0.0, "high": 1.0}),
+            (self.issues, "suspected labels", {"issues": False}),
+            (self.duplicates, "near duplicates", {"duplicates": False}),
+            (self.group is not None, f"group {self.group}", {"group": None}),
+            (bool(self.text), f"path has {self.text}", {"text": ""}),
+            (bool(self.lassos), "lasso on the map", {"lassos": ()}),
+        ]
+        return parts | {name: replace(self, **without) for on, name, without in others if on}
+
+    def to_query(self) -> dict[str, str | list[str]]:
+        """Return the parameters that write this filter in a URL."""
+        query: dict[str, str | list[str]] = {}
+        lists = {"class": self.classes, "predicted": self.predicted, "decision": self.decision, "split": self.split}
+        query |= {name: list(values) for name, values in lists.items() if values}
+        if self.low > 0 or self.high < 1:
+            query["lsi"] = f"{self.low:.4g}-{self.high:.4g}"
+        query |= {name: "1" for name, on in {"issues": self.issues, "duplicates": self.duplicates}.items() if on}
+        if self.group is not None:
+            query["group"] = str(self.group)
+        if self.text:
+            query["text"] = self.text
+        if self.lassos:
+            query["lasso"] = [_write_lasso(one) for one in self.lassos]
+        return query
+
+    @staticmethod
+    def from_query(query: dict[str, list[str]]) -> "Filter":
+        """Return the filter that a URL writes; parts that make no sense are left out."""
+
+        def words(name: str) -> tuple[str, ...]:
+            return tuple(query.get(name, ()))
+
+        def first(name: str) -> str:
+            return next(iter(query.get(name, ())), "")
+
+        low, high = _read_range(first("lsi"))
+        lassos = tuple(one for one in map(_read_lasso, words("lasso")) if one is not None)
+        group = int(first("group")) if first("group").isdigit() else None
+        return Filter(
+            words("class"), words("predicted"), low, high, first("issues") == "1", words("decision"), words("split"),
+            first("duplicates") == "1", group, first("text")[:200], lassos,
+        )  # fmt: skip
+
+
+def decision_column(table: pd.DataFrame, decided: pd.DataFrame) -> pd.Series:
+    """Return the decision about each row, "undecided" where there is none."""
+    return decided["action"].reindex(table.index).fillna("undecided")
+
+
+def lassoed(positions: np.ndarray, lassos: tuple[Lasso, ...]) -> np.ndarray:
+    """Return which points the lassos hold, applied one after the other."""
+    kept = np.zeros(len(positions), dtype=bool)
+    for one in lassos:
+        inside = in_polygon(positions, one.points)
+        kept = {"set": inside, "add": kept | inside, "subtract": kept & ~inside}[one.mode]
+    return kept
+
+
+def in_polygon(positions: np.ndarray, polygon: tuple[Point, ...]) -> np.ndarray:
+    """Return which points lie in a polygon, by the even-odd rule, exact on all points."""
+    corners = np.asarray(polygon, dtype=np.float64)
+    found = np.zeros(len(positions), dtype=bool)
+    if len(corners) < 3:
+        return found
+    near = ((positions >= corners.min(axis=0)) & (positions <= corners.max(axis=0))).all(axis=1)
+    rows = np.flatnonzero(near)
+    x, y = positions[rows, 0].astype(np.float64), positions[rows, 1].astype(np.float64)
+    inside = np.zeros(len(rows), dtype=bool)
+    x0, y0 = corners[-1]
+    for x1, y1 in corners:
+        if y0 != y1:
+            inside ^= ((y1 > y) != (y0 > y)) & (x < (x0 - x1) * (y - y1) / (y0 - y1) + x1)
+        x0, y0 = x1, y1
+    found[rows[inside]] = True
+    return found
+
+
+def _write_lasso(lasso: Lasso) -> str:
+    return {"set": "s", "add": "a", "subtract": "d"}[lasso.mode] + "_".join(f"{x:.2f},{y:.2f}" for x, y in lasso.points)
+
+
+def _read_lasso(text: str) -> Lasso | None:
+    modes = {"s": "set", "a": "add"}
+    try:
+        points = tuple((float(p.split(",")[0]), float(p.split(",")[1])) for p in text[1:].split("_"))
+    except (ValueError, IndexError):
+        return None
+    if len(points) < 3 or not np.isfinite(points).all():
+        return None
+    return Lasso("subtract" if text.startswith("d") else modes.get(text[0], "set"), points)
+
+
+def _read_range(text: str) -> tuple[float, float]:
+    try:
+        low, high = (float(v) for v in text.split("-"))
+    except ValueError:
+        return 0.0, 1.0
+    return (low, high) if 0 <= low < high <= 1 else (0.0, 1.0)

@@ -1,0 +1,79 @@
+"""The review queue: the suspected labels, the worst first, and why."""
+
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from lsi.store import fingerprint
+from lsi.ui import detail
+from lsi.ui.components import queue
+from lsi.ui.session import View, decide, decisions, read_only, reviews
+
+SHOWN_CLASSES = 5
+MOST = 2_000
+
+
+def suspects(view: View, positions: np.ndarray) -> np.ndarray:
+    """Return the suspected labels among these positions, the least probable label first, 2,000 at the most."""
+    suspected = positions[view.table["is_label_issue"].to_numpy()[positions]]
+    return suspected[np.argsort(view.table["label_score"].to_numpy()[suspected], kind="stable")][:MOST]
+
+
+def progress(view: View) -> None:
+    """Say how many wrong labels to expect among the suspects not yet decided, with a 95 % interval."""
+    table = view.table
+    decided = decisions(view.run.name)
+    open_ = table[table["is_label_issue"] & ~table.index.isin(decided.index)]
+    wrong = 1 - open_["loo_p_given"].to_numpy()
+    expected, spread = float(wrong.sum()), float(np.sqrt((wrong * (1 - wrong)).sum()))
+    low, high = max(0.0, expected - 1.96 * spread), min(len(open_), expected + 1.96 * spread)
+    st.markdown(
+        f"{len(open_):,} suspected labels are undecided. Going by their leave-one-out probabilities, about "
+        f"**{expected:.0f}** of them are wrong ({low:.0f} to {high:.0f})."
+    )
+
+
+def review(view: View, positions: np.ndarray) -> int | None:
+    """Show the queue and return the position on screen."""
+    decided = decisions(view.run.name)
+    items = [_item(view, int(i), decided) for i in positions]
+
+    def apply(log: list[tuple[int, str, int | None]]) -> None:
+        for position, action, label in log:
+            decide(view, [position], action, label)
+
+    return queue(
+        mark=fingerprint(np.asarray(positions), view.run.name),
+        base=f"/thumbs/{view.run.name}" if view.images is not None else "",
+        items=items,
+        classes=view.run.class_names,
+        revision=sum(reviews().version(view.run.name)),
+        read_only=read_only(),
+        decide=apply,
+        key="queue",
+    )
+
+
+def reason(view: View, position: int) -> None:
+    """Show who says so, for the image on screen."""
+    with st.expander("Who says so: the training images that speak for and against the label", expanded=True):
+        detail.reasons(view, position)
+
+
+def _item(view: View, position: int, decided: Any) -> dict[str, Any]:
+    row = view.run.scores.iloc[position]
+    p = view.run.probabilities[position]
+    top = view.class_order[position][:SHOWN_CLASSES].tolist()
+    given = int(row["given_label"])
+    top = top if given in top else [*top[:-1], given]
+    told = decided.loc[position] if position in decided.index else None
+    return {
+        "i": position,
+        "id": str(row["id"]),
+        "text": str(row["text"]) if "text" in row else "",
+        "given": given,
+        "top": [[int(c), float(p[c])] for c in top],
+        "decision": None if told is None else str(told["action"]),
+        "label": None if told is None or np.isnan(told["label"] or np.nan) else int(told["label"]),
+    }

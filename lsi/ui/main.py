@@ -1,0 +1,38 @@
+"""The app's script: pages, sidebar, and the first run for a newcomer."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from lsi.ui import sidebar
+from lsi.ui.jobs_panel import start_first_run
+
+ROOT = Path(__file__).parent.parent.parent
+ICON = Path(__file__).parent / "static" / "icon.svg"
+PAGES = [
+    ("overview", "Overview", ":material/dashboard:"),
+    ("samples", "Samples", ":material/grid_view:"),
+    ("issues", "Label issues", ":material/fact_check:"),
+    ("map", "Map", ":material/scatter_plot:"),
+    ("classes", "Classes", ":material/bar_chart:"),
+    ("redundancy", "Redundancy", ":material/content_copy:"),
+    ("export", "Export", ":material/download:"),
+]
+
+
+def main() -> None:
+    """Draw the page that the address names."""
+    st.set_page_config(page_title="LSI Lens", page_icon=str(ICON), layout="wide")
+    page = st.navigation(
+        [
+            st.Page(ROOT / "pages" / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "overview")
+            for name, title, icon in PAGES
+        ],
+        position="top",
+    )
+    start_first_run()
+    sidebar.draw()
+    page.run()
+
+
+main()

@@ -1,0 +1,71 @@
+"""The map of the features, its colours, and the table that says the same in words."""
+
+from dataclasses import replace
+
+import numpy as np
+import streamlit as st
+
+from lsi import pipeline
+from lsi.ui import charts
+from lsi.ui.components import scatter
+from lsi.ui.filters import Lasso, decision_column
+from lsi.ui.session import View, cache, decisions
+from lsi.ui.sidebar import DECISIONS, current_filter, set_filter
+
+COLOURS = ("LSI", "Class", "Suspected", "Decision")
+
+
+def positions(view: View) -> np.ndarray | None:
+    """Return where the samples lie; while that is not computed, offer to."""
+    found = view.projection()
+    if found is None:
+        st.info("The map is not computed yet: it follows the scores, and takes half a minute for small data.")
+        if st.button("Compute it now", icon=":material/play_arrow:"):
+            with st.spinner("UMAP …"):
+                pipeline.projection_of_run(view.run, cache())
+            st.rerun()
+    return found
+
+
+def draw(view: View, where: np.ndarray, shown: np.ndarray) -> int | None:
+    """Show the map; return the sample that was clicked."""
+    kind = st.segmented_control("Colour by", COLOURS, default="LSI", required=True, key="colour")
+    colours = _colours(view, str(kind))
+    rest = np.ones(len(where), dtype=bool)
+    rest[shown] = False
+    colours[rest] = (150, 150, 150, 60)
+    st.caption(
+        "Drag to lasso, with shift to add and with alt to take away. Wheel zooms, right drag moves, click opens."
+    )
+    return scatter(
+        mark=view.run.name,
+        base=f"/thumbs/{view.run.name}" if view.images is not None else "",
+        positions=where,
+        colors=colours,
+        lassos=current_filter().lassos,
+        on_lasso=_lassoed,
+        key="map",
+    )
+
+
+def table(view: View, shown: np.ndarray) -> None:
+    """Show the samples on screen as a table, the way without a pointer."""
+    columns = ["index", "id", "given", "predicted", "lsi", "label_score"]
+    with st.expander(f"The same {len(shown):,} images as a table"):
+        st.dataframe(view.table.iloc[shown[:5_000]][columns], hide_index=True)
+
+
+def _lassoed(lassos: tuple[Lasso, ...]) -> None:
+    set_filter(replace(current_filter(), lassos=lassos))
+
+
+def _colours(view: View, kind: str) -> np.ndarray:
+    rows = view.table
+    if kind == "LSI":
+        return charts.colours(rows["lsi"].to_numpy(), "number")
+    if kind == "Class":
+        return charts.colours(rows["given_label"].to_numpy(), "category")
+    if kind == "Suspected":
+        return charts.colours(rows["is_label_issue"].to_numpy().astype(int), "category")
+    codes = decision_column(rows, decisions(view.run.name)).map({d: i for i, d in enumerate(DECISIONS)})
+    return charts.colours(codes.fillna(0).to_numpy().astype(int), "category")

@@ -1,0 +1,81 @@
+"""The headline figures of a run, each a way into the images behind it."""
+
+import json
+
+import numpy as np
+import streamlit as st
+
+from lsi.ui.detail import picture
+from lsi.ui.filters import Filter
+from lsi.ui.session import View, plain
+from lsi.ui.sidebar import set_filter
+
+
+def headline(view: View) -> None:
+    """Show the figures with a link each."""
+    summary = view.run.manifest["summary"]
+    n = summary["n_samples"]
+    columns = st.columns(4)
+    with columns[0]:
+        st.metric("Images", f"{n:,}", help="In this run.", border=True)
+        _link("samples", "Browse by information", Filter())
+    with columns[1]:
+        st.metric("Suspected labels", f"{summary['n_label_issues']:,}", border=True,
+                  help="Their label is improbable for a probe that has not seen them.")  # fmt: skip
+        _link("issues", "Review them", Filter(issues=True))
+    with columns[2]:
+        st.metric("Held by the top tenth", f"{summary['share_of_top_tenth']:.0%}", border=True,
+                  help="Share of the summed LSI that a tenth of the images holds.")  # fmt: skip
+        _link("samples", "See that tenth", Filter(low=0.9))
+    with columns[3]:
+        st.metric("Near duplicates", f"{summary['n_near_duplicates']:,}", border=True,
+                  help="Images that are closer to another one than neighbours usually are.")  # fmt: skip
+        _link("redundancy", "Compare them", Filter(duplicates=True))
+
+
+def extremes(view: View, count: int = 6) -> None:
+    """Show the images with the most and the least information."""
+    order = np.argsort(-view.table["lsi"].to_numpy(), kind="stable")
+    for title, rows in (
+        ("Most information: atypical, hard or wrongly labelled", order[:count]),
+        ("Least information: typical or redundant", order[::-1][:count]),
+    ):
+        st.subheader(title, anchor=False)
+        with st.container(horizontal=True):
+            for position in rows:
+                row = view.table.iloc[int(position)]
+                with st.container(width=120):
+                    picture(view, int(position), 112)
+                    arrow = "" if row["given"] == row["predicted"] else f" → {plain(row['predicted'])}"
+                    st.markdown(f"{plain(row['given'])}{arrow}  \n{row['lsi']:.3g} nats")
+
+
+def details(view: View) -> None:
+    """Show how the run was made, and what its noise experiment says."""
+    manifest = view.run.manifest
+    detection = manifest["detection"]
+    if detection is not None:
+        self_confidence, lsi = detection["self_confidence"], detection["lsi"]
+        st.markdown(
+            f"{detection['n_corrupted']} labels or images are known to be corrupted "
+            f"({detection['noise_rate']:.1%}). Found with AUROC **{self_confidence['auroc']:.3f}** by leave-one-out "
+            f"self-confidence and **{lsi['auroc']:.3f}** by LSI."
+        )
+    skipped = manifest["dataset"]["skipped"]
+    if skipped:
+        with st.expander(f"{len(skipped)} files could not be read and were left out"):
+            st.dataframe(skipped)
+    with st.expander("How this run was made"):
+        probe, loo = manifest["probe"], manifest["leave_one_out"]
+        st.markdown(
+            f"Features: {plain(manifest['features']['backbone'])}, {manifest['features']['n_features']} numbers "
+            f"an image. Probe: {probe['n_params']:,} weights, prior precision {probe['prior_precision']:.4g}, converged to "
+            f"{probe['newton_decrement']:.0e} posterior standard deviations. Posterior: {loo['structure']}."
+        )
+        st.code(json.dumps(manifest["settings"], indent=2), language="json")
+
+
+def _link(page: str, text: str, chosen: Filter) -> None:
+    if st.button(text, key=f"link-{page}-{text}", type="tertiary", icon=":material/arrow_forward:"):
+        set_filter(chosen)
+        st.switch_page(f"pages/{page}.py")

@@ -1,0 +1,24 @@
+"""Which folders the app may read: those in `LSI_DATA_ROOTS`, by default the working folder."""
+
+import os
+from pathlib import Path
+
+from lsi.errors import UsageError
+
+ROOTS_VARIABLE = "LSI_DATA_ROOTS"
+
+
+def below_data_roots(path: Path) -> Path:
+    """Return the path with links and `..` resolved.
+
+    Raises:
+        UsageError: it lies outside the folders that may be read.
+    """
+    roots = [Path(r).resolve() for r in os.environ.get(ROOTS_VARIABLE, ".").split(os.pathsep) if r]
+    real = path.expanduser().resolve()
+    if not any(real == root or root in real.parents for root in roots):
+        raise UsageError(
+            f"{path} lies outside the folders that this server may read ({', '.join(map(str, roots))}). "
+            f"Whoever runs it can name more in {ROOTS_VARIABLE}."
+        )
+    return real

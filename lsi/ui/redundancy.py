@@ -1,0 +1,69 @@
+"""Near-duplicate groups side by side, and what a budget of images keeps."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from lsi.export import duplicates_to_drop
+from lsi.ui import bulk, charts
+from lsi.ui.detail import picture
+from lsi.ui.session import View, decide, plain, read_only
+
+PER_PAGE = 8
+_MOST_IN_A_ROW = 8
+
+
+def groups(view: View) -> None:
+    """Show the groups, those with several labels or splits first."""
+    st.subheader("Near duplicates", anchor=False)
+    ordered = _ordered(view.table)
+    if not ordered:
+        st.info("No two images of this run are near duplicates.")
+        return
+    drop = duplicates_to_drop(view.table)
+    st.markdown(
+        f"{len(ordered):,} groups. Of each the image with the likeliest label stays, never none: {len(drop):,} can go."
+    )
+    if not read_only():
+        st.button(f"Exclude {len(drop):,} redundant images", on_click=decide,
+                  args=(view, [int(i) for i in drop], "exclude"), icon=":material/block:")  # fmt: skip
+    pages = -(-len(ordered) // PER_PAGE)
+    page = st.pagination(pages, key="group_page") if pages > 1 else 1
+    for group in ordered[(page - 1) * PER_PAGE : page * PER_PAGE]:
+        _row(view, group, set(drop.tolist()))
+
+
+def budget(view: View) -> None:
+    """Say how much of the information a share of the images keeps."""
+    st.subheader("Budget", anchor=False)
+    st.write("Low information first: what is left out says little that the rest does not say.")
+    share = st.slider("Share of the images to keep", 1, 100, 80, format="%d %%", key="budget") / 100
+    lsi = view.table["lsi"].to_numpy()
+    order = np.argsort(-lsi, kind="stable")
+    kept = order[: max(1, round(share * len(lsi)))]
+    st.markdown(f"**{len(kept):,}** images keep **{lsi[kept].sum() / max(lsi.sum(), 1e-300):.1%}** of the information.")
+    st.plotly_chart(charts.budget(lsi, share), alt="Share of the information kept over the share of images kept")
+    st.caption("Information is no promise of accuracy: check the curated set on the Export page before you trust it.")
+    bulk.actions(view, [int(i) for i in order[len(kept) :]], "low-information", "budget")
+
+
+def _ordered(table: pd.DataFrame) -> list[int]:
+    grouped = table[table["near_duplicate_group"] >= 0].groupby("near_duplicate_group")
+    mixed = grouped["given_label"].nunique() > 1  # noqa: PD101 - of each group, not of the column
+    if "split" in table.columns:
+        mixed |= grouped["split"].nunique() > 1  # noqa: PD101
+    distance = grouped["nearest_distance"].min()
+    facts = pd.DataFrame({"mixed": ~mixed, "distance": distance}).sort_values(["mixed", "distance"])
+    return [int(g) for g in facts.index]
+
+
+def _row(view: View, group: int, drop: set[int]) -> None:
+    rows = view.table[view.table["near_duplicate_group"] == group]
+    labels = rows["given"].nunique()
+    title = f"Group {group}: {len(rows)} images, distance {rows['nearest_distance'].min():.2g}"
+    st.markdown(f"**{title}**" + (f", **{labels} different labels**" if labels > 1 else ""))
+    with st.container(horizontal=True):
+        for position in [int(i) for i in rows.index[:_MOST_IN_A_ROW]]:
+            with st.container(width=130):
+                picture(view, position, 112)
+                st.markdown(f"{plain(rows['given'].loc[position])}  \n{'can go' if position in drop else 'stays'}")

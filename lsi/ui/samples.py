@@ -1,0 +1,73 @@
+"""The ranked gallery and the histogram above it."""
+
+from dataclasses import replace
+
+import numpy as np
+import streamlit as st
+
+from lsi.store import fingerprint
+from lsi.ui import charts
+from lsi.ui.components import gallery
+from lsi.ui.filters import decision_column
+from lsi.ui.session import View, decisions
+from lsi.ui.sidebar import DECISIONS, current_filter, set_filter
+
+ORDERS = {
+    "Most information": ("lsi", False),
+    "Least information": ("lsi", True),
+    "Most suspect label": ("label_score", True),
+    "Smallest margin": ("loo_margin", True),
+    "Highest leverage": ("leverage", False),
+    "Nearest to another": ("nearest_distance", True),
+}
+GALLERY = "gallery"
+
+
+def histogram(view: View, positions: np.ndarray) -> None:
+    """Show the histogram of LSI; dragging over it sets the filter."""
+    values = view.table["lsi"].to_numpy()
+    st.plotly_chart(charts.histogram(values, values[positions]), key="histogram", on_select=lambda: _brush(values),
+                    selection_mode="box", config={"displayModeBar": False},
+                    alt="Histogram of LSI, all images and those on screen")  # fmt: skip
+
+
+def _brush(values: np.ndarray) -> None:
+    boxes = st.session_state["histogram"]["selection"]["box"]
+    if boxes:
+        low, high = sorted(float(v) for v in boxes[0]["x"])
+        shares = (np.mean(values < low), np.mean(values <= high))
+        set_filter(replace(current_filter(), low=round(float(shares[0]), 3), high=round(float(shares[1]), 3)))
+
+
+def controls(view: View, positions: np.ndarray) -> tuple[np.ndarray, int]:
+    """Show order and size; return the positions in the order chosen, and the size of a tile."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.selectbox("Order", list(ORDERS), key="order", width=260)
+        size = st.select_slider("Tile size", [64, 96, 128, 192, 256], 96, key="tile", width=260)
+    column, rising = ORDERS[name]
+    values = view.table[column].to_numpy()[positions]
+    return positions[np.argsort(values if rising else -values, kind="stable")], size
+
+
+def grid(view: View, order: np.ndarray, size: int) -> tuple[list[int], int | None]:
+    """Show the gallery; return what is selected and what was opened."""
+    rows = view.table.iloc[order]
+    decided = decision_column(view.table, decisions(view.run.name)).iloc[order]
+    codes = decided.map({d: i for i, d in enumerate(DECISIONS)}).fillna(0)
+    has_images = view.images is not None
+    texts = [] if has_images or "text" not in rows.columns else rows["text"].astype(str).tolist()
+    return gallery(
+        mark=fingerprint(order, str(size), view.run.name),
+        base=f"/thumbs/{view.run.name}" if has_images else "",
+        size=size,
+        order=order,
+        given=rows["given_label"].to_numpy(),
+        predicted=rows["predicted_label"].to_numpy(),
+        value=rows["lsi"].to_numpy(),
+        issue=rows["is_label_issue"].to_numpy(),
+        decision=codes.to_numpy(),
+        classes=view.run.class_names,
+        decisions=["", *DECISIONS[1:]],
+        texts=texts,
+        key=GALLERY,
+    )

@@ -1,0 +1,85 @@
+"""The ASGI side of the app: image routes, a health check and security headers around the Streamlit script."""
+
+from pathlib import Path
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from streamlit.runtime.pages_manager import PagesManager
+
+from lsi.errors import LsiError
+from lsi.thumbnails import SIZES
+from lsi.ui.session import open_view
+
+SCRIPT = Path(__file__).parent / "main.py"
+FULL_SIZE = 1024
+_HEADERS = {
+    "content-security-policy": (
+        "default-src 'self'; script-src 'self' blob: 'sha256-THxz9J9+wf7rhwR2YkXJoSZ13UCmYyC+3lNDv2+8ugA='; img-src 'self' data: blob:; "
+        "style-src 'self' 'unsafe-inline'; font-src 'self' data:; connect-src 'self' ws: wss:; "
+        "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+}
+
+
+class SecurityHeaders:
+    """Adds the headers to every response."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass the request on, and add the headers to its response."""
+
+        async def with_headers(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                present = {name.lower() for name, _ in message["headers"]}
+                more = [(k.encode(), v.encode()) for k, v in _HEADERS.items() if k.encode() not in present]
+                message["headers"] = [*message["headers"], *more]
+            await send(message)
+
+        await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+async def _image(request: Request) -> Response:
+    run, index = request.path_params["run"], request.path_params["index"]
+    asked = request.query_params.get("size", "128")
+    size = FULL_SIZE if request.url.path.startswith("/images/") else int(asked) if asked.isdigit() else 0
+    if size not in (*SIZES, FULL_SIZE):
+        return Response("size is one of " + ", ".join(map(str, SIZES)), 400)
+    mark = f'"{run}-{index}-{size}"'
+    headers = {"cache-control": "private, max-age=31536000, immutable", "etag": mark}
+    if request.headers.get("if-none-match") == mark:
+        return Response(status_code=304, headers=headers)
+    try:
+        data = await run_in_threadpool(_render, run, index, size)
+    except LsiError as error:
+        return Response(str(error), 404)
+    return Response("no such image", 404) if data is None else Response(data, media_type="image/webp", headers=headers)
+
+
+def _render(run: str, index: int, size: int) -> bytes | None:
+    view = open_view(run)
+    return None if view is None else view.thumbnail(index, size)
+
+
+async def _health(_request: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+ROUTES = [
+    Route("/thumbs/{run}/{index:int}", _image),
+    Route("/images/{run}/{index:int}", _image),
+    Route("/health", _health),
+]
+MIDDLEWARE = [Middleware(SecurityHeaders)]
+
+# a folder called pages beside the entry script makes Streamlit guess a page list of its own before the script has run
+# once, which breaks deep links into a freshly started server
+PagesManager.uses_pages_directory = False

@@ -1,0 +1,171 @@
+"""What every page stands on: the cache, the runs, who is looking, and what may be changed.
+
+Runs are shared by all sessions and read-only; they are held by name and time of writing, never by a hash of their data.
+"""
+
+import os
+import threading
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+import torch
+
+from lsi import pipeline
+from lsi.config import default_cache
+from lsi.explain import Explanation
+from lsi.reviews import Decision, Reviews
+from lsi.runs import MANIFEST, Run, is_run_name, list_runs
+from lsi.thumbnails import thumbnail
+
+READ_ONLY_VARIABLE = "LSI_READ_ONLY"
+WHAT_LSI_IS = (
+    "Laplace Sample Information (LSI) says how much the model's knowledge depends on one image, in nats: high for "
+    "atypical, hard or wrongly labelled images, low for typical or redundant ones."
+)
+_LOCK = threading.RLock()
+
+
+def cache() -> Path:
+    """Return the cache folder."""
+    return default_cache()
+
+
+def read_only() -> bool:
+    """Say whether everything may be looked at and nothing changed."""
+    return os.environ.get(READ_ONLY_VARIABLE, "") not in ("", "0", "false")
+
+
+@dataclass(frozen=True)
+class View:
+    """A run with what the pages need of it, shared by all sessions."""
+
+    run: Run
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row a sample, with class names as text; treat as read-only."""
+        names = np.array(self.run.class_names)
+        table = self.run.scores.copy()
+        table["given"], table["predicted"] = names[table["given_label"]], names[table["predicted_label"]]
+        return table
+
+    @cached_property
+    def images(self):
+        """Reads image i of the table, or None where the samples have no images."""
+        with _LOCK:
+            return pipeline.images_of_run(self.run).images
+
+    @cached_property
+    def features(self) -> torch.Tensor:
+        """Φ of the run's probe, bias column included."""
+        with _LOCK:
+            return pipeline.features_of_run(self.run, cache())
+
+    @cached_property
+    def class_order(self) -> np.ndarray:
+        """The classes of each sample, the likeliest first, at most ten, (n, ≤ 10)."""
+        return np.argsort(-np.asarray(self.run.probabilities), axis=1)[:, :10]
+
+    def projection(self) -> np.ndarray | None:
+        """Return the UMAP positions, or None while they are not computed."""
+        return pipeline.cached_projection(self.run, cache())
+
+    def explain(self, position: int) -> Explanation:
+        """Return who speaks for and against the label of a sample."""
+        return _explain(self, position)
+
+    def thumbnail(self, position: int, size: int) -> bytes | None:
+        """Return the image at a position as WebP, or None where there is none.
+
+        Raises:
+            DataError: its file has gone or changed.
+        """
+        if self.images is None or not 0 <= position < len(self.table):
+            return None
+        return _thumbnail(self, position, size)
+
+
+@lru_cache(maxsize=20_000)
+def _thumbnail(view: View, position: int, size: int) -> bytes:
+    return thumbnail(view.images.read(position), size)
+
+
+@lru_cache(maxsize=256)
+def _explain(view: View, position: int) -> Explanation:
+    loo = torch.from_numpy(np.array(view.run.probabilities))
+    return pipeline.explain(view.run.objective(view.features), view.run.probe_weights(), loo, position)
+
+
+@lru_cache(maxsize=4)
+def _view(folder: Path, written: int) -> View:
+    return View(Run(folder))
+
+
+def open_view(name: str) -> View | None:
+    """Return the run of that name, or None where there is none."""
+    folder = cache() / "runs" / name
+    manifest = folder / MANIFEST
+    if not is_run_name(name) or not manifest.is_file():
+        return None
+    with _LOCK:
+        return _view(folder, manifest.stat().st_mtime_ns)
+
+
+def run_names() -> list[str]:
+    """Return the names of all finished runs, the newest first."""
+    return [r.name for r in list_runs(cache())]
+
+
+@lru_cache(maxsize=1)
+def reviews() -> Reviews:
+    """Return the database of decisions."""
+    return Reviews.of_cache(cache())
+
+
+@lru_cache(maxsize=8)
+def _decisions(run: str, version: tuple[int, int]) -> pd.DataFrame:
+    return reviews().current(run)
+
+
+def decisions(run: str) -> pd.DataFrame:
+    """Return the decisions in force about a run, indexed by position."""
+    return _decisions(run, reviews().version(run))
+
+
+def reviewer() -> str:
+    """Return the name under which this session decides."""
+    return st.session_state.get("reviewer") or "me"
+
+
+def decide(view: View, positions: list[int], action: str, label: int | None = None) -> None:
+    """Record one decision for each position, as one batch that undo takes back as one."""
+    if read_only():
+        st.toast("Read-only: nothing can be decided here.", icon=":material/lock:")
+        return
+    rows = view.table.iloc[positions]
+    batch = [
+        Decision(int(i), action, label, int(g), int(p), float(s))  # type: ignore[arg-type]
+        for i, g, p, s in zip(positions, rows["given_label"], rows["predicted_label"], rows["label_score"], strict=True)
+    ]
+    reviews().record(view.run.name, reviewer(), batch)
+
+
+def undo(view: View) -> None:
+    """Take back this reviewer's latest batch."""
+    count = 0 if read_only() else reviews().undo(view.run.name, reviewer())
+    st.toast(f"Undone: {count} decisions" if count else "Nothing to undo")
+
+
+def redo(view: View) -> None:
+    """Bring back this reviewer's latest undone batch."""
+    count = 0 if read_only() else reviews().redo(view.run.name, reviewer())
+    st.toast(f"Redone: {count} decisions" if count else "Nothing to redo")
+
+
+def plain(text: object) -> str:
+    """Return text from data so that Streamlit shows it as it is: no Markdown, no links, no images, no icons."""
+    return "".join(f"\\{c}" if c in r"\`*_{}[]()<>#+-.!|~:$&^" else c for c in str(text)).replace("\n", " ")

@@ -1,0 +1,133 @@
+"""The sidebar: which run, who is looking, and the filter with its chips; all of it stands in the URL."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from lsi.ui.filters import Filter, decision_column
+from lsi.ui.session import View, decisions, open_view, plain, read_only, redo, run_names, undo
+
+DECISIONS = ("undecided", "keep", "relabel", "exclude", "unsure")
+_FILTER, _RUN = "filter", "run"
+
+
+def current_view() -> View | None:
+    """Return the chosen run, or None while there is none."""
+    name = st.session_state.get(_RUN)
+    return open_view(name) if name else None
+
+
+def current_filter() -> Filter:
+    """Return the filter in force."""
+    return st.session_state.get(_FILTER, Filter())
+
+
+def set_filter(new: Filter) -> None:
+    """Put another filter in force."""
+    st.session_state[_FILTER] = new
+
+
+def filtered(view: View) -> np.ndarray:
+    """Return the positions on screen, the highest LSI first."""
+    chosen = current_filter()
+    positions = view.projection() if chosen.lassos else None
+    kept = np.flatnonzero(chosen.mask(view.table, decisions(view.run.name), positions))
+    return kept[np.argsort(-view.table["lsi"].to_numpy()[kept], kind="stable")]
+
+
+def draw() -> None:
+    """Draw the sidebar and bring the URL up to date."""
+    _read_url()
+    names = run_names()
+    with st.sidebar:
+        if names:
+            if st.session_state.get("next_run") in names:
+                st.session_state[_RUN] = st.session_state.pop("next_run")
+            if st.session_state.get(_RUN) not in names:
+                st.session_state[_RUN] = names[0]
+            st.selectbox("Run", names, key=_RUN, help="A dataset with one set of settings, computed once and kept.")
+            view = current_view()
+            if view is not None:
+                _controls(view)
+        if read_only():
+            st.info("Read-only: look at everything, change nothing.", icon=":material/lock:")
+        else:
+            st.text_input("Reviewer", value="me", key="reviewer", help="Decisions are kept under this name.")
+    _write_url()
+
+
+def chips(view: View, shown: int) -> None:
+    """Show what is on screen: the count, and the parts of the filter, each removable."""
+    parts = current_filter().chips()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        total = len(view.table)
+        st.markdown(f"**{shown:,}** of {total:,} images" if parts else f"All **{total:,}** images")
+        for name, rest in parts.items():
+            st.button(plain(name), key=f"chip-{name}", icon=":material/close:", on_click=set_filter, args=(rest,),
+                      help="Remove this part of the filter")  # fmt: skip
+        if len(parts) > 1:
+            st.button("Clear all", key="chip-all", on_click=set_filter, args=(Filter(),), type="tertiary")
+
+
+def _controls(view: View) -> None:
+    chosen, table = current_filter(), view.table
+    values = {"f_class": list(chosen.classes), "f_range": (round(100 * chosen.low), round(100 * chosen.high)),
+              "f_issues": chosen.issues, "f_decision": list(chosen.decision), "f_duplicates": chosen.duplicates,
+              "f_text": chosen.text, "f_split": list(chosen.split)}  # fmt: skip
+    for key, value in values.items():
+        st.session_state[key] = value
+    st.subheader("Filter", anchor=False)
+    st.multiselect("Class", view.run.class_names, key="f_class", on_change=_changed, format_func=plain)
+    st.slider("LSI, from lowest to highest", 0, 100, key="f_range", on_change=_changed, format="%d %%",
+              help="Share of the images in rising order of their information.")  # fmt: skip
+    st.toggle("Suspected labels only", key="f_issues", on_change=_changed)
+    st.toggle("Near duplicates only", key="f_duplicates", on_change=_changed)
+    st.pills("Decision", DECISIONS, key="f_decision", selection_mode="multi", on_change=_changed)
+    if "split" in table.columns:
+        st.multiselect("Split", sorted(map(str, table["split"].unique())), key="f_split", on_change=_changed)
+    st.text_input("Path contains", key="f_text", on_change=_changed)
+    if not read_only():
+        with st.container(horizontal=True):
+            st.button("Undo", icon=":material/undo:", on_click=undo, args=(view,))
+            st.button("Redo", icon=":material/redo:", on_click=redo, args=(view,))
+    _counts(table, decisions(view.run.name))
+
+
+def _counts(table: pd.DataFrame, decided: pd.DataFrame) -> None:
+    counts = decision_column(table, decided).value_counts()
+    told = ", ".join(f"{counts[d]} {d}" for d in DECISIONS[1:] if d in counts)
+    st.markdown(f"Decisions: {told or 'none yet'}")
+
+
+def _changed() -> None:
+    state = st.session_state
+    low, high = state["f_range"]
+    old = current_filter()
+    set_filter(
+        replace(
+            old, classes=tuple(state["f_class"]), low=low / 100, high=high / 100, issues=state["f_issues"],
+            decision=tuple(state["f_decision"]), duplicates=state["f_duplicates"], text=state["f_text"],
+            split=tuple(state.get("f_split") or ()),
+        )
+    )  # fmt: skip
+
+
+def _read_url() -> None:
+    if _FILTER in st.session_state:
+        return
+    query = {name: st.query_params.get_all(name) for name in st.query_params}
+    set_filter(Filter.from_query(query))
+    wanted = next(iter(query.get("run", ())), None)
+    if wanted and open_view(wanted) is not None:
+        st.session_state[_RUN] = wanted
+
+
+def _write_url() -> None:
+    query: dict[str, str | list[str]] = dict(current_filter().to_query())
+    if st.session_state.get(_RUN):
+        query["run"] = st.session_state[_RUN]
+    present = {name: st.query_params.get_all(name) for name in st.query_params}
+    if present != {name: [v] if isinstance(v, str) else v for name, v in query.items()}:
+        st.query_params.from_dict(query)

@@ -1,0 +1,15 @@
+"""What leaves?"""
+
+import streamlit as st
+
+from lsi.ui import export_view
+from lsi.ui.sidebar import current_view
+
+st.title("Export", anchor=False)
+view = current_view()
+if view is None:
+    st.info("No run yet. Start one on the Overview.")
+    st.stop()
+selection = export_view.counts(view)
+export_view.check(view, selection)
+export_view.download(view, selection)

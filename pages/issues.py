@@ -1,0 +1,21 @@
+"""Which labels look wrong?"""
+
+import streamlit as st
+
+from lsi.ui import issues
+from lsi.ui.sidebar import chips, current_view, filtered
+
+st.title("Label issues", anchor=False)
+view = current_view()
+if view is None:
+    st.info("No run yet. Start one on the Overview.")
+    st.stop()
+positions = issues.suspects(view, filtered(view))
+chips(view, len(positions))
+if not len(positions):
+    st.info("No suspected label passes the filter. Remove a part of it above.")
+    st.stop()
+issues.progress(view)
+current = issues.review(view, positions)
+if current is not None:
+    issues.reason(view, current)

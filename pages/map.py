@@ -1,0 +1,22 @@
+"""How does it lie in feature space?"""
+
+import streamlit as st
+
+from lsi.ui import bulk, detail, map_view
+from lsi.ui.sidebar import chips, current_view, filtered
+
+st.title("Map", anchor=False)
+view = current_view()
+if view is None:
+    st.info("No run yet. Start one on the Overview.")
+    st.stop()
+positions = filtered(view)
+chips(view, len(positions))
+where = map_view.positions(view)
+if where is None:
+    st.stop()
+opened = map_view.draw(view, where, positions)
+if opened is not None:
+    detail.show(view, opened)
+bulk.actions(view, [int(i) for i in positions], "filtered", "map")
+map_view.table(view, positions)

@@ -1,0 +1,22 @@
+"""What is in this dataset, and what should I do?"""
+
+import streamlit as st
+
+from lsi.ui import jobs_panel, overview
+from lsi.ui.session import WHAT_LSI_IS, read_only
+from lsi.ui.sidebar import current_view
+
+st.title("Which images matter?", anchor=False)
+st.write(WHAT_LSI_IS)
+jobs_panel.follow()
+view = current_view()
+if view is None:
+    st.info("The first run is being computed: handwritten digits with 5 % of the labels flipped. It takes seconds.")
+else:
+    overview.headline(view)
+    overview.extremes(view)
+if not read_only():
+    with st.expander("Compute another run", icon=":material/add:", expanded=False):
+        jobs_panel.form()
+if view is not None:
+    overview.details(view)
