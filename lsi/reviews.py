@@ -5,6 +5,7 @@ and what was seen. The state of a sample is its latest row that is not undone, o
 """
 
 import os
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Literal, get_args
 
 import pandas as pd
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -40,7 +42,7 @@ _DECISIONS = Table(
     "decisions",
     _METADATA,
     Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("batch", Integer, nullable=False, index=True),
+    Column("batch", BigInteger, nullable=False, index=True),
     Column("time", DateTime(timezone=True), nullable=False),
     Column("reviewer", String(100), nullable=False, index=True),
     Column("run", String(200), nullable=False, index=True),
@@ -59,7 +61,7 @@ class Decision:
     """One decision about the sample at a position of a run: `label` for relabel, and what was seen."""
 
     sample: int
-    action: Action
+    action: str
     label: int | None = None
     given: int | None = None
     suggested: int | None = None
@@ -79,7 +81,9 @@ class Reviews:
         """Connect to the database at an SQLAlchemy URL, and create its table where it is missing."""
         if url.startswith("sqlite:///"):
             Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        self.engine: Engine = create_engine(url, pool_pre_ping=True)
+        # SQLite takes its write lock at the start of a change, or two writers could each wait for the other
+        options = {"connect_args": {"isolation_level": "IMMEDIATE"}} if url.startswith("sqlite") else {}
+        self.engine: Engine = create_engine(url, pool_pre_ping=True, **options)
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _wait_for_others)
         _METADATA.create_all(self.engine)
@@ -93,14 +97,9 @@ class Reviews:
         """Add decisions as one batch, which undo takes back as one; what was undone can then no longer be redone."""
         if not decisions:
             return
+        about = {"batch": time.time_ns(), "time": datetime.now(UTC), "reviewer": reviewer, "run": run, "undone": False}
         with self.engine.begin() as connection:
-            batch = (connection.execute(select(func.max(_DECISIONS.c.batch))).scalar() or 0) + 1
-            now = datetime.now(UTC)
-            rows = [
-                {"batch": batch, "time": now, "reviewer": reviewer, "run": run, "undone": False, **vars(d)}
-                for d in decisions
-            ]
-            connection.execute(insert(_DECISIONS), rows)
+            connection.execute(insert(_DECISIONS), [about | vars(d) for d in decisions])
 
     def undo(self, run: str, reviewer: str) -> int:
         """Take back the reviewer's latest batch and return its number of decisions."""
@@ -124,8 +123,8 @@ class Reviews:
         rows = self.history(run)
         latest = rows[~rows["undone"]].drop_duplicates(["sample", "reviewer"], keep="last")
         latest = latest[latest["action"] != "clear"]
-        told = latest["action"] + "/" + latest["label"].astype("Float64").astype(str)
-        counts = told.groupby(latest["sample"]).nunique()
+        told = [f"{action}/{label}" for action, label in zip(latest["action"], latest["label"], strict=True)]
+        counts = latest.assign(told=told).groupby("sample")["told"].nunique()
         return [int(s) for s in counts.index[counts > 1]]
 
     def history(self, run: str) -> pd.DataFrame:

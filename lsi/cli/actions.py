@@ -75,7 +75,7 @@ class _ProgressFile:
 
     def finish(self, run_name: str) -> None:
         """Say that the run is there; the 2-D view may still follow."""
-        self.facts = {"run": run_name}
+        self.facts, self.written = {"run": run_name}, 0.0
         self(Status("done", 1, 1, ""))
 
 

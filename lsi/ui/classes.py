@@ -8,7 +8,7 @@ from scipy.stats import bootstrap
 from lsi.ui import charts
 from lsi.ui.filters import Filter
 from lsi.ui.session import View, open_view, plain, run_names
-from lsi.ui.sidebar import set_filter
+from lsi.ui.sidebar import go
 
 _RESAMPLES = 500
 
@@ -67,8 +67,7 @@ def confusions(view: View) -> None:
         for pair, count in pairs.items():
             given, predicted = pair  # type: ignore[misc]
             if st.button(f"{plain(given)} → {plain(predicted)}: {count}", key=f"cell-{given}-{predicted}"):
-                set_filter(Filter(classes=(str(given),), predicted=(str(predicted),), issues=True))
-                st.switch_page("pages/issues.py")
+                go("issues", Filter(classes=(str(given),), predicted=(str(predicted),), issues=True))
 
 
 def compare(view: View) -> None:

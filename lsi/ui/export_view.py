@@ -59,8 +59,8 @@ def download(view: View, selection: Selection) -> None:
     st.subheader("Files", anchor=False)
     st.write(
         f"Index lists of {len(selection.kept):,} kept and {len(selection.removed):,} removed images (txt, csv, json, "
-        f"npy, parquet), {len(selection.relabelled):,} relabelled, cleanlab's columns, a PyTorch snippet, the decisions "
-        "and the manifest."
+        f"npy, parquet), {len(selection.relabelled):,} relabelled, cleanlab's columns, a PyTorch snippet, the "
+        "decisions and the manifest."
     )
     st.download_button("Download", lambda: _archive(view, selection), f"{view.run.name}.zip", "application/zip",
                        on_click="ignore", type="primary", icon=":material/download:")  # fmt: skip

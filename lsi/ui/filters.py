@@ -60,7 +60,7 @@ class Filter:
     def chips(self) -> dict[str, "Filter"]:
         """Return the name of every active part, with the filter that is left when it is removed."""
         lists = {"class": "classes", "predicted": "predicted", "decision": "decision", "split": "split"}
-        parts = {
+        parts: dict[str, Filter] = {
             f"{word} {', '.join(getattr(self, name))}": replace(self, **{name: ()})
             for word, name in lists.items()
             if getattr(self, name)

@@ -8,8 +8,9 @@ import streamlit as st
 from lsi.store import fingerprint
 from lsi.ui import detail
 from lsi.ui.components import queue
-from lsi.ui.session import View, decide, decisions, read_only, reviews
+from lsi.ui.session import View, decisions, read_only, record, reviewer, reviews
 
+QUEUE = "queue"
 SHOWN_CLASSES = 5
 MOST = 2_000
 
@@ -39,9 +40,11 @@ def review(view: View, positions: np.ndarray) -> int | None:
     decided = decisions(view.run.name)
     items = [_item(view, int(i), decided) for i in positions]
 
+    name, forbidden = reviewer(), read_only()
+
     def apply(log: list[tuple[int, str, int | None]]) -> None:
-        for position, action, label in log:
-            decide(view, [position], action, label)
+        for position, action, label in log if not forbidden else ():
+            record(view, name, [position], action, label)
 
     return queue(
         mark=fingerprint(np.asarray(positions), view.run.name),
@@ -49,9 +52,9 @@ def review(view: View, positions: np.ndarray) -> int | None:
         items=items,
         classes=view.run.class_names,
         revision=sum(reviews().version(view.run.name)),
-        read_only=read_only(),
+        read_only=forbidden,
         decide=apply,
-        key="queue",
+        key=QUEUE,
     )
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import streamlit as st
 
 from lsi.ui import sidebar
+from lsi.ui.components import settle
+from lsi.ui.issues import QUEUE
 from lsi.ui.jobs_panel import start_first_run
 
 ROOT = Path(__file__).parent.parent.parent
@@ -23,14 +25,14 @@ PAGES = [
 def main() -> None:
     """Draw the page that the address names."""
     st.set_page_config(page_title="LSI Lens", page_icon=str(ICON), layout="wide")
-    page = st.navigation(
-        [
-            st.Page(ROOT / "pages" / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "overview")
-            for name, title, icon in PAGES
-        ],
-        position="top",
-    )
+    pages = {
+        name: st.Page(ROOT / "pages" / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "overview")
+        for name, title, icon in PAGES
+    }
+    st.session_state["pages"] = pages
+    page = st.navigation(list(pages.values()), position="top")
     start_first_run()
+    settle(QUEUE)
     sidebar.draw()
     page.run()
 

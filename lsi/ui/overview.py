@@ -8,7 +8,7 @@ import streamlit as st
 from lsi.ui.detail import picture
 from lsi.ui.filters import Filter
 from lsi.ui.session import View, plain
-from lsi.ui.sidebar import set_filter
+from lsi.ui.sidebar import go
 
 
 def headline(view: View) -> None:
@@ -67,9 +67,10 @@ def details(view: View) -> None:
             st.dataframe(skipped)
     with st.expander("How this run was made"):
         probe, loo = manifest["probe"], manifest["leave_one_out"]
+        features = manifest["features"]
         st.markdown(
-            f"Features: {plain(manifest['features']['backbone'])}, {manifest['features']['n_features']} numbers "
-            f"an image. Probe: {probe['n_params']:,} weights, prior precision {probe['prior_precision']:.4g}, converged to "
+            f"Features: {plain(features['backbone'])}, {features['n_features']} numbers an image. Probe: "
+            f"{probe['n_params']:,} weights, prior precision {probe['prior_precision']:.4g}, converged to "
             f"{probe['newton_decrement']:.0e} posterior standard deviations. Posterior: {loo['structure']}."
         )
         st.code(json.dumps(manifest["settings"], indent=2), language="json")
@@ -77,5 +78,4 @@ def details(view: View) -> None:
 
 def _link(page: str, text: str, chosen: Filter) -> None:
     if st.button(text, key=f"link-{page}-{text}", type="tertiary", icon=":material/arrow_forward:"):
-        set_filter(chosen)
-        st.switch_page(f"pages/{page}.py")
+        go(page, chosen)

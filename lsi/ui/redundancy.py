@@ -22,10 +22,10 @@ def groups(view: View) -> None:
         return
     drop = duplicates_to_drop(view.table)
     st.markdown(
-        f"{len(ordered):,} groups. Of each the image with the likeliest label stays, never none: {len(drop):,} can go."
+        f"Groups: {len(ordered):,}. Of each the image with the likeliest label stays, never none: {len(drop):,} can go."
     )
     if not read_only():
-        st.button(f"Exclude {len(drop):,} redundant images", on_click=decide,
+        st.button(f"Exclude redundant images: {len(drop):,}", on_click=decide,
                   args=(view, [int(i) for i in drop], "exclude"), icon=":material/block:")  # fmt: skip
     pages = -(-len(ordered) // PER_PAGE)
     page = st.pagination(pages, key="group_page") if pages > 1 else 1

@@ -18,7 +18,9 @@ SCRIPT = Path(__file__).parent / "main.py"
 FULL_SIZE = 1024
 _HEADERS = {
     "content-security-policy": (
-        "default-src 'self'; script-src 'self' blob: 'sha256-THxz9J9+wf7rhwR2YkXJoSZ13UCmYyC+3lNDv2+8ugA='; img-src 'self' data: blob:; "
+        # the hash is that of the one inline script in Streamlit's own page
+        "default-src 'self'; script-src 'self' blob: 'sha256-THxz9J9+wf7rhwR2YkXJoSZ13UCmYyC+3lNDv2+8ugA='; "
+        "img-src 'self' data: blob:; "
         "style-src 'self' 'unsafe-inline'; font-src 'self' data:; connect-src 'self' ws: wss:; "
         "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; frame-ancestors 'none'"
     ),

@@ -8,6 +8,7 @@ import threading
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,7 +55,7 @@ class View:
         return table
 
     @cached_property
-    def images(self):
+    def images(self) -> Any:
         """Reads image i of the table, or None where the samples have no images."""
         with _LOCK:
             return pipeline.images_of_run(self.run).images
@@ -146,12 +147,15 @@ def decide(view: View, positions: list[int], action: str, label: int | None = No
     if read_only():
         st.toast("Read-only: nothing can be decided here.", icon=":material/lock:")
         return
+    record(view, reviewer(), positions, action, label)
+
+
+def record(view: View, name: str, positions: list[int], action: str, label: int | None = None) -> None:
+    """Record decisions under a reviewer's name, without touching the session."""
     rows = view.table.iloc[positions]
-    batch = [
-        Decision(int(i), action, label, int(g), int(p), float(s))  # type: ignore[arg-type]
-        for i, g, p, s in zip(positions, rows["given_label"], rows["predicted_label"], rows["label_score"], strict=True)
-    ]
-    reviews().record(view.run.name, reviewer(), batch)
+    seen = zip(positions, rows["given_label"], rows["predicted_label"], rows["label_score"], strict=True)
+    batch = [Decision(int(i), action, label, int(g), int(p), float(s)) for i, g, p, s in seen]
+    reviews().record(view.run.name, name, batch)
 
 
 def undo(view: View) -> None:

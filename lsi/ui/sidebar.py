@@ -29,6 +29,12 @@ def set_filter(new: Filter) -> None:
     st.session_state[_FILTER] = new
 
 
+def go(page: str, chosen: Filter) -> None:
+    """Switch to a page, with this filter in force."""
+    set_filter(chosen)
+    st.switch_page(st.session_state["pages"][page])
+
+
 def filtered(view: View) -> np.ndarray:
     """Return the positions on screen, the highest LSI first."""
     chosen = current_filter()

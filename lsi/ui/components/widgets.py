@@ -1,5 +1,6 @@
 """The Python side of the components: what goes in, what comes back, and the log that loses nothing."""
 
+import threading
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -115,17 +116,10 @@ def queue(
 ) -> int | None:
     """Show the review queue and return the position on screen.
 
-    Decisions arrive as a numbered log and are passed to `decide` before the script runs, each once.
+    Decisions arrive as a numbered log and are passed to `decide`, each once; `decide` must not touch Streamlit.
     """
-    acknowledged = f"{key}_ack"
-    st.session_state.setdefault(acknowledged, 0)
-
-    def apply() -> None:
-        entries = [e for e in (st.session_state[key].get("log") or []) if e[0] > st.session_state[acknowledged]]
-        if entries:
-            decide([(int(i), str(action), None if label is None else int(label)) for _, i, action, label in entries])
-            st.session_state[acknowledged] = entries[-1][0]
-
+    box = st.session_state.setdefault(f"{key}_box", _Acknowledged())
+    box.decide = decide
     result = _component("queue")(
         key=key,
         data={
@@ -133,14 +127,45 @@ def queue(
             "base": base,
             "items": items,
             "classes": list(classes),
-            "ack": st.session_state[acknowledged],
+            "ack": box.last,
             "revision": revision,
             "read_only": read_only,
         },
-        on_log_change=apply,
+        on_log_change=lambda: settle(key),
         on_current_change=lambda: None,
     )
+    if box.take(result.log or []):
+        st.rerun()
     return None if result.current is None else int(result.current)
+
+
+def settle(key: str) -> None:
+    """Take what the queue has sent, and wait for whoever is taking.
+
+    Call it before anything that shows decisions. Streamlit starts a run for the newest event while callbacks of older
+    ones still write, and ends a callback at any touch of the session: neither may lose or hide a decision.
+    """
+    box = st.session_state.get(f"{key}_box")
+    if box is not None:
+        box.take((st.session_state.get(key) or {}).get("log") or [])
+
+
+class _Acknowledged:
+    """The last log entry that was taken; `take` touches nothing of Streamlit, so nothing can end it half-way."""
+
+    def __init__(self) -> None:
+        self.last = 0
+        self.decide: Callable[[list[tuple[int, str, int | None]]], None] = lambda log: None
+        self._lock = threading.Lock()
+
+    def take(self, log: list[Any]) -> int:
+        """Pass entries that are new to `decide`, once, and return how many there were."""
+        with self._lock:
+            new = [entry for entry in log if entry[0] > self.last]
+            if new:
+                self.decide([(int(i), str(action), None if c is None else int(c)) for _, i, action, c in new])
+                self.last = new[-1][0]
+            return len(new)
 
 
 def scatter(

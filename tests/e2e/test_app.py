@@ -1,0 +1,165 @@
+"""The whole way in a real browser: open → compute → review by keyboard → lasso → exclude → undo → export."""
+
+import csv
+import io
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import ARTEFACTS, settle
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+PAGES = ("", "samples", "issues", "map", "classes", "redundancy", "export")
+
+
+def first_run(page: Page) -> None:
+    """Open the app and wait for the run that a newcomer gets."""
+    page.goto("/")
+    expect(page.get_by_text("Most information: atypical, hard or wrongly labelled")).to_be_visible(timeout=120_000)
+    settle(page)
+
+
+def follow(page: Page, name: str) -> None:
+    page.get_by_role("link", name=name, exact=True).first.click()
+    expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
+    settle(page)
+
+
+def draw_lasso(page: Page, corners: list[tuple[float, float]], modifier: str | None = None) -> None:
+    """Drag over the map through corners given as shares of its width and height."""
+    box = page.locator(".map canvas").bounding_box()
+    assert box is not None
+    points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in [*corners, corners[0]]]
+    if modifier:
+        page.keyboard.down(modifier)
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    for x, y in points[1:]:
+        page.mouse.move(x, y, steps=8)
+    page.mouse.up()
+    if modifier:
+        page.keyboard.up(modifier)
+    page.wait_for_timeout(500)
+    settle(page)
+
+
+def shown(page: Page) -> int:
+    text = page.get_by_text(re.compile(r"^(All )?[\d,]+( of [\d,]+)? images$")).first.inner_text()
+    return int(re.search(r"[\d,]+", text).group().replace(",", ""))
+
+
+def test_from_nothing_to_a_checked_list(page: Page):
+    requests: list[str] = []
+    page.on("request", lambda r: requests.append(r.url))
+    first_run(page)
+
+    follow(page, "Label issues")
+    queue = page.locator(".queue")
+    queue.wait_for()
+    decided: dict[int, str] = {}
+    queue.focus()
+    keys = ["s", "k", "x", "u", "s", "s", "x", "k", "s", "x"]
+    names = {"s": "relabel", "k": "keep", "x": "exclude", "u": "unsure"}
+    for key in keys:
+        decided[int(queue.get_attribute("data-position"))] = names[key]
+        page.keyboard.press(key)
+    expect(page.get_by_text("10 decided")).to_be_visible()
+    settle(page)
+    expect(page.get_by_text("Decisions: 2 keep, 4 relabel, 3 exclude, 1 unsure")).to_be_visible()
+
+    follow(page, "Map")
+    page.locator(".map[data-drawn='1797']").wait_for(timeout=180_000)
+    draw_lasso(page, [(0.02, 0.02), (0.98, 0.02), (0.98, 0.5), (0.02, 0.5)])
+    upper = shown(page)
+    assert 0 < upper < 1797
+    draw_lasso(page, [(0.02, 0.5), (0.98, 0.5), (0.98, 0.98), (0.02, 0.98)], "Shift")
+    assert shown(page) > upper
+    draw_lasso(page, [(0.02, 0.5), (0.98, 0.5), (0.98, 0.98), (0.02, 0.98)], "Alt")
+    assert abs(shown(page) - upper) <= 2
+    inside = shown(page)
+    link = page.url
+    page.get_by_role("button", name=re.compile("^Exclude .* filtered image")).click()
+    expect(page.get_by_text(re.compile(r"Decisions: .*\d+ exclude"))).to_be_visible()
+    settle(page)
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("Decisions: 2 keep, 4 relabel, 3 exclude, 1 unsure")).to_be_visible()
+
+    page.goto(link)
+    settle(page)
+    assert shown(page) == inside, "the address shows the same view"
+
+    follow(page, "Export")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download").click()
+    archive = zipfile.ZipFile(io.BytesIO(Path(download.value.path()).read_bytes()))
+    removed = [int(line) for line in archive.read("removed_indices.txt").split()]
+    assert sorted(removed) == sorted(i for i, what in decided.items() if what == "exclude")
+    relabelled = [int(row["index"]) for row in csv.DictReader(io.StringIO(archive.read("relabel.csv").decode()))]
+    assert sorted(relabelled) == sorted(i for i, what in decided.items() if what == "relabel")
+    told = {d["index"]: d["action"] for d in json.loads(archive.read("decisions.json"))["decisions"]}
+    assert told == decided
+    page.get_by_role("button", name="Check").click()
+    expect(page.get_by_text("Curated against random")).to_be_visible(timeout=120_000)
+    assert all(url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "blob:", "data:")) for url in requests)
+
+
+def test_forty_keys_twenty_milliseconds_apart_are_forty_decisions(page: Page):
+    first_run(page)
+    page.get_by_role("textbox", name="Reviewer").fill("quick")
+    page.get_by_role("textbox", name="Reviewer").press("Enter")
+    settle(page)
+    follow(page, "Label issues")
+    page.locator(".queue").focus()
+    for _ in range(40):
+        page.keyboard.press("k")
+        page.wait_for_timeout(20)
+    expect(page.get_by_text(re.compile(r"Decisions: 4\d keep"))).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    settle(page)
+
+
+def test_gallery_selects_ranges_and_opens_details(page: Page):
+    first_run(page)
+    follow(page, "Samples")
+    tiles = page.locator(".tile")
+    tiles.nth(3).wait_for()
+    image = tiles.nth(0).locator("img")
+    expect(image).to_have_js_property("complete", True)
+    assert image.evaluate("i => i.naturalWidth") == 128
+    tiles.nth(0).click()
+    tiles.nth(3).click(modifiers=["Shift"])
+    expect(page.get_by_role("button", name="Exclude 4 selected images")).to_be_visible()
+    page.locator(".tile").nth(1).dblclick()
+    expect(page.get_by_text("Self-confidence")).to_be_visible()
+    expect(page.get_by_text(re.compile("^Speak for")).first).to_be_visible()
+
+
+def test_reload_in_the_middle_of_a_job_keeps_it(page: Page):
+    first_run(page)
+    page.get_by_text("Compute another run").click()
+    page.get_by_role("spinbutton", name="Subset (0: all)").fill("500")
+    page.get_by_role("button", name="Compute", exact=True).click()
+    page.reload()
+    settle(page)
+    page.get_by_role("combobox", name="Run").click()
+    expect(page.get_by_role("option")).to_have_count(2, timeout=120_000)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_by_its_address_in_light_and_dark(browser, server, scheme):
+    context = browser.new_context(viewport={"width": 1360, "height": 1000}, base_url=server, color_scheme=scheme)
+    context.set_default_timeout(60_000)
+    page = context.new_page()
+    first_run(page)
+    ARTEFACTS.mkdir(exist_ok=True)
+    for name in PAGES:
+        page.goto(f"/{name}")
+        expect(page.get_by_role("heading", level=1).first).to_be_visible()
+        settle(page)
+        page.wait_for_timeout(800)
+        page.screenshot(path=ARTEFACTS / f"{name or 'overview'}-{scheme}.png")
+    context.close()

@@ -1,0 +1,93 @@
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lsi import jobs
+from lsi.cli.main import _parse
+from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
+from lsi.curation import check_curation
+from lsi.errors import UsageError
+from lsi.objective import with_bias
+from lsi.runs import find_run
+from lsi.softmax import Softmax
+from tests.cases import noisy_digits
+
+QUICK = Settings(data=DataSettings(subset=200))
+
+
+def wait(job: jobs.Job, state: str, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while job.state != state:
+        assert time.monotonic() < deadline, f"{job.state}: {job.log_tail()}"
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(),
+        Settings(
+                 DataSettings("mnist", Path("x y.csv"), "l.npz:k", "test", 50, "fail"),
+                 NoiseSettings(0.1, 0.5, (1, 2), True),
+                 FeatureSettings("resnet18", 96, 32, False, 10),
+                 ScoreSettings(2.5, "kron", "refit", 3, 4, "float64"), 7, "cpu"),
+    ],
+)  # fmt: skip
+def test_words_of_the_command_line_mean_the_settings(settings):
+    assert _parse(["compute", *jobs.to_arguments(settings)]).settings() == settings
+
+
+def test_a_job_runs_in_its_own_process_and_leaves_a_run(tmp_path):
+    job = jobs.start(QUICK, tmp_path, project=False)
+    assert job.facts["pid"] > 0
+    assert jobs.start(QUICK, tmp_path).facts["pid"] == job.facts["pid"]
+    wait(job, "done")
+    assert find_run(tmp_path, job.run_name).settings == QUICK
+    assert [j.folder for j in jobs.list_jobs(tmp_path)] == [job.folder]
+
+
+def test_a_cancelled_job_says_so_and_can_start_again(tmp_path):
+    job = jobs.start(QUICK, tmp_path, project=False)
+    job.cancel()
+    assert job.state == "cancelled"
+    wait(jobs.start(QUICK, tmp_path, project=False), "done")
+
+
+def test_a_job_that_fails_keeps_its_message(tmp_path):
+    job = jobs.start(Settings(data=DataSettings(data=tmp_path / "nothing")), tmp_path)
+    wait(job, "failed")
+    assert any("no such file or folder" in line for line in job.log_tail())
+
+
+def test_a_killed_job_has_failed(tmp_path):
+    job = jobs.start(QUICK, tmp_path)
+    jobs._signal(job.facts["pid"], 9)
+    wait(job, "failed", 10)
+
+
+def check(problem, kept, new=None):
+    phi = with_bias(torch.from_numpy(problem.features))
+    return check_curation(Softmax(10), phi, problem.labels, problem.labels if new is None else new, kept, 1.0)
+
+
+def test_removing_wrong_labels_beats_removing_at_random_and_random_does_not():
+    problem = noisy_digits(share=0.3)
+    helped = check(problem, ~problem.flipped)
+    assert helped.verdict == "curation helps"
+    assert helped.low <= helped.difference <= helped.high
+    at_random = np.random.default_rng(0).random(len(problem.labels)) > 0.1
+    assert check(problem, at_random).verdict == "no measurable gain"
+
+
+def test_relabelling_counts_too():
+    problem, truth = noisy_digits(share=0.3), noisy_digits(share=0.0).labels
+    assert check(problem, np.ones(len(truth), bool), truth).verdict == "curation helps"
+
+
+def test_nothing_changed_is_an_error():
+    problem = noisy_digits(n=100)
+    with pytest.raises(UsageError, match="nothing to check"):
+        check(problem, np.ones(100, bool))

@@ -1,0 +1,99 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from lsi.ui.filters import Filter, Lasso, in_polygon
+from lsi.ui.paths import below_data_roots
+from lsi.ui.session import plain
+
+TABLE = pd.DataFrame(
+    {
+        "id": ["a/1.png", "a/2.png", "b/3.png", "b/4.png"],
+        "given": ["cat", "cat", "dog", "dog"],
+        "predicted": ["cat", "dog", "dog", "cat"],
+        "lsi_rank": [1, 2, 3, 4],
+        "is_label_issue": [False, True, False, True],
+        "near_duplicate_group": [-1, 0, 0, -1],
+        "split": ["train", "test", "train", "train"],
+    }
+)
+DECIDED = pd.DataFrame({"action": ["exclude"], "label": [None]}, index=[1])
+POSITIONS = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [5.0, 5.0]])
+SQUARE = ((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5))
+WIDE = ((-0.5, -0.5), (2.0, -0.5), (2.0, 2.0), (-0.5, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rows"),
+    [
+        (Filter(), [0, 1, 2, 3]),
+        (Filter(classes=("dog",)), [2, 3]),
+        (Filter(predicted=("dog",)), [1, 2]),
+        (Filter(low=0.5), [0, 1]),
+        (Filter(high=0.25), [3]),
+        (Filter(issues=True), [1, 3]),
+        (Filter(decision=("exclude",)), [1]),
+        (Filter(decision=("undecided",)), [0, 2, 3]),
+        (Filter(split=("test",)), [1]),
+        (Filter(duplicates=True), [1, 2]),
+        (Filter(group=0), [1, 2]),
+        (Filter(text="A/"), [0, 1]),
+        (Filter(text="("), []),
+        (Filter(lassos=(Lasso("set", SQUARE),)), [0]),
+        (Filter(lassos=(Lasso("set", WIDE), Lasso("subtract", SQUARE))), [1, 2]),
+        (Filter(lassos=(Lasso("set", SQUARE), Lasso("add", WIDE))), [0, 1, 2]),
+        (Filter(classes=("cat",), issues=True), [1]),
+    ],
+)
+def test_each_part_of_the_filter(chosen, rows):
+    np.testing.assert_array_equal(np.flatnonzero(chosen.mask(TABLE, DECIDED, POSITIONS)), rows)
+    query = {k: [v] if isinstance(v, str) else v for k, v in chosen.to_query().items()}
+    assert Filter.from_query(query) == chosen
+    assert len(chosen.chips()) == len({"lsi" if k == "lsi" else k for k in query})
+    for without in chosen.chips().values():
+        assert without.mask(TABLE, DECIDED, POSITIONS).sum() >= len(rows)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"lsi": ["x-y"]},
+        {"lsi": ["0.9-0.1"]},
+        {"group": ["-1"]},
+        {"lasso": ["s1,2"]},
+        {"lasso": ["snan,1_2,2_3,3"]},
+        {"issues": ["yes"]},
+    ],
+)
+def test_a_url_that_makes_no_sense_filters_nothing(query):
+    assert Filter.from_query(query) == Filter()
+
+
+def test_polygon_is_the_even_odd_rule():
+    points = np.random.default_rng(0).random((2000, 2))
+    triangle = ((0.1, 0.1), (0.9, 0.2), (0.4, 0.8))
+
+    def left_of(a, b):
+        return (b[0] - a[0]) * (points[:, 1] - a[1]) - (b[1] - a[1]) * (points[:, 0] - a[0]) > 0
+
+    expected = left_of(triangle[0], triangle[1]) & left_of(triangle[1], triangle[2]) & left_of(triangle[2], triangle[0])
+    np.testing.assert_array_equal(in_polygon(points, triangle), expected)
+    bow = ((0.0, 0.0), (1.0, 1.0), (1.0, 0.0), (0.0, 1.0))  # crosses itself: two triangles
+    np.testing.assert_array_equal(in_polygon(points, bow), np.abs(points[:, 1] - 0.5) < np.abs(points[:, 0] - 0.5))
+
+
+def test_data_from_outside_the_roots_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "inside" / "link").symlink_to(tmp_path / "outside")
+    monkeypatch.setenv("LSI_DATA_ROOTS", str(tmp_path / "inside"))
+    assert below_data_roots(tmp_path / "inside" / "x.csv") == (tmp_path / "inside" / "x.csv").resolve()
+    for bad in ("outside/x", "inside/../outside", "inside/link/x", "inside-not/x"):
+        with pytest.raises(ValueError, match="outside the folders that this server may read"):
+            below_data_roots(tmp_path / bad)
+
+
+def test_text_from_data_is_shown_as_it_is():
+    assert plain("a*b") == r"a\*b"
+    assert "](" not in plain("[x](javascript:alert(1))")
+    assert plain(":material/home:") == r"\:material/home\:"

@@ -1,0 +1,125 @@
+"""Every page without a browser."""
+
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+from streamlit.testing.v1 import AppTest
+
+from lsi.reviews import Reviews
+from lsi.runs import list_runs
+from lsi.ui import session
+from lsi.ui.server import MIDDLEWARE, ROUTES
+
+ROOT = Path(__file__).parent.parent.parent
+PAGES = ("samples", "issues", "map", "classes", "redundancy", "export")
+
+
+@pytest.fixture
+def app(cache, tmp_path, monkeypatch) -> AppTest:
+    monkeypatch.setenv("LSI_CACHE", str(cache))
+    monkeypatch.setenv("LSI_DATABASE_URL", f"sqlite:///{tmp_path / 'reviews.db'}")
+    session.reviews.cache_clear()
+    session._decisions.cache_clear()
+    return AppTest.from_file(str(ROOT / "lsi" / "ui" / "main.py"), default_timeout=60)
+
+
+def visit(app: AppTest, page: str) -> AppTest:
+    app.run()
+    app.switch_page(str(ROOT / "pages" / f"{page}.py")).run()
+    assert not app.exception, [e.value for e in app.exception]
+    return app
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_draws(app, page):
+    assert visit(app, page).title[0].value
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_draws_with_hostile_class_names(app, hostile, page):
+    app.query_params["run"] = hostile.name
+    visit(app, page)
+    shown = " ".join(str(m.value) for m in app.markdown)
+    assert "](javascript:" not in shown
+    assert "![](" not in shown
+
+
+@pytest.mark.parametrize("page", ["samples", "issues", "map"])
+@pytest.mark.parametrize("query", [{"text": "nothing has this"}, {"class": "3"}, {"text": "000005"}])
+def test_pages_draw_with_no_row_one_class_or_one_row(app, page, query):
+    for name, value in query.items():
+        app.query_params[name] = value
+    visit(app, page)
+
+
+def test_overview_says_what_lsi_is_and_leads_on(app):
+    app.run()
+    assert not app.exception
+    assert any("how much the model's knowledge depends on one image" in str(m.value) for m in app.markdown)
+    assert [m.label for m in app.metric] == ["Images", "Suspected labels", "Held by the top tenth", "Near duplicates"]
+    button = next(b for b in app.button if b.label == "Review them")
+    button.click().run()
+    assert not app.exception
+
+
+def test_deciding_undo_and_export_agree(app, cache):
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    fresh = AppTest.from_file(str(ROOT / "lsi" / "ui" / "main.py"), default_timeout=60)
+    fresh.query_params["issues"], fresh.query_params["run"] = "1", run.name
+    visit(fresh, "samples")
+    exclude = next(b for b in fresh.button if b.label.startswith("Exclude"))
+    count = int(run.scores["is_label_issue"].sum())
+    assert f"{count:,} filtered image" in exclude.label
+    exclude.click().run()
+    assert len(session.decisions(run.name)) == count
+    visit(fresh, "export")
+    assert [m.value for m in fresh.metric] == [f"{400 - count:,}", f"{count:,}", "0"]
+    next(b for b in fresh.button if b.label == "Undo").click().run()
+    assert [m.value for m in fresh.metric] == ["400", "0", "0"]
+
+
+def test_read_only_offers_nothing_that_writes(app, monkeypatch):
+    monkeypatch.setenv("LSI_READ_ONLY", "1")
+    for page in PAGES:
+        visit(app, page)
+        labels = [b.label for b in app.button]
+        assert not any(word in label for label in labels for word in ("Exclude", "Keep", "Relabel", "Undo", "Compute"))
+
+
+def test_read_only_decides_nothing_even_when_asked(app, cache, monkeypatch):
+    monkeypatch.setenv("LSI_READ_ONLY", "1")
+    view = session.open_view(next(r for r in list_runs(cache) if r.name.startswith("digits")).name)
+    session.decide(view, [1], "exclude")
+    assert Reviews.of_cache(cache).history(view.run.name).empty
+
+
+@pytest.fixture
+def client(cache, monkeypatch) -> TestClient:
+    monkeypatch.setenv("LSI_CACHE", str(cache))
+    return TestClient(Starlette(routes=ROUTES, middleware=MIDDLEWARE))
+
+
+def test_images_come_sized_cached_and_with_headers(client, cache):
+    name = next(r for r in list_runs(cache) if r.name.startswith("digits")).name
+    found = client.get(f"/thumbs/{name}/3?size=128")
+    assert found.status_code == 200
+    assert found.headers["content-type"] == "image/webp"
+    assert "immutable" in found.headers["cache-control"]
+    assert "frame-ancestors 'none'" in found.headers["content-security-policy"]
+    again = client.get(f"/thumbs/{name}/3?size=128", headers={"if-none-match": found.headers["etag"]})
+    assert again.status_code == 304
+    assert len(client.get(f"/images/{name}/3").content) > len(found.content)
+    assert client.get("/health").json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [("/thumbs/{run}/400", 404), ("/thumbs/{run}/-1", 404), ("/thumbs/{run}/x", 404), ("/thumbs/nothing/0", 404),
+     ("/thumbs/..%2F..%2Fetc/0", 404), ("/thumbs/.hidden/0", 404), ("/thumbs/{run}/0?size=9999", 400),
+     ("/thumbs/{run}/0?size=x", 400)],
+)  # fmt: skip
+def test_image_routes_check_what_they_are_asked(client, cache, path, code):
+    name = next(r for r in list_runs(cache) if r.name.startswith("digits")).name
+    assert client.get(path.format(run=name)).status_code == code
