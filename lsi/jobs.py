@@ -53,7 +53,13 @@ class Job:
             return "done"
         if facts.get("cancelled"):
             return "cancelled"
-        return "running" if _alive(facts.get("pid"), facts.get("process_start")) else "failed"
+        return "running" if self.alive else "failed"
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process runs; a job that is done may still compute the 2-D view."""
+        facts = self.facts
+        return _alive(facts.get("pid"), facts.get("process_start"))
 
     @property
     def run_name(self) -> str | None:

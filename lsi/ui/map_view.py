@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from lsi import pipeline
+from lsi import jobs, pipeline
 from lsi.ui import charts
 from lsi.ui.components import scatter
 from lsi.ui.filters import Lasso, decision_column
-from lsi.ui.session import View, cache, decisions
+from lsi.ui.session import View, cache, decisions, read_only
 from lsi.ui.sidebar import DECISIONS, current_filter, set_filter
 
 COLOURS = ("LSI", "Class", "Suspected", "Decision")
@@ -19,12 +19,23 @@ def positions(view: View) -> np.ndarray | None:
     """Return where the samples lie; while that is not computed, offer to."""
     found = view.projection()
     if found is None:
-        st.info("The map is not computed yet: it follows the scores, and takes half a minute for small data.")
-        if st.button("Compute it now", icon=":material/play_arrow:"):
+        _wait(view)
+    return found
+
+
+@st.fragment(run_every=2.0)
+def _wait(view: View) -> None:
+    """Look again every two seconds while a job is at it; else offer to compute."""
+    if view.projection() is not None:
+        st.rerun()
+    if not any(job.alive for job in jobs.list_jobs(cache())):
+        st.info("The map of this run is not computed yet.")
+        if not read_only() and st.button("Compute it now", icon=":material/play_arrow:"):
             with st.spinner("UMAP …"):
                 pipeline.projection_of_run(view.run, cache())
             st.rerun()
-    return found
+    else:
+        st.info("The map is being computed: it follows the scores, and takes half a minute for small data.")
 
 
 def draw(view: View, where: np.ndarray, shown: np.ndarray) -> int | None:

@@ -69,7 +69,7 @@ def test_from_nothing_to_a_checked_list(page: Page):
         page.keyboard.press(key)
     expect(page.get_by_text("10 decided")).to_be_visible()
     settle(page)
-    expect(page.get_by_text("Decisions: 2 keep, 4 relabel, 3 exclude, 1 unsure")).to_be_visible()
+    expect(page.get_by_text("Decisions: 2 keep, 4 relabel, 3 exclude, 1 unsure")).to_be_visible(timeout=30_000)
 
     follow(page, "Map")
     page.locator(".map[data-drawn='1797']").wait_for(timeout=180_000)
@@ -86,7 +86,7 @@ def test_from_nothing_to_a_checked_list(page: Page):
     expect(page.get_by_text(re.compile(r"Decisions: .*\d+ exclude"))).to_be_visible()
     settle(page)
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_text("Decisions: 2 keep, 4 relabel, 3 exclude, 1 unsure")).to_be_visible()
+    expect(page.get_by_text("Decisions: 2 keep, 4 relabel, 3 exclude, 1 unsure")).to_be_visible(timeout=30_000)
 
     page.goto(link)
     settle(page)
@@ -117,7 +117,7 @@ def test_forty_keys_twenty_milliseconds_apart_are_forty_decisions(page: Page):
     for _ in range(40):
         page.keyboard.press("k")
         page.wait_for_timeout(20)
-    expect(page.get_by_text(re.compile(r"Decisions: 4\d keep"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Decisions: 4\d keep"))).to_be_visible(timeout=30_000)
     page.get_by_role("button", name="Undo").click()
     settle(page)
 
@@ -141,12 +141,13 @@ def test_gallery_selects_ranges_and_opens_details(page: Page):
 def test_reload_in_the_middle_of_a_job_keeps_it(page: Page):
     first_run(page)
     page.get_by_text("Compute another run").click()
-    page.get_by_role("spinbutton", name="Subset (0: all)").fill("500")
+    subset = page.get_by_role("spinbutton", name="Subset (0: all)")
+    subset.fill("500")
+    subset.press("Tab")
     page.get_by_role("button", name="Compute", exact=True).click()
+    expect(page.get_by_text("lsi compute --subset 500")).to_be_visible()
     page.reload()
-    settle(page)
-    page.get_by_role("combobox", name="Run").click()
-    expect(page.get_by_role("option")).to_have_count(2, timeout=120_000)
+    expect(page.get_by_test_id("stMetricValue").filter(has_text="500")).to_be_visible(timeout=60_000)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

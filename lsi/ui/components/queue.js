@@ -10,6 +10,7 @@ export default function (component) {
   if (!s) {
     s = { seq: data.ack, log: [], at: data.at || 0, told: new Map() };
     stores.set(root, s);
+    window.addEventListener("pagehide", () => send(s));
   }
   if (s.seq < data.ack) s.seq = data.ack;
   s.log = s.log.filter((entry) => entry[0] > data.ack);
@@ -69,15 +70,21 @@ function decide(s, action, label) {
   label = action === "relabel" ? label : null;
   s.told.set(item.i, [action, label]);
   s.log.push([++s.seq, item.i, action, label]);
-  s.setStateValue("log", s.log.slice());
+  if (!s.sending) s.sending = setTimeout(() => send(s), 150); // quick keys travel together
   go(s, s.at + 1);
+}
+
+function send(s) {
+  clearTimeout(s.sending);
+  s.sending = null;
+  if (s.log.length) s.setStateValue("log", s.log.slice());
 }
 
 function go(s, to) {
   s.at = Math.max(0, Math.min(s.data.items.length, to));
   draw(s);
   clearTimeout(s.timer);
-  s.timer = setTimeout(() => publish(s), 250);
+  s.timer = setTimeout(() => publish(s), 300);
 }
 
 function publish(s) {
