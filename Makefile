@@ -3,7 +3,7 @@ PY := .venv/bin/python
 WORKERS ?= 2
 
 .DEFAULT_GOAL := all
-.PHONY: all setup format check test app audit bench evidence lock clean
+.PHONY: all setup browser format check test app audit bench lock clean
 
 all: format check test
 
@@ -16,6 +16,12 @@ setup: .venv/ready
 	.venv/bin/uv pip install --quiet --python $(PY) --no-deps --editable .
 	touch .venv/ready
 
+# the browser tests need Chromium; where it cannot be installed they skip and say so
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+		|| { apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
+		|| echo "no Chromium: the browser tests will skip"
+
 format: setup
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix --quiet .
@@ -26,7 +32,7 @@ check: setup
 	.venv/bin/pyright
 	.venv/bin/lint-imports
 
-test: setup
+test: setup browser
 	$(PY) -m pytest -n $(WORKERS)
 
 app: setup

@@ -76,7 +76,7 @@ def main() -> None:
         return
     quick = "--quick" in sys.argv
     n = 128 if quick else 6_000
-    rows = [compare(n, batch) for batch in ((32,) if quick else (32, 64))]
+    rows = [compare(n, batch) for batch in ((32,) if quick else (32, 64, 128))]
     save("features_quick" if quick else "features", {"images": n, "size": 160, "batches": rows})
 
 
