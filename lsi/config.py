@@ -8,6 +8,16 @@ from typing import Any, Literal
 
 from lsi.errors import UsageError
 
+IssueRule = Literal[
+    "low_self_confidence",
+    "low_normalized_margin",
+    "confident_learning",
+    "predicted_neq_given",
+    "prune_by_class",
+    "prune_by_noise_rate",
+    "both",
+]
+
 CACHE_VARIABLE = "LSI_CACHE"
 DATA_VARIABLE = "LSI_DATA"
 

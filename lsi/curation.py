@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from scipy.stats import beta
 from scipy.stats import t as student
 from torch import Tensor
 
@@ -15,6 +16,15 @@ from lsi.types import Likelihood
 
 SEEDS = 5
 HELD_OUT = 0.3
+
+
+def wrong_among_open(n_open: int, n_wrong: int, n_right: int) -> tuple[float, float, float]:
+    """Return how many of `n_open` undecided labels are wrong if they are like the decided ones, with a 95 % interval.
+
+    The share follows Jeffreys' posterior Beta(½ + wrong, ½ + right). Reviewed worst first, the rest is rather better.
+    """
+    share = beta(0.5 + n_wrong, 0.5 + n_right)
+    return n_open * float(share.mean()), n_open * float(share.ppf(0.025)), n_open * float(share.ppf(0.975))
 
 
 @dataclass(frozen=True)

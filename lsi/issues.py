@@ -5,22 +5,14 @@ cross-validation; those of leave-one-out take their place. The rules are written
 package sample by sample.
 """
 
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from lsi.config import IssueRule
 from lsi.errors import UsageError
 
-Filter = Literal[
-    "low_self_confidence",
-    "low_normalized_margin",
-    "confident_learning",
-    "predicted_neq_given",
-    "prune_by_class",
-    "prune_by_noise_rate",
-    "both",
-]
 _EPSILON = 1e-6
 
 
@@ -40,8 +32,8 @@ def label_issues(
     Raises:
         UsageError: no filter has that name.
     """
-    if filter_by not in get_args(Filter):
-        raise UsageError(f"Expected a filter among {', '.join(get_args(Filter))}, got {filter_by!r}.")
+    if filter_by not in get_args(IssueRule):
+        raise UsageError(f"Expected a filter among {', '.join(get_args(IssueRule))}, got {filter_by!r}.")
     differs = probabilities.argmax(axis=1) != labels
     if filter_by == "predicted_neq_given":
         return differs

@@ -4,12 +4,10 @@ dataset → noise → features → probe → posterior → leave-one-out → sco
 """
 
 import logging
-import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +15,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import lsi
-from lsi import datasets, issues, noise, summary
+from lsi import datasets, noise
 from lsi.config import Settings, default_data_root
 from lsi.datasets import Dataset
 from lsi.duplicates import near_duplicates, neighbours
 from lsi.errors import DataError
 from lsi.explain import Explanation, explain
 from lsi.features import Backbone, Standardisation, extract, fit_standardisation, load_backbone, plan
+from lsi.manifest import make_manifest, make_table
 from lsi.memory import keep_freed_memory
 from lsi.objective import with_bias
 from lsi.prior_precision import stratified
 from lsi.progress import Progress
 from lsi.projection import project
 from lsi.runs import KIND, Run, write_run
-from lsi.scores import LeaveOneOut, Method, Result, choose_device, compute
+from lsi.scores import LeaveOneOut, Method, choose_device, compute
 from lsi.softmax import Softmax
 from lsi.store import Entry, Store, fingerprint, key, read_json, save_array, write_json
 
@@ -210,10 +208,18 @@ def _compute(
         near = neighbours(features.values, seed=settings.seed)
         groups = near_duplicates(near)
     with timings.stage("label issues and summaries", progress):
-        table = _table(dataset, result, prepared.corrupted[features.kept])
-        table["near_duplicate_group"], table["nearest_distance"] = groups.group, groups.distance
-        facts = {"near_duplicates": {"threshold": groups.threshold}}
-    manifest = _manifest(settings, prepared, dataset, features, result, table, timings) | facts
+        corrupted = prepared.corrupted[features.kept]
+        table = make_table(dataset, result.scores, corrupted, groups)
+        about = {"backbone": features.backbone, "n_features": features.values.shape[1], **features.facts}
+        skipped = [{"id": str(prepared.dataset.ids[i]), "reason": why} for i, why in sorted(features.skipped.items())]
+        manifest = make_manifest(dataset, result, table, corrupted)
+    manifest["dataset"]["skipped"] = skipped
+    manifest |= {
+        "settings": settings.to_dict(),
+        "features": {"key": dataset.fingerprint, **about},
+        "near_duplicates": {"threshold": groups.threshold},
+        "seconds": timings.seconds,
+    }
     return write_run(entry, manifest, table, result, (near.index, near.distance))
 
 
@@ -284,79 +290,3 @@ def _extracted(
 def _facts(how: Standardisation) -> dict[str, Any]:
     components = None if how.components is None else how.components.shape[1]
     return {"scale": how.scale, "n_components": components, "explained_variance": how.explained}
-
-
-def _table(dataset: Dataset, result: Result, corrupted: np.ndarray):
-    scores = result.scores
-    table = scores.to_frame()
-    table.insert(0, "index", dataset.source_index)
-    table.insert(1, "id", dataset.ids.astype(str))
-    if dataset.split is not None:
-        table["split"] = dataset.split
-    if dataset.text is not None:
-        table["text"] = [str(t) for t in dataset.text]
-    if dataset.true_label is not None:
-        table["true_label"] = dataset.true_label
-    if corrupted.any():
-        table["is_corrupted"] = corrupted
-    table["is_label_issue"] = issues.label_issues(scores.given_label, scores.loo_probabilities)
-    table["label_score"] = issues.self_confidence(scores.given_label, scores.loo_probabilities)
-    return table
-
-
-def _manifest(
-    settings: Settings,
-    prepared: Prepared,
-    dataset: Dataset,
-    features: Features,
-    result: Result,
-    table,
-    timings: Timings,
-) -> dict[str, Any]:
-    scores, probe = result.scores, result.probe
-    choice = scores.prior_choice
-    skipped = [{"id": str(prepared.dataset.ids[i]), "reason": why} for i, why in sorted(features.skipped.items())]
-    checked = scores.loo_residual[np.isfinite(scores.loo_residual)]
-    return {
-        "name": dataset.name,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "settings": settings.to_dict(),
-        "dataset": {
-            "name": dataset.name,
-            "fingerprint": dataset.fingerprint,
-            "n_samples": len(dataset),
-            "class_names": list(dataset.class_names),
-            "has_images": dataset.images is not None,
-            "skipped": skipped,
-        },
-        "features": {"backbone": features.backbone, "n_features": features.values.shape[1],
-                     "key": dataset.fingerprint, **features.facts},
-        "probe": {
-            "prior_precision": scores.prior_precision,
-            "n_params": scores.n_params,
-            "converged": scores.converged,
-            "newton_decrement": scores.newton_decrement,
-            "gradient_norm": probe.gradient_norm,
-            "newton_steps": probe.n_newton_steps,
-            "loss": probe.loss,
-        },
-        "prior_choice": None
-        if choice is None
-        else {"grid": choice.grid, "loo_log_likelihood": choice.log_likelihood, "n_samples": choice.n_samples},
-        "leave_one_out": {
-            "structure": scores.structure,
-            "n_refitted": int(scores.refitted.sum()),
-            "n_certified": len(checked),
-            "largest_residual": float(checked.max()) if len(checked) else None,
-        },
-        "summary": summary.dataset_summary(table),
-        "classes": summary.class_summary(table, dataset.class_names),
-        "detection": summary.detection_summary(prepared.corrupted[features.kept], table),
-        "seconds": timings.seconds,
-        "versions": {
-            "lsi": lsi.__version__, "python": platform.python_version(),
-            "torch": torch.__version__, "numpy": np.__version__,
-        },
-        "device": str(probe.means.device),
-        "threads": torch.get_num_threads(),
-    }  # fmt: skip

@@ -1,8 +1,8 @@
 """Choosing λ: the prior precision with the highest mean leave-one-out log-likelihood.
 
-Every point of a log grid is one fit and the closed form of `loo.newton_step`, whose leave-one-out likelihood is never
-worse than optimistic: no cross-validation, no held-out split. On large sets a stratified subsample decides; λ acts on
-the summed loss, so it is a property of the prior and not of how many samples it is chosen on.
+Every point of a log grid is one fit and the closed form of `loo.newton_step`: no cross-validation, no held-out split.
+On large sets a stratified subsample decides; λ acts on the summed loss, so it is a property of the prior and not of how
+many samples it is chosen on.
 """
 
 import logging
@@ -88,7 +88,7 @@ def choose(
 
 
 def loo_log_likelihood(probe: Probe) -> float:
-    """Return the mean leave-one-out log-likelihood in nats a sample, by the closed form."""
+    """Return the mean leave-one-out log-likelihood in nats a sample, by the closed form (kron above 2,500 weights)."""
     posterior = Full.fit(probe) if math.prod(probe.objective.shape) <= FULL_LIMIT else Kron.fit(probe)
     likelihood, total = probe.objective.likelihood, 0.0
     for removal in remove(probe, posterior):

@@ -2,7 +2,6 @@
 
 from typing import Literal, Protocol, runtime_checkable
 
-import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
@@ -49,8 +48,3 @@ class Likelihood(Protocol):
     def curvature_product(self, means: Float[Tensor, "n k"], vectors: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:
         """Return each curvature times each vector, without forming the blocks."""
         ...
-
-
-def as_dtype(name: str) -> torch.dtype:
-    """Return the floating dtype called `name` ("float32" or "float64")."""
-    return {"float32": torch.float32, "float64": torch.float64}[name]

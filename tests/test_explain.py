@@ -38,6 +38,19 @@ def test_support_is_what_removing_the_other_changes():
     assert found.support[i] == 0
 
 
+def test_large_problems_are_explained_by_one_step_much_as_by_a_refit(monkeypatch):
+    problem = noisy_digits(n=900)
+    for i in np.flatnonzero(problem.flipped)[:3]:
+        _, exact = explained(problem, 1.0, int(i))
+        monkeypatch.setattr("lsi.explain.REFIT_FLOPS", 0)
+        _, approximate = explained(problem, 1.0, int(i))
+        monkeypatch.undo()
+        assert np.corrcoef(exact.support, approximate.support)[0, 1] > 0.98
+        assert len(np.intersect1d(exact.speakers(5)[0], approximate.speakers(5)[0])) >= 4
+        assert len(np.intersect1d(exact.speakers(5)[1], approximate.speakers(5)[1])) >= 4
+        np.testing.assert_allclose(approximate.label_lsi, exact.label_lsi, rtol=0.1)
+
+
 def test_label_lsi_is_the_kl_of_adding_the_sample_under_that_label():
     problem, prior = SMALL["three_classes"]
     i = 4

@@ -6,8 +6,9 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from lsi.config import IssueRule
 from lsi.errors import UsageError
-from lsi.issues import Filter, class_thresholds, label_issues, self_confidence
+from lsi.issues import class_thresholds, label_issues, self_confidence
 
 
 def problem(n: int, k: int, seed: int, sharpness: float) -> tuple[np.ndarray, np.ndarray]:
@@ -24,7 +25,7 @@ def problem(n: int, k: int, seed: int, sharpness: float) -> tuple[np.ndarray, np
     "case",
     [(300, 3, 0, 2.0), (1000, 10, 1, 3.0), (60, 4, 2, 1.0), (2000, 5, 3, 0.5), (500, 2, 4, 2.0), (1000, 10, 1201, 3.0)],
 )
-@pytest.mark.parametrize("rule", get_args(Filter))
+@pytest.mark.parametrize("rule", get_args(IssueRule))
 def test_rules_agree_with_cleanlab(case, rule):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -8,7 +8,7 @@ import torch
 from lsi import jobs
 from lsi.cli.main import _parse
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
-from lsi.curation import check_curation
+from lsi.curation import check_curation, wrong_among_open
 from lsi.errors import UsageError
 from lsi.objective import with_bias
 from lsi.runs import find_run
@@ -91,3 +91,11 @@ def test_nothing_changed_is_an_error():
     problem = noisy_digits(n=100)
     with pytest.raises(UsageError, match="nothing to check"):
         check(problem, np.ones(100, bool))
+
+
+def test_expected_wrong_labels_follow_the_decisions():
+    few, many = wrong_among_open(100, 4, 4), wrong_among_open(100, 40, 40)
+    assert few[0] == pytest.approx(50)
+    assert few[1] < many[1] < 50 < many[2] < few[2]
+    assert wrong_among_open(100, 0, 50)[0] < 2
+    assert wrong_among_open(100, 50, 0)[0] > 98

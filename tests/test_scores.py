@@ -7,6 +7,10 @@ from scipy.stats import spearmanr
 
 import lsi
 from lsi.errors import DataError, UsageError
+from lsi.objective import Objective, with_bias
+from lsi.posterior import Full
+from lsi.probe import fit
+from lsi.softmax import Softmax
 from tests import reference
 from tests.cases import SMALL, Problem, blobs, noisy_digits
 
@@ -84,6 +88,17 @@ def test_newton_step_is_one_dense_newton_step():
         moved = theta + np.linalg.solve(p_other, np.outer(r, phi[i]).ravel()).reshape(theta.shape)
         whole = reference.precision(phi, theta, prior_precision)
         np.testing.assert_allclose(terms(scores)[i], reference.gaussian_kl(theta, whole, moved, p_other), rtol=1e-7)
+
+
+def test_leverages_of_one_sample_are_its_own_block():
+    """A last batch of one: the same numbers as in a batch of many."""
+    problem, prior = SMALL["three_classes"]
+    phi = with_bias(torch.from_numpy(problem.features))
+    posterior = Full.fit(fit(Objective(Softmax(3), phi, torch.from_numpy(problem.labels), prior)))
+    together = posterior.leverages(phi)
+    torch.testing.assert_close(together, together.transpose(1, 2))
+    for i in (0, 17):
+        torch.testing.assert_close(posterior.leverages(phi[[i]])[0], together[i])
 
 
 def test_certificate_is_the_distance_to_the_refit():

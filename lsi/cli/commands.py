@@ -9,24 +9,38 @@ import tyro
 from lsi.config import (
     DataSettings,
     FeatureSettings,
+    IssueRule,
     NoiseSettings,
     ScoreSettings,
     Settings,
     default_cache,
 )
 
+
+@dataclass(frozen=True, kw_only=True)
+class Common:
+    """What every command takes.
+
+    Attributes:
+        cache: where everything computed is kept.
+        json: print JSON instead of text.
+        verbose: log what happens, and show tracebacks.
+    """
+
+    cache: Path = field(default_factory=default_cache)
+    json: bool = False
+    verbose: bool = False
+
+
 RunName = Annotated[str, tyro.conf.Positional]
 
 
 @dataclass(frozen=True)
-class Compute:
+class Compute(Common):
     """Compute LSI for every sample of a dataset, and print the ranked table and the folder it lies in.
 
     Attributes:
-        cache: where everything computed is kept.
         output: copy the run's files into this folder as well.
-        json: print the manifest as JSON instead of the table.
-        verbose: log what happens, and show tracebacks.
         quiet: no progress bar.
         project: compute the 2-D view too.
         progress: write what is going on into this JSON file, for whoever follows from outside.
@@ -38,10 +52,7 @@ class Compute:
     score: Annotated[ScoreSettings, tyro.conf.arg(name="")] = field(default_factory=ScoreSettings)
     seed: int = 0
     device: str = "auto"
-    cache: Path = field(default_factory=default_cache)
     output: Path | None = None
-    json: bool = False
-    verbose: bool = False
     quiet: bool = False
     project: bool = False
     progress: Path | None = None
@@ -52,7 +63,7 @@ class Compute:
 
 
 @dataclass(frozen=True)
-class Show:
+class Show(Common):
     """Print the top and bottom of a run's table and its summaries.
 
     Attributes:
@@ -62,13 +73,10 @@ class Show:
 
     run: RunName = "latest"
     rows: int = 10
-    cache: Path = field(default_factory=default_cache)
-    json: bool = False
-    verbose: bool = False
 
 
 @dataclass(frozen=True)
-class Issues:
+class Issues(Common):
     """Print the suspected label issues of a run, the worst first.
 
     Attributes:
@@ -78,23 +86,12 @@ class Issues:
     """
 
     run: RunName = "latest"
-    filter_by: Literal[
-        "low_self_confidence",
-        "low_normalized_margin",
-        "confident_learning",
-        "predicted_neq_given",
-        "prune_by_class",
-        "prune_by_noise_rate",
-        "both",
-    ] = "low_self_confidence"
+    filter_by: IssueRule = "low_self_confidence"
     rows: int = 20
-    cache: Path = field(default_factory=default_cache)
-    json: bool = False
-    verbose: bool = False
 
 
 @dataclass(frozen=True)
-class Explain:
+class Explain(Common):
     """Say who speaks for and against a sample's label, and what each other label would cost.
 
     Attributes:
@@ -106,13 +103,10 @@ class Explain:
     run: RunName
     index: Annotated[int, tyro.conf.Positional]
     rows: int = 5
-    cache: Path = field(default_factory=default_cache)
-    json: bool = False
-    verbose: bool = False
 
 
 @dataclass(frozen=True)
-class Project:
+class Project(Common):
     """Compute the 2-D view (UMAP) of a run and print where it lies.
 
     Attributes:
@@ -120,13 +114,10 @@ class Project:
     """
 
     run: RunName = "latest"
-    cache: Path = field(default_factory=default_cache)
-    json: bool = False
-    verbose: bool = False
 
 
 @dataclass(frozen=True)
-class Export:
+class Export(Common):
     """Write index lists and tables of a curated subset.
 
     Attributes:
@@ -146,22 +137,15 @@ class Export:
     keep_top: int | None = None
     decisions: bool = False
     formats: tuple[Literal["txt", "csv", "json", "npy", "parquet"], ...] = ("txt", "csv", "json", "npy", "parquet")
-    cache: Path = field(default_factory=default_cache)
-    json: bool = False
-    verbose: bool = False
 
 
 @dataclass(frozen=True)
-class Runs:
+class Runs(Common):
     """List the runs in the cache, the newest first."""
 
-    cache: Path = field(default_factory=default_cache)
-    json: bool = False
-    verbose: bool = False
-
 
 @dataclass(frozen=True)
-class Cache:
+class Cache(Common):
     """List what the cache holds and how large it is, or clear it.
 
     Attributes:
@@ -175,9 +159,6 @@ class Cache:
         "projections",
         "thumbnails",
     )
-    cache: Path = field(default_factory=default_cache)
-    json: bool = False
-    verbose: bool = False
 
 
 COMMANDS = {

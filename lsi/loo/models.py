@@ -7,7 +7,7 @@ gradients another: 4·n·D·m·B flops. Sample `left_out[b]` does not count in m
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lsi.objective import Objective, shards
@@ -21,10 +21,6 @@ class Models:
 
     objective: Objective
     left_out: Int[Tensor, " b"]
-
-    def select(self, which: Shaped[Tensor, " s"]) -> "Models":
-        """Return some of the problems, by mask or by index."""
-        return Models(self.objective, self.left_out[which])
 
     def gradients(self, weights: Float[Tensor, "b m d"]) -> Float[Tensor, "b m d"]:
         """Return the gradient of each problem's objective at its own weights, in the features' dtype."""

@@ -70,8 +70,7 @@ class Full:
         blocks = features.new_empty(len(features), m, m)
         for c in range(m):
             rows = (features @ self.covariance[c, :, c:].flatten(1)).reshape(len(features), m - c, -1)
-            blocks[:, c, c:] = torch.bmm(rows, features[:, :, None])[:, :, 0]
-            blocks[:, c:, c] = blocks[:, c, c:]
+            blocks[:, c, c:] = blocks[:, c:, c] = torch.bmm(rows, features[:, :, None])[:, :, 0]
         return blocks
 
     def refit_terms(self, sample: int, delta: Float[Tensor, "m d"], means: Float[Tensor, "n k"]) -> Terms:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from lsi.curation import wrong_among_open
 from lsi.store import fingerprint
 from lsi.ui import detail
 from lsi.ui.components import queue
@@ -12,6 +13,7 @@ from lsi.ui.session import View, decisions, read_only, record, reviewer, reviews
 
 QUEUE = "queue"
 SHOWN_CLASSES = 5
+ENOUGH = 5
 MOST = 2_000
 
 
@@ -22,17 +24,24 @@ def suspects(view: View, positions: np.ndarray) -> np.ndarray:
 
 
 def progress(view: View) -> None:
-    """Say how many wrong labels to expect among the suspects not yet decided, with a 95 % interval."""
-    table = view.table
-    decided = decisions(view.run.name)
-    open_ = table[table["is_label_issue"] & ~table.index.isin(decided.index)]
-    wrong = 1 - open_["loo_p_given"].to_numpy()
-    expected, spread = float(wrong.sum()), float(np.sqrt((wrong * (1 - wrong)).sum()))
-    low, high = max(0.0, expected - 1.96 * spread), min(len(open_), expected + 1.96 * spread)
-    st.markdown(
-        f"{len(open_):,} suspected labels are undecided. Going by their leave-one-out probabilities, about "
-        f"**{expected:.0f}** of them are wrong ({low:.0f} to {high:.0f})."
+    """Say how many suspects are undecided, and, from the decisions so far, how many of them to expect to be wrong."""
+    suspected = view.table.index[view.table["is_label_issue"]]
+    told = decisions(view.run.name)["action"].reindex(suspected)
+    wrong, right, n_open = (
+        int(told.isin(["relabel", "exclude"]).sum()),
+        int((told == "keep").sum()),
+        int(told.isna().sum()),
     )
+    text = f"{n_open:,} suspected labels are undecided."
+    if n_open and wrong + right >= ENOUGH:
+        expected, low, high = wrong_among_open(n_open, wrong, right)
+        text += (
+            f" If they are like the {wrong + right:,} decided ones, about **{expected:.0f}** of them are wrong "
+            f"({low:.0f} to {high:.0f}); the worst come first, so rather fewer."
+        )
+    elif n_open:
+        text += f" Decide {ENOUGH} of them to learn how many are likely to be wrong."
+    st.markdown(text)
 
 
 def review(view: View, positions: np.ndarray) -> int | None:
