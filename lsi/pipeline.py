@@ -21,7 +21,15 @@ from lsi.datasets import Dataset
 from lsi.duplicates import near_duplicates, neighbours
 from lsi.errors import DataError
 from lsi.explain import Explanation, explain
-from lsi.features import Backbone, Standardisation, extract, fit_standardisation, load_backbone, plan
+from lsi.features import (
+    Backbone,
+    Standardisation,
+    bfloat16_is_fast,
+    extract,
+    fit_standardisation,
+    load_backbone,
+    plan,
+)
 from lsi.manifest import make_manifest, make_table
 from lsi.memory import keep_freed_memory
 from lsi.objective import with_bias
@@ -264,8 +272,12 @@ def _extracted(
 ) -> tuple[np.ndarray, dict[int, str], str, dict[str, Any]]:
     dataset = prepared.dataset
     backbone = _backbone(settings, dataset)
+    device = torch.device(choose_device(settings.device))
     how = plan(dataset.images, backbone, settings.features.image_size, settings.features.batch_size)
-    facts = {"weights": backbone.weights_hash, "image_size": how.size, "channels": how.channels}
+    if settings.features.precision == "auto" and bfloat16_is_fast(device):
+        how = replace(how, bfloat16_from=backbone.bfloat16_from)
+    facts = {"weights": backbone.weights_hash, "image_size": how.size, "channels": how.channels,
+             "bfloat16_from": how.bfloat16_from}  # fmt: skip
     name = key(
         dataset=dataset.fingerprint,
         rows=fingerprint(dataset.source_index),
@@ -276,7 +288,6 @@ def _extracted(
     )
 
     def compute_features(entry: Entry) -> list[str]:
-        device = torch.device(choose_device(settings.device))
         failures = extract(dataset.images, how, entry.folder, device, progress)
         write_json(entry.path("skipped.json"), failures)
         return ["features.npy", "skipped.json"]

@@ -2,6 +2,16 @@
 
 from lsi.features.backbones import Backbone, load_backbone
 from lsi.features.extract import Plan, extract, plan
+from lsi.features.fast import bfloat16_is_fast
 from lsi.features.standardise import Standardisation, fit_standardisation
 
-__all__ = ["Backbone", "Plan", "Standardisation", "extract", "fit_standardisation", "load_backbone", "plan"]
+__all__ = [
+    "Backbone",
+    "Plan",
+    "Standardisation",
+    "bfloat16_is_fast",
+    "extract",
+    "fit_standardisation",
+    "load_backbone",
+    "plan",
+]

@@ -27,12 +27,16 @@ _THREADS = 2
 
 @dataclass(frozen=True)
 class Plan:
-    """How images become numbers: `size` px a side, `channels` 1 or 3 (pixels only), a `batch_size`."""
+    """How images become numbers: `size` px a side, `channels` 1 or 3 (pixels only), a `batch_size`.
+
+    From layer `bfloat16_from` on the backbone computes in bfloat16, where that is not None.
+    """
 
     backbone: Backbone
     size: int
     channels: int
     batch_size: int
+    bfloat16_from: int | None = None
 
 
 def plan(images, backbone: Backbone, image_size: int | None, batch_size: int) -> Plan:
@@ -88,7 +92,7 @@ def _network(how: Plan, device: torch.device):
     """Return a function from a uint8 batch (b, 3, size, size) to features (b, d)."""
     if how.backbone.module is None:
         return lambda batch: (batch[:, : how.channels].float() / 255).flatten(1)
-    net = fast(how.backbone.module, device)
+    net = fast(how.backbone.module, device, how.bfloat16_from)
     mean = torch.tensor(how.backbone.mean, device=device)[:, None, None] * 255
     std = torch.tensor(how.backbone.std, device=device)[:, None, None] * 255
 
