@@ -50,6 +50,15 @@ class CurationCheck:
             return "curation helps"
         return "curation hurts" if self.high < 0 else "no measurable gain"
 
+    @property
+    def sentence(self) -> str:
+        """The accuracies and the verdict in one sentence."""
+        return (
+            f"Curated {self.curated.mean():.2%}, original {self.original.mean():.2%}, random removal "
+            f"{self.random.mean():.2%}. Curated against random: {100 * self.difference:+.2f} points "
+            f"({100 * self.low:+.2f} to {100 * self.high:+.2f}): {self.verdict}."
+        )
+
 
 def check_curation(
     likelihood: Likelihood,

@@ -49,6 +49,9 @@ class NoisyImages:
         values = values + np.random.default_rng([self.seed, index]).normal(scale=self.sigma, size=values.shape)
         return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
 
+    def source(self, index: int) -> None:
+        """Return None: noise is added after decoding."""
+
     def _read_or_none(self, index: int) -> Any:
         try:
             return self.images.read(index)

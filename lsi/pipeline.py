@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -20,7 +21,8 @@ from lsi.config import Settings, default_data_root
 from lsi.datasets import Dataset
 from lsi.duplicates import near_duplicates, neighbours
 from lsi.errors import DataError
-from lsi.explain import Explanation, explain
+from lsi.explanation import Explanation, explain_label
+from lsi.export import check_selection, select, selection_of
 from lsi.features import (
     Backbone,
     Standardisation,
@@ -30,14 +32,17 @@ from lsi.features import (
     load_backbone,
     plan,
 )
+from lsi.loo import remove_group
 from lsi.manifest import make_manifest, make_table
 from lsi.memory import keep_freed_memory
 from lsi.objective import with_bias
+from lsi.posterior import Full, Kron
 from lsi.prior_precision import stratified
+from lsi.probe import fit
 from lsi.progress import Progress
 from lsi.projection import project
 from lsi.runs import KIND, Run, write_run
-from lsi.scores import LeaveOneOut, Method, choose_device, compute
+from lsi.scores import LeaveOneOut, Method, choose_device, compute, resolve
 from lsi.softmax import Softmax
 from lsi.store import Entry, Store, fingerprint, key, read_json, save_array, write_json
 
@@ -163,7 +168,14 @@ def explain_sample(found: Run, cache: Path, position: int, other_label: int | No
     """Say who speaks for and against the label of the sample at this position (row of the table) of a run."""
     objective = found.objective(features_of_run(found, cache))
     loo = torch.from_numpy(np.array(found.probabilities))
-    return explain(objective, found.probe_weights(), loo, position, other_label)
+    return explain_label(objective, found.probe_weights(), loo, position, other_label)
+
+
+def group_information(found: Run, phi: Tensor, positions: np.ndarray) -> float:
+    """Return the LSI in nats of leaving these rows of a run's table out together, by one Newton step."""
+    probe = fit(found.objective(phi), found.probe_weights())
+    posterior = Full.fit(probe) if resolve("auto", probe) == "full" else Kron.fit(probe)
+    return float(remove_group(probe, posterior, torch.from_numpy(positions)).terms.lsi)
 
 
 def projection_of_run(found: Run, cache: Path, progress: Progress | None = None) -> np.ndarray:
@@ -198,6 +210,19 @@ def images_of_run(found: Run) -> Dataset:
     prepared = prepare(found.settings)
     positions = {int(source): i for i, source in enumerate(prepared.dataset.source_index)}
     return prepared.dataset.take(np.array([positions[int(i)] for i in found.scores["index"]]))
+
+
+def report_of_run(found: Run, cache: Path, decided: pd.DataFrame) -> str:
+    """Return the report of a run as HTML; the curation check is of the decisions, or else of leaving out suspects."""
+    from lsi.report import Check, render  # loads Plotly, which nothing else on the command line needs
+
+    selection, what = selection_of(found, decided), "Curated by the decisions of the reviewers."
+    if not len(selection.removed) and not selection.relabelled:
+        selection, what = select(found, drop_issues=True), "Curated by leaving out every suspected label."
+    check = None
+    if len(selection.removed) or selection.relabelled:
+        check = Check(what, check_selection(found, features_of_run(found, cache), selection))
+    return render(found, images_of_run(found).images, check=check, positions=cached_projection(found, cache))
 
 
 def _compute(

@@ -5,6 +5,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+WHAT_LSI_IS = (
+    "Laplace Sample Information (LSI) says how much the model's knowledge depends on one image, in nats: high for "
+    "atypical, hard or wrongly labelled images, low for typical or redundant ones."
+)
+
 
 def dataset_summary(table: pd.DataFrame) -> dict[str, Any]:
     """Return the figures of the whole dataset; LSI in nats."""

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
+from lsi.summary import WHAT_LSI_IS
 from lsi.ui import jobs_panel, overview
-from lsi.ui.session import WHAT_LSI_IS, read_only
+from lsi.ui.session import read_only
 from lsi.ui.sidebar import current_view
 
 st.title("Which images matter?", anchor=False)

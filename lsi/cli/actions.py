@@ -14,9 +14,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from lsi import pipeline
-from lsi.cli import commands
+from lsi.cli import commands, export_actions
+from lsi.cli.output import print_json, text_table
 from lsi.errors import UsageError
-from lsi.export import decision_records, export, issue_table, select, selection_of
+from lsi.export import issue_table
 from lsi.issues import label_issues, self_confidence
 from lsi.progress import Progress, Status
 from lsi.runs import FILES, Run, find_run, list_runs
@@ -31,7 +32,9 @@ def perform(command: Any) -> None:
         commands.Issues: _issues,
         commands.Explain: _explain,
         commands.Project: _project,
-        commands.Export: _export,
+        commands.Export: export_actions.export_selection,
+        commands.Apply: export_actions.apply_decisions,
+        commands.Report: export_actions.write_report,
         commands.Runs: _runs,
         commands.Cache: _cache,
     }[type(command)](command)
@@ -97,7 +100,7 @@ def _compute(command: commands.Compute) -> None:
     if command.output is not None:
         _copy(run, command.output)
     if command.json:
-        _print_json(run.manifest | {"folder": str(run.folder)})
+        print_json(run.manifest | {"folder": str(run.folder)})
         return
     _print_run(run, 10)
     print(f"\n{run.folder}")
@@ -114,7 +117,7 @@ def _copy(run: Run, output: Path) -> None:
 def _show(command: commands.Show) -> None:
     run = find_run(command.cache, command.run)
     if command.json:
-        _print_json(run.manifest)
+        print_json(run.manifest)
     else:
         _print_run(run, command.rows)
 
@@ -132,9 +135,9 @@ def _print_run(run: Run, rows: int) -> None:
     )
     rows = min(rows, (len(table) + 1) // 2)
     print("\nmost information (atypical, hard or wrongly labelled)")
-    print(_text(table[columns].head(rows)))
+    print(text_table(table[columns].head(rows)))
     print("\nleast information (typical or redundant)")
-    print(_text(table[columns].tail(rows)))
+    print(text_table(table[columns].tail(rows)))
     print(
         f"\nLSI: {summary['lsi_sum']:.4g} nats in all, mean {summary['lsi_mean']:.4g}, median "
         f"{summary['lsi_median']:.4g}; the top tenth holds {summary['share_of_top_tenth']:.0%}"
@@ -167,10 +170,10 @@ def _issues(command: commands.Issues) -> None:
     found = table[table["is_label_issue"]].sort_values("label_score")
     found = found if command.rows == 0 else found.head(command.rows)
     if command.json:
-        _print_json(json.loads(found.to_json(orient="records")))
+        print_json(json.loads(found.to_json(orient="records")))
         return
     print(f"{int(table['is_label_issue'].sum())} of {len(table)} labels suspected by {command.filter_by}")
-    print(_text(found[["index", "id", "given_name", "predicted_name", "label_score"]]))
+    print(text_table(found[["index", "id", "given_name", "predicted_name", "label_score"]]))
 
 
 def _explain(command: commands.Explain) -> None:
@@ -192,16 +195,16 @@ def _explain(command: commands.Explain) -> None:
     if command.json:
         labels = {names[c]: float(v) for c, v in enumerate(found.label_lsi)}
         records = json.loads(table.drop(columns="given_label").to_json(orient="records"))
-        _print_json({"index": command.index, "given": names[found.given_label], "other": names[found.other_label],
+        print_json({"index": command.index, "given": names[found.given_label], "other": names[found.other_label],
                      "suggested": names[found.suggested_label], "label_lsi": labels, "speakers": records})  # fmt: skip
         return
     probability = run.scores["loo_p_given"].iloc[int(rows[0])]
     print(f"sample {command.index}: labelled {names[found.given_label]}, leave-one-out probability {probability:.3f}")
     print(f"\nwho speaks for {names[found.given_label]}, and who for {names[found.other_label]} (log-odds each adds)")
-    print(_text(table[["speaks", "index", "id", "given", "support", "is_label_issue"]]))
+    print(text_table(table[["speaks", "index", "id", "given", "support", "is_label_issue"]]))
     print("\ninformation the sample would hold under each label, in nats (least: the suggestion)")
     order = np.argsort(found.label_lsi)[:5]
-    print(_text(pd.DataFrame({"label": [names[c] for c in order], "lsi": found.label_lsi[order]})))
+    print(text_table(pd.DataFrame({"label": [names[c] for c in order], "lsi": found.label_lsi[order]})))
 
 
 def _project(command: commands.Project) -> None:
@@ -210,32 +213,10 @@ def _project(command: commands.Project) -> None:
     positions = pipeline.projection_of_run(run, command.cache, Progress([bar]))
     folder = str(run.folder)
     if command.json:
-        _print_json({"run": folder, "n_samples": len(positions), "minimum": positions.min(axis=0).tolist(),
+        print_json({"run": folder, "n_samples": len(positions), "minimum": positions.min(axis=0).tolist(),
                      "maximum": positions.max(axis=0).tolist()})  # fmt: skip
     else:
         print(f"{len(positions)} positions, cached with {command.cache / 'projections'}")
-
-
-def _export(command: commands.Export) -> None:
-    run = find_run(command.cache, command.run)
-    records = None
-    if command.decisions:
-        if command.drop_issues or command.keep_one or command.keep_top is not None:
-            raise UsageError(
-                "--decisions exports what people decided; leave --drop-issues, --keep-one and --keep-top out."
-            )
-        from lsi.reviews import Reviews  # a database is opened only where decisions are asked for
-
-        decided = Reviews.of_cache(command.cache).current(run.name)
-        chosen, records = selection_of(run, decided), decision_records(run, decided)
-    else:
-        chosen = select(run, drop_issues=command.drop_issues, keep_one=command.keep_one, keep_top=command.keep_top)
-    written = export(run, chosen, command.output, command.formats, records)
-    if command.json:
-        _print_json({"kept": len(chosen.kept), "removed": len(chosen.removed), "files": [str(p) for p in written]})
-        return
-    print(f"{len(chosen.kept)} kept, {len(chosen.removed)} removed")
-    print("\n".join(str(p) for p in written))
 
 
 def _runs(command: commands.Runs) -> None:
@@ -251,9 +232,9 @@ def _runs(command: commands.Runs) -> None:
         for r in runs
     ]
     if command.json:
-        _print_json(facts)
+        print_json(facts)
     else:
-        print(_text(pd.DataFrame(facts)) if facts else "no runs yet: start one with `python -m lsi compute`")
+        print(text_table(pd.DataFrame(facts)) if facts else "no runs yet: start one with `python -m lsi compute`")
 
 
 def _cache(command: commands.Cache) -> None:
@@ -269,19 +250,11 @@ def _cache(command: commands.Cache) -> None:
         return
     rows = [{"kind": kind, "entries": n, "MiB": round(size / 2**20, 1)} for kind, (n, size) in sizes.items()]
     if command.json:
-        _print_json(rows)
+        print_json(rows)
     else:
-        print(_text(pd.DataFrame(rows)) if rows else f"nothing in {command.cache} yet")
+        print(text_table(pd.DataFrame(rows)) if rows else f"nothing in {command.cache} yet")
 
 
 def _named(run: Run, table: pd.DataFrame) -> pd.DataFrame:
     names = np.array(run.class_names)
     return table.assign(given=names[table["given_label"]], predicted=names[table["predicted_label"]])
-
-
-def _text(table: pd.DataFrame) -> str:
-    return table.to_string(index=False, float_format=lambda v: f"{v:.4g}", max_colwidth=60)
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))

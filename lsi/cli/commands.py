@@ -33,6 +33,8 @@ class Common:
 
 
 RunName = Annotated[str, tyro.conf.Positional]
+Formats = tuple[Literal["txt", "csv", "json", "npy", "parquet"], ...]
+ImageFormats = tuple[Literal["copy", "link", "huggingface"], ...]
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ class Export(Common):
         keep_top: keep only this many samples, those of highest LSI among the rest.
         decisions: what people decided in the app, instead of the rules above.
         formats: of the index lists.
+        images: write the kept images too, under their new labels: copied or linked into a folder a class, or as
+            Hugging Face Parquet.
     """
 
     run: RunName = "latest"
@@ -136,7 +140,40 @@ class Export(Common):
     keep_one: bool = False
     keep_top: int | None = None
     decisions: bool = False
-    formats: tuple[Literal["txt", "csv", "json", "npy", "parquet"], ...] = ("txt", "csv", "json", "npy", "parquet")
+    formats: Formats = ("txt", "csv", "json", "npy", "parquet")
+    images: ImageFormats = ()
+
+
+@dataclass(frozen=True)
+class Apply(Common):
+    """Write the same files as export from a file of decisions, without the database they were made in.
+
+    Attributes:
+        decisions: the decisions.json that an export wrote.
+        run: the run to apply them to; by default the one that they were made on.
+        output: the folder to write into.
+        formats: of the index lists.
+        images: write the kept images too, as in export.
+    """
+
+    decisions: Annotated[Path, tyro.conf.Positional]
+    run: str | None = None
+    output: Path = Path("lsi-export")
+    formats: Formats = ("txt", "csv", "json", "npy", "parquet")
+    images: ImageFormats = ()
+
+
+@dataclass(frozen=True)
+class Report(Common):
+    """Write one HTML file that shows a run, opens offline and needs no server.
+
+    Attributes:
+        run: name of a run, the start of its name, its folder, or latest.
+        output: the file; by default the run's name with .html.
+    """
+
+    run: RunName = "latest"
+    output: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -168,6 +205,8 @@ COMMANDS = {
     "explain": Explain,
     "project": Project,
     "export": Export,
+    "apply": Apply,
+    "report": Report,
     "runs": Runs,
     "cache": Cache,
 }

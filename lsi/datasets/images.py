@@ -31,6 +31,10 @@ class Images(Protocol):
         """
         ...
 
+    def source(self, index: int) -> Path | bytes | None:
+        """Return where image `index` comes from: its file, its encoded bytes, or None where it has neither."""
+        ...
+
 
 def decode(data: bytes | Path, name: str = "image") -> Image.Image:
     """Return an encoded image as RGB, upright, its transparency laid over white, 16 bits scaled to 8.
@@ -97,6 +101,9 @@ class ArrayImages:
         """Return image `index` as RGB."""
         return to_rgb(Image.fromarray(np.ascontiguousarray(self.values[index])))
 
+    def source(self, index: int) -> None:
+        """Return None: pixels in memory have no encoding."""
+
 
 class FileImages:
     """Images that lie in files."""
@@ -111,6 +118,10 @@ class FileImages:
     def read(self, index: int) -> Image.Image:
         """Return image `index` as RGB."""
         return decode(self.paths[index], str(self.paths[index]))
+
+    def source(self, index: int) -> Path:
+        """Return the file of image `index`."""
+        return self.paths[index]
 
 
 class EncodedImages:
@@ -130,6 +141,10 @@ class EncodedImages:
             raise DataError(f"{self.names[index]}: no image bytes")
         return decode(data, self.names[index])
 
+    def source(self, index: int) -> bytes | None:
+        """Return the encoded bytes of image `index`."""
+        return self.column[index].as_py()
+
 
 class ChosenImages:
     """Some of the images, in a new order."""
@@ -144,3 +159,24 @@ class ChosenImages:
     def read(self, index: int) -> Image.Image:
         """Return image `index` as RGB."""
         return self.images.read(int(self.index[index]))
+
+    def source(self, index: int) -> Path | bytes | None:
+        """Return where image `index` comes from."""
+        return self.images.source(int(self.index[index]))
+
+
+def encoded(images: Images, index: int) -> tuple[bytes, str]:
+    """Return image `index` as a file's content, byte for byte where it has one, else as PNG; and the file's suffix.
+
+    Raises:
+        DataError: the image cannot be read.
+    """
+    image, source = images.read(index), images.source(index)
+    if isinstance(source, Path):
+        return source.read_bytes(), source.suffix
+    if source is not None:
+        with Image.open(io.BytesIO(source), formats=FORMATS) as opened:
+            return source, f".{(opened.format or 'png').lower()}"
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue(), ".png"

@@ -68,14 +68,17 @@ def from_torchvision(name: str, root: Path, split: str) -> Dataset:
 class _TorchvisionImages:
     """Reads through the dataset's own indexing."""
 
-    def __init__(self, source) -> None:
-        self.source = source
+    def __init__(self, dataset) -> None:
+        self.dataset = dataset
 
     def __len__(self) -> int:
-        return len(self.source)
+        return len(self.dataset)
 
     def read(self, index: int) -> Image.Image:
-        return to_rgb(self.source[index][0])
+        return to_rgb(self.dataset[index][0])
+
+    def source(self, index: int) -> None:
+        return None
 
 
 def _wrap_torchvision(name: str, source: Any) -> Dataset:

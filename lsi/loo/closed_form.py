@@ -56,8 +56,19 @@ def closed_form(
     Raises:
         NumericalError: where rounding made a leverage exceed what one sample can have.
     """
-    root = _cholesky(leverages.double())
-    curvatures, residuals = curvatures.double(), residuals.double()
+    return from_root(
+        _cholesky(leverages.double()), curvatures.double(), residuals.double(), stands_for_others=stands_for_others
+    )
+
+
+def from_root(
+    root: Float[Tensor, "b m m"],
+    curvatures: Float[Tensor, "b m m"],
+    residuals: Float[Tensor, "b m"],
+    *,
+    stands_for_others: bool,
+) -> ClosedForm:
+    """Solve the same problems where a root C of the leverages S = CCᵀ is at hand, all in float64."""
     values, vectors = torch.linalg.eigh(root.transpose(1, 2) @ curvatures @ root)
     values = values.clamp_min(0)
     if stands_for_others:

@@ -1,7 +1,18 @@
 """LSI of every sample and its three terms; `score` is the library's front door."""
 
-from lsi.scores.evaluate import LeaveOneOut, evaluate
+from lsi.scores.evaluate import LeaveOneOut, evaluate, resolve
 from lsi.scores.front import Method, Result, check, choose_device, compute, score
 from lsi.scores.record import Scores
 
-__all__ = ["LeaveOneOut", "Method", "Result", "Scores", "check", "choose_device", "compute", "evaluate", "score"]
+__all__ = [
+    "LeaveOneOut",
+    "Method",
+    "Result",
+    "Scores",
+    "check",
+    "choose_device",
+    "compute",
+    "evaluate",
+    "resolve",
+    "score",
+]

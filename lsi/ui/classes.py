@@ -5,7 +5,7 @@ import pandas as pd
 import streamlit as st
 from scipy.stats import bootstrap
 
-from lsi.ui import charts
+from lsi import charts
 from lsi.ui.filters import Filter
 from lsi.ui.session import View, open_view, plain, run_names
 from lsi.ui.sidebar import go

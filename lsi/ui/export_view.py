@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from lsi.curation import CurationCheck, check_curation
+from lsi.curation import CurationCheck
 from lsi.errors import LsiError
-from lsi.export import Selection, decision_records, export, selection_of
-from lsi.softmax import Softmax
+from lsi.export import Selection, check_selection, decision_records, export, selection_of
 from lsi.store import fingerprint
 from lsi.ui.session import View, decisions, plain
 
@@ -47,11 +46,7 @@ def check(view: View, selection: Selection) -> None:
             st.error(plain(error))
     mark, found = st.session_state.get("check", (None, None))
     if found is not None and mark == _mark(view, selection):
-        st.markdown(
-            f"Curated {found.curated.mean():.2%}, original {found.original.mean():.2%}, random removal "
-            f"{found.random.mean():.2%}. Curated against random: **{100 * found.difference:+.2f} points** "
-            f"({100 * found.low:+.2f} to {100 * found.high:+.2f}): **{found.verdict}**."
-        )
+        st.success(found.sentence) if found.low > 0 else st.info(found.sentence)
 
 
 def download(view: View, selection: Selection) -> None:
@@ -82,12 +77,5 @@ def _mark(view: View, selection: Selection) -> str:
 
 
 def _check(view: View, selection: Selection) -> CurationCheck:
-    given = view.table["given_label"].to_numpy().astype(np.int64)
-    new = given.copy()
-    for position, label in selection.relabelled.items():
-        new[position] = label
-    kept = np.zeros(len(given), dtype=bool)
-    kept[selection.kept] = True
-    prior = view.run.manifest["probe"]["prior_precision"]
     with st.spinner("Retraining …"):
-        return check_curation(Softmax(len(view.run.class_names)), view.features, given, new, kept, prior)
+        return check_selection(view.run, view.features, selection)

@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from lsi import jobs, pipeline
-from lsi.ui import charts
+from lsi import charts, jobs, pipeline
 from lsi.ui.components import scatter
 from lsi.ui.filters import Lasso, decision_column
 from lsi.ui.session import View, cache, decisions, read_only

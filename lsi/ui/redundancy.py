@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from lsi import charts
 from lsi.export import duplicates_to_drop
-from lsi.ui import bulk, charts
+from lsi.ui import bulk
 from lsi.ui.detail import picture
 from lsi.ui.session import View, decide, plain, read_only
 

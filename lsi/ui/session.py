@@ -17,16 +17,12 @@ import torch
 
 from lsi import pipeline
 from lsi.config import default_cache
-from lsi.explain import Explanation
+from lsi.explanation import Explanation
 from lsi.reviews import Decision, Reviews
 from lsi.runs import MANIFEST, Run, is_run_name, list_runs
 from lsi.thumbnails import thumbnail
 
 READ_ONLY_VARIABLE = "LSI_READ_ONLY"
-WHAT_LSI_IS = (
-    "Laplace Sample Information (LSI) says how much the model's knowledge depends on one image, in nats: high for "
-    "atypical, hard or wrongly labelled images, low for typical or redundant ones."
-)
 _LOCK = threading.RLock()
 
 
@@ -98,7 +94,7 @@ def _thumbnail(view: View, position: int, size: int) -> bytes:
 @lru_cache(maxsize=256)
 def _explain(view: View, position: int) -> Explanation:
     loo = torch.from_numpy(np.array(view.run.probabilities))
-    return pipeline.explain(view.run.objective(view.features), view.run.probe_weights(), loo, position)
+    return pipeline.explain_label(view.run.objective(view.features), view.run.probe_weights(), loo, position)
 
 
 @lru_cache(maxsize=4)

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 import lsi
-from lsi.explain import explain
+from lsi.errors import UsageError
+from lsi.explanation import explain_label
 from lsi.objective import Objective, with_bias
 from lsi.probe import fit
 from lsi.softmax import Softmax
@@ -16,7 +17,7 @@ def explained(problem, prior_precision: float, sample: int):
     phi = with_bias(torch.from_numpy(problem.features))
     k = int(problem.labels.max()) + 1
     probe = fit(Objective(Softmax(k), phi, torch.from_numpy(problem.labels), prior_precision))
-    return scores, explain(probe.objective, probe.weights, torch.from_numpy(scores.loo_probabilities), sample)
+    return scores, explain_label(probe.objective, probe.weights, torch.from_numpy(scores.loo_probabilities), sample)
 
 
 def test_support_is_what_removing_the_other_changes():
@@ -42,7 +43,7 @@ def test_large_problems_are_explained_by_one_step_much_as_by_a_refit(monkeypatch
     problem = noisy_digits(n=900)
     for i in np.flatnonzero(problem.flipped)[:3]:
         _, exact = explained(problem, 1.0, int(i))
-        monkeypatch.setattr("lsi.explain.REFIT_FLOPS", 0)
+        monkeypatch.setattr("lsi.explanation.REFIT_FLOPS", 0)
         _, approximate = explained(problem, 1.0, int(i))
         monkeypatch.undo()
         assert np.corrcoef(exact.support, approximate.support)[0, 1] > 0.98
@@ -87,3 +88,15 @@ def test_the_given_labels_lsi_is_near_its_score():
     i = int(np.flatnonzero(problem.flipped)[0])
     scores, found = explained(problem, 1.0, i)
     assert found.label_lsi[problem.labels[i]] == pytest.approx(scores.lsi[i], rel=0.5)
+
+
+def test_the_front_door_gives_the_same():
+    problem, prior = SMALL["three_classes"]
+    _, inside = explained(problem, prior, 4)
+    outside = lsi.explain(problem.features, problem.labels, 4, prior_precision=prior)
+    np.testing.assert_allclose(outside.support, inside.support)
+    assert lsi.explain(problem.features, problem.labels, 4, other_label=0, prior_precision=prior).other_label == 0
+    with pytest.raises(UsageError, match=r"sample 0 … 79, got 80"):
+        lsi.explain(problem.features, problem.labels, 80)
+    with pytest.raises(UsageError, match="another label"):
+        lsi.explain(problem.features, problem.labels, 4, other_label=int(problem.labels[4]))

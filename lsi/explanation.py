@@ -12,13 +12,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
 from torch import Tensor
 
+from lsi.errors import UsageError
 from lsi.loo import remove
 from lsi.objective import Objective
 from lsi.posterior import Full
 from lsi.posterior.terms import log_excess
 from lsi.probe import fit
+from lsi.scores import Method, check, compute
+from lsi.softmax import Softmax
 from lsi.solve import conjugate_gradients
 
 TOLERANCE = 1e-8
@@ -60,6 +64,53 @@ class Explanation:
 
 
 def explain(
+    features: ArrayLike | Tensor,
+    labels: ArrayLike | Tensor,
+    sample: int,
+    *,
+    other_label: int | None = None,
+    prior_precision: float | str = 1.0,
+    device: str = "auto",
+    seed: int = 0,
+) -> Explanation:
+    """Say who speaks for and against a sample's label, and what each other label would cost.
+
+    Args:
+        features: (n, d) floats, as in `score`.
+        labels: (n,) integers 0 … k − 1.
+        sample: its position.
+        other_label: what to compare the given label with; by default the likeliest other one.
+        prior_precision: λ > 0 on the summed loss, or "auto".
+        device: "cpu", "cuda", or "auto".
+        seed: of the subsample on which λ is chosen.
+
+    Raises:
+        DataError: features or labels do not fit.
+        UsageError: no sample or label has that number.
+
+    Example:
+        >>> import numpy as np, lsi
+        >>> rng = np.random.default_rng(0)
+        >>> y = np.arange(200) % 2
+        >>> x = rng.normal(size=(200, 5)) + 2.0 * y[:, None]
+        >>> y[0] = 1  # a wrong label
+        >>> lsi.explain(x, y, 0).suggested_label
+        0
+    """
+    phi, y = check(features, labels, device)
+    likelihood = Softmax(max(2, int(y.max()) + 1))
+    if not 0 <= sample < len(y):
+        raise UsageError(f"Expected a sample 0 … {len(y) - 1}, got {sample}.")
+    if other_label is not None and not (0 <= other_label < likelihood.n_classes and other_label != int(y[sample])):
+        raise UsageError(
+            f"Expected another label than {int(y[sample])} in 0 … {likelihood.n_classes - 1}, got {other_label}."
+        )
+    found = compute(likelihood, phi, y, Method(prior_precision), seed)
+    loo = torch.from_numpy(found.scores.loo_probabilities).to(phi.device)
+    return explain_label(found.probe.objective, found.probe.weights, loo, sample, other_label)
+
+
+def explain_label(
     objective: Objective,
     weights: Float[Tensor, "m d"],
     loo_means: Float[Tensor, "n k"],

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lsi.errors import UsageError
+from lsi.export.selection import Selection
 from lsi.runs import Run
 from lsi.store import atomic, save_array, write_json
 
@@ -19,62 +19,10 @@ FORMATS: tuple[Format, ...] = ("txt", "csv", "json", "npy", "parquet")
 _FORMULA = re.compile(r"^[=+\-@\t\r]")
 
 
-@dataclass(frozen=True)
-class Selection:
-    """What is kept, removed and relabelled: positions (rows of the run's table) and new labels by position."""
-
-    kept: np.ndarray
-    removed: np.ndarray
-    relabelled: dict[int, int]
-
-
-def select(run: Run, *, drop_issues: bool = False, keep_top: int | None = None, keep_one: bool = False) -> Selection:
-    """Return a selection by rule.
-
-    Args:
-        run: the run.
-        drop_issues: remove the suspected label issues.
-        keep_top: keep only this many samples, those of highest LSI among the rest.
-        keep_one: keep one sample of each near-duplicate group, the one whose given label is likeliest.
-    """
-    table = run.scores
-    kept = np.ones(len(table), dtype=bool)
-    if drop_issues:
-        kept &= ~table["is_label_issue"].to_numpy()
-    if keep_one:
-        kept[duplicates_to_drop(table)] = False
-    if keep_top is not None:
-        if keep_top < 1:
-            raise UsageError(f"Expected keep_top ≥ 1, got {keep_top}.")
-        ranked = table.index[kept][np.argsort(-table["lsi"].to_numpy()[kept], kind="stable")]
-        kept[ranked[keep_top:]] = False
-    return Selection(np.flatnonzero(kept), np.flatnonzero(~kept), {})
-
-
-def selection_of(run: Run, decided: pd.DataFrame) -> Selection:
-    """Return what decisions come to; `decided` is indexed by position, with columns action and label."""
-    removed = np.zeros(len(run.scores), dtype=bool)
-    removed[decided.index[decided["action"] == "exclude"].to_numpy(dtype=np.int64)] = True
-    changed = decided[decided["action"] == "relabel"]
-    relabelled = {int(i): int(c) for i, c in changed["label"].items()}  # type: ignore[call-overload]
-    return Selection(np.flatnonzero(~removed), np.flatnonzero(removed), relabelled)
-
-
-def decision_records(run: Run, decided: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the decisions as plain records, by source index and id."""
-    rows = run.scores.loc[decided.index, ["index", "id"]].reset_index(drop=True)
-    told = decided.reset_index(drop=True)
-    told["time"] = told["time"].astype(str)
-    told["label"] = [None if pd.isna(v) else int(v) for v in told["label"]]
-    table = pd.concat([rows, told[["action", "label", "reviewer", "time"]]], axis=1)
-    return table.astype(object).where(table.notna(), None).to_dict("records")  # type: ignore[return-value]
-
-
-def duplicates_to_drop(table: pd.DataFrame) -> np.ndarray:
-    """Return all but one of each near-duplicate group: the likeliest given label stays, then the higher LSI."""
-    grouped = table[table["near_duplicate_group"] >= 0]
-    ordered = grouped.sort_values(["near_duplicate_group", "loo_p_given", "lsi"], ascending=[True, False, False])
-    return ordered.index[ordered.duplicated("near_duplicate_group")].to_numpy()
+def check_folder(run: Run, folder: Path) -> None:
+    """Raise where `folder` is the run's own."""
+    if folder.resolve() == run.folder.resolve():
+        raise UsageError("Export into a folder of its own: this one holds the run.")
 
 
 def write_indices(path: Path, values: np.ndarray, how: Format) -> None:
@@ -108,8 +56,7 @@ def export(
     unknown = set(formats) - set(FORMATS)
     if unknown:
         raise UsageError(f"Expected formats among {', '.join(FORMATS)}, got {', '.join(sorted(unknown))}.")
-    if folder.resolve() == run.folder.resolve():
-        raise UsageError("Export into a folder of its own: this one holds the run.")
+    check_folder(run, folder)
     index = run.scores["index"].to_numpy()
     written = []
     for how in formats:

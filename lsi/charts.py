@@ -1,4 +1,4 @@
-"""Plotly figures: histogram, violins, matrix, budget curve. Colours are safe for colour-blind eyes."""
+"""Plotly figures: histogram, violins, matrix, budget curve, map. Colours are safe for colour-blind eyes."""
 
 from typing import Any
 
@@ -71,6 +71,20 @@ def budget(lsi: np.ndarray, share: float) -> go.Figure:
     figure.update_layout(height=260, margin=_MARGIN, showlegend=False)
     figure.update_xaxes(title="share of the images, highest LSI first", tickformat=".0%", range=[0, 1])
     figure.update_yaxes(title="share of the information", tickformat=".0%", range=[0, 1.02])
+    return figure
+
+
+def scatter(positions: np.ndarray, lsi: np.ndarray, most: int) -> go.Figure:
+    """The map as a still figure, coloured by rank of LSI; beyond `most` points an even sample of them."""
+    chosen = np.linspace(0, len(lsi) - 1, min(most, len(lsi))).round().astype(int)
+    rank = lsi.argsort(kind="stable").argsort(kind="stable")[chosen] / max(len(lsi) - 1, 1)
+    size = 6 if len(chosen) < 5_000 else 3
+    marker = {"size": size, "color": rank, "colorscale": "Viridis", "showscale": False}
+    x, y = positions[chosen].astype(np.float32).T
+    figure = go.Figure(go.Scattergl(x=x, y=y, mode="markers", marker=marker, hoverinfo="skip"))
+    figure.update_layout(height=520, margin=_MARGIN, plot_bgcolor="white")
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False, scaleanchor="x")
     return figure
 
 

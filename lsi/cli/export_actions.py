@@ -1,0 +1,72 @@
+"""The commands that write what leaves: export, apply, report."""
+
+from pathlib import Path
+from typing import Any
+
+from lsi import pipeline
+from lsi.cli import commands
+from lsi.cli.output import print_json
+from lsi.errors import DataError, UsageError
+from lsi.export import (
+    Selection,
+    decision_records,
+    export,
+    select,
+    selection_from_records,
+    selection_of,
+    write_images,
+)
+from lsi.reviews import Reviews
+from lsi.runs import Run, find_run
+from lsi.store import atomic, read_json
+
+
+def export_selection(command: commands.Export) -> None:
+    """Export what rules or decisions come to."""
+    run = find_run(command.cache, command.run)
+    records = None
+    if command.decisions:
+        if command.drop_issues or command.keep_one or command.keep_top is not None:
+            raise UsageError(
+                "--decisions exports what people decided; leave --drop-issues, --keep-one and --keep-top out."
+            )
+        decided = Reviews.of_cache(command.cache).current(run.name)
+        chosen, records = selection_of(run, decided), decision_records(run, decided)
+    else:
+        chosen = select(run, drop_issues=command.drop_issues, keep_one=command.keep_one, keep_top=command.keep_top)
+    _write(command, run, chosen, records)
+
+
+def apply_decisions(command: commands.Apply) -> None:
+    """Export what a file of decisions comes to."""
+    content = read_json(command.decisions)
+    if not isinstance(content, dict) or not isinstance(content.get("decisions"), list):
+        raise DataError(f"{command.decisions}: expected the decisions.json that an export wrote.")
+    run = find_run(command.cache, command.run or str(content.get("run")))
+    records = content["decisions"]
+    _write(command, run, selection_from_records(run, records), records)
+
+
+def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selection, records: Any) -> None:
+    written = export(run, chosen, command.output, command.formats, records)
+    if command.images:
+        images = pipeline.images_of_run(run).images
+        if images is None:
+            raise UsageError("These samples have no images: leave --images out.")
+        written += [write_images(run, chosen, images, command.output, how) for how in command.images]
+    if command.json:
+        print_json({"kept": len(chosen.kept), "removed": len(chosen.removed), "files": [str(p) for p in written]})
+        return
+    print(f"{len(chosen.kept)} kept, {len(chosen.removed)} removed, {len(chosen.relabelled)} relabelled")
+    print("\n".join(str(p) for p in written))
+
+
+def write_report(command: commands.Report) -> None:
+    """Write the report of a run."""
+    run = find_run(command.cache, command.run)
+    path = command.output or Path(f"{run.name}.html")
+    decided = Reviews.of_cache(command.cache).current(run.name)
+    html = pipeline.report_of_run(run, command.cache, decided)
+    with atomic(path) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    print_json({"run": run.name, "file": str(path)}) if command.json else print(path)

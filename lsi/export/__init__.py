@@ -1,0 +1,32 @@
+"""What leaves: index lists, tables and image folders of a curated subset."""
+
+from lsi.export.check import check_selection
+from lsi.export.images import ImageFormat, write_images
+from lsi.export.lists import FORMATS, Format, export, issue_table, relabel_table, spreadsheet_safe, write_indices
+from lsi.export.selection import (
+    Selection,
+    decision_records,
+    duplicates_to_drop,
+    select,
+    selection_from_records,
+    selection_of,
+)
+
+__all__ = [
+    "FORMATS",
+    "Format",
+    "ImageFormat",
+    "Selection",
+    "check_selection",
+    "decision_records",
+    "duplicates_to_drop",
+    "export",
+    "issue_table",
+    "relabel_table",
+    "select",
+    "selection_from_records",
+    "selection_of",
+    "spreadsheet_safe",
+    "write_images",
+    "write_indices",
+]

@@ -1,0 +1,101 @@
+"""The kept images themselves, under their new labels: a folder by copy or link, or Hugging Face Parquet.
+
+The originals are read, never changed: a copy is the original file byte for byte where there is one, a PNG otherwise.
+"""
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lsi.datasets.images import Images, encoded
+from lsi.errors import UsageError
+from lsi.export.lists import check_folder
+from lsi.export.selection import Selection
+from lsi.runs import Run
+from lsi.store import atomic
+
+ImageFormat = Literal["copy", "link", "huggingface"]
+_ROWS = 1_000
+
+
+def write_images(run: Run, selection: Selection, images: Images, folder: Path, how: ImageFormat) -> Path:
+    """Write the kept images below `folder` and return what was written.
+
+    Args:
+        run: the run.
+        selection: which images stay, and their new labels.
+        images: reads image i of the run's table.
+        folder: where to write; copy and link make `images/<class>/<index>.<suffix>` in it.
+        how: copy, link (symbolic, for images that lie in files), or huggingface (`train.parquet`).
+
+    Raises:
+        UsageError: the folder is the run's own or holds images already, or there are no files to link to.
+    """
+    check_folder(run, folder)
+    labels = run.scores["given_label"].to_numpy().astype(np.int64)
+    labels[list(selection.relabelled)] = list(selection.relabelled.values())
+    if how == "huggingface":
+        return _parquet(run, selection, images, labels, folder / "train.parquet")
+    return _folder(run, selection, images, labels, folder / "images", link=how == "link")
+
+
+def _folder(run: Run, selection: Selection, images: Images, labels: np.ndarray, root: Path, link: bool) -> Path:
+    if root.exists():
+        raise UsageError(f"{root} is there already: export into a new folder, so that nothing is mixed or overwritten.")
+    first = images.source(int(selection.kept[0])) if len(selection.kept) else None
+    if link and not isinstance(first, Path):
+        raise UsageError("These images do not lie in files of their own: copy them instead of linking.")
+    index, temporary = run.scores["index"].to_numpy(), root.with_name(f".{root.name}.{os.getpid()}.tmp")
+    try:
+        names = _folder_names(run.class_names)
+        for position in map(int, selection.kept):
+            place = temporary / names[labels[position]]
+            place.mkdir(parents=True, exist_ok=True)
+            source = images.source(position) if link else None
+            if isinstance(source, Path):
+                (place / f"{index[position]}{source.suffix}").symlink_to(source.resolve())
+                continue
+            data, suffix = encoded(images, position)
+            (place / f"{index[position]}{suffix}").write_bytes(data)
+        temporary.mkdir(parents=True, exist_ok=True)
+        temporary.replace(root)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return root
+
+
+def _folder_names(class_names: list[str]) -> list[str]:
+    """Return a folder name for each class: its own where that is safe, with its number where two would be one."""
+    safe = [re.sub(r"[^\w .-]", "_", name).strip(" .")[:80] or "class" for name in class_names]
+    return [name if safe.count(name) == 1 else f"{name}-{c}" for c, name in enumerate(safe)]
+
+
+def _parquet(run: Run, selection: Selection, images: Images, labels: np.ndarray, path: Path) -> Path:
+    index = run.scores["index"].to_numpy()
+    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    features: dict[str, Any] = {
+        "image": {"_type": "Image"},
+        "label": {"names": run.class_names, "_type": "ClassLabel"},
+        "source_index": {"dtype": "int64", "_type": "Value"},
+    }
+    schema = pa.schema(
+        [("image", image), ("label", pa.int64()), ("source_index", pa.int64())],
+        metadata={"huggingface": json.dumps({"info": {"features": features}})},
+    )
+    with atomic(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        for start in range(0, len(selection.kept), _ROWS):
+            rows = []
+            for position in map(int, selection.kept[start : start + _ROWS]):
+                data, suffix = encoded(images, position)
+                name = f"{index[position]}{suffix}"
+                rows.append({"image": {"bytes": data, "path": name}, "label": int(labels[position]),
+                             "source_index": int(index[position])})  # fmt: skip
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+    return path
