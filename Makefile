@@ -3,7 +3,7 @@ PY := .venv/bin/python
 WORKERS ?= 2
 
 .DEFAULT_GOAL := all
-.PHONY: all setup browser format check test app audit bench lock clean
+.PHONY: all setup servers format check test app audit bench lock clean
 
 all: format check test
 
@@ -16,11 +16,11 @@ setup: .venv/ready
 	.venv/bin/uv pip install --quiet --python $(PY) --no-deps --editable .
 	touch .venv/ready
 
-# the browser tests need Chromium; where it cannot be installed they skip and say so
-browser:
-	@command -v chromium chromium-browser google-chrome >/dev/null \
-		|| { apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
-		|| echo "no Chromium: the browser tests will skip"
+# tests in a browser and on a database server need them; where they cannot be installed those tests skip and say so
+servers:
+	@command -v chromium chromium-browser google-chrome >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
+		|| { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium postgresql >/dev/null; } \
+		|| echo "no Chromium or no PostgreSQL: their tests will skip"
 
 format: setup
 	.venv/bin/ruff format .
@@ -32,7 +32,7 @@ check: setup
 	.venv/bin/pyright
 	.venv/bin/lint-imports
 
-test: setup browser
+test: setup servers
 	$(PY) -m pytest -n $(WORKERS)
 
 app: setup
@@ -45,6 +45,7 @@ bench: setup
 	$(PY) -m benchmarks.bench_engine
 	$(PY) -m benchmarks.bench_features
 	$(PY) -m benchmarks.bench_real
+	$(PY) -m benchmarks.bench_app
 
 lock: setup
 	.venv/bin/uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \

@@ -55,9 +55,13 @@ def matrix(table: pd.DataFrame, class_names: list[str]) -> go.Figure:
                    texttemplate="%{text}" if k <= 20 else None, hovertemplate="%{y} → %{x}: %{z}<extra></extra>",
                    showscale=False)
     )  # fmt: skip
-    figure.update_layout(height=420, margin=_MARGIN)
-    figure.update_xaxes(title="suggested", type="category")
-    figure.update_yaxes(title="given", type="category", autorange="reversed")
+    given, suggested = np.nonzero(counts)  # marks over the cells that hold something: a heatmap cannot be clicked
+    figure.add_scatter(x=np.array(names)[suggested], y=np.array(names)[given], mode="markers", hoverinfo="skip",
+                       marker={"symbol": "square", "size": 26, "opacity": 0}, showlegend=False,
+                       customdata=np.stack([given, suggested], axis=1))  # fmt: skip
+    figure.update_layout(height=420, margin=_MARGIN, clickmode="event+select")
+    figure.update_xaxes(title="suggested", type="category", categoryarray=names)
+    figure.update_yaxes(title="given", type="category", categoryarray=names, autorange="reversed")
     return figure
 
 

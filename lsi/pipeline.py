@@ -188,18 +188,19 @@ def projection_of_run(found: Run, cache: Path, progress: Progress | None = None)
         save_array(entry.path(PROJECTION), project(phi, found.settings.seed))
         return [PROJECTION]
 
-    entry = Store(cache).get("projections", _projection_key(found), compute_projection)
+    entry = Store(cache).get("projections", projection_key(found), compute_projection)
     progress.report("done", 1, 1)
     return np.load(entry.path(PROJECTION))
 
 
 def cached_projection(found: Run, cache: Path) -> np.ndarray | None:
     """Return the UMAP positions if they are computed, else None, at once."""
-    entry = Store(cache).entry("projections", _projection_key(found))
+    entry = Store(cache).entry("projections", projection_key(found))
     return np.load(entry.path(PROJECTION)) if entry.is_complete() else None
 
 
-def _projection_key(found: Run) -> str:
+def projection_key(found: Run) -> str:
+    """Return the hash of what a run's projection depends on."""
     features, how = found.manifest["features"], found.manifest["settings"]["features"]
     rows = fingerprint(found.scores["index"].to_numpy())
     return key(features=features["key"], how=how, rows=rows, seed=found.settings.seed)

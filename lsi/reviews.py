@@ -110,22 +110,23 @@ class Reviews:
         return self._mark(run, reviewer, undone=False)
 
     def current(self, run: str, reviewer: str | None = None) -> pd.DataFrame:
-        """Return the decisions in force, one row a sample: action, label, reviewer, time, indexed by sample."""
+        """Return the decisions in force, one row a sample: action, label, reviewer, time, what was seen, disputed.
+
+        Indexed by sample; `disputed` says that two reviewers' latest decisions differ.
+        """
         rows = self.history(run)
         rows = rows[~rows["undone"]]
         if reviewer is not None:
             rows = rows[rows["reviewer"] == reviewer]
         latest = rows.drop_duplicates("sample", keep="last").set_index("sample")
-        return latest.loc[latest["action"] != "clear", ["action", "label", "reviewer", "time", "given", "score"]]
+        latest = latest.assign(disputed=latest.index.isin(_disagreements(rows)))
+        columns = ["action", "label", "reviewer", "time", "given", "score", "disputed"]
+        return latest.loc[latest["action"] != "clear", columns]
 
     def disagreements(self, run: str) -> list[int]:
         """Return the samples on which two reviewers' latest decisions differ."""
         rows = self.history(run)
-        latest = rows[~rows["undone"]].drop_duplicates(["sample", "reviewer"], keep="last")
-        latest = latest[latest["action"] != "clear"]
-        told = [f"{action}/{label}" for action, label in zip(latest["action"], latest["label"], strict=True)]
-        counts = latest.assign(told=told).groupby("sample")["told"].nunique()
-        return [int(s) for s in counts.index[counts > 1]]
+        return _disagreements(rows[~rows["undone"]])
 
     def history(self, run: str) -> pd.DataFrame:
         """Return every row about a run, the oldest first."""
@@ -156,6 +157,14 @@ class Reviews:
                 return 0
             done = connection.execute(update(_DECISIONS).where(mine, table.batch == batch).values(undone=undone))
             return done.rowcount
+
+
+def _disagreements(rows: pd.DataFrame) -> list[int]:
+    latest = rows.drop_duplicates(["sample", "reviewer"], keep="last")
+    latest = latest[latest["action"] != "clear"]
+    told = [f"{action}/{label}" for action, label in zip(latest["action"], latest["label"], strict=True)]
+    counts = latest.assign(told=told).groupby("sample")["told"].nunique()
+    return [int(s) for s in counts.index[counts > 1]]
 
 
 def _wait_for_others(connection, _record) -> None:

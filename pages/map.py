@@ -16,7 +16,11 @@ where = map_view.positions(view)
 if where is None:
     st.stop()
 opened = map_view.draw(view, where, positions)
-if opened is not None:
-    detail.show(view, opened)
-bulk.actions(view, [int(i) for i in positions], "filtered", "map")
+selected, tile = map_view.images(view, positions)
+if opened is not None or tile is not None:
+    detail.show(view, tile if opened is None else opened)
+if selected:
+    bulk.actions(view, selected, "selected", "map-selected")
+else:
+    bulk.actions(view, [int(i) for i in positions], "filtered", "map")
 map_view.table(view, positions)

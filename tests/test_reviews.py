@@ -1,28 +1,34 @@
-import os
 import threading
+from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import make_url
-from sqlalchemy.exc import OperationalError
 
 from lsi.errors import UsageError
 from lsi.reviews import Decision, Reviews
+from tests.postgresql import programs, serve
+
+pytestmark = pytest.mark.xdist_group("reviews")
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[str]:
+    where = programs()
+    if where is None:
+        pytest.skip("no PostgreSQL server on this machine (Debian: apt-get install postgresql)")
+    with serve(where) as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def reviews(request, tmp_path) -> Reviews:
+def reviews(request, tmp_path) -> Iterator[Reviews]:
     if request.param == "sqlite":
-        return Reviews(f"sqlite:///{tmp_path / 'r.db'}")
-    url = os.environ.get("LSI_TEST_POSTGRESQL")
-    if url is None:
-        pytest.skip("LSI_TEST_POSTGRESQL names no server to test against")
-    try:
-        found = Reviews(str(make_url(url).render_as_string(hide_password=False)))
-    except OperationalError as error:
-        pytest.fail(f"the PostgreSQL server does not answer: {error}")
-    with found.engine.begin() as connection:
-        connection.exec_driver_sql("DELETE FROM decisions")
-    return found
+        found = Reviews(f"sqlite:///{tmp_path / 'r.db'}")
+    else:
+        found = Reviews(request.getfixturevalue("postgresql"))
+        with found.engine.begin() as connection:
+            connection.exec_driver_sql("DELETE FROM decisions")
+    yield found
+    found.engine.dispose()
 
 
 def state(reviews: Reviews, reviewer: str | None = None) -> dict[int, tuple[str, int | None]]:
@@ -68,6 +74,7 @@ def test_reviewers_do_not_undo_each_other_and_disagreements_show(reviews):
     reviews.record("run", "ann", [Decision(1, "keep"), Decision(2, "keep")])
     reviews.record("run", "bob", [Decision(1, "exclude"), Decision(2, "keep")])
     assert reviews.disagreements("run") == [1]
+    assert reviews.current("run")["disputed"].to_dict() == {1: True, 2: False}
     assert state(reviews, "ann") == {1: ("keep", None), 2: ("keep", None)}
     reviews.undo("run", "bob")
     assert state(reviews) == {1: ("keep", None), 2: ("keep", None)}

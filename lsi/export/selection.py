@@ -53,12 +53,14 @@ def selection_of(run: Run, decided: pd.DataFrame) -> Selection:
 
 def decision_records(run: Run, decided: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the decisions as plain records, by source index and id."""
-    rows = run.scores.loc[decided.index, ["index", "id"]].reset_index(drop=True)
-    told = decided.reset_index(drop=True)
-    told["time"] = told["time"].astype(str)
-    told["label"] = [None if pd.isna(v) else int(v) for v in told["label"]]
-    table = pd.concat([rows, told[["action", "label", "reviewer", "time"]]], axis=1)
-    return table.astype(object).where(table.notna(), None).to_dict("records")  # type: ignore[return-value]
+    rows = run.scores.loc[decided.index]
+    told = zip(rows["index"], rows["id"], decided["action"], decided["label"], decided["reviewer"], decided["time"],
+               strict=True)  # fmt: skip
+    return [
+        {"index": int(index), "id": str(name), "action": str(action), "label": None if pd.isna(label) else int(label),
+         "reviewer": str(reviewer), "time": str(when)}
+        for index, name, action, label, reviewer, when in told
+    ]  # fmt: skip
 
 
 def duplicates_to_drop(table: pd.DataFrame) -> np.ndarray:

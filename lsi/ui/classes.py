@@ -1,5 +1,7 @@
 """Information per class, given → suggested, and two runs side by side."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -60,7 +62,13 @@ def confusions(view: View) -> None:
     """Show which class is given where which is suggested; a cell leads to its images."""
     st.subheader("Suspected labels: given against suggested", anchor=False)
     names = view.run.class_names
-    st.plotly_chart(charts.matrix(view.table, names), alt="Matrix of suspected labels, given by suggested class")
+    st.caption("A click on a cell opens its images.")
+    event: Any = st.plotly_chart(charts.matrix(view.table, names), key="matrix", on_select="rerun",
+                                 selection_mode="points", config={"displayModeBar": False},
+                                 alt="Matrix of suspected labels, given by suggested class")  # fmt: skip
+    for point in event["selection"]["points"]:
+        chosen = point["customdata"]
+        go("issues", Filter(classes=(names[int(chosen[0])],), predicted=(names[int(chosen[1])],), issues=True))
     suspected = view.table[view.table["is_label_issue"]]
     pairs = suspected.groupby(["given", "predicted"]).size().sort_values(ascending=False).head(8)
     with st.container(horizontal=True):

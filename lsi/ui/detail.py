@@ -6,6 +6,7 @@ import streamlit as st
 
 from lsi.errors import LsiError
 from lsi.ui.session import View, plain
+from lsi.ui.sidebar import current_filter, go
 
 
 @st.dialog("Image", width="large")
@@ -32,7 +33,20 @@ def show(view: View, position: int) -> None:
             hide_index=True,
         )
         classes(view, position)
+    if st.button("Show it on the map", icon=":material/scatter_plot:", type="tertiary"):
+        st.session_state["focus"] = position
+        go("map", current_filter())
+    neighbours(view, position)
     reasons(view, position)
+
+
+def neighbours(view: View, position: int, count: int = 6) -> None:
+    """Show the nearest other images in feature space."""
+    index, distance = view.run.neighbours
+    st.markdown("**Nearest images**")
+    with st.container(horizontal=True):
+        for j, d in zip(index[position][:count], distance[position][:count], strict=True):
+            small(view, int(j), f"distance {d:.2g}")
 
 
 def picture(view: View, position: int, width: int) -> None:
@@ -70,15 +84,16 @@ def reasons(view: View, position: int, count: int = 5) -> None:
         st.markdown(f"**{title}**")
         with st.container(horizontal=True):
             for j in rows:
-                _speaker(view, int(j), float(found.support[j]))
+                small(view, int(j), f"{found.support[j]:+.2f}")
     order = np.argsort(found.label_lsi)[:3]
     costs = ", ".join(f"{plain(names[c])} {found.label_lsi[c]:.3g}" for c in order)
     st.markdown(f"Information it would hold under each label, least first, in nats: {costs}")
 
 
-def _speaker(view: View, position: int, support: float) -> None:
+def small(view: View, position: int, note: str) -> None:
+    """Show an image with its label, marked where that is suspected, and a note."""
     row = view.table.iloc[position]
     with st.container(width=110):
         picture(view, position, 96)
         mark = " ⚠" if row["is_label_issue"] else ""
-        st.markdown(f"{plain(row['given'])}{mark}  \n{support:+.2f}")
+        st.markdown(f"{plain(row['given'])}{mark}  \n{plain(note)}")

@@ -1,18 +1,32 @@
 """What the decisions come to, whether they help, and the files."""
 
-import io
+import shutil
 import tempfile
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import streamlit as st
 
+from lsi import pipeline
 from lsi.curation import CurationCheck
 from lsi.errors import LsiError
-from lsi.export import Selection, check_selection, decision_records, export, selection_of
+from lsi.export import (
+    ImageFormat,
+    Selection,
+    check_selection,
+    decision_records,
+    export,
+    selection_of,
+    write_images,
+)
 from lsi.store import fingerprint
-from lsi.ui.session import View, decisions, plain
+from lsi.ui.session import View, cache, decisions, plain
+
+IMAGES: dict[str, ImageFormat | None] = {
+    "None": None,
+    "A folder a class": "copy",
+    "Hugging Face Parquet": "huggingface",
+}
 
 
 def counts(view: View) -> Selection:
@@ -50,25 +64,44 @@ def check(view: View, selection: Selection) -> None:
 
 
 def download(view: View, selection: Selection) -> None:
-    """Offer everything as one archive."""
+    """Offer everything as one archive, with the images where they are asked for, and the report."""
     st.subheader("Files", anchor=False)
     st.write(
         f"Index lists of {len(selection.kept):,} kept and {len(selection.removed):,} removed images (txt, csv, json, "
         f"npy, parquet), {len(selection.relabelled):,} relabelled, cleanlab's columns, a PyTorch snippet, the "
         "decisions and the manifest."
     )
-    st.download_button("Download", lambda: _archive(view, selection), f"{view.run.name}.zip", "application/zip",
-                       on_click="ignore", type="primary", icon=":material/download:")  # fmt: skip
-    st.code(f"python -m lsi export {view.run.name} --decisions --output cleaned", language="bash")
+    how = None
+    if view.images is not None:
+        how = st.segmented_control("Kept images, under their new labels", list(IMAGES), default="None", key="images",
+                                   required=True, help="For links: `--images link` in a terminal.")  # fmt: skip
+    with st.container(horizontal=True):
+        st.download_button("Download", lambda: _archive(view, selection, IMAGES.get(str(how))),
+                           f"{view.run.name}.zip", "application/zip", on_click="ignore", type="primary",
+                           icon=":material/download:")  # fmt: skip
+        st.download_button("Report", lambda: _report(view), f"{view.run.name}.html", "text/html", on_click="ignore",
+                           icon=":material/description:", help="One HTML file that opens offline, for whoever is to "
+                           "see the result: figures, images, suspects, classes, the check.")  # fmt: skip
+    st.write("The same in a terminal; `apply` needs no database, only the decisions.json of an export:")
+    st.code(
+        f"python -m lsi export {view.run.name} --decisions --output cleaned\n"
+        "python -m lsi apply cleaned/decisions.json --output again",
+        language="bash",
+    )
 
 
-def _archive(view: View, selection: Selection) -> bytes:
-    buffer = io.BytesIO()
-    with tempfile.TemporaryDirectory() as root, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        records = decision_records(view.run, decisions(view.run.name))
-        for path in export(view.run, selection, Path(root), decisions=records):
-            archive.write(path, path.name)
-    return buffer.getvalue()
+def _archive(view: View, selection: Selection, how: ImageFormat | None) -> bytes:
+    with tempfile.TemporaryDirectory() as root:
+        folder = Path(root) / "files"
+        export(view.run, selection, folder, decisions=decision_records(view.run, decisions(view.run.name)))
+        if how is not None and view.images is not None:
+            write_images(view.run, selection, view.images, folder, how)
+        path = shutil.make_archive(str(Path(root) / "archive"), "zip", folder)
+        return Path(path).read_bytes()
+
+
+def _report(view: View) -> bytes:
+    return pipeline.report_of_run(view.run, cache(), decisions(view.run.name)).encode()
 
 
 def _mark(view: View, selection: Selection) -> str:

@@ -31,6 +31,7 @@ class Filter:
     decision: tuple[str, ...] = ()
     split: tuple[str, ...] = ()
     duplicates: bool = False
+    disputed: bool = False
     group: int | None = None
     text: str = ""
     lassos: tuple[Lasso, ...] = ()
@@ -49,6 +50,8 @@ class Filter:
             kept &= table["is_label_issue"].to_numpy()
         if self.duplicates:
             kept &= group >= 0
+        if self.disputed:
+            kept &= table.index.isin(decided.index[decided["disputed"].to_numpy(dtype=bool)])
         if self.group is not None:
             kept &= group == self.group
         if self.text:
@@ -69,6 +72,7 @@ class Filter:
             (self.low > 0 or self.high < 1, f"LSI {self.low:.0%} to {self.high:.0%}", {"low": 0.0, "high": 1.0}),
             (self.issues, "suspected labels", {"issues": False}),
             (self.duplicates, "near duplicates", {"duplicates": False}),
+            (self.disputed, "reviewers disagree", {"disputed": False}),
             (self.group is not None, f"group {self.group}", {"group": None}),
             (bool(self.text), f"path has {self.text}", {"text": ""}),
             (bool(self.lassos), "lasso on the map", {"lassos": ()}),
@@ -82,7 +86,8 @@ class Filter:
         query |= {name: list(values) for name, values in lists.items() if values}
         if self.low > 0 or self.high < 1:
             query["lsi"] = f"{self.low:.4g}-{self.high:.4g}"
-        query |= {name: "1" for name, on in {"issues": self.issues, "duplicates": self.duplicates}.items() if on}
+        switches = {"issues": self.issues, "duplicates": self.duplicates, "disputed": self.disputed}
+        query |= {name: "1" for name, on in switches.items() if on}
         if self.group is not None:
             query["group"] = str(self.group)
         if self.text:
@@ -106,7 +111,7 @@ class Filter:
         group = int(first("group")) if first("group").isdigit() else None
         return Filter(
             words("class"), words("predicted"), low, high, first("issues") == "1", words("decision"), words("split"),
-            first("duplicates") == "1", group, first("text")[:200], lassos,
+            first("duplicates") == "1", first("disputed") == "1", group, first("text")[:200], lassos,
         )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Starting a computation from a form made of the settings, and following it."""
 
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -9,6 +10,7 @@ from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettin
 from lsi.errors import LsiError, UsageError
 from lsi.ui.paths import below_data_roots
 from lsi.ui.session import cache, plain, read_only, run_names
+from lsi.ui.uploads import TYPES, keep
 
 FIRST = Settings(noise=NoiseSettings(corrupt_label=0.05))
 _SHOWN = 3
@@ -29,6 +31,8 @@ def form() -> None:
         )
         data = left.text_input("Or your own data", "", placeholder="folder, .parquet, .csv or .npz",
                                help="A path below the folders this server may read.")  # fmt: skip
+        upload = left.file_uploader("Or upload it", TYPES, help="A .zip with one folder a class or with a manifest, a "
+                                    ".parquet, .npz or .csv file.")  # fmt: skip
         labels = left.text_input("Other labels for the same images", "", help="A .npy, .npz or .csv file, with :KEY.")
         backbone = middle.text_input("Backbone", "auto", help=_help(FeatureSettings, "backbone"))
         subset = middle.number_input("Subset (0: all)", 0, step=1000, help=_help(DataSettings, "subset"))
@@ -42,7 +46,7 @@ def form() -> None:
         if st.form_submit_button("Compute", type="primary", icon=":material/play_arrow:"):
             try:
                 settings = Settings(
-                    DataSettings(dataset, _path(data), _labels(labels), subset=int(subset) or None),
+                    DataSettings(dataset, _path(data, upload), _labels(labels), subset=int(subset) or None),
                     NoiseSettings(corrupt_label=flips / 100),
                     FeatureSettings(backbone=backbone),
                     ScoreSettings(prior_precision=_prior(prior), structure=structure),  # type: ignore[arg-type]
@@ -110,7 +114,9 @@ def _say(progress: dict) -> str:
     return words + (f", {rate:.0f} a second, {left:.0f} s left" if rate and left is not None else "")
 
 
-def _path(text: str) -> Path | None:
+def _path(text: str, upload: Any) -> Path | None:
+    if upload is not None:
+        return keep(upload.name, upload.getvalue(), cache() / "uploads")
     return below_data_roots(Path(text.strip())) if text.strip() else None
 
 

@@ -6,11 +6,13 @@ import numpy as np
 import streamlit as st
 
 from lsi import charts, jobs, pipeline
+from lsi.ui import samples
 from lsi.ui.components import scatter
 from lsi.ui.filters import Lasso, decision_column
 from lsi.ui.session import View, cache, decisions, read_only
 from lsi.ui.sidebar import DECISIONS, current_filter, set_filter
 
+MOST_NAMES = 100_000
 COLOURS = ("LSI", "Class", "Suspected", "Decision")
 
 
@@ -39,14 +41,17 @@ def _wait(view: View) -> None:
 
 def draw(view: View, where: np.ndarray, shown: np.ndarray) -> int | None:
     """Show the map; return the sample that was clicked."""
-    kind = st.segmented_control("Colour by", COLOURS, default="LSI", required=True, key="colour")
+    with st.container(horizontal=True):
+        kind = st.segmented_control("Colour by", COLOURS, default="LSI", required=True, key="colour")
+        tool = st.segmented_control("Select with", ("Lasso", "Box"), default="Lasso", required=True, key="tool")
     colours = _colours(view, str(kind))
     rest = np.ones(len(where), dtype=bool)
     rest[shown] = False
     colours[rest] = (150, 150, 150, 60)
     st.caption(
-        "Drag to lasso, with shift to add and with alt to take away. Wheel zooms, right drag moves, click opens."
+        "Drag to select, with shift to add and with alt to take away. Wheel zooms, right drag moves, click opens."
     )
+    focus = st.session_state.get("focus")
     return scatter(
         mark=view.run.name,
         base=f"/thumbs/{view.run.name}" if view.images is not None else "",
@@ -54,8 +59,19 @@ def draw(view: View, where: np.ndarray, shown: np.ndarray) -> int | None:
         colors=colours,
         lassos=current_filter().lassos,
         on_lasso=_lassoed,
+        names=view.captions if len(where) <= MOST_NAMES else (),
+        box=tool == "Box",
+        focus=focus if focus is not None and focus < len(where) else None,
         key="map",
     )
+
+
+def images(view: View, shown: np.ndarray) -> tuple[list[int], int | None]:
+    """Show the images that the filter leaves, the highest LSI first; return what is selected and what was opened."""
+    if len(shown) == len(view.table) or not len(shown):
+        st.caption("Draw around points, and their images appear here.")
+        return [], None
+    return samples.grid(view, shown, 96, height=320, key="map_gallery")
 
 
 def table(view: View, shown: np.ndarray) -> None:

@@ -5,6 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from lsi import charts
+from lsi.errors import LsiError
 from lsi.export import duplicates_to_drop
 from lsi.ui import bulk
 from lsi.ui.detail import picture
@@ -63,6 +64,14 @@ def _row(view: View, group: int, drop: set[int]) -> None:
     labels = rows["given"].nunique()
     title = f"Group {group}: {len(rows)} images, distance {rows['nearest_distance'].min():.2g}"
     st.markdown(f"**{title}**" + (f", **{labels} different labels**" if labels > 1 else ""))
+    if st.button("Information they hold together", key=f"together-{group}", type="tertiary",
+                 icon=":material/join_inner:", help="LSI of leaving the whole group out. Twins hide each other: "
+                 "one by one they hold little."):  # fmt: skip
+        try:
+            together = view.group_lsi(tuple(int(i) for i in rows.index))
+            st.markdown(f"Together **{together:.3g} nats**; one by one {rows['lsi'].sum():.3g} nats in all.")
+        except LsiError as error:
+            st.info(plain(error))
     with st.container(horizontal=True):
         for position in [int(i) for i in rows.index[:_MOST_IN_A_ROW]]:
             with st.container(width=130):

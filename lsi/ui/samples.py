@@ -49,7 +49,9 @@ def controls(view: View, positions: np.ndarray) -> tuple[np.ndarray, int]:
     return positions[np.argsort(values if rising else -values, kind="stable")], size
 
 
-def grid(view: View, order: np.ndarray, size: int) -> tuple[list[int], int | None]:
+def grid(
+    view: View, order: np.ndarray, size: int, height: int = 640, key: str = GALLERY
+) -> tuple[list[int], int | None]:
     """Show the gallery; return what is selected and what was opened."""
     rows = view.table.iloc[order]
     decided = decision_column(view.table, decisions(view.run.name)).iloc[order]
@@ -60,6 +62,7 @@ def grid(view: View, order: np.ndarray, size: int) -> tuple[list[int], int | Non
         mark=fingerprint(order, str(size), view.run.name),
         base=f"/thumbs/{view.run.name}" if has_images else "",
         size=size,
+        height=height,
         order=order,
         given=rows["given_label"].to_numpy(),
         predicted=rows["predicted_label"].to_numpy(),
@@ -69,5 +72,5 @@ def grid(view: View, order: np.ndarray, size: int) -> tuple[list[int], int | Non
         classes=view.run.class_names,
         decisions=["", *DECISIONS[1:]],
         texts=texts,
-        key=GALLERY,
+        key=key,
     )

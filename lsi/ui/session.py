@@ -67,6 +67,16 @@ class View:
         """The classes of each sample, the likeliest first, at most ten, (n, ≤ 10)."""
         return np.argsort(-np.asarray(self.run.probabilities), axis=1)[:, :10]
 
+    @cached_property
+    def captions(self) -> list[str]:
+        """What the map says of each sample under the pointer."""
+        rows = zip(self.table["given"], self.table["predicted"], self.table["lsi"], strict=True)
+        return [f"{given}{'' if given == other else ' → ' + other}, {lsi:.3g} nats" for given, other, lsi in rows]
+
+    def group_lsi(self, positions: tuple[int, ...]) -> float:
+        """Return the LSI of leaving these samples out together, in nats."""
+        return _group_lsi(self, positions)
+
     def projection(self) -> np.ndarray | None:
         """Return the UMAP positions, or None while they are not computed."""
         return pipeline.cached_projection(self.run, cache())
@@ -95,6 +105,11 @@ def _thumbnail(view: View, position: int, size: int) -> bytes:
 def _explain(view: View, position: int) -> Explanation:
     loo = torch.from_numpy(np.array(view.run.probabilities))
     return pipeline.explain_label(view.run.objective(view.features), view.run.probe_weights(), loo, position)
+
+
+@lru_cache(maxsize=256)
+def _group_lsi(view: View, positions: tuple[int, ...]) -> float:
+    return pipeline.group_information(view.run, view.features, np.array(positions))
 
 
 @lru_cache(maxsize=4)

@@ -81,6 +81,7 @@ def _controls(view: View) -> None:
     chosen, table = current_filter(), view.table
     values = {"f_class": list(chosen.classes), "f_range": (round(100 * chosen.low), round(100 * chosen.high)),
               "f_issues": chosen.issues, "f_decision": list(chosen.decision), "f_duplicates": chosen.duplicates,
+              "f_disputed": chosen.disputed,
               "f_text": chosen.text, "f_split": list(chosen.split)}  # fmt: skip
     for key, value in values.items():
         st.session_state[key] = value
@@ -90,6 +91,9 @@ def _controls(view: View) -> None:
               help="Share of the images in rising order of their information.")  # fmt: skip
     st.toggle("Suspected labels only", key="f_issues", on_change=_changed)
     st.toggle("Near duplicates only", key="f_duplicates", on_change=_changed)
+    decided = decisions(view.run.name)
+    if chosen.disputed or len(decided["reviewer"].unique()) > 1:
+        st.toggle("Reviewers disagree", key="f_disputed", on_change=_changed)
     st.pills("Decision", DECISIONS, key="f_decision", selection_mode="multi", on_change=_changed)
     if "split" in table.columns:
         st.multiselect("Split", sorted(map(str, table["split"].unique())), key="f_split", on_change=_changed)
@@ -98,7 +102,7 @@ def _controls(view: View) -> None:
         with st.container(horizontal=True):
             st.button("Undo", icon=":material/undo:", on_click=undo, args=(view,))
             st.button("Redo", icon=":material/redo:", on_click=redo, args=(view,))
-    _counts(table, decisions(view.run.name))
+    _counts(table, decided)
 
 
 def _counts(table: pd.DataFrame, decided: pd.DataFrame) -> None:
@@ -114,7 +118,8 @@ def _changed() -> None:
     set_filter(
         replace(
             old, classes=tuple(state["f_class"]), low=low / 100, high=high / 100, issues=state["f_issues"],
-            decision=tuple(state["f_decision"]), duplicates=state["f_duplicates"], text=state["f_text"],
+            decision=tuple(state["f_decision"]), duplicates=state["f_duplicates"],
+            disputed=state.get("f_disputed", False), text=state["f_text"],
             split=tuple(state.get("f_split") or ()),
         )
     )  # fmt: skip

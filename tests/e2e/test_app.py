@@ -7,12 +7,20 @@ import re
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import ARTEFACTS, settle
+from lsi import pipeline
+from lsi.config import DataSettings, NoiseSettings, Settings
+from lsi.reviews import Reviews
+from tests.e2e.browser import draw_lasso, serve, settle
+from tests.e2e.conftest import ARTEFACTS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+HOSTILE = ("<img src=x onerror=window.hacked=1>", "[x](javascript:alert(1))", "![](http://example.invalid/p.png)")
 PAGES = ("", "samples", "issues", "map", "classes", "redundancy", "export")
 
 
@@ -29,20 +37,8 @@ def follow(page: Page, name: str) -> None:
     settle(page)
 
 
-def draw_lasso(page: Page, corners: list[tuple[float, float]], modifier: str | None = None) -> None:
-    """Drag over the map through corners given as shares of its width and height."""
-    box = page.locator(".map canvas").bounding_box()
-    assert box is not None
-    points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in [*corners, corners[0]]]
-    if modifier:
-        page.keyboard.down(modifier)
-    page.mouse.move(*points[0])
-    page.mouse.down()
-    for x, y in points[1:]:
-        page.mouse.move(x, y, steps=8)
-    page.mouse.up()
-    if modifier:
-        page.keyboard.up(modifier)
+def lasso(page: Page, corners: list[tuple[float, float]], modifier: str | None = None) -> None:
+    draw_lasso(page, corners, modifier)
     page.wait_for_timeout(500)
     settle(page)
 
@@ -73,12 +69,12 @@ def test_from_nothing_to_a_checked_list(page: Page):
 
     follow(page, "Map")
     page.locator(".map[data-drawn='1797']").wait_for(timeout=180_000)
-    draw_lasso(page, [(0.02, 0.02), (0.98, 0.02), (0.98, 0.5), (0.02, 0.5)])
+    lasso(page, [(0.02, 0.02), (0.98, 0.02), (0.98, 0.5), (0.02, 0.5)])
     upper = shown(page)
     assert 0 < upper < 1797
-    draw_lasso(page, [(0.02, 0.5), (0.98, 0.5), (0.98, 0.98), (0.02, 0.98)], "Shift")
+    lasso(page, [(0.02, 0.5), (0.98, 0.5), (0.98, 0.98), (0.02, 0.98)], "Shift")
     assert shown(page) > upper
-    draw_lasso(page, [(0.02, 0.5), (0.98, 0.5), (0.98, 0.98), (0.02, 0.98)], "Alt")
+    lasso(page, [(0.02, 0.5), (0.98, 0.5), (0.98, 0.98), (0.02, 0.98)], "Alt")
     assert abs(shown(page) - upper) <= 2
     inside = shown(page)
     link = page.url
@@ -163,4 +159,82 @@ def test_every_page_by_its_address_in_light_and_dark(browser, server, scheme):
         settle(page)
         page.wait_for_timeout(800)
         page.screenshot(path=ARTEFACTS / f"{name or 'overview'}-{scheme}.png")
+        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]
+        told = [(v["id"], n["html"][:160], n.get("failureSummary", "")[:200]) for v in found for n in v["nodes"]]
+        assert not told, f"{name or 'overview'}, {scheme}: {told}"
     context.close()
+
+
+def test_a_second_tab_sees_the_job_and_can_cancel_it(page: Page, browser, server):
+    first_run(page)
+    page.get_by_text("Compute another run").click()
+    backbone = page.get_by_role("textbox", name="Backbone")
+    backbone.fill("efficientnet_lite0")
+    backbone.press("Tab")
+    page.get_by_role("button", name="Compute", exact=True).click()
+    job = "lsi compute --backbone efficientnet_lite0"
+    expect(page.get_by_text(job)).to_be_visible()
+    context = browser.new_context(viewport={"width": 1360, "height": 1000}, base_url=server)
+    other = context.new_page()
+    other.goto("/")
+    expect(other.get_by_text(job)).to_be_visible(timeout=30_000)
+    other.get_by_role("button", name="Cancel").click()
+    expect(other.get_by_text(job)).to_have_count(0, timeout=30_000)
+    expect(page.get_by_text(job)).to_have_count(0, timeout=30_000)
+    context.close()
+
+
+def archive_of_hostile_names() -> bytes:
+    rng = np.random.default_rng(0)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        rows = ["path,label"]
+        for i in range(60):
+            picture = io.BytesIO()
+            pixels = np.clip(rng.normal(60 * (i % 3) + 50, 60, (10, 10, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(picture, "PNG")
+            archive.writestr(f"set/{i}.png", picture.getvalue())
+            rows.append(f'{i}.png,"{HOSTILE[i % 3]}"')
+        archive.writestr("set/names.csv", "\n".join(rows))
+    return buffer.getvalue()
+
+
+def test_uploaded_data_with_hostile_class_names_stay_text(page: Page):
+    requests: list[str] = []
+    page.on("request", lambda r: requests.append(r.url))
+    page.on("dialog", lambda d: pytest.fail(f"a script ran: {d.message}"))
+    first_run(page)
+    page.get_by_text("Compute another run").click()
+    page.locator("input[type=file]").set_input_files(
+        {"name": "set.zip", "mimeType": "application/zip", "buffer": archive_of_hostile_names()}
+    )
+    expect(page.get_by_text("set.zip")).to_be_visible()
+    page.get_by_role("button", name="Compute", exact=True).click()
+    expect(page.get_by_test_id("stMetricValue").filter(has_text=re.compile("^60$"))).to_be_visible(timeout=90_000)
+    for name in PAGES:
+        page.goto(f"/{name}")
+        settle(page)
+        page.wait_for_timeout(500)
+        assert page.locator("a[href^='javascript:']").count() == 0
+        assert page.evaluate("window.hacked") is None
+    assert not [url for url in requests if "example.invalid" in url]
+
+
+def test_read_only_shows_everything_and_changes_nothing(browser, tmp_path):
+    cache = tmp_path / "cache"
+    run = pipeline.run(Settings(data=DataSettings(subset=300), noise=NoiseSettings(corrupt_label=0.1)), cache)
+    before = {p: p.read_bytes() for p in (cache / "runs").rglob("*") if p.is_file()}
+    with serve(cache, LSI_READ_ONLY="1") as server:
+        context = browser.new_context(viewport={"width": 1360, "height": 1000}, base_url=server.address)
+        context.set_default_timeout(60_000)
+        page = context.new_page()
+        page.goto(f"/issues?run={run.name}")
+        page.locator(".queue").focus()
+        page.keyboard.press("k")
+        page.keyboard.press("x")
+        settle(page)
+        expect(page.get_by_text("Decisions: none yet")).to_be_visible()
+        assert page.get_by_role("button", name=re.compile("^(Undo|Redo|Compute)")).count() == 0
+        context.close()
+    assert before == {p: p.read_bytes() for p in (cache / "runs").rglob("*") if p.is_file()}
+    assert Reviews.of_cache(cache).history(run.name).empty

@@ -17,7 +17,7 @@ TABLE = pd.DataFrame(
         "split": ["train", "test", "train", "train"],
     }
 )
-DECIDED = pd.DataFrame({"action": ["exclude"], "label": [None]}, index=[1])
+DECIDED = pd.DataFrame({"action": ["exclude"], "label": [None], "disputed": [True]}, index=[1])
 POSITIONS = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [5.0, 5.0]])
 SQUARE = ((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5))
 WIDE = ((-0.5, -0.5), (2.0, -0.5), (2.0, 2.0), (-0.5, 2.0))
@@ -28,6 +28,7 @@ WIDE = ((-0.5, -0.5), (2.0, -0.5), (2.0, 2.0), (-0.5, 2.0))
     [
         (Filter(), [0, 1, 2, 3]),
         (Filter(classes=("dog",)), [2, 3]),
+        (Filter(disputed=True), [1]),
         (Filter(predicted=("dog",)), [1, 2]),
         (Filter(low=0.5), [0, 1]),
         (Filter(high=0.25), [3]),

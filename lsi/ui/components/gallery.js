@@ -1,5 +1,5 @@
 // A virtualised gallery: only the rows on screen are in the document. Images come from the server's image route.
-// data: base, size, rows (Arrow: order, given, predicted, value, issue, decision), classes, decisions, selected. Out: `selected` (positions), `open` (one position, a trigger).
+// data: base, size, height, rows (Arrow: order, given, predicted, value, issue, decision), classes, decisions, selected. Out: `selected` (positions), `open` (one position, a trigger).
 const stores = new WeakMap();
 
 export default function (component) {
@@ -8,7 +8,8 @@ export default function (component) {
   const sheet = parentElement.querySelector(".sheet");
   let s = stores.get(root);
   if (!s) {
-    s = { tiles: new Map(), selected: new Set(), anchor: null, focus: 0 };
+    s = { tiles: new Map(), selected: new Set(), anchor: null, focus: 0, status: parentElement.querySelector("[role=status]") };
+    parentElement.querySelectorAll("[data-do]").forEach((b) => { b.onclick = () => choose(s, b.dataset.do); });
     stores.set(root, s);
     root.addEventListener("scroll", () => requestAnimationFrame(() => draw(s)), { passive: true });
     new ResizeObserver(() => draw(s)).observe(root);
@@ -28,8 +29,16 @@ export default function (component) {
     s.tiles.clear();
     s.focus = 0;
   }
+  root.style.height = data.height + "px";
   root.onkeydown = (event) => keys(s, event);
   draw(s, true);
+}
+
+function choose(s, what) {
+  const shown = [...s.order];
+  s.selected = new Set(what === "all" ? shown : what === "invert" ? shown.filter((i) => !s.selected.has(i)) : []);
+  draw(s);
+  s.publish();
 }
 
 function columns(rows) {
@@ -46,6 +55,7 @@ function layout(s) {
 function draw(s, refresh) {
   const { step, columns, height } = layout(s);
   const rows = Math.ceil(s.order.length / columns);
+  s.status.textContent = s.selected.size ? `${s.selected.size.toLocaleString("en")} selected` : "";
   s.columns = columns;
   s.sheet.style.height = rows * height + "px";
   const first = Math.max(0, Math.floor(s.root.scrollTop / height) - 3) * columns;
@@ -135,6 +145,8 @@ function keys(s, event) {
     s.open(s.order[s.focus]);
   } else if (event.key === " ") {
     click(s, s.focus, event);
+  } else if (["a", "i", "Escape"].includes(event.key)) {
+    choose(s, { a: "all", i: "invert", Escape: "none" }[event.key]);
   } else if (event.key.length > 1) {
     return;
   }

@@ -27,6 +27,8 @@ export default function (component) {
   }
   upload(s, s.colors, Uint32Array.from(data.points.getChild("color").toArray()));
   s.lassos = (data.lassos || []).map((l) => ({ mode: l.mode, points: l.points }));
+  if (s.focus !== data.focus && data.focus != null) s.center = [s.xy[2 * data.focus], s.xy[2 * data.focus + 1]];
+  s.focus = data.focus;
   draw(s);
 }
 
@@ -124,6 +126,12 @@ function draw(s) {
     shape.setAttribute("class", l.mode);
     return shape;
   }));
+  if (s.focus != null) {
+    const ring = document.createElementNS("http://www.w3.org/2000/svg", "circle");
+    const [x, y] = toScreen(s, s.xy[2 * s.focus], s.xy[2 * s.focus + 1]);
+    Object.entries({ cx: x, cy: y, r: 11 }).forEach(([k, v]) => ring.setAttribute(k, v));
+    s.overlay.append(ring);
+  }
   s.root.dataset.drawn = n;
 }
 
@@ -156,7 +164,12 @@ function moved(s, event) {
     s.center = [s.pan[0] - (event.offsetX - s.from[0]) / unit, s.pan[1] + (event.offsetY - s.from[1]) / unit];
     return draw(s);
   }
-  if (s.path) { s.path.push(toData(s, event.offsetX, event.offsetY)); return draw(s); }
+  if (s.path) {
+    const [x, y] = toData(s, event.offsetX, event.offsetY), [x0, y0] = s.path[0];
+    if (s.data.tool === "box") s.path = [[x0, y0], [x, y0], [x, y], [x0, y]];
+    else s.path.push([x, y]);
+    return draw(s);
+  }
   const i = nearest(s, event.offsetX, event.offsetY);
   s.tip.hidden = i < 0;
   if (i < 0) return;
@@ -164,12 +177,12 @@ function moved(s, event) {
   s.tip.style.top = event.offsetY + 14 + "px";
   const [image, text] = s.tip.children;
   if (s.data.base) image.setAttribute("src", `${s.data.base}/${i}?size=128`);
-  text.textContent = `image ${i}`;
+  text.textContent = s.data.names[i] || `image ${i}`;
 }
 
 function up(s, event) {
   const path = s.path, far = path && Math.hypot(event.offsetX - s.from[0], event.offsetY - s.from[1]);
-  const long = path && path.length > 4;
+  const long = path && s.data.tool !== "box" && path.length > 4;
   s.path = s.pan = null;
   if (!path) return;
   if (!long && far < 4) {

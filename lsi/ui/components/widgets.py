@@ -14,7 +14,12 @@ from lsi.ui.filters import Lasso
 
 _HERE = Path(__file__).parent
 _HTML = {
-    "gallery": '<div class="gallery" role="group" aria-label="Images"><div class="sheet"></div></div>',
+    "gallery": (
+        '<div class="tools"><button type="button" data-do="all">Select all <kbd>A</kbd></button>'
+        '<button type="button" data-do="invert">Invert <kbd>I</kbd></button>'
+        '<button type="button" data-do="none">Clear <kbd>Esc</kbd></button><span role="status"></span></div>'
+        '<div class="gallery" role="group" aria-label="Images"><div class="sheet"></div></div>'
+    ),
     "map": (
         '<div class="map" role="img" aria-label="Map of the images; the table below holds the same samples">'
         '<canvas></canvas><svg aria-hidden="true"></svg><div class="tip" hidden><img alt=""><span></span></div></div>'
@@ -35,6 +40,7 @@ def gallery(
     mark: str,
     base: str,
     size: int,
+    height: int,
     order: np.ndarray,
     given: np.ndarray,
     predicted: np.ndarray,
@@ -52,6 +58,7 @@ def gallery(
         mark: changes when other samples are shown.
         base: of the image addresses; empty where there are no images.
         size: of a tile in pixels.
+        height: of the gallery in pixels.
         order: positions, in the order shown; the arrays after it follow this order.
         given: class of the given label.
         predicted: class predicted by leave-one-out.
@@ -75,6 +82,7 @@ def gallery(
             "mark": mark,
             "base": base,
             "size": size,
+            "height": height,
             "rows": pd.DataFrame(
                 {
                     "order": order.astype(np.int32),
@@ -176,9 +184,25 @@ def scatter(
     colors: np.ndarray,
     lassos: tuple[Lasso, ...],
     on_lasso: Callable[[tuple[Lasso, ...]], None],
+    names: Sequence[str],
+    box: bool,
+    focus: int | None,
     key: str,
 ) -> int | None:
-    """Show points of shape (n, 2) in `colors` (n, 4) uint8; return the one that was just clicked, if any."""
+    """Show points on a map; return the one that was just clicked, if any.
+
+    Args:
+        mark: changes when other points are shown.
+        base: of the image addresses; empty where there are no images.
+        positions: (n, 2).
+        colors: (n, 4) uint8, red, green, blue, opacity.
+        lassos: drawn so far.
+        on_lasso: called with all lassos when one was drawn.
+        names: shown beside the image under the pointer, one a point; empty for none.
+        box: dragging draws a box instead of a lasso.
+        focus: a point to ring and centre on.
+        key: of the widget.
+    """
 
     def changed() -> None:
         found = st.session_state[key].get("lassos") or []
@@ -196,6 +220,9 @@ def scatter(
                     "color": np.ascontiguousarray(colors, np.uint8).view(np.uint32)[:, 0],
                 }
             ),
+            "names": list(names),
+            "tool": "box" if box else "lasso",
+            "focus": focus,
             "lassos": [{"mode": o.mode, "points": [list(p) for p in o.points]} for o in lassos],
         },
         on_lassos_change=changed,

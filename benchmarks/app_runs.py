@@ -1,0 +1,90 @@
+"""The runs that the app is measured on: real images, a large set of noisy copies, and a million points."""
+
+from pathlib import Path
+
+import numpy as np
+
+from lsi import pipeline
+from lsi.config import DataSettings, FeatureSettings, ScoreSettings, Settings
+from lsi.datasets import Dataset
+from lsi.duplicates import Duplicates
+from lsi.manifest import make_manifest, make_table
+from lsi.objective import Objective, with_bias
+from lsi.probe import fit
+from lsi.progress import Progress
+from lsi.runs import KIND, Run, write_run
+from lsi.scores import LeaveOneOut, Result, evaluate
+from lsi.softmax import Softmax
+from lsi.store import Entry, Store, save_array
+
+CIFAR = Path("../shared/data/cifar10/train.parquet")
+HUMAN = Path("../shared/data/cifar10/cifar10n_aggregate.npz")
+
+
+def real(cache: Path, n: int | None) -> Run:
+    """Return CIFAR-10 with human labels through EfficientNet-Lite0, map included."""
+    data = DataSettings(data=CIFAR, labels=f"{HUMAN}:aggre_label", subset=n)
+    settings = Settings(data, features=FeatureSettings(backbone="efficientnet_lite0"))
+    run = pipeline.run(settings, cache, Progress())
+    pipeline.projection_of_run(run, cache)
+    return run
+
+
+def copies(cache: Path, n: int) -> Run:
+    """Return digits repeated with noise, with a map of two principal components, which stands in for UMAP."""
+    digits = pipeline.prepare(Settings()).dataset
+    assert digits.images is not None
+    pixels = np.stack([np.asarray(digits.images.read(i))[..., 0] for i in range(len(digits))]).astype(np.float32)
+    rng = np.random.default_rng(0)
+    index = np.arange(n) % len(digits)
+    images = np.clip(pixels[index] + rng.normal(scale=20, size=(n, *pixels.shape[1:])), 0, 255).astype(np.uint8)
+    path = cache / f"copies{n}.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, images=images, labels=digits.labels[index])
+    settings = Settings(DataSettings(data=path), features=FeatureSettings(backbone="pixels"),
+                        score=ScoreSettings(certify=0))  # fmt: skip
+    run = pipeline.run(settings, cache, Progress())
+    phi = pipeline.features_of_run(run, cache).numpy()[:, :2].copy()
+    _put_map(run, cache, phi)
+    return run
+
+
+def points(cache: Path, n: int) -> Run:
+    """Return a run of n points of ten classes whose images are 8 × 8 noise, written without a search for neighbours."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 10, n)
+    where = (3 * rng.normal(size=(10, 2))[labels] + rng.normal(size=(n, 2))).astype(np.float32)
+    path = cache / f"points{n}.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, images=rng.integers(0, 256, (n, 8, 8), dtype=np.uint8), labels=labels)
+    settings = Settings(DataSettings(data=path), features=FeatureSettings(backbone="pixels"))
+    dataset = pipeline.prepare(settings).dataset
+    entry = Store(cache).get(KIND, f"points-{n}", lambda e: _write(e, settings, dataset, where))
+    run = Run(entry.folder)
+    _put_map(run, cache, where)
+    return run
+
+
+def _write(entry: Entry, settings: Settings, dataset: Dataset, where: np.ndarray) -> list[str]:
+    import torch
+
+    n = len(dataset)
+    probe = fit(Objective(Softmax(10), with_bias(torch.from_numpy(where)), torch.from_numpy(dataset.labels), 1.0))
+    scores = evaluate(probe, ("full",), LeaveOneOut(certify=0))[0]
+    none = Duplicates(np.full(n, -1), np.ones(n), 0.0)
+    result = Result(scores, probe)
+    table = make_table(dataset, scores, np.zeros(n, bool), none)
+    manifest = make_manifest(dataset, result, table, np.zeros(n, bool))
+    manifest["dataset"]["skipped"] = []
+    manifest |= {"settings": settings.to_dict(), "seconds": {}, "near_duplicates": {"threshold": 0.0},
+                 "features": {"key": dataset.fingerprint, "backbone": "points", "n_features": 2}}  # fmt: skip
+    near = np.stack([(np.arange(n) + 1) % n], axis=1)
+    return write_run(entry, manifest, table, result, (near, np.ones((n, 1), np.float32)))
+
+
+def _put_map(run: Run, cache: Path, where: np.ndarray) -> None:
+    def write(entry: Entry) -> list[str]:
+        save_array(entry.path(pipeline.PROJECTION), where)
+        return [pipeline.PROJECTION]
+
+    Store(cache).get("projections", pipeline.projection_key(run), write)
