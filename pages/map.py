@@ -17,8 +17,9 @@ if where is None:
     st.stop()
 opened = map_view.draw(view, where, positions)
 selected, tile = map_view.images(view, positions)
-if opened is not None or tile is not None:
-    detail.show(view, tile if opened is None else opened)
+opened = tile if opened is None else opened
+if opened is not None:
+    detail.show(view, opened)
 if selected:
     bulk.actions(view, selected, "selected", "map-selected")
 else:

@@ -77,7 +77,7 @@ def download(view: View, selection: Selection) -> None:
                                    required=True, help="For links: `--images link` in a terminal.")  # fmt: skip
     with st.container(horizontal=True):
         st.download_button("Download", lambda: _archive(view, selection, IMAGES.get(str(how))),
-                           f"{view.run.name}.zip", "application/zip", on_click="ignore", type="primary",
+                           f"{view.run.name}.zip", "application/zip", on_click="ignore",
                            icon=":material/download:")  # fmt: skip
         st.download_button("Report", lambda: _report(view), f"{view.run.name}.html", "text/html", on_click="ignore",
                            icon=":material/description:", help="One HTML file that opens offline, for whoever is to "
@@ -86,7 +86,7 @@ def download(view: View, selection: Selection) -> None:
     st.code(
         f"python -m lsi export {view.run.name} --decisions --output cleaned\n"
         "python -m lsi apply cleaned/decisions.json --output again",
-        language="bash",
+        language=None,
     )
 
 

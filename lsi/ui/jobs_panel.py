@@ -43,7 +43,7 @@ def form() -> None:
                                     help=_help(ScoreSettings, "structure"))  # fmt: skip
         prior = right.text_input("Prior precision", "auto", help=_help(ScoreSettings, "prior_precision"))
         seed = right.number_input("Seed", 0, step=1)
-        if st.form_submit_button("Compute", type="primary", icon=":material/play_arrow:"):
+        if st.form_submit_button("Compute", icon=":material/play_arrow:"):
             try:
                 settings = Settings(
                     DataSettings(dataset, _path(data, upload), _labels(labels), subset=int(subset) or None),

@@ -73,7 +73,7 @@ def details(view: View) -> None:
             f"{probe['n_params']:,} weights, prior precision {probe['prior_precision']:.4g}, converged to "
             f"{probe['newton_decrement']:.0e} posterior standard deviations. Posterior: {loo['structure']}."
         )
-        st.code(json.dumps(manifest["settings"], indent=2), language="json")
+        st.code(json.dumps(manifest["settings"], indent=2), language=None)
 
 
 def _link(page: str, text: str, chosen: Filter) -> None:

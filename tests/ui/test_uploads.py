@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lsi.datasets import load
 from lsi.config import DataSettings
+from lsi.datasets import load
 from lsi.errors import DataError
 from lsi.ui import uploads
 
@@ -31,7 +31,9 @@ def png() -> bytes:
 
 
 def test_an_archive_of_class_folders_is_a_dataset(tmp_path):
-    content = archive({f"top/{c}/{i}.png": png() for c in "ab" for i in range(2)} | {"__MACOSX/x": b"", "top/note.md": b"x"})
+    content = archive(
+        {f"top/{c}/{i}.png": png() for c in "ab" for i in range(2)} | {"__MACOSX/x": b"", "top/note.md": b"x"}
+    )
     where = uploads.keep("set.zip", content, tmp_path)
     dataset = load(DataSettings(data=where), tmp_path)
     assert dataset.class_names == ("a", "b")
