@@ -14,7 +14,14 @@ from lsi import pipeline
 from lsi.cli import main
 from lsi.config import DataSettings, NoiseSettings, Settings
 from lsi.errors import DataError, UsageError
-from lsi.export import Selection, decision_records, selection_from_records, selection_of, write_images
+from lsi.export import (
+    Selection,
+    decision_records,
+    exclusion_records,
+    selection_from_records,
+    selection_of,
+    write_images,
+)
 from lsi.reviews import Decision, Reviews
 from lsi.runs import Run
 
@@ -132,6 +139,21 @@ def test_applying_the_decisions_gives_the_same_files(digits, cache, tmp_path, mo
         assert (made / name).read_bytes() == (applied / name).read_bytes(), name
     removed = (applied / "removed_indices.txt").read_text().split()
     assert removed == [str(digits.scores["index"].iloc[4])]
+
+
+def test_what_a_filter_hides_is_excluded_by_record(digits):
+    decided = pd.DataFrame(
+        {"action": ["exclude", "relabel", "relabel"], "label": [np.nan, 3.0, 4.0], "reviewer": "a", "time": "t"},
+        index=[5, 8, 120],
+    )
+    everything = selection_of(digits, decided)
+    shown = everything.within(np.arange(100))
+    hidden = np.setdiff1d(shown.removed, everything.removed)
+    records = decision_records(digits, decided) + exclusion_records(digits, hidden, "filter")
+    back = selection_from_records(digits, records)
+    np.testing.assert_array_equal(back.kept, shown.kept)
+    np.testing.assert_array_equal(back.kept, np.setdiff1d(np.arange(100), [5]))
+    assert back.relabelled == shown.relabelled == {8: 3}
 
 
 @pytest.mark.parametrize(

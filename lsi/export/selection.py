@@ -18,6 +18,14 @@ class Selection:
     removed: np.ndarray
     relabelled: dict[int, int]
 
+    def within(self, positions: np.ndarray) -> "Selection":
+        """Return the same with everything outside `positions` removed too."""
+        kept = np.intersect1d(self.kept, positions)
+        stays = set(kept.tolist())
+        everything = np.union1d(self.kept, self.removed)
+        relabelled = {i: c for i, c in self.relabelled.items() if i in stays}
+        return Selection(kept, np.setdiff1d(everything, kept), relabelled)
+
 
 def select(run: Run, *, drop_issues: bool = False, keep_top: int | None = None, keep_one: bool = False) -> Selection:
     """Return a selection by rule.
@@ -63,6 +71,13 @@ def decision_records(run: Run, decided: pd.DataFrame) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def exclusion_records(run: Run, positions: np.ndarray, reviewer: str) -> list[dict[str, Any]]:
+    """Return records that exclude these samples, for what a rule and no person leaves out."""
+    rows = run.scores.iloc[positions]
+    about = {"action": "exclude", "label": None, "reviewer": reviewer, "time": ""}
+    return [{"index": int(i), "id": str(name), **about} for i, name in zip(rows["index"], rows["id"], strict=True)]
+
+
 def duplicates_to_drop(table: pd.DataFrame) -> np.ndarray:
     """Return all but one of each near-duplicate group: the likeliest given label stays, then the higher LSI."""
     grouped = table[table["near_duplicate_group"] >= 0]
@@ -90,6 +105,7 @@ def selection_from_records(run: Run, records: list[dict[str, Any]]) -> Selection
         if action not in ("keep", "relabel", "exclude", "unsure"):
             raise DataError(f"Sample {record['index']}: expected keep, relabel, exclude or unsure, got {action!r}.")
         removed[position] = action == "exclude"
+        relabelled.pop(position, None)
         if action == "relabel":
             if not (isinstance(label, int) and 0 <= label < k):
                 raise DataError(f"Sample {record['index']}: expected a label 0 … {k - 1}, got {label!r}.")

@@ -8,6 +8,8 @@ import streamlit as st
 from scipy.stats import bootstrap
 
 from lsi import charts
+from lsi.store import fingerprint
+from lsi.summary import class_summary
 from lsi.ui.filters import Filter
 from lsi.ui.session import View, open_view, plain, run_names
 from lsi.ui.sidebar import go
@@ -15,12 +17,13 @@ from lsi.ui.sidebar import go
 _RESAMPLES = 500
 
 
-def per_class(view: View) -> None:
+def per_class(view: View, positions: np.ndarray) -> None:
     """Show LSI per class, with bootstrap intervals of the mean."""
     st.subheader("Information per class", anchor=False)
-    st.plotly_chart(charts.violins(view.table, view.run.class_names), alt="Boxes of LSI, one a class, on a log scale")
+    rows = view.table.iloc[positions]
+    st.plotly_chart(charts.violins(rows, view.run.class_names), alt="Boxes of LSI, one a class, on a log scale")
     st.dataframe(
-        _class_table(view.run.name, view),
+        _class_table(view.run.name, fingerprint(positions), view, positions),
         hide_index=True,
         column_config={
             "share of information": st.column_config.NumberColumn(format="percent"),
@@ -30,11 +33,12 @@ def per_class(view: View) -> None:
 
 
 @st.cache_data(max_entries=16)
-def _class_table(run: str, _view: View) -> pd.DataFrame:
-    rows = []
-    for c, facts in enumerate(_view.run.manifest["classes"]):
-        values = _view.table.loc[_view.table["given_label"] == c, "lsi"].to_numpy()
-        low, high = _interval(values)
+def _class_table(run: str, mark: str, _view: View, _positions: np.ndarray) -> pd.DataFrame:
+    rows, shown = [], _view.table.iloc[_positions]
+    for facts in class_summary(shown, tuple(_view.run.class_names)):
+        if not facts["n_samples"]:
+            continue
+        low, high = _interval(shown.loc[shown["given"] == facts["class"], "lsi"].to_numpy())
         rows.append(
             {
                 "class": facts["class"],
@@ -58,18 +62,18 @@ def _interval(values: np.ndarray) -> tuple[float | None, float | None]:
     return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
-def confusions(view: View) -> None:
+def confusions(view: View, positions: np.ndarray) -> None:
     """Show which class is given where which is suggested; a cell leads to its images."""
     st.subheader("Suspected labels: given against suggested", anchor=False)
-    names = view.run.class_names
+    names, rows = view.run.class_names, view.table.iloc[positions]
     st.caption("A click on a cell opens its images.")
-    event: Any = st.plotly_chart(charts.matrix(view.table, names), key="matrix", on_select="rerun",
+    event: Any = st.plotly_chart(charts.matrix(rows, names), key="matrix", on_select="rerun",
                                  selection_mode="points", config={"displayModeBar": False},
                                  alt="Matrix of suspected labels, given by suggested class")  # fmt: skip
     for point in event["selection"]["points"]:
         chosen = point["customdata"]
         go("issues", Filter(classes=(names[int(chosen[0])],), predicted=(names[int(chosen[1])],), issues=True))
-    suspected = view.table[view.table["is_label_issue"]]
+    suspected = rows[rows["is_label_issue"]]
     pairs = suspected.groupby(["given", "predicted"]).size().sort_values(ascending=False).head(8)
     with st.container(horizontal=True):
         for pair, count in pairs.items():

@@ -15,6 +15,7 @@ from lsi.export import (
     Selection,
     check_selection,
     decision_records,
+    exclusion_records,
     export,
     selection_of,
     write_images,
@@ -29,9 +30,13 @@ IMAGES: dict[str, ImageFormat | None] = {
 }
 
 
-def counts(view: View) -> Selection:
+def counts(view: View, positions: np.ndarray) -> Selection:
     """Show how many samples stay, go and change their label; return them."""
     selection = selection_of(view.run, decisions(view.run.name))
+    if len(positions) < len(view.table) and st.toggle(
+        f"Only the {len(positions):,} images that the filter leaves", key="only_filtered"
+    ):
+        selection = selection.within(positions)
     for column, (name, value) in zip(
         st.columns(3),
         {"Kept": selection.kept, "Excluded": selection.removed, "Relabelled": selection.relabelled}.items(),
@@ -93,7 +98,10 @@ def download(view: View, selection: Selection) -> None:
 def _archive(view: View, selection: Selection, how: ImageFormat | None) -> bytes:
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root) / "files"
-        export(view.run, selection, folder, decisions=decision_records(view.run, decisions(view.run.name)))
+        decided = decisions(view.run.name)
+        hidden = np.setdiff1d(selection.removed, selection_of(view.run, decided).removed)
+        records = decision_records(view.run, decided) + exclusion_records(view.run, hidden, "filter")
+        export(view.run, selection, folder, decisions=records)
         if how is not None and view.images is not None:
             write_images(view.run, selection, view.images, folder, how)
         path = shutil.make_archive(str(Path(root) / "archive"), "zip", folder)

@@ -12,7 +12,7 @@ from lsi.ui.filters import Lasso, decision_column
 from lsi.ui.session import View, cache, decisions, read_only
 from lsi.ui.sidebar import DECISIONS, current_filter, set_filter
 
-MOST_NAMES = 100_000
+MOST_CLASSES_NAMED = 20
 COLOURS = ("LSI", "Class", "Suspected", "Decision")
 
 
@@ -57,9 +57,11 @@ def draw(view: View, where: np.ndarray, shown: np.ndarray) -> int | None:
         base=f"/thumbs/{view.run.name}" if view.images is not None else "",
         positions=where,
         colors=colours,
+        table=view.table,
+        classes=view.run.class_names,
+        legend=_legend(view, str(kind)),
         lassos=current_filter().lassos,
         on_lasso=_lassoed,
-        names=view.captions if len(where) <= MOST_NAMES else (),
         box=tool == "Box",
         focus=focus if focus is not None and focus < len(where) else None,
         key="map",
@@ -83,6 +85,15 @@ def table(view: View, shown: np.ndarray) -> None:
 
 def _lassoed(lassos: tuple[Lasso, ...]) -> None:
     set_filter(replace(current_filter(), lassos=lassos))
+
+
+def _legend(view: View, kind: str) -> list[tuple[str, str]]:
+    """Return what the colours mean, as a CSS colour and a text each."""
+    if kind == "LSI":
+        return [("#440154", "least information"), ("#21918c", "middle rank"), ("#fde725", "most information")]
+    names = {"Class": view.run.class_names, "Suspected": ["not suspected", "suspected"], "Decision": list(DECISIONS)}
+    shown = names[kind] if len(names[kind]) <= MOST_CLASSES_NAMED else []
+    return [(charts.PALETTE[i % len(charts.PALETTE)], name) for i, name in enumerate(shown)]
 
 
 def _colours(view: View, kind: str) -> np.ndarray:

@@ -15,14 +15,16 @@ PER_PAGE = 8
 _MOST_IN_A_ROW = 8
 
 
-def groups(view: View) -> None:
-    """Show the groups, those with several labels or splits first."""
+def groups(view: View, positions: np.ndarray) -> None:
+    """Show the groups of which an image is on screen, those with several labels or splits first."""
     st.subheader("Near duplicates", anchor=False)
-    ordered = _ordered(view.table)
+    shown = set(view.table["near_duplicate_group"].iloc[positions].tolist())
+    table = view.table[view.table["near_duplicate_group"].isin(shown)]
+    ordered = _ordered(table)
     if not ordered:
-        st.info("No two images of this run are near duplicates.")
+        st.info("None of these images is a near duplicate of another.")
         return
-    drop = duplicates_to_drop(view.table)
+    drop = duplicates_to_drop(table)
     st.markdown(
         f"Groups: {len(ordered):,}. Of each the image with the likeliest label stays, never none: {len(drop):,} can go."
     )
@@ -35,18 +37,17 @@ def groups(view: View) -> None:
         _row(view, group, set(drop.tolist()))
 
 
-def budget(view: View) -> None:
+def budget(view: View, positions: np.ndarray) -> None:
     """Say how much of the information a share of the images keeps."""
     st.subheader("Budget", anchor=False)
     st.write("Low information first: what is left out says little that the rest does not say.")
     share = st.slider("Share of the images to keep", 1, 100, 80, format="%d %%", key="budget") / 100
-    lsi = view.table["lsi"].to_numpy()
-    order = np.argsort(-lsi, kind="stable")
-    kept = order[: max(1, round(share * len(lsi)))]
-    st.markdown(f"**{len(kept):,}** images keep **{lsi[kept].sum() / max(lsi.sum(), 1e-300):.1%}** of the information.")
+    lsi = view.table["lsi"].to_numpy()[positions]  # the highest first
+    kept = max(1, round(share * len(lsi)))
+    st.markdown(f"**{kept:,}** images keep **{lsi[:kept].sum() / max(lsi.sum(), 1e-300):.1%}** of the information.")
     st.plotly_chart(charts.budget(lsi, share), alt="Share of the information kept over the share of images kept")
     st.caption("Information is no promise of accuracy: check the curated set on the Export page before you trust it.")
-    bulk.actions(view, [int(i) for i in order[len(kept) :]], "low-information", "budget")
+    bulk.actions(view, [int(i) for i in positions[kept:]], "low-information", "budget")
 
 
 def _ordered(table: pd.DataFrame) -> list[int]:

@@ -67,12 +67,6 @@ class View:
         """The classes of each sample, the likeliest first, at most ten, (n, ≤ 10)."""
         return np.argsort(-np.asarray(self.run.probabilities), axis=1)[:, :10]
 
-    @cached_property
-    def captions(self) -> list[str]:
-        """What the map says of each sample under the pointer."""
-        rows = zip(self.table["given"], self.table["predicted"], self.table["lsi"], strict=True)
-        return [f"{given}{'' if given == other else ' → ' + other}, {lsi:.3g} nats" for given, other, lsi in rows]
-
     def group_lsi(self, positions: tuple[int, ...]) -> float:
         """Return the LSI of leaving these samples out together, in nats."""
         return _group_lsi(self, positions)

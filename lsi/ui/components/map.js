@@ -1,5 +1,5 @@
 // The map: points in WebGL, lasso by dragging (shift adds, alt subtracts), wheel zooms, right or middle drag moves.
-// data: points (Arrow: x, y, color as RGBA bytes in a number), base, lassos. Out: `lassos` [{mode, points}], trigger `open`.
+// data: points (Arrow: x, y, color as RGBA bytes in a number, given, predicted, value), classes, legend, base, lassos. Out: `lassos` [{mode, points}], trigger `open`.
 const stores = new WeakMap();
 
 const VERTEX = `attribute vec2 p; attribute vec4 c; uniform vec4 view; uniform float size; varying vec4 color;
@@ -26,6 +26,13 @@ export default function (component) {
     index(s);
   }
   upload(s, s.colors, Uint32Array.from(data.points.getChild("color").toArray()));
+  s.about = Object.fromEntries(["given", "predicted", "value"].map((name) => [name, data.points.getChild(name).toArray()]));
+  root.querySelector(".legend").replaceChildren(...data.legend.map(([color, text]) => {
+    const entry = document.createElement("span"), mark = document.createElement("i");
+    mark.style.background = color;
+    entry.append(mark, text);
+    return entry;
+  }));
   s.lassos = (data.lassos || []).map((l) => ({ mode: l.mode, points: l.points }));
   if (s.focus !== data.focus && data.focus != null) s.center = [s.xy[2 * data.focus], s.xy[2 * data.focus + 1]];
   s.focus = data.focus;
@@ -177,7 +184,9 @@ function moved(s, event) {
   s.tip.style.top = event.offsetY + 14 + "px";
   const [image, text] = s.tip.children;
   if (s.data.base) image.setAttribute("src", `${s.data.base}/${i}?size=128`);
-  text.textContent = s.data.names[i] || `image ${i}`;
+  const { given, predicted, value } = s.about, { classes } = s.data;
+  const other = given[i] === predicted[i] ? "" : " → " + classes[predicted[i]];
+  text.textContent = `${classes[given[i]]}${other}, ${Number(value[i].toPrecision(3))} nats`;
 }
 
 function up(s, event) {

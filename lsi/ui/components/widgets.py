@@ -22,7 +22,8 @@ _HTML = {
     ),
     "map": (
         '<div class="map" role="img" aria-label="Map of the images; the table below holds the same samples">'
-        '<canvas></canvas><svg aria-hidden="true"></svg><div class="tip" hidden><img alt=""><span></span></div></div>'
+        '<canvas></canvas><svg aria-hidden="true"></svg><div class="tip" hidden><img alt=""><span></span></div>'
+        '<div class="legend"></div></div>'
     ),
 }
 
@@ -182,9 +183,11 @@ def scatter(
     base: str,
     positions: np.ndarray,
     colors: np.ndarray,
+    table: pd.DataFrame,
+    classes: Sequence[str],
+    legend: Sequence[tuple[str, str]],
     lassos: tuple[Lasso, ...],
     on_lasso: Callable[[tuple[Lasso, ...]], None],
-    names: Sequence[str],
     box: bool,
     focus: int | None,
     key: str,
@@ -196,9 +199,11 @@ def scatter(
         base: of the image addresses; empty where there are no images.
         positions: (n, 2).
         colors: (n, 4) uint8, red, green, blue, opacity.
+        table: given_label, predicted_label and lsi of each point, shown under the pointer.
+        classes: class names.
+        legend: what the colours mean: a CSS colour and a text each.
         lassos: drawn so far.
         on_lasso: called with all lassos when one was drawn.
-        names: shown beside the image under the pointer, one a point; empty for none.
         box: dragging draws a box instead of a lasso.
         focus: a point to ring and centre on.
         key: of the widget.
@@ -218,9 +223,13 @@ def scatter(
                     "x": positions[:, 0].astype(np.float32),
                     "y": positions[:, 1].astype(np.float32),
                     "color": np.ascontiguousarray(colors, np.uint8).view(np.uint32)[:, 0],
+                    "given": table["given_label"].to_numpy(np.int32),
+                    "predicted": table["predicted_label"].to_numpy(np.int32),
+                    "value": table["lsi"].to_numpy(np.float32),
                 }
             ),
-            "names": list(names),
+            "classes": list(classes),
+            "legend": [list(entry) for entry in legend],
             "tool": "box" if box else "lasso",
             "focus": focus,
             "lassos": [{"mode": o.mode, "points": [list(p) for p in o.points]} for o in lassos],
