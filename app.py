@@ -2,6 +2,6 @@
 
 import streamlit as st
 
-from lsi.ui.server import MIDDLEWARE, ROUTES, SCRIPT
+from lsi.ui.server import MIDDLEWARE, ROUTES, SCRIPT, send_at_once
 
-app = st.App(SCRIPT, routes=ROUTES, middleware=MIDDLEWARE)
+app = st.App(SCRIPT, routes=ROUTES, middleware=MIDDLEWARE, lifespan=send_at_once)

@@ -3,8 +3,14 @@ window.lsiLook = (() => {
   const hosts = () => [...document.querySelectorAll("*")].filter((e) => e.shadowRoot);
   const all = (selector) => [document, ...hosts().map((h) => h.shadowRoot)].flatMap((r) => [...r.querySelectorAll(selector)]);
   const ready = (e) => e.tagName !== "IMG" || (e.complete && e.naturalWidth > 0);
-  const frames = (test) => new Promise((resolve) => {
-    const look = () => { const found = test(); found ? resolve(found) : requestAnimationFrame(look); };
+  const frames = (test) => new Promise((resolve, reject) => {
+    const end = performance.now() + 30_000;
+    const look = () => {
+      const found = test();
+      if (found) resolve(found);
+      else if (performance.now() > end) reject(new Error(`not seen within 30 s: ${test}`));
+      else requestAnimationFrame(look);
+    };
     look();
   });
 

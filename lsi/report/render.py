@@ -80,7 +80,7 @@ def _tile(row: Any, position: int, images: Images | None) -> dict[str, Any]:
     picture = ""
     if images is not None:
         try:
-            data = thumbnail(images.read(position), _SIZE)
+            data = thumbnail(images.read(position), _SIZE, enlarge=True)
             picture = "data:image/webp;base64," + base64.b64encode(data).decode()
         except DataError:  # the file has gone since: the report says the rest
             picture = ""
@@ -96,6 +96,7 @@ def _tile(row: Any, position: int, images: Images | None) -> dict[str, Any]:
 
 
 def _figure(figure: go.Figure) -> Markup:
+    figure.update_layout(template="plotly_white")
     html = figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False, "responsive": True})
     return Markup(html)
 

@@ -52,7 +52,7 @@ def neighbours(view: View, position: int, count: int = 6) -> None:
 def picture(view: View, position: int, width: int) -> None:
     """Show the image, or the text that stands for it."""
     try:
-        data = view.thumbnail(position, 128 if width <= 128 else 512)
+        data = view.thumbnail(position, 128 if width <= 128 else 512, enlarge=True)
     except LsiError as error:
         st.text(str(error))
         return

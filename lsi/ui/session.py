@@ -79,20 +79,20 @@ class View:
         """Return who speaks for and against the label of a sample."""
         return _explain(self, position)
 
-    def thumbnail(self, position: int, size: int) -> bytes | None:
-        """Return the image at a position as WebP, or None where there is none.
+    def thumbnail(self, position: int, size: int, *, enlarge: bool = False) -> bytes | None:
+        """Return the image at a position as WebP, or None where there is none; `enlarge` as in `thumbnails`.
 
         Raises:
             DataError: its file has gone or changed.
         """
         if self.images is None or not 0 <= position < len(self.table):
             return None
-        return _thumbnail(self, position, size)
+        return _thumbnail(self, position, size, enlarge)
 
 
 @lru_cache(maxsize=20_000)
-def _thumbnail(view: View, position: int, size: int) -> bytes:
-    return thumbnail(view.images.read(position), size)
+def _thumbnail(view: View, position: int, size: int, enlarge: bool) -> bytes:
+    return thumbnail(view.images.read(position), size, enlarge=enlarge)
 
 
 @lru_cache(maxsize=256)

@@ -125,7 +125,8 @@ def test_gallery_selects_ranges_and_opens_details(page: Page):
     tiles.nth(3).wait_for()
     image = tiles.nth(0).locator("img")
     expect(image).to_have_js_property("complete", True)
-    assert image.evaluate("i => i.naturalWidth") == 128
+    assert image.evaluate("i => i.naturalWidth") == 8
+    expect(image).to_have_class("tiny")
     tiles.nth(0).click()
     tiles.nth(3).click(modifiers=["Shift"])
     expect(page.get_by_role("button", name="Exclude 4 selected images")).to_be_visible()

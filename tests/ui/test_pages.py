@@ -1,8 +1,12 @@
 """Every page without a browser."""
 
+import asyncio
+import io
+import socket
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
@@ -10,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from lsi.reviews import Reviews
 from lsi.runs import list_runs
 from lsi.ui import session
-from lsi.ui.server import MIDDLEWARE, ROUTES
+from lsi.ui.server import MIDDLEWARE, ROUTES, send_at_once
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = ("samples", "issues", "map", "classes", "redundancy", "export")
@@ -110,7 +114,7 @@ def test_images_come_sized_cached_and_with_headers(client, cache):
     assert "frame-ancestors 'none'" in found.headers["content-security-policy"]
     again = client.get(f"/thumbs/{name}/3?size=128", headers={"if-none-match": found.headers["etag"]})
     assert again.status_code == 304
-    assert len(client.get(f"/images/{name}/3").content) > len(found.content)
+    assert Image.open(io.BytesIO(client.get(f"/images/{name}/3").content)).size == (8, 8)
     assert client.get("/health").json() == {"status": "ok"}
 
 
@@ -123,3 +127,19 @@ def test_images_come_sized_cached_and_with_headers(client, cache):
 def test_image_routes_check_what_they_are_asked(client, cache, path, code):
     name = next(r for r in list_runs(cache) if r.name.startswith("digits")).name
     assert client.get(path.format(run=name)).status_code == code
+
+
+def test_small_answers_leave_at_once():
+    """A connection accepted after start-up does not wait for acknowledgements."""
+
+    async def started() -> int:
+        async with send_at_once(None):
+            with socket.create_connection(listener.getsockname()):
+                accepted, _ = listener.accept()
+                with accepted:
+                    return accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        assert asyncio.run(started()) != 0

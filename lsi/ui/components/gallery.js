@@ -58,8 +58,11 @@ function draw(s, refresh) {
   s.status.textContent = s.selected.size ? `${s.selected.size.toLocaleString("en")} selected` : "";
   s.columns = columns;
   s.sheet.style.height = rows * height + "px";
-  const first = Math.max(0, Math.floor(s.root.scrollTop / height) - 3) * columns;
-  const last = Math.min(s.order.length, (Math.ceil((s.root.scrollTop + s.root.clientHeight) / height) + 3) * columns);
+  const down = s.root.scrollTop >= (s.top || 0), ahead = 10, behind = 3; // rows built before they come into view
+  s.top = s.root.scrollTop;
+  const first = Math.max(0, Math.floor(s.top / height) - (down ? behind : ahead)) * columns;
+  const end = Math.ceil((s.top + s.root.clientHeight) / height) + (down ? ahead : behind);
+  const last = Math.min(s.order.length, end * columns);
   s.tiles.forEach((tile, slot) => {
     if (slot < first || slot >= last) { tile.remove(); s.tiles.delete(slot); }
   });
@@ -80,6 +83,7 @@ function build(s, slot) {
   const image = document.createElement("img");
   image.decoding = "async";
   image.alt = "";
+  image.onload = () => { image.classList.toggle("tiny", image.naturalWidth * 4 < s.data.size); };
   const first = document.createElement("span");
   const second = document.createElement("span");
   first.className = "name";

@@ -55,6 +55,8 @@ function setup(root) {
   s.points = gl.createBuffer();
   s.colors = gl.createBuffer();
   new ResizeObserver(() => draw(s)).observe(root);
+  const shown = s.tip.querySelector("img");
+  shown.onload = () => { shown.classList.toggle("tiny", shown.naturalWidth < 28); };
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
   canvas.onpointerdown = (event) => down(s, event);
   canvas.onpointermove = (event) => moved(s, event);

@@ -104,6 +104,7 @@ function draw(s) {
   q(".work").hidden = !item;
   if (!item) return;
   const image = q("img");
+  image.onload = () => { image.classList.toggle("tiny", image.naturalWidth * 4 < image.clientWidth); };
   const source = base ? `${base}/${item.i}?size=512` : "";
   if (source && image.getAttribute("src") !== source) image.setAttribute("src", source);
   image.alt = `image ${item.i}, labelled ${classes[item.given]}`;

@@ -1,0 +1,111 @@
+"""Write docs/figures.md from the JSON that the benchmarks left, and from nothing else.
+
+python -m benchmarks.tables
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks.record import RESULTS
+
+PAGE = Path(__file__).parent.parent / "docs" / "figures.md"
+HEAD = """# Figures
+
+Written by `python -m benchmarks.tables` from `benchmarks/results/*.json`; `make bench` measures them anew. Machines are
+shared and noisy: compare within a table, where everything ran side by side.
+"""
+
+
+def engine(r: dict[str, Any]) -> str:
+    rows = [
+        [f"{s['n']:,}", f"{s['fit_seconds']:.1f}", f"{s['seconds']:.1f}", f"{s['floor_seconds']:.1f}",
+         f"{s['ratio_to_floor']:.2f}", f"{s['peak_gib']:.2f}"]
+        for s in r["sizes"]
+    ]  # fmt: skip
+    peer = r["retraining"]
+    return (
+        f"d = {r['d']}, k = {r['k']}: the probe, and all terms in full and diag, against the floor of their matrix "
+        "products at the rate measured in the same process.\n\n"
+        + table(["samples", "fit, s", "all, s", "floor, s", "ratio", "peak, GiB"], rows)
+        + f"\n\nA straight line through the seconds deviates by at most {r['linear_fit']['largest_deviation']:.0%}. "
+        f"One leave-one-out of the research protocol ({peer['epochs']:,} epochs of SGD and laplace-torch's diagonal at "
+        f"n = {peer['n']:,}) took {peer['seconds_per_sample']:.0f} s, {r['speedup_per_sample']:,.0f} times ours."
+    )
+
+
+def features(r: dict[str, Any]) -> str:
+    rows = [
+        [str(b["batch"]), f"{b['images_per_second']['plain']:.0f}", f"{b['images_per_second']['ours']:.0f}",
+         f"{b['speedup']:.1f}", f"{b['smallest_cosine']:.5f}"]
+        for b in r["batches"]
+    ]  # fmt: skip
+    return (
+        f"EfficientNet-Lite0 on {r['images']:,} images at {r['size']} px, reading and preparation included, against "
+        "the plain eager float32 loop.\n\n"
+        + table(["batch", "plain, images/s", "ours, images/s", "times", "smallest cosine"], rows)
+    )
+
+
+def real(r: dict[str, Any]) -> str:
+    rows = [[name, f"{v['auroc']:.3f}", f"{v['average_precision']:.3f}"] for name, v in r["detection"].items()]
+    return (
+        f"CIFAR-10N aggregate labels, {r['samples']:,} images, {r['wrong']} of them labelled otherwise than in "
+        "CIFAR-10: who finds them, on the same features.\n\n" + table(["score", "AUROC", "average precision"], rows)
+    )
+
+
+def app(r: dict[str, Any]) -> str:
+    parts = []
+    for one in (r[name] for name in ("real", "large") if name in r):
+        keys, maps, memory = one["queue_seconds"], one["map_seconds"], one["memory_gib"]
+        rows = [
+            ["page change to first image or mark, median / worst", _pair(one["page_change_seconds"])],
+            ["key press to next image, median / worst", _pair(keys)],
+            ["longest blank tile while 2,000 pass", f"{one['scroll']['longest_blank']:.2f} s"],
+            ["map drawn from a warm run", f"{maps['drawn']:.2f} s"],
+            ["lasso to count / to first image, worst of four",
+             f"{max(maps['lasso_to_count']):.2f} s / {max(maps['lasso_to_gallery']):.2f} s"],
+            ["points in the largest lasso", f"{max(maps['points']):,}"],
+            ["server memory, one session / ten more / closed",
+             f"{memory['before']:.2f} / {memory['ten_sessions']:.2f} / {memory['closed']:.2f} GiB"],
+            ["40 keys 20 ms apart: recorded, in order", f"{keys['recorded_of_40']}, {keys['in_order']}"],
+            ["requests that left the server's address", str(len(one["external_requests"]))],
+        ]  # fmt: skip
+        parts.append(f"**{one['run']}, {one['n']:,} images**\n\n" + table(["measured in Chromium", ""], rows))
+    maps = r["million"]["map_seconds"]
+    parts.append(
+        f"**Map of {r['million']['n']:,} points**: drawn in {maps['drawn']:.1f} s, lasso to count "
+        f"{max(maps['lasso_to_count']):.2f} s at worst ({max(maps['points']):,} points)."
+    )
+    return "\n\n".join(parts)
+
+
+SECTIONS = {"engine": ("Engine", engine), "features": ("Features", features), "real": ("Human label errors", real),
+            "app": ("App", app)}  # fmt: skip
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def main() -> None:
+    parts = [HEAD]
+    for name, (title, section) in SECTIONS.items():
+        path = RESULTS / f"{name}.json"
+        if path.exists():
+            result = json.loads(path.read_text())
+            about = result["environment"]
+            where = f"{about['processor']}, {about['cores']} cores, {about['cuda'] or 'no GPU'}"
+            parts.append(f"## {title}\n\n{section(result)}\n\n<sub>{where}; {path.name}</sub>\n")
+    PAGE.write_text("\n".join(parts))
+    print(PAGE.read_text())
+
+
+def _pair(found: dict[str, Any]) -> str:
+    return f"{found['median']:.2f} s / {found['worst']:.2f} s"
+
+
+if __name__ == "__main__":
+    main()
