@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from lsi import pipeline
-from lsi.config import DataSettings, FeatureSettings, ScoreSettings, Settings
+from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.datasets import Dataset
 from lsi.duplicates import Duplicates
 from lsi.manifest import make_manifest, make_table
@@ -31,7 +31,7 @@ def real(cache: Path, n: int | None) -> Run:
 
 
 def copies(cache: Path, n: int) -> Run:
-    """Return digits repeated with noise, with a map of two principal components, which stands in for UMAP."""
+    """Return digits repeated with noise and 5 % flipped labels, with a map of two principal components, which stands in for UMAP."""
     digits = pipeline.prepare(Settings()).dataset
     assert digits.images is not None
     pixels = np.stack([np.asarray(digits.images.read(i))[..., 0] for i in range(len(digits))]).astype(np.float32)
@@ -41,8 +41,8 @@ def copies(cache: Path, n: int) -> Run:
     path = cache / f"copies{n}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, images=images, labels=digits.labels[index])
-    settings = Settings(DataSettings(data=path), features=FeatureSettings(backbone="pixels"),
-                        score=ScoreSettings(certify=0))  # fmt: skip
+    settings = Settings(DataSettings(data=path), NoiseSettings(corrupt_label=0.05),
+                        FeatureSettings(backbone="pixels"), ScoreSettings(certify=0))  # fmt: skip
     run = pipeline.run(settings, cache, Progress())
     phi = pipeline.features_of_run(run, cache).numpy()[:, :2].copy()
     _put_map(run, cache, phi)

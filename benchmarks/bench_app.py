@@ -104,9 +104,9 @@ def scatter(browser: Browser, server: Server, run: Run) -> dict[str, Any]:
     drawn = page.evaluate("([n, t, s]) => lsiLook.follow(n, t, s)", ["Map", *SHOWN["Map"]])
     settle(page)
     lassos = []
-    for left in (0.1, 0.3, 0.5, 0.7):
+    for left in (0.3, 0.4, 0.5, 0.6):
         page.evaluate("lsiLook.watchCount()")
-        draw_lasso(page, [(left, 0.15), (left + 0.2, 0.15), (left + 0.2, 0.85), (left, 0.85)])
+        draw_lasso(page, [(left, 0.15), (left + 0.1, 0.15), (left + 0.1, 0.85), (left, 0.85)])
         lassos.append(page.evaluate("lsiLook.countSeconds()"))
         settle(page)
     page.context.close()

@@ -3,10 +3,13 @@
 from lsi.scores.evaluate import LeaveOneOut, evaluate, resolve
 from lsi.scores.front import Method, Result, check, choose_device, compute, score
 from lsi.scores.record import Scores
+from lsi.scores.regression import SUSPECT_BELOW, RegressionScores, score_ridge
 
 __all__ = [
+    "SUSPECT_BELOW",
     "LeaveOneOut",
     "Method",
+    "RegressionScores",
     "Result",
     "Scores",
     "check",
@@ -15,4 +18,5 @@ __all__ = [
     "evaluate",
     "resolve",
     "score",
+    "score_ridge",
 ]

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, replace
+from typing import Literal, overload
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from lsi.prior_precision import choose
 from lsi.probe import Probe, fit
 from lsi.scores.evaluate import LeaveOneOut, evaluate, resolve
 from lsi.scores.record import Scores
+from lsi.scores.regression import RegressionScores, score_ridge
 from lsi.softmax import Softmax
 from lsi.types import Likelihood, LooMethod
 
@@ -21,17 +23,47 @@ from lsi.types import Likelihood, LooMethod
 PAPER_RIDGE = 1e-4 + 1 / 40
 
 
+@overload
 def score(
     features: ArrayLike | Tensor,
     labels: ArrayLike | Tensor,
     *,
+    likelihood: Literal["classification"] = ...,
+    prior_precision: float | str = ...,
+    structure: str = ...,
+    loo: LooMethod | LeaveOneOut = ...,
+    preset: str = ...,
+    device: str = ...,
+    seed: int = ...,
+) -> Scores: ...
+
+
+@overload
+def score(
+    features: ArrayLike | Tensor,
+    labels: ArrayLike | Tensor,
+    *,
+    likelihood: Literal["regression"],
+    prior_precision: float | str = ...,
+    noise_variance: float | str = ...,
+    device: str = ...,
+    seed: int = ...,
+) -> RegressionScores: ...
+
+
+def score(
+    features: ArrayLike | Tensor,
+    labels: ArrayLike | Tensor,
+    *,
+    likelihood: str = "classification",
     prior_precision: float | str = 1.0,
+    noise_variance: float | str = "auto",
     structure: str = "full",
     loo: LooMethod | LeaveOneOut = "newton_step",
     preset: str = "none",
     device: str = "auto",
     seed: int = 0,
-) -> Scores:
+) -> Scores | RegressionScores:
     """Return the Laplace Sample Information of every sample, KL(N(θ̂, P⁻¹) ‖ N(θ̂₋ᵢ, P₋ᵢ⁻¹)) in nats.
 
     Source: Kaiser et al., Laplace Sample Information, ICLR 2025, arXiv 2505.15303; leave-one-out in closed form.
@@ -39,8 +71,12 @@ def score(
     Args:
         features: (n, d) floats, used as they are (no scaling; a bias column is appended). float32 stays float32,
             anything else is computed in float64.
-        labels: (n,) integers 0 … k − 1; k is the largest label + 1, at least 2.
+        labels: (n,) integers 0 … k − 1; k is the largest label + 1, at least 2. For regression: targets, (n,) or (n, m)
+            floats, used as they are.
+        likelihood: "classification" (softmax), or "regression" (Gaussian), where every step is exact and structure,
+            loo and preset say nothing.
         prior_precision: λ > 0 on the summed loss, or "auto": the one with the best leave-one-out likelihood.
+        noise_variance: σ² of the targets of a regression, or "auto": that with the best leave-one-out likelihood.
         structure: of the posterior: full, kron, diag, or "auto": full up to p = 12,000 parameters, then kron.
         loo: "newton_step", "refit", or a `LeaveOneOut` for more.
         preset: "paper": diag with prior precision 1 on a probe with the ridge strength λ = n(1e-4 + 1/40) that the
@@ -62,10 +98,15 @@ def score(
         >>> int(lsi.score(x, y).lsi.argmax())
         0
     """
+    if likelihood == "regression":
+        phi, targets = check_targets(features, labels, device)
+        return score_ridge(phi, targets, _number(prior_precision), _number(noise_variance), seed)[0]
+    if likelihood != "classification":
+        raise UsageError(f"Expected likelihood classification or regression, got {likelihood!r}.")
     phi, y = check(features, labels, device)
-    likelihood = Softmax(max(2, int(y.max()) + 1))
+    softmax = Softmax(max(2, int(y.max()) + 1))
     method = Method(prior_precision, structure, loo if isinstance(loo, LeaveOneOut) else LeaveOneOut(loo), preset)
-    return compute(likelihood, phi, y, method, seed).scores
+    return compute(softmax, phi, y, method, seed).scores
 
 
 @dataclass(frozen=True)
@@ -111,26 +152,58 @@ def compute(likelihood: Likelihood, phi: Tensor, targets: Tensor, method: Method
 
 def check(features: ArrayLike | Tensor, labels: ArrayLike | Tensor, device: str) -> tuple[Tensor, Tensor]:
     """Return Φ with its bias column and the labels, on the device."""
-    where = torch.device(choose_device(device))
-    x = torch.as_tensor(features if isinstance(features, Tensor) else np.asarray(features))
+    x = _check_features(features)
     y = torch.as_tensor(labels if isinstance(labels, Tensor) else np.asarray(labels))
-    if x.ndim != 2 or x.shape[0] < 2 or x.shape[1] < 1:
-        raise DataError(f"Expected features of shape (n, d) with n ≥ 2 and d ≥ 1, got {tuple(x.shape)}.")
     if y.shape != x.shape[:1] or y.is_floating_point() or y.dtype == torch.bool:
         raise DataError(
             f"Expected integer labels of shape ({len(x)},), one for each row of features, "
             f"got {y.dtype} {tuple(y.shape)}."
         )
-    x = x if x.dtype == torch.float32 else x.double()
-    bad = (~torch.isfinite(x)).any(dim=1)
-    if bool(bad.any()):
-        rows = bad.nonzero()[:5, 0].tolist()
-        raise DataError(f"Expected finite features; {int(bad.sum())} rows hold NaN or infinity, such as {rows}.")
     if int(y.min()) < 0:
         raise DataError(f"Expected labels 0 … k − 1, got {int(y.min())}.")
     if len(torch.unique(y)) < 2:
         raise DataError("Expected labels of at least two classes; all labels are the same.")
+    where = torch.device(choose_device(device))
     return with_bias(x.to(where)), y.long().to(where)
+
+
+def check_targets(features: ArrayLike | Tensor, targets: ArrayLike | Tensor, device: str) -> tuple[Tensor, Tensor]:
+    """Return Φ with its bias column and the targets as (n, m) float64, on the device."""
+    x = _check_features(features)
+    t = torch.as_tensor(targets if isinstance(targets, Tensor) else np.asarray(targets)).double()
+    t = t[:, None] if t.ndim == 1 else t
+    if t.ndim != 2 or len(t) != len(x) or t.shape[1] < 1:
+        raise DataError(
+            f"Expected targets of shape ({len(x)},) or ({len(x)}, m), one for each row of features, got {tuple(t.shape)}."
+        )
+    _check_finite(t, "targets")
+    where = torch.device(choose_device(device))
+    return with_bias(x.to(where)), t.to(where)
+
+
+def _check_features(features: ArrayLike | Tensor) -> Tensor:
+    x = torch.as_tensor(features if isinstance(features, Tensor) else np.asarray(features))
+    if x.ndim != 2 or x.shape[0] < 2 or x.shape[1] < 1:
+        raise DataError(f"Expected features of shape (n, d) with n ≥ 2 and d ≥ 1, got {tuple(x.shape)}.")
+    x = x if x.dtype == torch.float32 else x.double()
+    _check_finite(x, "features")
+    return x
+
+
+def _check_finite(values: Tensor, what: str) -> None:
+    bad = (~torch.isfinite(values)).any(dim=1)
+    if bool(bad.any()):
+        rows = bad.nonzero()[:5, 0].tolist()
+        raise DataError(f"Expected finite {what}; {int(bad.sum())} rows hold NaN or infinity, such as {rows}.")
+
+
+def _number(value: float | str) -> float | None:
+    """Return None for "auto"."""
+    if value == "auto":
+        return None
+    if isinstance(value, str):
+        raise UsageError(f"Expected a number or 'auto', got {value!r}.")
+    return float(value)
 
 
 def choose_device(device: str) -> str:

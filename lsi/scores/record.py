@@ -1,6 +1,7 @@
 """LSI of every sample and its three terms, as one frozen record."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,12 +68,17 @@ class Scores:
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a sample, in the order of the input, without the (n, k) probabilities."""
-        columns = {f.name: getattr(self, f.name) for f in fields(self)}
-        table = {k: v for k, v in columns.items() if isinstance(v, np.ndarray) and v.ndim == 1}
-        frame = pd.DataFrame(table)
-        frame.insert(1, "lsi_rank", frame["lsi"].rank(method="first", ascending=False).astype(np.int64))
+        frame = ranked(self)
         frame["predicted_label"] = self.predicted_label
         frame["loo_p_given"] = self.loo_p_given
         frame["loo_p_predicted"] = self.loo_probabilities.max(axis=1)
         frame["loo_margin"] = self.loo_margin
         return frame
+
+
+def ranked(record: Any) -> pd.DataFrame:
+    """Return the (n,) fields of a record of scores as columns, with the rank of LSI, 1 for the highest."""
+    columns = {f.name: getattr(record, f.name) for f in fields(record)}
+    frame = pd.DataFrame({k: v for k, v in columns.items() if isinstance(v, np.ndarray) and v.ndim == 1})
+    frame.insert(1, "lsi_rank", frame["lsi"].rank(method="first", ascending=False).astype(np.int64))
+    return frame

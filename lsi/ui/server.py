@@ -83,9 +83,9 @@ async def send_at_once(_app: Any) -> AsyncIterator[None]:
     the second waits up to 40 ms for the first to be acknowledged. Images then come at 25 a second and connection.
     """
     folder = Path("/proc/self/fd")
-    for name in os.listdir(folder) if folder.is_dir() else ():
+    for descriptor in list(folder.iterdir()) if folder.is_dir() else ():
         try:
-            with socket.socket(fileno=os.dup(int(name))) as found:
+            with socket.socket(fileno=os.dup(int(descriptor.name))) as found:
                 if found.type == socket.SOCK_STREAM and found.family in (socket.AF_INET, socket.AF_INET6):
                     found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError:  # not a socket, or closed meanwhile
