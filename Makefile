@@ -3,7 +3,7 @@ PY := .venv/bin/python
 WORKERS ?= 2
 
 .DEFAULT_GOAL := all
-.PHONY: all setup servers format check test app audit bench lock clean
+.PHONY: all setup servers format check test app audit bench evidence lock clean
 
 all: format check test
 
@@ -46,6 +46,11 @@ bench: setup
 	$(PY) -m benchmarks.bench_features
 	$(PY) -m benchmarks.bench_real
 	$(PY) -m benchmarks.bench_app
+	$(PY) -m benchmarks.tables
+
+# what the scores are worth, beside what else is at hand; finished studies are kept
+evidence: setup
+	$(PY) -m benchmarks.evidence
 
 lock: setup
 	.venv/bin/uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \

@@ -31,7 +31,7 @@ def real(cache: Path, n: int | None) -> Run:
 
 
 def copies(cache: Path, n: int) -> Run:
-    """Return digits repeated with noise and 5 % flipped labels, with a map of two principal components, which stands in for UMAP."""
+    """Return digits repeated with noise and 5 % flipped labels; its map is of two principal components."""
     digits = pipeline.prepare(Settings()).dataset
     assert digits.images is not None
     pixels = np.stack([np.asarray(digits.images.read(i))[..., 0] for i in range(len(digits))]).astype(np.float32)

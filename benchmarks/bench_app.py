@@ -118,9 +118,8 @@ def memory(browser: Browser, server: Server, run: Run) -> dict[str, float]:
     """GiB of the server with one session, with ten, and after they closed."""
     one = open_page(browser, server, run, "map")
     found = {"before": _resident(server)}
-    pages = []
-    for i in range(SESSIONS):
-        pages.append(open_page(browser, server, run, ("samples", "map", "issues", "classes")[i % 4]))
+    kinds = ("samples", "map", "issues", "classes")
+    pages = [open_page(browser, server, run, kinds[i % len(kinds)]) for i in range(SESSIONS)]
     found["ten_sessions"] = _resident(server)
     for page in pages:
         page.context.close()

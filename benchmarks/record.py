@@ -26,13 +26,14 @@ def environment() -> dict[str, Any]:
     }
 
 
-def save(name: str, result: dict[str, Any]) -> Path:
-    """Write a result with its environment, and print it."""
+def save(name: str, result: dict[str, Any], quiet: bool = False) -> Path:
+    """Write a result with its environment, and print it unless `quiet`."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     text = json.dumps({"environment": environment(), **result}, indent=2)
     path.write_text(text + "\n")
-    print(text)
+    if not quiet:
+        print(text)
     return path
 
 

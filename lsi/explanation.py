@@ -7,7 +7,7 @@ large ones θ₋ᵢ is one Newton step away, and stored leave-one-out probabilit
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -156,8 +156,7 @@ class _Others:
 def _refitted(objective: Objective, weights: Tensor, sample: int, contrast: Tensor) -> _Others:
     """Refit without the sample and factor the posterior of the others."""
     kept = torch.arange(len(objective.features), device=weights.device) != sample
-    rest = replace(objective, features=objective.features[kept], targets=objective.targets[kept])
-    probe = fit(rest, weights)
+    probe = fit(objective.rows(kept), weights)
     posterior = Full.fit(probe)
     phi = objective.features[[sample]]
     pushes = weights.new_zeros(len(kept), len(contrast))

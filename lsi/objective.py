@@ -54,6 +54,10 @@ class Objective:
     targets: Shaped[Tensor, "n ..."]
     prior_precision: float
 
+    def rows(self, chosen: Shaped[Tensor, " s"]) -> "Objective":
+        """Return the objective over some of the samples, by mask or by index."""
+        return Objective(self.likelihood, self.features[chosen], self.targets[chosen], self.prior_precision)
+
     @property
     def shape(self) -> tuple[int, int]:
         """The shape (m, D) of V."""

@@ -15,6 +15,7 @@ leave-one-out log-likelihood; for a fixed c the best σ² is mean ‖eᵢ‖²/(
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,7 +63,7 @@ class Ridge:
         return mean, -0.5 * m * h, -0.5 * m * torch.log1p(-h)
 
     def group_lsi(self, group: Int[Tensor, " s"]) -> float:
-        """Return the LSI of leaving these samples out together, in nats; the same with their block of the hat matrix."""
+        """Return the LSI of leaving these samples out together, in nats, from their block of the hat matrix."""
         q = self.rotated[group]
         hat = (q / self.spectrum) @ q.T
         values, vectors = torch.linalg.eigh((hat + hat.T) / 2)
@@ -161,7 +162,7 @@ def _choose(phi: Tensor, t: Tensor, prior: float | None, noise: float | None) ->
     found = [badness(x) for x in grid]
     best = int(np.argmin(found))
     bounds = (grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)])
-    refined = minimize_scalar(badness, bounds=bounds, method="bounded", options={"xatol": _TOLERANCE})
+    refined: Any = minimize_scalar(badness, bounds=bounds, method="bounded", options={"xatol": _TOLERANCE})
     c = math.exp(float(refined.x))
     sigma = noise_of(c)
     return (c / sigma if prior is None else prior), sigma

@@ -8,7 +8,7 @@ import torch
 from lsi import jobs
 from lsi.cli.main import _parse
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
-from lsi.curation import check_curation, wrong_among_open
+from lsi.curation import check_curation, wrong_left
 from lsi.errors import UsageError
 from lsi.objective import with_bias
 from lsi.runs import find_run
@@ -32,7 +32,7 @@ def wait(job: jobs.Job, state: str, seconds: float = 120) -> None:
         Settings(
                  DataSettings("mnist", Path("x y.csv"), "l.npz:k", "test", 50, "fail"),
                  NoiseSettings(0.1, 0.5, (1, 2), True),
-                 FeatureSettings("resnet18", 96, 32, False, 10),
+                 FeatureSettings("resnet18", 96, 32, "float32", False, 10),
                  ScoreSettings(2.5, "kron", "refit", 3, 4, "float64"), 7, "cpu"),
     ],
 )  # fmt: skip
@@ -93,9 +93,26 @@ def test_nothing_changed_is_an_error():
         check(problem, np.ones(100, bool))
 
 
-def test_expected_wrong_labels_follow_the_decisions():
-    few, many = wrong_among_open(100, 4, 4), wrong_among_open(100, 40, 40)
-    assert few[0] == pytest.approx(50)
-    assert few[1] < many[1] < 50 < many[2] < few[2]
-    assert wrong_among_open(100, 0, 50)[0] < 2
-    assert wrong_among_open(100, 50, 0)[0] > 98
+def test_expected_wrong_labels_start_from_the_probabilities_and_follow_the_decisions():
+    rng = np.random.default_rng(0)
+    p = rng.uniform(0.01, 0.5, 200)
+    none = np.zeros(0)
+    before = wrong_left(p, none, none.astype(bool))
+    assert before.low < (1 - p).sum() < before.high
+    for share in (0.1, 0.9):
+        wrong = rng.random(100) < share
+        after = wrong_left(p, rng.uniform(0.01, 0.5, 100), wrong)
+        assert after.low < 200 * share < after.high
+        assert after.high - after.low < before.high - before.low
+        assert 0 <= after.low <= after.expected <= after.high <= 200
+
+
+def test_the_interval_holds_the_truth_about_as_often_as_it_says():
+    held = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        p = rng.uniform(0.02, 0.6, 300)
+        truth = rng.random(300) < 1 / (1 + np.exp(-(-1.0 + 0.8 * np.log((1 - p) / p))))
+        found = wrong_left(p[60:], p[:60], truth[:60])
+        held += found.low <= truth[60:].sum() <= found.high
+    assert held >= 35

@@ -4,6 +4,7 @@ from lsi.scores.evaluate import LeaveOneOut, evaluate, resolve
 from lsi.scores.front import Method, Result, check, choose_device, compute, score
 from lsi.scores.record import Scores
 from lsi.scores.regression import SUSPECT_BELOW, RegressionScores, score_ridge
+from lsi.scores.second_look import second_look
 
 __all__ = [
     "SUSPECT_BELOW",
@@ -19,4 +20,5 @@ __all__ = [
     "resolve",
     "score",
     "score_ridge",
+    "second_look",
 ]

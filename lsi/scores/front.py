@@ -174,7 +174,8 @@ def check_targets(features: ArrayLike | Tensor, targets: ArrayLike | Tensor, dev
     t = t[:, None] if t.ndim == 1 else t
     if t.ndim != 2 or len(t) != len(x) or t.shape[1] < 1:
         raise DataError(
-            f"Expected targets of shape ({len(x)},) or ({len(x)}, m), one for each row of features, got {tuple(t.shape)}."
+            f"Expected targets of shape ({len(x)},) or ({len(x)}, m), one for each row of features, "
+            f"got {tuple(t.shape)}."
         )
     _check_finite(t, "targets")
     where = torch.device(choose_device(device))

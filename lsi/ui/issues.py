@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from lsi.curation import wrong_among_open
+from lsi.curation import wrong_left
 from lsi.store import fingerprint
 from lsi.ui import detail
 from lsi.ui.components import queue
@@ -13,7 +13,6 @@ from lsi.ui.session import View, decisions, read_only, record, reviewer, reviews
 
 QUEUE = "queue"
 SHOWN_CLASSES = 5
-ENOUGH = 5
 MOST = 2_000
 
 
@@ -24,23 +23,21 @@ def suspects(view: View, positions: np.ndarray) -> np.ndarray:
 
 
 def progress(view: View) -> None:
-    """Say how many suspects are undecided, and, from the decisions so far, how many of them to expect to be wrong."""
+    """Say how many suspects are undecided, and how many of them to expect to be wrong."""
     suspected = view.table.index[view.table["is_label_issue"]]
-    told = decisions(view.run.name)["action"].reindex(suspected)
-    wrong, right, n_open = (
-        int(told.isin(["relabel", "exclude"]).sum()),
-        int((told == "keep").sum()),
-        int(told.isna().sum()),
-    )
-    text = f"{n_open:,} suspected labels are undecided."
-    if n_open and wrong + right >= ENOUGH:
-        expected, low, high = wrong_among_open(n_open, wrong, right)
-        text += (
-            f" If they are like the {wrong + right:,} decided ones, about **{expected:.0f}** of them are wrong "
-            f"({low:.0f} to {high:.0f}); the worst come first, so rather fewer."
+    told, p = decisions(view.run.name)["action"].reindex(suspected), view.table["label_score"].loc[suspected]
+    wrong, right, open_ = told.isin(["relabel", "exclude"]), told == "keep", told.isna()
+    decided = wrong | right
+    text = f"{int(open_.sum()):,} suspected labels are undecided."
+    if open_.any():
+        left = wrong_left(p[open_].to_numpy(), p[decided].to_numpy(), wrong[decided].to_numpy())
+        basis = (
+            f"and the {int(decided.sum()):,} decisions so far" if decided.any() else "alone; each decision tells more"
         )
-    elif n_open:
-        text += f" Decide {ENOUGH} of them to learn how many are likely to be wrong."
+        text += (
+            f" About **{left.expected:.0f}** of them are wrong ({left.low:.0f} to {left.high:.0f}), going by their "
+            f"leave-one-out probabilities {basis}."
+        )
     st.markdown(text)
 
 

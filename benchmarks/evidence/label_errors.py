@@ -1,0 +1,116 @@
+"""Who finds wrong labels? Our scores and those of others, on the same features and labels, in the same process."""
+
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from cleanlab.data_valuation import data_shapley_knn
+from cleanlab.rank import get_label_quality_scores
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.model_selection import cross_val_predict
+
+from benchmarks.evidence.problems import Problem, problems
+from lsi.duplicates import neighbours
+from lsi.issues import label_issues
+from lsi.objective import Objective, with_bias
+from lsi.prior_precision import choose
+from lsi.probe import fit
+from lsi.scores import LeaveOneOut, evaluate, second_look
+from lsi.softmax import Softmax
+
+Found = dict[str, tuple[np.ndarray, np.ndarray | None]]  # suspicion (higher = worse), suggested labels
+OURS = ("label_score", "leave-one-out self-confidence", "leave-one-out margin", "LSI full", "LSI diag", "LSI kron")
+
+
+def ours(problem: Problem) -> tuple[Found, dict[str, float]]:
+    start = time.perf_counter()
+    phi = with_bias(torch.from_numpy(problem.features))
+    labels = torch.from_numpy(problem.given)
+    likelihood = Softmax(int(problem.clean.max()) + 1)
+    prior = choose(likelihood, phi, labels).prior_precision
+    probe = fit(Objective(likelihood, phi, labels, prior))
+    full, diag, kron = evaluate(probe, ("full", "diag", "kron"), LeaveOneOut(certify=0))
+    p, n = full.loo_probabilities, np.arange(len(labels))
+    scored = time.perf_counter()
+    again = second_look(probe, label_issues(problem.given, p))
+    mean = (p + again) / 2
+    done = time.perf_counter()
+    in_sample = probe.means.numpy()[n, problem.given]
+    residual = np.linalg.norm(probe.means.numpy() - np.eye(p.shape[1])[problem.given], axis=1)
+    found: Found = {
+        "label_score": (1 - mean[n, problem.given], mean.argmax(axis=1)),
+        "second look alone": (1 - again[n, problem.given], again.argmax(axis=1)),
+        "leave-one-out self-confidence": (1 - full.loo_p_given, full.predicted_label),
+        "leave-one-out margin": (-full.loo_margin, full.predicted_label),
+        "LSI full": (full.lsi, None),
+        "LSI diag": (diag.lsi, None),
+        "LSI kron": (kron.lsi, None),
+        "in-sample loss": (-np.log(in_sample), None),
+        "gradient norm": (residual * np.linalg.norm(phi.numpy(), axis=1), None),
+    }
+    return found, {"lsi": scored - start, "second_look": done - scored, "prior_precision": prior}
+
+
+def cross_validated(problem: Problem, c: float) -> Found:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = LogisticRegression(C=c, max_iter=1_000)
+        p = np.asarray(cross_val_predict(model, problem.features, problem.given, cv=5, method="predict_proba"))
+    found = {}
+    for method in ("self_confidence", "normalized_margin"):
+        score = get_label_quality_scores(problem.given, p, method=method)
+        found[f"cleanlab {method}, C = {c:g}"] = (1 - score, p.argmax(axis=1))
+    return found
+
+
+def by_neighbours(problem: Problem) -> Found:
+    near = neighbours(problem.features, 50)
+    same = problem.given[near.index] == problem.given[:, None]
+    closest = [np.where(mask, near.distance, 2.0).min(axis=1) for mask in (same, ~same)]
+    shapley = data_shapley_knn(problem.given, features=problem.features, k=10)
+    return {
+        "50-neighbour agreement": (1 - same.mean(axis=1), None),
+        "nearest own against other class": (closest[0] / (closest[0] + closest[1] + 1e-12), None),
+        "kNN-Shapley (Datalab)": (-shapley, None),
+    }
+
+
+def study(quick: bool, cache: Path) -> dict[str, Any]:
+    """Return one row a problem and seed, with the figures of every detector."""
+    rows = []
+    for problem, seed in problems(cache, 400 if quick else 3_000, 1 if quick else 3):
+        found, seconds = ours(problem)
+        peers: dict[str, Callable[[], Found]] = {
+            "cleanlab_default": lambda p=problem: cross_validated(p, 1.0),
+            "cleanlab_regularised": lambda p=problem: cross_validated(p, 0.01),
+            "neighbours": lambda p=problem: by_neighbours(p),
+        }
+        for name, peer in peers.items():
+            start = time.perf_counter()
+            found |= peer()
+            seconds[name] = time.perf_counter() - start
+        figures = {name: quality(problem, *one) for name, one in found.items()}
+        rows.append({"dataset": problem.name, "noise": problem.noise, "seed": seed, "n": len(problem.given),
+                     "wrong": int(problem.wrong.sum()), "seconds": seconds, "detectors": figures})  # fmt: skip
+        best = max((v["auroc"], n) for n, v in figures.items() if n not in OURS and n != "second look alone")
+        print(problem.name, problem.noise, seed, f"label_score {figures['label_score']['auroc']:.4f}", "LOO",
+              f"{figures['leave-one-out self-confidence']['auroc']:.4f}", "best peer", best, flush=True)  # fmt: skip
+    return {"rows": rows}
+
+
+def quality(problem: Problem, suspicion: np.ndarray, suggested: np.ndarray | None) -> dict[str, float]:
+    wrong = problem.wrong
+    top = np.argsort(-suspicion, kind="stable")[: int(wrong.sum())]
+    figures = {
+        "auroc": float(roc_auc_score(wrong, suspicion)),
+        "average_precision": float(average_precision_score(wrong, suspicion)),
+        "precision_at_errors": float(wrong[top].mean()),
+    }
+    if suggested is not None:
+        figures["suggestion_right"] = float((suggested == problem.clean)[wrong].mean())
+    return figures

@@ -1,0 +1,70 @@
+"""The studies in their quick form: directions that must hold."""
+
+import numpy as np
+import pytest
+
+from benchmarks.evidence import corrupted, fidelity, label_errors
+from benchmarks.evidence.problems import Problem, flipped, problems, sources
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("evidence")
+
+
+def digits(cache, kind: str = "symmetric", share: float = 0.1) -> Problem:
+    _, features, clean, _ = next(iter(sources(cache, 600)))
+    return Problem("digits", kind, features, flipped(clean, kind, share, 0), clean)
+
+
+def test_flips_are_of_their_kind(cache):
+    clean = np.arange(1_000) % 10
+    for kind, share in (("symmetric", 0.2), ("pair", 0.2), ("one class", 0.2)):
+        noisy = flipped(clean, kind, share, 0)
+        assert (noisy != clean).sum() == (200 if kind != "one class" else 20)
+    assert set((flipped(clean, "pair", 0.2, 0) - clean) % 10) == {0, 1}
+    assert set(clean[flipped(clean, "one class", 0.2, 0) != clean]) == {3}
+
+
+def test_wrong_labels_rank_above_the_rest(cache):
+    problem = digits(cache)
+    found, seconds = label_errors.ours(problem)
+    for name in label_errors.OURS:
+        assert label_errors.quality(problem, *found[name])["auroc"] > 0.9, name
+    score = label_errors.quality(problem, *found["label_score"])
+    assert score["suggestion_right"] > 0.7
+    assert seconds["lsi"] > 0
+    peers = label_errors.by_neighbours(problem) | label_errors.cross_validated(problem, 1.0)
+    assert all(label_errors.quality(problem, *one)["auroc"] > 0.6 for one in peers.values())
+
+
+def test_a_second_look_helps_most_where_labels_are_worst(cache):
+    problem = digits(cache, share=0.4)
+    found, _ = label_errors.ours(problem)
+    gain = [label_errors.quality(problem, *found[n])["auroc"] for n in ("label_score", "leave-one-out self-confidence")]
+    assert gain[0] > gain[1]
+
+
+def test_approximations_agree_and_a_stronger_prior_shrinks_the_mean_term(cache):
+    _, features, clean, _ = next(iter(sources(cache, 600)))
+    found = fidelity.one(features, flipped(clean, "symmetric", 0.05, 0), quick=True)
+    rows = found["rows"]
+    assert rows["Newton step against refit, full"]["spearman"] > 0.98
+    assert rows["float32 against float64"]["spearman"] > 0.999
+    assert rows["diag against full"]["spearman"] > 0.9
+    assert rows["λ × 10"]["mean_term"] < found["mean_term"] < rows["λ × 0.1"]["mean_term"]
+
+
+def test_black_images_stand_out_and_twins_have_low_lsi(tmp_path):
+    found = corrupted.study(True, tmp_path)["digits"]
+    assert found["rows"]["black"]["lsi"] > 0.8
+    assert found["rows"]["noise of 3 deviations"]["lsi"] > found["rows"]["noise of 0.5 deviations"]["lsi"]
+    assert found["copies"]["share_with_lower_lsi"] > 0.95
+    assert found["copies"]["found_as_near_duplicates"] == 1
+
+
+@pytest.mark.shared
+def test_every_source_gives_problems(cache):
+    names = {(p.name, p.noise) for p, _ in problems(cache, 200, 1)}
+    assert ("CIFAR-10", "human (CIFAR-10N)") in names
+    assert ("digits", "pair 20%") in names
