@@ -73,13 +73,13 @@ def _write(entry: Entry, settings: Settings, dataset: Dataset, where: np.ndarray
     scores = evaluate(probe, ("full",), LeaveOneOut(certify=0))[0]
     none = Duplicates(np.full(n, -1), np.ones(n), 0.0)
     result = Result(scores, probe)
-    table = make_table(dataset, scores, np.zeros(n, bool), none)
+    table = make_table(dataset, scores, scores.loo_probabilities, np.zeros(n, bool), none)
     manifest = make_manifest(dataset, result, table, np.zeros(n, bool))
     manifest["dataset"]["skipped"] = []
     manifest |= {"settings": settings.to_dict(), "seconds": {}, "near_duplicates": {"threshold": 0.0},
                  "features": {"key": dataset.fingerprint, "backbone": "points", "n_features": 2}}  # fmt: skip
     near = np.stack([(np.arange(n) + 1) % n], axis=1)
-    return write_run(entry, manifest, table, result, (near, np.ones((n, 1), np.float32)))
+    return write_run(entry, manifest, table, result, scores.loo_probabilities, (near, np.ones((n, 1), np.float32)))
 
 
 def _put_map(run: Run, cache: Path, where: np.ndarray) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 import lsi
 from lsi import issues, summary
@@ -16,8 +16,14 @@ from lsi.duplicates import Duplicates
 from lsi.scores import Result, Scores
 
 
-def make_table(dataset: Dataset, scores: Scores, corrupted: Bool[np.ndarray, " n"], groups: Duplicates) -> pd.DataFrame:
-    """Return one row a sample: scores, issues, duplicates, and what is known of it."""
+def make_table(
+    dataset: Dataset,
+    scores: Scores,
+    looked: Float[np.ndarray, "n k"],
+    corrupted: Bool[np.ndarray, " n"],
+    groups: Duplicates,
+) -> pd.DataFrame:
+    """Return one row a sample: scores, issues by the probabilities of both looks, duplicates, what is known."""
     table = scores.to_frame()
     table.insert(0, "index", dataset.source_index)
     table.insert(1, "id", dataset.ids.astype(str))
@@ -29,8 +35,8 @@ def make_table(dataset: Dataset, scores: Scores, corrupted: Bool[np.ndarray, " n
         table["true_label"] = dataset.true_label
     if corrupted.any():
         table["is_corrupted"] = corrupted
-    table["is_label_issue"] = issues.label_issues(scores.given_label, scores.loo_probabilities)
-    table["label_score"] = issues.self_confidence(scores.given_label, scores.loo_probabilities)
+    table["is_label_issue"] = issues.label_issues(scores.given_label, looked)
+    table["label_score"] = issues.self_confidence(scores.given_label, looked)
     table["near_duplicate_group"], table["nearest_distance"] = groups.group, groups.distance
     return table
 

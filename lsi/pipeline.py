@@ -32,6 +32,7 @@ from lsi.features import (
     load_backbone,
     plan,
 )
+from lsi.issues import label_issues
 from lsi.loo import remove_group
 from lsi.manifest import make_manifest, make_table
 from lsi.memory import keep_freed_memory
@@ -42,13 +43,14 @@ from lsi.probe import fit
 from lsi.progress import Progress
 from lsi.projection import project
 from lsi.runs import KIND, Run, write_run
-from lsi.scores import LeaveOneOut, Method, choose_device, compute, resolve
+from lsi.scores import LeaveOneOut, Method, choose_device, compute, resolve, second_look
 from lsi.softmax import Softmax
 from lsi.store import Entry, Store, fingerprint, key, read_json, save_array, write_json
 
 log = logging.getLogger(__name__)
 
 PROJECTION = "projection.npy"
+SCORES_VERSION = 2  # rises when the same settings give other numbers or files
 
 
 @dataclass
@@ -109,7 +111,7 @@ def run_key(settings: Settings, prepared: Prepared) -> str:
     values = settings.to_dict()
     content = (prepared.dataset.fingerprint, fingerprint(prepared.dataset.labels, prepared.dataset.source_index))
     where = settings.data.data and settings.data.data.resolve()  # images are read from there again later
-    return key(content=content, score=values["score"], features=values["features"], noise=values["noise"],
+    return key(version=SCORES_VERSION, content=content, score=values["score"], features=values["features"], noise=values["noise"],
                seed=settings.seed, where=where, on_error=settings.data.on_error,
                device=choose_device(settings.device))  # fmt: skip
 
@@ -238,12 +240,15 @@ def _compute(
         phi = with_bias(torch.from_numpy(features.values).to(device))
         targets = torch.from_numpy(dataset.labels).to(device)
         result = compute(Softmax(len(dataset.class_names)), phi, targets, _method(settings), settings.seed)
+    with timings.stage("second look at the labels", progress):
+        first = result.scores.loo_probabilities
+        looked = (first + second_look(result.probe, label_issues(dataset.labels, first))) / 2
     with timings.stage("near duplicates", progress):
         near = neighbours(features.values, seed=settings.seed)
         groups = near_duplicates(near)
     with timings.stage("label issues and summaries", progress):
         corrupted = prepared.corrupted[features.kept]
-        table = make_table(dataset, result.scores, corrupted, groups)
+        table = make_table(dataset, result.scores, looked, corrupted, groups)
         about = {"backbone": features.backbone, "n_features": features.values.shape[1], **features.facts}
         skipped = [{"id": str(prepared.dataset.ids[i]), "reason": why} for i, why in sorted(features.skipped.items())]
         manifest = make_manifest(dataset, result, table, corrupted)
@@ -254,7 +259,7 @@ def _compute(
         "near_duplicates": {"threshold": groups.threshold},
         "seconds": timings.seconds,
     }
-    return write_run(entry, manifest, table, result, (near.index, near.distance))
+    return write_run(entry, manifest, table, result, looked, (near.index, near.distance))
 
 
 def _with_preset(settings: Settings) -> Settings:

@@ -19,14 +19,15 @@ from lsi.softmax import Softmax
 from lsi.store import Entry, atomic, read_json, save_array, write_json
 
 KIND = "runs"
-MANIFEST, SCORES, PROBABILITIES, PROBE, NEIGHBOURS = (
+MANIFEST, SCORES, PROBABILITIES, LOOKED, PROBE, NEIGHBOURS = (
     "manifest.json",
     "scores.parquet",
     "loo_probabilities.npy",
+    "label_probabilities.npy",
     "probe.npz",
     "neighbours.npz",
 )
-FILES = [MANIFEST, SCORES, PROBABILITIES, PROBE, NEIGHBOURS]
+FILES = [MANIFEST, SCORES, PROBABILITIES, LOOKED, PROBE, NEIGHBOURS]
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ class Run:
         return np.load(self.folder / PROBABILITIES, mmap_mode="r")
 
     @cached_property
+    def label_probabilities(self) -> np.ndarray:
+        """Class probabilities that labels are judged by, leave-one-out averaged with a second look, (n, k)."""
+        return np.load(self.folder / LOOKED, mmap_mode="r")
+
+    @cached_property
     def neighbours(self) -> tuple[np.ndarray, np.ndarray]:
         """Positions and cosine distances of the nearest other samples, (n, s) each."""
         with np.load(self.folder / NEIGHBOURS) as arrays:
@@ -83,12 +89,18 @@ class Run:
 
 
 def write_run(
-    entry: Entry, manifest: dict[str, Any], table: pd.DataFrame, result: Result, near: tuple[np.ndarray, np.ndarray]
+    entry: Entry,
+    manifest: dict[str, Any],
+    table: pd.DataFrame,
+    result: Result,
+    looked: np.ndarray,
+    near: tuple[np.ndarray, np.ndarray],
 ) -> list[str]:
     """Write a run's files, the manifest last, and return their names."""
     with atomic(entry.path(SCORES)) as temporary:
         table.to_parquet(temporary, index=False)
     save_array(entry.path(PROBABILITIES), result.scores.loo_probabilities)
+    save_array(entry.path(LOOKED), looked)
     with atomic(entry.path(PROBE)) as temporary, temporary.open("wb") as file:
         weights = result.probe.weights.cpu().numpy()
         np.savez(file, weights=weights, class_weights=result.probe.logit_weights.cpu().numpy())

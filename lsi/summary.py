@@ -53,13 +53,14 @@ def class_summary(table: pd.DataFrame, class_names: tuple[str, ...]) -> list[dic
 
 
 def detection_summary(corrupted: np.ndarray, table: pd.DataFrame) -> dict[str, Any] | None:
-    """Return how well LSI and leave-one-out self-confidence find samples known to be corrupted, where any are."""
+    """Return how well each score finds the samples that are known to be corrupted, where any are."""
     found = int(corrupted.sum())
     if found in (0, len(corrupted)):
         return None
     from sklearn.metrics import average_precision_score, roc_auc_score  # two seconds to import, and rarely needed
 
-    scores = {"lsi": table["lsi"].to_numpy(), "self_confidence": -table["loo_p_given"].to_numpy()}
+    columns = {"label_score": -table["label_score"], "self_confidence": -table["loo_p_given"], "lsi": table["lsi"]}
+    scores = {name: column.to_numpy() for name, column in columns.items()}
     methods = {}
     for name, score in scores.items():
         top = np.argsort(-score, kind="stable")[:found]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.evidence import corrupted, fidelity, label_errors
+from benchmarks.evidence import corrupted, cost, fidelity, label_errors
 from benchmarks.evidence.problems import Problem, flipped, problems, sources
 
 
@@ -61,6 +61,13 @@ def test_black_images_stand_out_and_twins_have_low_lsi(tmp_path):
     assert found["rows"]["noise of 3 deviations"]["lsi"] > found["rows"]["noise of 0.5 deviations"]["lsi"]
     assert found["copies"]["share_with_lower_lsi"] > 0.95
     assert found["copies"]["found_as_near_duplicates"] == 1
+
+
+def test_cost_is_measured_on_both_sides(tmp_path):
+    found = cost.study(True, tmp_path)
+    assert found["ours"]["all"] > 0
+    assert found["cross_validation"] > 0
+    assert set(found["growth"]) == {"full over n", "kron over n"}
 
 
 @pytest.mark.shared

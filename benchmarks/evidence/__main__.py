@@ -4,12 +4,17 @@ import argparse
 import time
 from pathlib import Path
 
-from benchmarks.evidence import corrupted, fidelity, label_errors
+from benchmarks.evidence import corrupted, cost, fidelity, label_errors
 from benchmarks.evidence.page import PAGE, write
 from benchmarks.record import RESULTS, save
 from lsi.memory import keep_freed_memory
 
-STUDIES = {"label_errors": label_errors.study, "fidelity": fidelity.study, "corrupted": corrupted.study}
+STUDIES = {
+    "label_errors": label_errors.study,
+    "fidelity": fidelity.study,
+    "corrupted": corrupted.study,
+    "cost": cost.study,
+}
 
 
 def main() -> None:

@@ -70,5 +70,6 @@ def one(features: np.ndarray, labels: np.ndarray, quick: bool) -> dict[str, Any]
 def agreement(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
     top = min(100, len(a) // 4)
     overlap = len(np.intersect1d(np.argsort(-a)[:top], np.argsort(-b)[:top])) / top
-    return {"spearman": float(spearmanr(a, b).statistic), "top_overlap": overlap, "top": top,
+    found: Any = spearmanr(a, b)
+    return {"spearman": float(found.statistic), "top_overlap": overlap, "top": top,
             "median_relative_error": float(np.median(np.abs(a / np.maximum(b, 1e-300) - 1)))}  # fmt: skip

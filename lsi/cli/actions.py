@@ -156,15 +156,15 @@ def _print_detection(detection: dict[str, Any] | None) -> None:
     if detection is None:
         return
     print(f"\nfinding the {detection['n_corrupted']} corrupted samples ({detection['noise_rate']:.1%})")
-    rows = pd.DataFrame({m: detection[m] for m in ("self_confidence", "lsi")}).T
-    rows.index = pd.Index(["leave-one-out self-confidence", "LSI"])
+    rows = pd.DataFrame({m: detection[m] for m in ("label_score", "self_confidence", "lsi")}).T
+    rows.index = pd.Index(["label_score", "leave-one-out self-confidence", "LSI"])
     print(rows.to_string(float_format=lambda v: f"{v:.3f}"))
 
 
 def _issues(command: commands.Issues) -> None:
     run = find_run(command.cache, command.run)
     table = issue_table(run)
-    labels, probabilities = run.scores["given_label"].to_numpy(), np.asarray(run.probabilities)
+    labels, probabilities = run.scores["given_label"].to_numpy(), np.asarray(run.label_probabilities)
     table["is_label_issue"] = label_issues(labels, probabilities, command.filter_by)
     table["label_score"] = self_confidence(labels, probabilities)
     found = table[table["is_label_issue"]].sort_values("label_score")

@@ -81,7 +81,7 @@ def exclusion_records(run: Run, positions: np.ndarray, reviewer: str) -> list[di
 def duplicates_to_drop(table: pd.DataFrame) -> np.ndarray:
     """Return all but one of each near-duplicate group: the likeliest given label stays, then the higher LSI."""
     grouped = table[table["near_duplicate_group"] >= 0]
-    ordered = grouped.sort_values(["near_duplicate_group", "loo_p_given", "lsi"], ascending=[True, False, False])
+    ordered = grouped.sort_values(["near_duplicate_group", "label_score", "lsi"], ascending=[True, False, False])
     return ordered.index[ordered.duplicated("near_duplicate_group")].to_numpy()
 
 

@@ -19,6 +19,8 @@ def second_look(probe: Probe, suspects: Bool[np.ndarray, " n"]) -> Float[np.ndar
 
     Everybody else is left out in turn, by one Newton step; a suspect is left out already.
     """
+    if not suspects.any() or suspects.all():  # nobody to do without, or nobody left
+        suspects = np.zeros(len(suspects), dtype=bool)
     objective = probe.objective
     keep = torch.from_numpy(~suspects).to(probe.means.device)
     rest = objective.rows(keep)

@@ -55,11 +55,11 @@ def details(view: View) -> None:
     manifest = view.run.manifest
     detection = manifest["detection"]
     if detection is not None:
-        self_confidence, lsi = detection["self_confidence"], detection["lsi"]
+        label_score, lsi = detection["label_score"], detection["lsi"]
         st.markdown(
             f"{detection['n_corrupted']} labels or images are known to be corrupted "
-            f"({detection['noise_rate']:.1%}). Found with AUROC **{self_confidence['auroc']:.3f}** by leave-one-out "
-            f"self-confidence and **{lsi['auroc']:.3f}** by LSI."
+            f"({detection['noise_rate']:.1%}). Found with AUROC **{label_score['auroc']:.3f}** by the score of their "
+            f"label and **{lsi['auroc']:.3f}** by LSI."
         )
     skipped = manifest["dataset"]["skipped"]
     if skipped:

@@ -1,0 +1,71 @@
+"""How does it grow, and how long does it take beside five-fold cross-validation?"""
+
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_predict
+
+from lsi.objective import Objective, with_bias
+from lsi.prior_precision import choose
+from lsi.probe import fit
+from lsi.scores import LeaveOneOut, evaluate
+from lsi.softmax import Softmax
+
+BASE = {"n": 10_000, "d": 256, "k": 10}
+GRID = {"n": (5_000, 10_000, 20_000, 40_000), "d": (64, 128, 256, 512), "k": (3, 5, 10, 20)}
+
+
+def problem(n: int, d: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, k, n)
+    features = rng.normal(size=(n, d)) + 3 / np.sqrt(d) * rng.normal(size=(k, d))[labels]
+    wrong = rng.random(n) < 0.05
+    labels[wrong] = rng.integers(0, k, wrong.sum())
+    return features.astype(np.float32), labels
+
+
+def ours(features: np.ndarray, labels: np.ndarray, structures: tuple[str, ...]) -> dict[str, float]:
+    """Return seconds of the choice of λ, the fit, and leave-one-out with all terms."""
+    phi, y = with_bias(torch.from_numpy(features)), torch.from_numpy(labels)
+    softmax = Softmax(int(labels.max()) + 1)
+    start = time.perf_counter()
+    prior = choose(softmax, phi, y).prior_precision
+    chosen = time.perf_counter()
+    probe = fit(Objective(softmax, phi, y, prior))
+    fitted = time.perf_counter()
+    evaluate(probe, structures, LeaveOneOut(certify=0))  # type: ignore[arg-type]
+    done = time.perf_counter()
+    return {"choice": chosen - start, "fit": fitted - chosen, "loo": done - fitted, "all": done - start}
+
+
+def study(quick: bool, _cache: Path) -> dict[str, Any]:
+    """Return seconds over n, d and k with their exponents, and both sides at n = 50,000, d = 512."""
+    base = {"n": 400, "d": 16, "k": 3} if quick else BASE
+    grid = {"n": (400, 800)} if quick else GRID
+    growth = {}
+    for structure in ("full", "kron"):
+        for name, values in grid.items():
+            seconds = [ours(*problem(**(base | {name: v})), (structure,))["loo"] for v in values]
+            slope = float(np.polyfit(np.log(values[1:]), np.log(seconds[1:]), 1)[0]) if len(values) > 2 else None
+            growth[f"{structure} over {name}"] = {"values": values, "seconds": seconds, "exponent": slope}
+    n, d = (400, 16) if quick else (50_000, 512)
+    features, labels = problem(n, d, 10)
+    mine = ours(features, labels, ("full", "diag"))
+    start = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = LogisticRegression(max_iter=1_000)
+        cross_val_predict(model, features, labels, cv=5, method="predict_proba")
+    return {
+        "base": base,
+        "growth": growth,
+        "n": n,
+        "d": d,
+        "ours": mine,
+        "cross_validation": time.perf_counter() - start,
+    }
