@@ -111,8 +111,8 @@ def run_key(settings: Settings, prepared: Prepared) -> str:
     values = settings.to_dict()
     content = (prepared.dataset.fingerprint, fingerprint(prepared.dataset.labels, prepared.dataset.source_index))
     where = settings.data.data and settings.data.data.resolve()  # images are read from there again later
-    return key(version=SCORES_VERSION, content=content, score=values["score"], features=values["features"], noise=values["noise"],
-               seed=settings.seed, where=where, on_error=settings.data.on_error,
+    return key(version=SCORES_VERSION, content=content, score=values["score"], features=values["features"],
+               noise=values["noise"], seed=settings.seed, where=where, on_error=settings.data.on_error,
                device=choose_device(settings.device))  # fmt: skip
 
 
