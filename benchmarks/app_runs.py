@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lsi import pipeline
+from lsi import pipeline, queries
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.datasets import Dataset
 from lsi.duplicates import Duplicates
@@ -26,7 +26,7 @@ def real(cache: Path, n: int | None) -> Run:
     data = DataSettings(data=CIFAR, labels=f"{HUMAN}:aggre_label", subset=n)
     settings = Settings(data, features=FeatureSettings(backbone="efficientnet_lite0"))
     run = pipeline.run(settings, cache, Progress())
-    pipeline.projection_of_run(run, cache)
+    queries.projection_of_run(run, cache)
     return run
 
 
@@ -44,7 +44,7 @@ def copies(cache: Path, n: int) -> Run:
     settings = Settings(DataSettings(data=path), NoiseSettings(corrupt_label=0.05),
                         FeatureSettings(backbone="pixels"), ScoreSettings(certify=0))  # fmt: skip
     run = pipeline.run(settings, cache, Progress())
-    phi = pipeline.features_of_run(run, cache).numpy()[:, :2].copy()
+    phi = queries.features_of_run(run, cache).numpy()[:, :2].copy()
     _put_map(run, cache, phi)
     return run
 
@@ -84,7 +84,7 @@ def _write(entry: Entry, settings: Settings, dataset: Dataset, where: np.ndarray
 
 def _put_map(run: Run, cache: Path, where: np.ndarray) -> None:
     def write(entry: Entry) -> list[str]:
-        save_array(entry.path(pipeline.PROJECTION), where)
-        return [pipeline.PROJECTION]
+        save_array(entry.path(queries.PROJECTION), where)
+        return [queries.PROJECTION]
 
-    Store(cache).get("projections", pipeline.projection_key(run), write)
+    Store(cache).get("projections", queries.projection_key(run), write)

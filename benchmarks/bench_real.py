@@ -18,7 +18,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
 from benchmarks.record import save
-from lsi import pipeline
+from lsi import pipeline, queries
 from lsi.config import DataSettings, FeatureSettings, Settings
 from lsi.objective import Objective
 from lsi.probe import fit
@@ -37,7 +37,7 @@ def main() -> None:
         start = time.perf_counter()
         run = pipeline.run(settings, Path(root))
         seconds = time.perf_counter() - start
-        phi = pipeline.features_of_run(run, Path(root))
+        phi = queries.features_of_run(run, Path(root))
         wrong = run.scores["is_corrupted"].to_numpy()
         given = run.scores["given_label"].to_numpy()
         own = run.objective(phi)

@@ -12,17 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
-from torch import Tensor
 
 from lsi import datasets, noise
 from lsi.config import Settings, default_data_root
 from lsi.datasets import Dataset
 from lsi.duplicates import near_duplicates, neighbours
 from lsi.errors import DataError
-from lsi.explanation import Explanation, explain_label
-from lsi.export import check_selection, select, selection_of
 from lsi.features import (
     Backbone,
     Standardisation,
@@ -33,23 +29,18 @@ from lsi.features import (
     plan,
 )
 from lsi.issues import label_issues
-from lsi.loo import remove_group
 from lsi.manifest import make_manifest, make_table
 from lsi.memory import keep_freed_memory
 from lsi.objective import with_bias
-from lsi.posterior import Full, Kron
 from lsi.prior_precision import stratified
-from lsi.probe import fit
 from lsi.progress import Progress
-from lsi.projection import project
 from lsi.runs import KIND, Run, write_run
-from lsi.scores import LeaveOneOut, Method, choose_device, compute, resolve, second_look
+from lsi.scores import LeaveOneOut, Method, choose_device, compute, second_look
 from lsi.softmax import Softmax
-from lsi.store import Entry, Store, fingerprint, key, read_json, save_array, write_json
+from lsi.store import Entry, Store, fingerprint, key, read_json, write_json
 
 log = logging.getLogger(__name__)
 
-PROJECTION = "projection.npy"
 SCORES_VERSION = 2  # rises when the same settings give other numbers or files
 
 
@@ -157,75 +148,6 @@ def features_of(settings: Settings, prepared: Prepared, store: Store, progress: 
         facts = {**facts, **_facts(how)}
         values = how.apply(values)
     return Features(values.astype(settings.score.dtype), kept, skipped, backbone, facts)
-
-
-def features_of_run(found: Run, cache: Path) -> Tensor:
-    """Return Φ of a run (bias column included), from the cache, or computed again."""
-    keep_freed_memory()
-    prepared = prepare(found.settings)
-    return with_bias(torch.from_numpy(features_of(found.settings, prepared, Store(cache), Progress()).values))
-
-
-def explain_sample(found: Run, cache: Path, position: int, other_label: int | None = None) -> Explanation:
-    """Say who speaks for and against the label of the sample at this position (row of the table) of a run."""
-    objective = found.objective(features_of_run(found, cache))
-    loo = torch.from_numpy(np.array(found.probabilities))
-    return explain_label(objective, found.probe_weights(), loo, position, other_label)
-
-
-def group_information(found: Run, phi: Tensor, positions: np.ndarray) -> float:
-    """Return the LSI in nats of leaving these rows of a run's table out together, by one Newton step."""
-    probe = fit(found.objective(phi), found.probe_weights())
-    posterior = Full.fit(probe) if resolve("auto", probe) == "full" else Kron.fit(probe)
-    return float(remove_group(probe, posterior, torch.from_numpy(positions)).terms.lsi)
-
-
-def projection_of_run(found: Run, cache: Path, progress: Progress | None = None) -> np.ndarray:
-    """Return the UMAP positions of a run's samples, (n, 2), from the cache where they are."""
-    progress = progress or Progress()
-
-    def compute_projection(entry: Entry) -> list[str]:
-        progress.report("projection", 0, 1)
-        phi = features_of_run(found, cache)[:, :-1].numpy()
-        save_array(entry.path(PROJECTION), project(phi, found.settings.seed))
-        return [PROJECTION]
-
-    entry = Store(cache).get("projections", projection_key(found), compute_projection)
-    progress.report("done", 1, 1)
-    return np.load(entry.path(PROJECTION))
-
-
-def cached_projection(found: Run, cache: Path) -> np.ndarray | None:
-    """Return the UMAP positions if they are computed, else None, at once."""
-    entry = Store(cache).entry("projections", projection_key(found))
-    return np.load(entry.path(PROJECTION)) if entry.is_complete() else None
-
-
-def projection_key(found: Run) -> str:
-    """Return the hash of what a run's projection depends on."""
-    features, how = found.manifest["features"], found.manifest["settings"]["features"]
-    rows = fingerprint(found.scores["index"].to_numpy())
-    return key(features=features["key"], how=how, rows=rows, seed=found.settings.seed)
-
-
-def images_of_run(found: Run) -> Dataset:
-    """Return the dataset behind a run, its rows in the order of the table, to read images from."""
-    prepared = prepare(found.settings)
-    positions = {int(source): i for i, source in enumerate(prepared.dataset.source_index)}
-    return prepared.dataset.take(np.array([positions[int(i)] for i in found.scores["index"]]))
-
-
-def report_of_run(found: Run, cache: Path, decided: pd.DataFrame) -> str:
-    """Return the report of a run as HTML; the curation check is of the decisions, or else of leaving out suspects."""
-    from lsi.report import Check, render  # loads Plotly, which nothing else on the command line needs
-
-    selection, what = selection_of(found, decided), "Curated by the decisions of the reviewers."
-    if not len(selection.removed) and not selection.relabelled:
-        selection, what = select(found, drop_issues=True), "Curated by leaving out every suspected label."
-    check = None
-    if len(selection.removed) or selection.relabelled:
-        check = Check(what, check_selection(found, features_of_run(found, cache), selection))
-    return render(found, images_of_run(found).images, check=check, positions=cached_projection(found, cache))
 
 
 def _compute(

@@ -1,15 +1,9 @@
 """What leaves?"""
 
-import streamlit as st
-
 from lsi.ui import export_view
-from lsi.ui.sidebar import chips, current_view, filtered
+from lsi.ui.sidebar import chips, filtered, page_view
 
-st.title("Export", anchor=False)
-view = current_view()
-if view is None:
-    st.info("No run yet. Start one on the Overview.")
-    st.stop()
+view = page_view("Export")
 positions = filtered(view)
 chips(view, len(positions))
 selection = export_view.counts(view, positions)

@@ -3,13 +3,9 @@
 import streamlit as st
 
 from lsi.ui import bulk, detail, map_view
-from lsi.ui.sidebar import chips, current_view, filtered
+from lsi.ui.sidebar import chips, filtered, page_view
 
-st.title("Map", anchor=False)
-view = current_view()
-if view is None:
-    st.info("No run yet. Start one on the Overview.")
-    st.stop()
+view = page_view("Map")
 positions = filtered(view)
 chips(view, len(positions))
 where = map_view.positions(view)

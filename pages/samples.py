@@ -3,19 +3,11 @@
 import streamlit as st
 
 from lsi.ui import bulk, detail, samples
-from lsi.ui.sidebar import chips, current_view, filtered
+from lsi.ui.sidebar import page_view, shown_positions
 
-st.title("Samples", anchor=False)
-view = current_view()
-if view is None:
-    st.info("No run yet. Start one on the Overview.")
-    st.stop()
-positions = filtered(view)
-chips(view, len(positions))
+view = page_view("Samples")
+positions = shown_positions(view)
 samples.histogram(view, positions)
-if not len(positions):
-    st.info("No image passes the filter. Remove a part of it above.")
-    st.stop()
 order, size = samples.controls(view, positions)
 selected, opened = samples.grid(view, order, size)
 if opened is not None:

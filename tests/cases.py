@@ -1,8 +1,11 @@
 """The problems that the maths is tested on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from sklearn.datasets import load_digits
 
 
@@ -23,6 +26,19 @@ def noisy_digits(share: float = 0.05, seed: int = 0, n: int | None = None) -> Pr
     mask[rng.choice(len(y), round(share * len(y)), replace=False)] = True
     y[mask] = (y[mask] + rng.integers(1, 10, mask.sum())) % 10
     return Problem(x, y, mask)
+
+
+def image_files(folder: Path, class_names: Sequence[str], n: int) -> Path:
+    """Write n small colour images and a manifest that gives them these class names in turn; return the manifest."""
+    rng = np.random.default_rng(0)
+    rows = ["path,label"]
+    for i in range(n):
+        pixels = np.clip(rng.normal(60 * (i % 3) + 50, 40, (10, 10, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+        rows.append(f'{i}.png,"{class_names[i % len(class_names)]}"')
+    manifest = folder / "manifest.csv"
+    manifest.write_text("\n".join(rows))
+    return manifest
 
 
 def blobs(n: int, d: int, k: int, seed: int = 0, spread: float = 1.0, flips: float = 0.05) -> Problem:

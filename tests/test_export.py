@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from lsi import pipeline
+from lsi import pipeline, queries
 from lsi.cli import main
 from lsi.config import DataSettings, NoiseSettings, Settings
 from lsi.errors import DataError, UsageError
@@ -24,6 +24,7 @@ from lsi.export import (
 )
 from lsi.reviews import Decision, Reviews
 from lsi.runs import Run
+from tests.cases import image_files
 
 HOSTILE = ("<img src=x onerror=alert(1)>", "../../up", "=cmd()")
 
@@ -36,22 +37,15 @@ def cache(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def digits(cache) -> Run:
     run = pipeline.run(Settings(data=DataSettings(subset=200), noise=NoiseSettings(corrupt_label=0.1)), cache)
-    pipeline.projection_of_run(run, cache)
+    queries.projection_of_run(run, cache)
     return run
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory, cache) -> Run:
     """A run on PNG files whose class names would like to leave the folder."""
-    root = tmp_path_factory.mktemp("files")
-    rng = np.random.default_rng(0)
-    rows = ["path,label"]
-    for i in range(30):
-        pixels = np.clip(rng.normal(60 * (i % 3) + 50, 40, (9, 9, 3)), 0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(root / f"{i}.png")
-        rows.append(f'{i}.png,"{HOSTILE[i % 3]}"')
-    (root / "files.csv").write_text("\n".join(rows))
-    return pipeline.run(Settings(data=DataSettings(data=root / "files.csv")), cache)
+    manifest = image_files(tmp_path_factory.mktemp("files"), HOSTILE, 30)
+    return pipeline.run(Settings(data=DataSettings(data=manifest)), cache)
 
 
 def chosen(run: Run) -> Selection:
@@ -61,7 +55,7 @@ def chosen(run: Run) -> Selection:
 
 
 def test_copies_are_the_files_byte_for_byte_under_their_new_label(files, tmp_path):
-    selection, images = chosen(files), pipeline.images_of_run(files).images
+    selection, images = chosen(files), queries.images_of_run(files).images
     root = write_images(files, selection, images, tmp_path, "copy")
     copies = sorted(p for p in root.rglob("*.png"))
     assert len(copies) == 25
@@ -74,14 +68,14 @@ def test_copies_are_the_files_byte_for_byte_under_their_new_label(files, tmp_pat
 
 
 def test_links_lead_to_the_originals(files, tmp_path):
-    root = write_images(files, chosen(files), pipeline.images_of_run(files).images, tmp_path, "link")
+    root = write_images(files, chosen(files), queries.images_of_run(files).images, tmp_path, "link")
     links = list(root.rglob("*.png"))
     assert len(links) == 25
     assert all(p.is_symlink() and p.exists() for p in links)
 
 
 def test_nothing_is_overwritten_and_no_half_folder_stays(files, tmp_path):
-    images = pipeline.images_of_run(files).images
+    images = queries.images_of_run(files).images
     write_images(files, chosen(files), images, tmp_path, "copy")
     with pytest.raises(UsageError, match="is there already"):
         write_images(files, chosen(files), images, tmp_path, "copy")
@@ -104,7 +98,7 @@ def test_nothing_is_overwritten_and_no_half_folder_stays(files, tmp_path):
 
 
 def test_arrays_cannot_be_linked_but_copied_as_png(digits, tmp_path):
-    images = pipeline.images_of_run(digits).images
+    images = queries.images_of_run(digits).images
     with pytest.raises(UsageError, match="copy them instead"):
         write_images(digits, chosen(digits), images, tmp_path, "link")
     root = write_images(digits, chosen(digits), images, tmp_path, "copy")
@@ -114,7 +108,7 @@ def test_arrays_cannot_be_linked_but_copied_as_png(digits, tmp_path):
 
 def test_parquet_reads_back_as_the_cleaned_dataset(digits, cache, tmp_path):
     selection = chosen(digits)
-    path = write_images(digits, selection, pipeline.images_of_run(digits).images, tmp_path, "huggingface")
+    path = write_images(digits, selection, queries.images_of_run(digits).images, tmp_path, "huggingface")
     metadata = json.loads(pq.read_schema(path).metadata[b"huggingface"])
     assert metadata["info"]["features"]["label"]["names"] == digits.class_names
     again = pipeline.prepare(Settings(data=DataSettings(data=path))).dataset
@@ -188,7 +182,7 @@ def test_the_report_stands_alone_and_shows_text_as_text(files, digits, cache, tm
     assert html.count("data:image/webp;base64,") >= 24
     assert "Curated by leaving out every suspected label." in html
     assert re.search(r"curation helps|no measurable gain|curation hurts", html)
-    hostile = pipeline.report_of_run(files, cache, Reviews.of_cache(cache).current(files.name))
+    hostile = queries.report_of_run(files, cache, Reviews.of_cache(cache).current(files.name))
     body = hostile[hostile.index("</script>") :]
     assert "<img src=x" not in body
     assert "&lt;img src=x" in body

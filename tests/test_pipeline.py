@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lsi import pipeline
+from lsi import pipeline, queries
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.errors import DataError, MissingRunError
 from lsi.runs import FILES, find_run, list_runs
@@ -103,7 +103,7 @@ def test_unreadable_files_are_left_out_and_reported(tmp_path):
     # positions speak of the source, and images are read from the right place
     ids = pipeline.prepare(settings).dataset.ids
     np.testing.assert_array_equal(ids[run.scores["index"]], run.scores["id"])
-    shown = np.asarray(pipeline.images_of_run(run).images.read(30))
+    shown = np.asarray(queries.images_of_run(run).images.read(30))
     np.testing.assert_array_equal(shown, np.asarray(Image.open(root / run.scores["id"][30])))
     with pytest.raises(DataError, match="3 of 61 images could not be read; the first"):
         pipeline.run(Settings(data=DataSettings(data=root, on_error="fail")), tmp_path / "c")
@@ -147,10 +147,10 @@ def test_paper_preset(tmp_path):
 
 def test_projection_is_cached(tmp_path, monkeypatch):
     run = pipeline.run(Settings(data=DataSettings(subset=150)), tmp_path)
-    positions = pipeline.projection_of_run(run, tmp_path)
+    positions = queries.projection_of_run(run, tmp_path)
     assert positions.shape == (150, 2)
     monkeypatch.setattr("lsi.pipeline.project", lambda *a: pytest.fail("computed again"))
-    np.testing.assert_array_equal(pipeline.projection_of_run(run, tmp_path), positions)
+    np.testing.assert_array_equal(queries.projection_of_run(run, tmp_path), positions)
 
 
 def test_runs_are_found_by_name_and_start(tmp_path):

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from lsi import pipeline
+from lsi import pipeline, queries
 from lsi.cli import commands, export_actions
 from lsi.cli.output import print_json, text_table
 from lsi.errors import UsageError
@@ -94,7 +94,7 @@ def _compute(command: commands.Compute) -> None:
         if file is not None:
             file.finish(run.name)
         if command.project:
-            pipeline.projection_of_run(run, command.cache, progress)
+            queries.projection_of_run(run, command.cache, progress)
     finally:
         bar.close()
     if command.output is not None:
@@ -181,7 +181,7 @@ def _explain(command: commands.Explain) -> None:
     rows = np.flatnonzero(run.scores["index"].to_numpy() == command.index)
     if not len(rows):
         raise UsageError(f"{run.name} holds no sample {command.index}: see the index column of `show`.")
-    found = pipeline.explain_sample(run, command.cache, int(rows[0]))
+    found = queries.explain_sample(run, command.cache, int(rows[0]))
     names = run.class_names
     speakers = dict(zip(("for", "against"), found.speakers(command.rows), strict=True))
     parts = []
@@ -210,7 +210,7 @@ def _explain(command: commands.Explain) -> None:
 def _project(command: commands.Project) -> None:
     run = find_run(command.cache, command.run)
     bar = _Bar()
-    positions = pipeline.projection_of_run(run, command.cache, Progress([bar]))
+    positions = queries.projection_of_run(run, command.cache, Progress([bar]))
     folder = str(run.folder)
     if command.json:
         print_json({"run": folder, "n_samples": len(positions), "minimum": positions.min(axis=0).tolist(),

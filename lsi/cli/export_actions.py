@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from lsi import pipeline
+from lsi import queries
 from lsi.cli import commands
 from lsi.cli.output import print_json
 from lsi.errors import DataError, UsageError
@@ -50,7 +50,7 @@ def apply_decisions(command: commands.Apply) -> None:
 def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selection, records: Any) -> None:
     written = export(run, chosen, command.output, command.formats, records)
     if command.images:
-        images = pipeline.images_of_run(run).images
+        images = queries.images_of_run(run).images
         if images is None:
             raise UsageError("These samples have no images: leave --images out.")
         written += [write_images(run, chosen, images, command.output, how) for how in command.images]
@@ -66,7 +66,7 @@ def write_report(command: commands.Report) -> None:
     run = find_run(command.cache, command.run)
     path = command.output or Path(f"{run.name}.html")
     decided = Reviews.of_cache(command.cache).current(run.name)
-    html = pipeline.report_of_run(run, command.cache, decided)
+    html = queries.report_of_run(run, command.cache, decided)
     with atomic(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
     print_json({"run": run.name, "file": str(path)}) if command.json else print(path)

@@ -3,16 +3,15 @@
 from pathlib import Path
 
 from lsi.config import DataSettings
+from lsi.datasets.arrays import from_arrays, read_labels
 from lsi.datasets.images import Images, decode, to_rgb
 from lsi.datasets.record import Dataset
 from lsi.datasets.sources import (
     digits,
-    from_arrays,
     from_class_folders,
     from_manifest,
     from_parquet,
     from_torchvision,
-    read_labels,
 )
 from lsi.errors import DataError
 

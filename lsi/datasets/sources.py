@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from lsi.datasets.encoding import encode_labels, numbered, safe_name
 from lsi.datasets.images import SUFFIXES, ArrayImages, EncodedImages, FileImages, Images, to_rgb
 from lsi.datasets.record import Dataset
 from lsi.errors import DataError
@@ -30,7 +31,7 @@ def digits() -> Dataset:
     pixels = np.rint(source.images * (255 / 16)).astype(np.uint8)
     labels = source.target.astype(np.int64)
     names = tuple(str(c) for c in range(10))
-    return Dataset("digits", _numbers(len(labels)), labels, names, fingerprint(pixels, labels), ArrayImages(pixels))
+    return Dataset("digits", numbered(len(labels)), labels, names, fingerprint(pixels, labels), ArrayImages(pixels))
 
 
 def from_torchvision(name: str, root: Path, split: str) -> Dataset:
@@ -100,7 +101,7 @@ def _wrap_torchvision(name: str, source: Any) -> Dataset:
         images = _TorchvisionImages(source)
         mark = fingerprint(*(np.asarray(images.read(i)) for i in range(len(source))), labels)
     class_names = tuple(n if isinstance(n, str) else ", ".join(n) for n in names)
-    return Dataset(name, _numbers(len(labels)), labels, class_names, mark, images)
+    return Dataset(name, numbered(len(labels)), labels, class_names, mark, images)
 
 
 def from_class_folders(root: Path, split: str) -> Dataset:
@@ -118,11 +119,11 @@ def from_class_folders(root: Path, split: str) -> Dataset:
     if not rows:
         raise DataError(f"{root}: expected one subfolder per class with image files in it, found none.")
     paths = [r[0] for r in rows]
-    labels, names = _encode([r[1] for r in rows])
+    labels, names = encode_labels([r[1] for r in rows])
     ids = np.array([str(p.relative_to(root)) for p in paths])
     mark = fingerprint(*(file_checksum(p) for p in paths), *ids.tolist())
     splits = np.array([r[2] for r in rows]) if has_splits else None
-    return Dataset(_safe(root.name), ids, labels, names, mark, FileImages(paths), split=splits)
+    return Dataset(safe_name(root.name), ids, labels, names, mark, FileImages(paths), split=splits)
 
 
 def from_parquet(path: Path, split: str) -> Dataset:
@@ -139,7 +140,7 @@ def from_parquet(path: Path, split: str) -> Dataset:
     label_column = next((c for c in ("label", "labels", "fine_label", "target") if c in table.column_names), None)
     if label_column is None:
         raise DataError(f"{path}: expected columns image and label, got {', '.join(table.column_names)}.")
-    labels, names = _encode(table[label_column].to_pylist(), _feature_names(table.schema, label_column))
+    labels, names = encode_labels(table[label_column].to_pylist(), _feature_names(table.schema, label_column))
     column: Any = table["image"].combine_chunks()
     if isinstance(column, pa.ChunkedArray):
         column = column.chunk(0)
@@ -152,7 +153,7 @@ def from_parquet(path: Path, split: str) -> Dataset:
     images: Images = EncodedImages(content, ids.tolist())
     if content.null_count == len(content) and has_paths:
         images = FileImages([(path if path.is_dir() else path.parent) / p for p in given])
-    name = _safe(path.parent.name + "-" + path.stem if path.stem in SPLITS else path.stem)
+    name = safe_name(path.parent.name + "-" + path.stem if path.stem in SPLITS else path.stem)
     return Dataset(name, ids, labels, names, mark, images, text=text)
 
 
@@ -177,11 +178,11 @@ def _from_table(table: Any, path: Path, split: str) -> Dataset:
         table = table[table["split"] == split]
     if table["label"].isna().any() or (table["label"].astype(str) == "").any():
         raise DataError(f"{path}: expected a label in every row; some are empty.")
-    labels, names = _encode(table["label"].tolist())
+    labels, names = encode_labels(table["label"].tolist())
     files = [path.parent / str(p) for p in table["path"]]
     mark = fingerprint(path.read_bytes(), *(file_checksum(f) if f.is_file() else "missing" for f in files))
     return Dataset(
-        _safe(path.stem),
+        safe_name(path.stem),
         np.array([str(p) for p in table["path"]]),
         labels,
         names,
@@ -190,106 +191,6 @@ def _from_table(table: Any, path: Path, split: str) -> Dataset:
         split=table["split"].to_numpy().astype(str) if "split" in table.columns else None,
         text=table["text"].to_numpy() if "text" in table.columns else None,
     )
-
-
-def from_arrays(path: Path) -> Dataset:
-    """Return arrays: an .npz with `images` or `features`, `labels`, and optionally `text` and `class_names`.
-
-    An .npy holds images or features alone; its labels lie beside it as `<name>_labels.npy`, or come with --labels.
-    """
-    arrays = _load_arrays(path)
-    values = next((arrays[k] for k in ("images", "features", "x", "X", "data") if k in arrays), None)
-    labels = next((arrays[k] for k in ("labels", "y", "label", "targets") if k in arrays), None)
-    if values is None:
-        raise DataError(f"{path}: expected an array called images or features, got {', '.join(arrays)}.")
-    if labels is None:
-        beside = path.with_name(path.stem + "_labels.npy")
-        labels = _load_arrays(beside)["data"] if beside.exists() else np.zeros(len(values), dtype=np.int64)
-    class_names = [str(c) for c in arrays["class_names"]] if "class_names" in arrays else None
-    encoded, names = _encode(labels.tolist(), class_names)
-    features, images = None, None
-    if values.ndim == 2:
-        features = np.asarray(values, dtype=np.float64 if values.dtype == np.float64 else np.float32)
-        bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
-        if len(bad):
-            raise DataError(f"{path}: {len(bad)} rows of features hold NaN or infinity, such as {bad[:5].tolist()}.")
-    elif values.ndim == 3 or (values.ndim == 4 and values.shape[3] in (1, 3)):
-        images = ArrayImages(_as_bytes(values[..., 0] if values.shape[-1] == 1 and values.ndim == 4 else values))
-    else:
-        raise DataError(
-            f"{path}: expected features (n, d) or images (n, height, width[, 1 or 3]), got shape {values.shape}."
-        )
-    return Dataset(
-        _safe(path.stem),
-        _numbers(len(values)),
-        encoded,
-        names,
-        fingerprint(values, np.asarray(labels)),
-        images,
-        features,
-        text=arrays.get("text"),
-    )
-
-
-def read_labels(specification: str, class_names: tuple[str, ...]) -> np.ndarray:
-    """Return another labelling as class indices, from PATH[:KEY] of a .npy, .npz or .csv file."""
-    path_text, _, name = specification.partition(":") if not Path(specification).exists() else (specification, "", "")
-    path = Path(path_text)
-    if not path.is_file():
-        raise DataError(f"--labels: no such file: {path}.")
-    if path.suffix == ".csv":
-        table = pd.read_csv(path)
-        arrays = {str(c): table[c].to_numpy() for c in table.columns}
-    else:
-        arrays = _load_arrays(path)
-    if not name and len(arrays) > 1 and "label" not in arrays and "labels" not in arrays:
-        raise DataError(f"--labels: {path} holds {', '.join(arrays)}: say which with {path}:NAME.")
-    name = name or next((k for k in ("label", "labels") if k in arrays), next(iter(arrays)))
-    if name not in arrays:
-        raise DataError(f"--labels: {path} holds {', '.join(arrays)}, not {name!r}.")
-    values = arrays[name]
-    if values.dtype.kind in "iu":
-        return values.astype(np.int64)
-    positions = {c: i for i, c in enumerate(class_names)}
-    unknown = sorted({str(v) for v in values} - set(positions))
-    if unknown:
-        raise DataError(
-            f"--labels: expected class names {', '.join(class_names[:5])}, …, got {', '.join(unknown[:3])}."
-        )
-    return np.array([positions[str(v)] for v in values], dtype=np.int64)
-
-
-def _load_arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        loaded = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix == ".npy" else None)
-        return {k: loaded[k] for k in loaded.files} if hasattr(loaded, "files") else {"data": loaded}
-    except Exception as error:
-        raise DataError(f"{path}: not readable as arrays without pickles ({error}).") from error
-
-
-def _as_bytes(values: np.ndarray) -> np.ndarray:
-    if values.dtype == np.uint8:
-        return values
-    top = float(values.max(initial=0))
-    return np.clip(np.rint(values * (255.0 if top <= 1 else 1.0 if top <= 255 else 255 / 65535)), 0, 255).astype(
-        np.uint8
-    )
-
-
-def _encode(values: list, class_names: list[str] | None = None) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return class indices and names; integers with names keep their meaning, anything else is sorted."""
-    if any(v is None for v in values):
-        raise DataError("Expected a label for every sample; some are missing.")
-    if all(isinstance(v, int | np.integer) for v in values):
-        labels = np.asarray(values, dtype=np.int64)
-        if class_names is not None:
-            return labels, tuple(class_names)
-        if len(labels) and (labels.min() < 0 or labels.max() > 10 * len(labels)):
-            raise DataError(f"Expected integer labels 0 … k − 1, got {labels.min()} … {labels.max()}.")
-        return labels, tuple(str(c) for c in range(int(labels.max(initial=0)) + 1))
-    names = class_names or sorted({str(v) for v in values})
-    positions = {c: i for i, c in enumerate(names)}
-    return np.array([positions[str(v)] for v in values], dtype=np.int64), tuple(names)
 
 
 def _feature_names(schema: pa.Schema, column: str) -> list[str] | None:
@@ -301,12 +202,3 @@ def _feature_names(schema: pa.Schema, column: str) -> list[str] | None:
         return json.loads(raw)["info"]["features"][column].get("names")
     except (ValueError, KeyError, AttributeError):
         return None
-
-
-def _numbers(n: int) -> np.ndarray:
-    return np.array([f"{i:06d}" for i in range(n)])
-
-
-def _safe(name: str) -> str:
-    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name)
-    return kept.strip("-.")[:60] or "data"

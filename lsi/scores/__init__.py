@@ -1,6 +1,6 @@
 """LSI of every sample and its three terms; `score` is the library's front door."""
 
-from lsi.scores.evaluate import LeaveOneOut, evaluate, resolve
+from lsi.scores.evaluate import LeaveOneOut, evaluate, posterior_of
 from lsi.scores.front import Method, Result, check, choose_device, compute, score
 from lsi.scores.record import Scores
 from lsi.scores.regression import SUSPECT_BELOW, RegressionScores, score_ridge
@@ -17,7 +17,7 @@ __all__ = [
     "choose_device",
     "compute",
     "evaluate",
-    "resolve",
+    "posterior_of",
     "score",
     "score_ridge",
     "second_look",

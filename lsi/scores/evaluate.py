@@ -53,6 +53,11 @@ def resolve(structure: str, probe: Probe) -> Structure:
     return "full" if p <= FULL_LIMIT else "kron"
 
 
+def posterior_of(probe: Probe) -> Full | Kron:
+    """Return the posterior that "auto" means for this probe."""
+    return Full.fit(probe) if resolve("auto", probe) == "full" else Kron.fit(probe)
+
+
 def evaluate(
     probe: Probe,
     structures: Sequence[Structure],

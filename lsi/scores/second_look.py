@@ -9,9 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 
 from lsi.loo import remove
-from lsi.posterior import Full, Kron
 from lsi.probe import Probe, fit
-from lsi.scores.evaluate import resolve
+from lsi.scores.evaluate import posterior_of
 
 
 def second_look(probe: Probe, suspects: Bool[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
@@ -25,7 +24,6 @@ def second_look(probe: Probe, suspects: Bool[np.ndarray, " n"]) -> Float[np.ndar
     keep = torch.from_numpy(~suspects).to(probe.means.device)
     rest = objective.rows(keep)
     again = fit(rest, probe.weights)
-    posterior = Full.fit(again) if resolve("auto", again) == "full" else Kron.fit(again)
     found = objective.likelihood.predict(objective.logits(again.weights))
-    found[keep] = torch.cat([removal.means for removal in remove(again, posterior)])
+    found[keep] = torch.cat([removal.means for removal in remove(again, posterior_of(again))])
     return found.cpu().numpy()

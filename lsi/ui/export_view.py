@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from lsi import pipeline
+from lsi import queries
 from lsi.curation import CurationCheck
 from lsi.errors import LsiError
 from lsi.export import (
@@ -109,7 +109,7 @@ def _archive(view: View, selection: Selection, how: ImageFormat | None) -> bytes
 
 
 def _report(view: View) -> bytes:
-    return pipeline.report_of_run(view.run, cache(), decisions(view.run.name)).encode()
+    return queries.report_of_run(view.run, cache(), decisions(view.run.name)).encode()
 
 
 def _mark(view: View, selection: Selection) -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from lsi import charts, jobs, pipeline
+from lsi import charts, jobs, queries
 from lsi.ui import samples
 from lsi.ui.components import scatter
 from lsi.ui.filters import Lasso, decision_column
@@ -33,7 +33,7 @@ def _wait(view: View) -> None:
         st.info("The map of this run is not computed yet.")
         if not read_only() and st.button("Compute it now", icon=":material/play_arrow:"):
             with st.spinner("UMAP …"):
-                pipeline.projection_of_run(view.run, cache())
+                queries.projection_of_run(view.run, cache())
             st.rerun()
     else:
         st.info("The map is being computed: it follows the scores, and takes half a minute for small data.")

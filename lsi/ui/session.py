@@ -15,9 +15,9 @@ import pandas as pd
 import streamlit as st
 import torch
 
-from lsi import pipeline
+from lsi import queries
 from lsi.config import default_cache
-from lsi.explanation import Explanation
+from lsi.explanation import Explanation, explain_label
 from lsi.reviews import Decision, Reviews
 from lsi.runs import MANIFEST, Run, is_run_name, list_runs
 from lsi.thumbnails import thumbnail
@@ -54,13 +54,13 @@ class View:
     def images(self) -> Any:
         """Reads image i of the table, or None where the samples have no images."""
         with _LOCK:
-            return pipeline.images_of_run(self.run).images
+            return queries.images_of_run(self.run).images
 
     @cached_property
     def features(self) -> torch.Tensor:
         """Φ of the run's probe, bias column included."""
         with _LOCK:
-            return pipeline.features_of_run(self.run, cache())
+            return queries.features_of_run(self.run, cache())
 
     @cached_property
     def class_order(self) -> np.ndarray:
@@ -73,7 +73,7 @@ class View:
 
     def projection(self) -> np.ndarray | None:
         """Return the UMAP positions, or None while they are not computed."""
-        return pipeline.cached_projection(self.run, cache())
+        return queries.cached_projection(self.run, cache())
 
     def explain(self, position: int) -> Explanation:
         """Return who speaks for and against the label of a sample."""
@@ -98,12 +98,12 @@ def _thumbnail(view: View, position: int, size: int, enlarge: bool) -> bytes:
 @lru_cache(maxsize=256)
 def _explain(view: View, position: int) -> Explanation:
     loo = torch.from_numpy(np.array(view.run.probabilities))
-    return pipeline.explain_label(view.run.objective(view.features), view.run.probe_weights(), loo, position)
+    return explain_label(view.run.objective(view.features), view.run.probe_weights(), loo, position)
 
 
 @lru_cache(maxsize=256)
 def _group_lsi(view: View, positions: tuple[int, ...]) -> float:
-    return pipeline.group_information(view.run, view.features, np.array(positions))
+    return queries.group_information(view.run, view.features, np.array(positions))
 
 
 @lru_cache(maxsize=4)

@@ -19,6 +19,26 @@ def current_view() -> View | None:
     return open_view(name) if name else None
 
 
+def page_view(title: str) -> View:
+    """Show the page's title and return the chosen run; where there is none, say what to do and end the page."""
+    st.title(title, anchor=False)
+    view = current_view()
+    if view is None:
+        st.info("No run yet. Start one on the Overview.")
+        st.stop()
+    return view
+
+
+def shown_positions(view: View) -> np.ndarray:
+    """Show the chips and return the positions on screen; where there are none, say what to do and end the page."""
+    positions = filtered(view)
+    chips(view, len(positions))
+    if not len(positions):
+        st.info("No image passes the filter. Remove a part of it above.")
+        st.stop()
+    return positions
+
+
 def current_filter() -> Filter:
     """Return the filter in force."""
     return st.session_state.get(_FILTER, Filter())
