@@ -44,7 +44,8 @@ def main() -> None:
         probe = fit(Objective(own.likelihood, own.features, own.targets, own.prior_precision))
         loo = LeaveOneOut(certify=0)
         scores = dict(zip(("full", "diag", "kron"), evaluate(probe, ("full", "diag", "kron"), loo), strict=True))
-        rows = {"leave-one-out self-confidence": quality(wrong, 1 - scores["full"].loo_p_given)}
+        rows = {"label_score": quality(wrong, 1 - run.scores["label_score"].to_numpy())}
+        rows |= {"leave-one-out self-confidence": quality(wrong, 1 - scores["full"].loo_p_given)}
         rows |= {f"LSI {name}": quality(wrong, s.lsi) for name, s in scores.items()}
         for c in (1.0, 0.1, 0.01):
             start_peer = time.perf_counter()

@@ -23,7 +23,7 @@ def make_table(
     corrupted: Bool[np.ndarray, " n"],
     groups: Duplicates,
 ) -> pd.DataFrame:
-    """Return one row a sample: scores, issues by the probabilities of both looks, duplicates, what is known."""
+    """Return one row a sample: scores, issues by the second look's probabilities, duplicates, what is known."""
     table = scores.to_frame()
     table.insert(0, "index", dataset.source_index)
     table.insert(1, "id", dataset.ids.astype(str))

@@ -164,7 +164,7 @@ def _compute(
         result = compute(Softmax(len(dataset.class_names)), phi, targets, _method(settings), settings.seed)
     with timings.stage("second look at the labels", progress):
         first = result.scores.loo_probabilities
-        looked = (first + second_look(result.probe, label_issues(dataset.labels, first))) / 2
+        looked = second_look(result.probe, label_issues(dataset.labels, first))
     with timings.stage("near duplicates", progress):
         near = neighbours(features.values, seed=settings.seed)
         groups = near_duplicates(near)

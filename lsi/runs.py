@@ -63,7 +63,7 @@ class Run:
 
     @cached_property
     def label_probabilities(self) -> np.ndarray:
-        """Class probabilities that labels are judged by, leave-one-out averaged with a second look, (n, k)."""
+        """Class probabilities that labels are judged by, those of the second look, (n, k)."""
         return np.load(self.folder / LOOKED, mmap_mode="r")
 
     @cached_property

@@ -36,17 +36,17 @@ def test_without_suspects_it_is_the_first_look():
         np.testing.assert_allclose(second_look(probe, suspects), first, atol=1e-6)
 
 
-def test_both_looks_find_more_wrong_labels_than_the_first():
+def test_it_finds_more_wrong_labels_than_the_first():
     gains = []
     for seed in range(3):
         problem = noisy_digits(share=0.3, seed=seed, n=800)
         phi = with_bias(torch.from_numpy(problem.features))
         probe = fit(Objective(Softmax(10), phi, torch.from_numpy(problem.labels), 1.0))
         first = evaluate(probe, ("full",), LeaveOneOut(certify=0))[0].loo_probabilities
-        both = (first + second_look(probe, label_issues(problem.labels, first))) / 2
+        again = second_look(probe, label_issues(problem.labels, first))
         n = np.arange(len(phi))
         gains.append(
-            roc_auc_score(problem.flipped, -both[n, problem.labels])
+            roc_auc_score(problem.flipped, -again[n, problem.labels])
             - roc_auc_score(problem.flipped, -first[n, problem.labels])
         )
     assert min(gains) > 0
