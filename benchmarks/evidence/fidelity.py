@@ -17,7 +17,7 @@ from lsi.probe import fit
 from lsi.scores import LeaveOneOut, Scores, evaluate
 from lsi.softmax import Softmax
 
-REFITTED = 200
+REFITTED = 60
 
 
 def study(quick: bool, cache: Path) -> dict[str, Any]:
