@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.special import expit, logit
-from scipy.stats import t as student
+from scipy.special import expit, logit, stdtrit
 from torch import Tensor
 
 from lsi.errors import UsageError
@@ -127,7 +126,7 @@ def check_curation(
         raise UsageError("Nothing is excluded or relabelled yet: there is nothing to check.")
     rows = np.array([_once(likelihood, phi, given, new, kept, prior_precision, s) for s in range(seeds)])
     gain = rows[:, 1] - rows[:, 2]
-    half = float(student.ppf(0.975, seeds - 1) * gain.std(ddof=1) / np.sqrt(seeds))
+    half = float(stdtrit(seeds - 1, 0.975) * gain.std(ddof=1) / np.sqrt(seeds))
     mean = float(gain.mean())
     held = round(HELD_OUT * len(given))
     return CurationCheck(rows[:, 0], rows[:, 1], rows[:, 2], mean, mean - half, mean + half, int((~kept).sum()), held)

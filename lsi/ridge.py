@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from lsi.errors import NumericalError, UsageError
@@ -130,6 +129,8 @@ def fit_ridge(
 
 def _choose(phi: Tensor, t: Tensor, prior: float | None, noise: float | None) -> tuple[float, float]:
     """Return λ and σ² with the highest mean leave-one-out log-likelihood, of those not given."""
+    from scipy.optimize import minimize_scalar  # half a second to import, and only regression needs it
+
     values, basis = torch.linalg.eigh(phi.T @ phi)
     values, rotated = values.clamp_min(0), phi @ basis
     projected, m = rotated.T @ t, t.shape[1]

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from lsi import queries
 from lsi.cli import commands
 from lsi.cli.output import print_json
@@ -16,7 +18,6 @@ from lsi.export import (
     selection_of,
     write_images,
 )
-from lsi.reviews import Reviews
 from lsi.runs import Run, find_run
 from lsi.store import atomic, read_json
 
@@ -30,7 +31,7 @@ def export_selection(command: commands.Export) -> None:
             raise UsageError(
                 "--decisions exports what people decided; leave --drop-issues, --keep-one and --keep-top out."
             )
-        decided = Reviews.of_cache(command.cache).current(run.name)
+        decided = _decisions(command.cache, run)
         chosen, records = selection_of(run, decided), decision_records(run, decided)
     else:
         chosen = select(run, drop_issues=command.drop_issues, keep_one=command.keep_one, keep_top=command.keep_top)
@@ -65,8 +66,13 @@ def write_report(command: commands.Report) -> None:
     """Write the report of a run."""
     run = find_run(command.cache, command.run)
     path = command.output or Path(f"{run.name}.html")
-    decided = Reviews.of_cache(command.cache).current(run.name)
-    html = queries.report_of_run(run, command.cache, decided)
+    html = queries.report_of_run(run, command.cache, _decisions(command.cache, run))
     with atomic(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
     print_json({"run": run.name, "file": str(path)}) if command.json else print(path)
+
+
+def _decisions(cache: Path, run: Run) -> pd.DataFrame:
+    from lsi.reviews import Reviews  # SQLAlchemy takes half a second to import, and few commands need it
+
+    return Reviews.of_cache(cache).current(run.name)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float, Int
-from scipy.stats import chi2
+from scipy.special import gammaincc
 from torch import Tensor
 
 from lsi.ridge import Ridge, fit_ridge
@@ -92,7 +92,7 @@ def score_ridge(
         loo_predictions=plain(targets.double() - left),
         loo_residual_norm=plain(left.norm(dim=1)),
         standardised_residual=plain(standard),
-        label_score=chi2.sf(m * plain(standard) ** 2, m),
+        label_score=gammaincc(m / 2, m * plain(standard) ** 2 / 2),  # what lies beyond in χ² of m degrees
         prior_precision=head.prior_precision,
         noise_variance=head.noise_variance,
         n_params=m * features.shape[1],

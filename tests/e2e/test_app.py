@@ -158,6 +158,8 @@ def test_every_page_by_its_address_in_light_and_dark(browser, server, scheme):
         page.goto(f"/{name}")
         expect(page.get_by_role("heading", level=1).first).to_be_visible()
         settle(page)
+        if name == "map":
+            page.locator(".map[data-drawn]").wait_for(timeout=180_000)
         page.wait_for_timeout(800)
         page.screenshot(path=ARTEFACTS / f"{name or 'overview'}-{scheme}.png")
         found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]
