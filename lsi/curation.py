@@ -15,6 +15,7 @@ from lsi.types import Likelihood
 
 SEEDS = 5
 HELD_OUT = 0.3
+_ROWS = 1_024
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,12 @@ def wrong_left(
             break
     rng = np.random.default_rng(0)
     draws = rng.multivariate_normal(coefficients, np.linalg.inv(hessian), size=2_000)
-    shares = expit(design(open_p) @ draws.T)
-    mean = shares.sum(axis=0)
-    counts = mean + rng.normal(size=len(mean)) * np.sqrt((shares * (1 - shares)).sum(axis=0))
+    mean, variance = np.zeros(len(draws)), np.zeros(len(draws))
+    for start in range(0, len(open_p), _ROWS):
+        shares = expit(design(open_p[start : start + _ROWS]) @ draws.T)
+        mean += shares.sum(axis=0)
+        variance += (shares * (1 - shares)).sum(axis=0)
+    counts = mean + rng.normal(size=len(mean)) * np.sqrt(variance)
     low, high = np.clip(np.quantile(counts, [0.025, 0.975]), 0, len(open_p))
     return WrongLeft(float(mean.mean()), float(low), float(high))
 

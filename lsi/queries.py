@@ -10,14 +10,15 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lsi.datasets import Dataset
+from lsi.datasets import Dataset, Images
 from lsi.explanation import Explanation, explain_label
 from lsi.export import check_selection, select, selection_of
 from lsi.loo import remove_group
 from lsi.memory import keep_freed_memory
 from lsi.objective import with_bias
 from lsi.pipeline import features_of, prepare
-from lsi.probe import fit
+from lsi.posterior import Full, Kron
+from lsi.probe import Probe, fit
 from lsi.progress import Progress
 from lsi.projection import project
 from lsi.runs import Run
@@ -41,10 +42,15 @@ def explain_sample(found: Run, cache: Path, position: int, other_label: int | No
     return explain_label(objective, found.probe_weights(), loo, position, other_label)
 
 
-def group_information(found: Run, phi: Tensor, positions: np.ndarray) -> float:
-    """Return the LSI in nats of leaving these rows of a run's table out together, by one Newton step."""
+def fitted_run(found: Run, phi: Tensor) -> tuple[Probe, Full | Kron]:
+    """Return the probe of a run, fitted on its features Φ from where it ended, and its posterior."""
     probe = fit(found.objective(phi), found.probe_weights())
-    return float(remove_group(probe, posterior_of(probe), torch.from_numpy(positions)).terms.lsi)
+    return probe, posterior_of(probe)
+
+
+def group_information(probe: Probe, posterior: Full | Kron, positions: np.ndarray) -> float:
+    """Return the LSI in nats of leaving these rows of a run's table out together, by one Newton step."""
+    return float(remove_group(probe, posterior, torch.from_numpy(positions)).terms.lsi)
 
 
 def projection_of_run(found: Run, cache: Path, progress: Progress | None = None) -> np.ndarray:
@@ -82,8 +88,18 @@ def images_of_run(found: Run) -> Dataset:
     return prepared.dataset.take(np.array([positions[int(i)] for i in found.scores["index"]]))
 
 
-def report_of_run(found: Run, cache: Path, decided: pd.DataFrame) -> str:
-    """Return the report of a run as HTML; the curation check is of the decisions, or else of leaving out suspects."""
+def report_of_run(
+    found: Run, images: Images | None, phi: Tensor, positions: np.ndarray | None, decided: pd.DataFrame
+) -> str:
+    """Return the report of a run as HTML; the curation check is of the decisions, or else of leaving out suspects.
+
+    Args:
+        found: the run.
+        images: reads image i of the run's table, or None.
+        phi: Φ of the run.
+        positions: of its map, or None.
+        decided: the decisions in force.
+    """
     from lsi.report import Check, render  # loads Plotly, which nothing else on the command line needs
 
     selection, what = selection_of(found, decided), "Curated by the decisions of the reviewers."
@@ -91,5 +107,5 @@ def report_of_run(found: Run, cache: Path, decided: pd.DataFrame) -> str:
         selection, what = select(found, drop_issues=True), "Curated by leaving out every suspected label."
     check = None
     if len(selection.removed) or selection.relabelled:
-        check = Check(what, check_selection(found, features_of_run(found, cache), selection))
-    return render(found, images_of_run(found).images, check=check, positions=cached_projection(found, cache))
+        check = Check(what, check_selection(found, phi, selection))
+    return render(found, images, check=check, positions=positions)

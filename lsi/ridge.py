@@ -23,6 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lsi.errors import NumericalError, UsageError
+from lsi.posterior.terms import log_excess
 
 _DECADES = 9.0
 _TOLERANCE = 1e-3
@@ -61,6 +62,10 @@ class Ridge:
         mean = self.residuals.square().sum(dim=1) * h / (2 * self.noise_variance * (1 - h))
         return mean, -0.5 * m * h, -0.5 * m * torch.log1p(-h)
 
+    def certainty(self) -> Float[Tensor, " n"]:
+        """Return trace_term + logdet_term ≥ 0 of each sample with all its digits, in nats."""
+        return 0.5 * self.residuals.shape[1] * log_excess(-self.leverage)
+
     def group_lsi(self, group: Int[Tensor, " s"]) -> float:
         """Return the LSI of leaving these samples out together, in nats, from their block of the hat matrix."""
         q = self.rotated[group]
@@ -70,7 +75,7 @@ class Ridge:
         along = (vectors.T @ self.residuals[group]).square().sum(dim=1)
         m = self.residuals.shape[1]
         mean = (along * values / (1 - values)).sum() / (2 * self.noise_variance)
-        return float(mean + 0.5 * m * (-values - torch.log1p(-values)).sum())
+        return float(mean + 0.5 * m * log_excess(-values).sum())
 
     def support(self, sample: int) -> Float[Tensor, " n"]:
         """Return how far each other sample draws the prediction for `sample`, which it has not seen, to its target.
@@ -141,19 +146,16 @@ def _choose(phi: Tensor, t: Tensor, prior: float | None, noise: float | None) ->
         own = 1 - (rotated.square() / spectrum).sum(dim=1)
         return (t - rotated @ (projected / spectrum[:, None])).square().sum(dim=1), own.clamp_min(1e-12)
 
-    def noise_of(c: float) -> float:
+    def noise_of(c: float, squares: Tensor, own: Tensor) -> float:
         """Return σ²: given, c/λ where λ is, or the best for this c."""
         if noise is not None:
             return noise
-        if prior is not None:
-            return c / prior
-        squares, own = left(c)
-        return float((squares / own).mean() / m)
+        return c / prior if prior is not None else float((squares / own).mean() / m)
 
     def badness(log_c: float) -> float:
         c = math.exp(log_c)
         squares, own = left(c)
-        sigma = noise_of(c)
+        sigma = noise_of(c, squares, own)
         if not sigma > 0:
             raise NumericalError("The features carry the targets without any residual: give noise_variance.")
         return float((m * math.log(sigma) - m * own.log() + squares / (own * sigma)).mean())
@@ -165,5 +167,5 @@ def _choose(phi: Tensor, t: Tensor, prior: float | None, noise: float | None) ->
     bounds = (grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)])
     refined: Any = minimize_scalar(badness, bounds=bounds, method="bounded", options={"xatol": _TOLERANCE})
     c = math.exp(float(refined.x))
-    sigma = noise_of(c)
+    sigma = noise_of(c, *left(c))
     return (c / sigma if prior is None else prior), sigma

@@ -182,7 +182,8 @@ def test_the_report_stands_alone_and_shows_text_as_text(files, digits, cache, tm
     assert html.count("data:image/webp;base64,") >= 24
     assert "Curated by leaving out every suspected label." in html
     assert re.search(r"curation helps|no measurable gain|curation hurts", html)
-    hostile = queries.report_of_run(files, cache, Reviews.of_cache(cache).current(files.name))
+    images, phi = queries.images_of_run(files).images, queries.features_of_run(files, cache)
+    hostile = queries.report_of_run(files, images, phi, None, Reviews.of_cache(cache).current(files.name))
     body = hostile[hostile.index("</script>") :]
     assert "<img src=x" not in body
     assert "&lt;img src=x" in body

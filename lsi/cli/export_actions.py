@@ -66,7 +66,9 @@ def write_report(command: commands.Report) -> None:
     """Write the report of a run."""
     run = find_run(command.cache, command.run)
     path = command.output or Path(f"{run.name}.html")
-    html = queries.report_of_run(run, command.cache, _decisions(command.cache, run))
+    images, phi = queries.images_of_run(run).images, queries.features_of_run(run, command.cache)
+    positions = queries.cached_projection(run, command.cache)
+    html = queries.report_of_run(run, images, phi, positions, _decisions(command.cache, run))
     with atomic(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
     print_json({"run": run.name, "file": str(path)}) if command.json else print(path)

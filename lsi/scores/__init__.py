@@ -3,11 +3,10 @@
 from lsi.scores.evaluate import LeaveOneOut, evaluate, posterior_of
 from lsi.scores.front import Method, Result, check, choose_device, compute, score
 from lsi.scores.record import Scores
-from lsi.scores.regression import SUSPECT_BELOW, RegressionScores, score_ridge
+from lsi.scores.regression import RegressionScores, score_ridge
 from lsi.scores.second_look import second_look
 
 __all__ = [
-    "SUSPECT_BELOW",
     "LeaveOneOut",
     "Method",
     "RegressionScores",

@@ -13,7 +13,6 @@ from lsi.ridge import Ridge, fit_ridge
 from lsi.scores.record import ranked
 
 MAX_CHOICE = 5_000
-SUSPECT_BELOW = 0.0027  # what lies beyond three standard deviations of one number
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def score_ridge(
         return values.cpu().numpy()
 
     scores = RegressionScores(
-        lsi=plain(mean + (trace + logdet).clamp_min(0)),
+        lsi=plain(mean + head.certainty()),
         mean_term=plain(mean),
         trace_term=plain(trace),
         logdet_term=plain(logdet),

@@ -21,7 +21,7 @@ from lsi.export import (
     write_images,
 )
 from lsi.store import fingerprint
-from lsi.ui.session import View, cache, decisions, plain
+from lsi.ui.session import View, decisions, plain
 
 IMAGES: dict[str, ImageFormat | None] = {
     "None": None,
@@ -109,7 +109,8 @@ def _archive(view: View, selection: Selection, how: ImageFormat | None) -> bytes
 
 
 def _report(view: View) -> bytes:
-    return queries.report_of_run(view.run, cache(), decisions(view.run.name)).encode()
+    decided = decisions(view.run.name)
+    return queries.report_of_run(view.run, view.images, view.features, view.projection(), decided).encode()
 
 
 def _mark(view: View, selection: Selection) -> str:

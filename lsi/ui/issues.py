@@ -3,9 +3,10 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
-from lsi.curation import wrong_left
+from lsi.curation import WrongLeft, wrong_left
 from lsi.store import fingerprint
 from lsi.ui import detail
 from lsi.ui.components import queue
@@ -30,7 +31,7 @@ def progress(view: View) -> None:
     decided = wrong | right
     text = f"{int(open_.sum()):,} suspected labels are undecided."
     if open_.any():
-        left = wrong_left(p[open_].to_numpy(), p[decided].to_numpy(), wrong[decided].to_numpy())
+        left = _left(view.run.name, reviews().version(view.run.name), p[open_], p[decided], wrong[decided])
         basis = (
             f"and the {int(decided.sum()):,} decisions so far" if decided.any() else "alone; each decision tells more"
         )
@@ -39,6 +40,11 @@ def progress(view: View) -> None:
             f"leave-one-out probabilities {basis}."
         )
     st.markdown(text)
+
+
+@st.cache_data(max_entries=16)
+def _left(run: str, version: tuple[int, int], _open: pd.Series, _decided: pd.Series, _wrong: pd.Series) -> WrongLeft:
+    return wrong_left(_open.to_numpy(), _decided.to_numpy(), _wrong.to_numpy(dtype=bool))
 
 
 def review(view: View, positions: np.ndarray) -> int | None:

@@ -18,6 +18,8 @@ import torch
 from lsi import queries
 from lsi.config import default_cache
 from lsi.explanation import Explanation, explain_label
+from lsi.posterior import Full, Kron
+from lsi.probe import Probe
 from lsi.reviews import Decision, Reviews
 from lsi.runs import MANIFEST, Run, is_run_name, list_runs
 from lsi.thumbnails import thumbnail
@@ -63,6 +65,13 @@ class View:
             return queries.features_of_run(self.run, cache())
 
     @cached_property
+    def fitted(self) -> tuple[Probe, Full | Kron]:
+        """The run's probe and its posterior, one factor for every group that is asked for."""
+        features = self.features
+        with _LOCK:
+            return queries.fitted_run(self.run, features)
+
+    @cached_property
     def class_order(self) -> np.ndarray:
         """The classes of each sample, the likeliest first, at most ten, (n, ≤ 10)."""
         return np.argsort(-np.asarray(self.run.probabilities), axis=1)[:, :10]
@@ -103,7 +112,7 @@ def _explain(view: View, position: int) -> Explanation:
 
 @lru_cache(maxsize=256)
 def _group_lsi(view: View, positions: tuple[int, ...]) -> float:
-    return queries.group_information(view.run, view.features, np.array(positions))
+    return queries.group_information(*view.fitted, np.array(positions))
 
 
 @lru_cache(maxsize=4)

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from lsi.reviews import Reviews
 from lsi.runs import list_runs
-from lsi.ui import session
+from lsi.ui import export_view, session
 from lsi.ui.server import MIDDLEWARE, ROUTES, send_at_once
 
 ROOT = Path(__file__).parent.parent.parent
@@ -127,6 +127,17 @@ def test_images_come_sized_cached_and_with_headers(client, cache):
 def test_image_routes_check_what_they_are_asked(client, cache, path, code):
     name = next(r for r in list_runs(cache) if r.name.startswith("digits")).name
     assert client.get(path.format(run=name)).status_code == code
+
+
+def test_a_view_answers_for_groups_and_reports(cache, monkeypatch):
+    monkeypatch.setenv("LSI_CACHE", str(cache))
+    view = session.open_view(next(r for r in list_runs(cache) if r.name.startswith("digits")).name)
+    assert view.group_lsi((3,)) == pytest.approx(view.table["lsi"].iloc[3], rel=1e-3)
+    assert view.group_lsi((3, 4)) > view.group_lsi((3,))
+    assert view.fitted is view.fitted
+    report = export_view._report(view).decode()
+    assert "data:image/webp;base64," in report
+    assert "Does curation help?" in report
 
 
 def test_small_answers_leave_at_once():
