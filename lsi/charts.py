@@ -78,6 +78,18 @@ def budget(lsi: np.ndarray, share: float) -> go.Figure:
     return figure
 
 
+def cuts(curve: pd.DataFrame, taken: int) -> go.Figure:
+    """Predicted precision and recall over the number of labels taken."""
+    figure = go.Figure()
+    for name, colour in (("precision", BLUE), ("recall", ORANGE)):
+        figure.add_scatter(x=curve["n"], y=curve[name], mode="lines", name=name, line_color=colour)
+    figure.add_vline(x=taken, line_color=GREY)
+    figure.update_layout(height=240, margin=_MARGIN, legend={"orientation": "h", "y": 1.15})
+    figure.update_xaxes(title="labels taken, the least probable first")
+    figure.update_yaxes(tickformat=".0%", range=[0, 1.02])
+    return figure
+
+
 def scatter(positions: np.ndarray, lsi: np.ndarray, most: int) -> go.Figure:
     """The map as a still figure, coloured by rank of LSI; beyond `most` points an even sample of them."""
     chosen = np.linspace(0, len(lsi) - 1, min(most, len(lsi))).round().astype(int)

@@ -126,6 +126,8 @@ class ScoreSettings:
         certify: samples whose distance to the true refit is computed, the highest LSI first; by default as many as
             are cheap.
         dtype: of the features in the computation.
+        calibrate: plant flips in these labels and compute three times more, to say how precise a cut of label_score is
+            and how many labels are wrong.
         preset: paper: raw features, diag, the prior and ridge strength that the paper's training amounts to.
     """
 
@@ -135,6 +137,7 @@ class ScoreSettings:
     refit_top: int = 0
     certify: int | None = None
     dtype: Literal["float32", "float64"] = "float32"
+    calibrate: bool = False
     preset: Literal["none", "paper"] = "none"
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 
 import lsi
 from lsi import issues, summary
+from lsi.calibration import HESITATION, Calibration
 from lsi.datasets import Dataset
 from lsi.duplicates import Duplicates
 from lsi.scores import Result, Scores
@@ -22,6 +23,7 @@ def make_table(
     looked: Float[np.ndarray, "n k"],
     corrupted: Bool[np.ndarray, " n"],
     groups: Duplicates,
+    calibration: Calibration | None = None,
 ) -> pd.DataFrame:
     """Return one row a sample: scores, issues by the second look's probabilities, duplicates, what is known."""
     table = scores.to_frame()
@@ -37,6 +39,8 @@ def make_table(
         table["is_corrupted"] = corrupted
     table["is_label_issue"] = issues.label_issues(scores.given_label, looked)
     table["label_score"] = issues.self_confidence(scores.given_label, looked)
+    if calibration is not None:
+        table["p_wrong"] = calibration.p_wrong
     table["near_duplicate_group"], table["nearest_distance"] = groups.group, groups.distance
     return table
 
@@ -86,4 +90,16 @@ def make_manifest(
         },
         "device": str(probe.means.device),
         "threads": torch.get_num_threads(),
+    }
+
+
+def calibration_summary(calibration: Calibration, table: pd.DataFrame) -> dict[str, Any]:
+    """Return what label scores are worth: wrong labels to expect, and precision and recall over cuts."""
+    return {
+        "expected_wrong": float(calibration.p_wrong.sum()),
+        "sharpness": calibration.sharpness,
+        "hesitation": HESITATION,
+        "n_planted": calibration.n_planted,
+        "noise": calibration.noise.tolist(),
+        "cuts": summary.cuts(table["label_score"].to_numpy(), calibration.p_wrong),
     }

@@ -12,7 +12,7 @@ is fitted to float64 accuracy. Products with the Hessian run in the features' dt
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -57,6 +57,10 @@ class Objective:
     def rows(self, chosen: Shaped[Tensor, " s"]) -> "Objective":
         """Return the objective over some of the samples, by mask or by index."""
         return Objective(self.likelihood, self.features[chosen], self.targets[chosen], self.prior_precision)
+
+    def with_targets(self, targets: Shaped[Tensor, "n ..."]) -> "Objective":
+        """Return the objective over the same samples with other targets."""
+        return replace(self, targets=targets)
 
     @property
     def shape(self) -> tuple[int, int]:

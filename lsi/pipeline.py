@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from lsi import datasets, noise
+from lsi.calibration import calibrate
 from lsi.config import Settings, default_data_root
 from lsi.datasets import Dataset
 from lsi.duplicates import near_duplicates, neighbours
@@ -29,7 +30,7 @@ from lsi.features import (
     plan,
 )
 from lsi.issues import label_issues
-from lsi.manifest import make_manifest, make_table
+from lsi.manifest import calibration_summary, make_manifest, make_table
 from lsi.memory import keep_freed_memory
 from lsi.objective import with_bias
 from lsi.prior_precision import stratified
@@ -165,16 +166,21 @@ def _compute(
     with timings.stage("second look at the labels", progress):
         first = result.scores.loo_probabilities
         looked = second_look(result.probe, label_issues(dataset.labels, first))
+    calibration = None
+    if settings.score.calibrate:
+        with timings.stage("planted flips", progress):
+            calibration = calibrate(result.probe, dataset.labels, looked, settings.seed)
     with timings.stage("near duplicates", progress):
         near = neighbours(features.values, seed=settings.seed)
         groups = near_duplicates(near)
     with timings.stage("label issues and summaries", progress):
         corrupted = prepared.corrupted[features.kept]
-        table = make_table(dataset, result.scores, looked, corrupted, groups)
+        table = make_table(dataset, result.scores, looked, corrupted, groups, calibration)
         about = {"backbone": features.backbone, "n_features": features.values.shape[1], **features.facts}
         skipped = [{"id": str(prepared.dataset.ids[i]), "reason": why} for i, why in sorted(features.skipped.items())]
         manifest = make_manifest(dataset, result, table, corrupted)
     manifest["dataset"]["skipped"] = skipped
+    manifest["calibration"] = None if calibration is None else calibration_summary(calibration, table)
     manifest |= {
         "settings": settings.to_dict(),
         "features": {"key": dataset.fingerprint, **about},

@@ -70,3 +70,29 @@ def detection_summary(corrupted: np.ndarray, table: pd.DataFrame) -> dict[str, A
             "precision_at_noise_rate": float(corrupted[top].mean()),
         }
     return {"n_corrupted": found, "noise_rate": found / len(corrupted), **methods}
+
+
+def cuts(
+    label_score: np.ndarray, p_wrong: np.ndarray, counts: tuple[int, ...] | None = None
+) -> list[dict[str, float | int]]:
+    """Return what taking the worst labels would give: predicted precision, and recall of all that are wrong.
+
+    Args:
+        label_score: probability of each given label, (n,).
+        p_wrong: predicted probability that it is wrong, (n,).
+        counts: how many labels to take; by default thirty steps on a log scale.
+    """
+    n = len(label_score)
+    if counts is None:
+        counts = tuple(np.unique(np.geomspace(min(10, n), n, 30).round().astype(int)).tolist())
+    order = np.argsort(label_score, kind="stable")
+    found = np.cumsum(p_wrong[order])
+    return [
+        {
+            "n": c,
+            "label_score": float(label_score[order[c - 1]]),
+            "precision": float(found[c - 1] / c),
+            "recall": float(found[c - 1] / max(found[-1], 1e-300)),
+        }
+        for c in counts
+    ]

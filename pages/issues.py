@@ -12,6 +12,7 @@ if not len(positions):
     st.info("No suspected label passes the filter. Remove a part of it above.")
     st.stop()
 issues.progress(view)
+issues.precision(view)
 current = issues.review(view, positions)
 if current is not None:
     issues.reason(view, current)

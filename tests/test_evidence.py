@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from benchmarks.evidence import corrupted, cost, fidelity, label_errors
+from benchmarks.evidence import (
+    corrupted,
+    cost,
+    curation,
+    fidelity,
+    label_errors,
+    threshold,
+    transfer,
+    typicality,
+)
 from benchmarks.evidence.problems import Problem, flipped, problems, sources
 
 
@@ -13,8 +22,8 @@ def cache(tmp_path_factory):
 
 
 def digits(cache, kind: str = "symmetric", share: float = 0.1) -> Problem:
-    _, features, clean, _ = next(iter(sources(cache, 600)))
-    return Problem("digits", kind, features, flipped(clean, kind, share, 0), clean)
+    source = next(sources(cache, 600))
+    return Problem("digits", kind, source.features, flipped(source.clean, kind, share, 0), source.clean)
 
 
 def test_flips_are_of_their_kind(cache):
@@ -28,26 +37,29 @@ def test_flips_are_of_their_kind(cache):
 
 def test_wrong_labels_rank_above_the_rest(cache):
     problem = digits(cache)
-    found, seconds = label_errors.ours(problem)
+    found, looked, seconds = label_errors.ours(problem)
+    assert looked.shape == (600, 10)
     for name in label_errors.OURS:
         assert label_errors.quality(problem, *found[name])["auroc"] > 0.9, name
     score = label_errors.quality(problem, *found["label_score"])
     assert score["suggestion_right"] > 0.7
     assert seconds["lsi"] > 0
-    peers = label_errors.by_neighbours(problem) | label_errors.cross_validated(problem, 1.0)
+    scores, flags = label_errors.cross_validated(problem, 1.0)
+    assert problem.wrong[flags].mean() > 3 * problem.wrong.mean()
+    peers = label_errors.by_neighbours(problem) | scores | label_errors.self_influence(problem)
     assert all(label_errors.quality(problem, *one)["auroc"] > 0.6 for one in peers.values())
 
 
 def test_a_second_look_helps_most_where_labels_are_worst(cache):
     problem = digits(cache, share=0.4)
-    found, _ = label_errors.ours(problem)
+    found, _, _ = label_errors.ours(problem)
     gain = [label_errors.quality(problem, *found[n])["auroc"] for n in ("label_score", "leave-one-out self-confidence")]
     assert gain[0] > gain[1]
 
 
 def test_approximations_agree_and_a_stronger_prior_shrinks_the_mean_term(cache):
-    _, features, clean, _ = next(iter(sources(cache, 600)))
-    found = fidelity.one(features, flipped(clean, "symmetric", 0.05, 0), quick=True)
+    source = next(sources(cache, 600))
+    found = fidelity.one(source.features, flipped(source.clean, "symmetric", 0.05, 0), quick=True)
     rows = found["rows"]
     assert rows["Newton step against refit, full"]["spearman"] > 0.98
     assert rows["float32 against float64"]["spearman"] > 0.999
@@ -63,10 +75,41 @@ def test_black_images_stand_out_and_twins_have_low_lsi(tmp_path):
     assert found["copies"]["found_as_near_duplicates"] == 1
 
 
+def test_lsi_chooses_what_a_network_learns_from_and_rankings_agree(cache):
+    found = transfer.study(True, cache)["digits"]
+    assert found["agreement"]["kron"]["spearman"] > 0.95
+    assert found["agreement"]["small network, trained on these images"]["spearman"] > 0.4
+    accuracies = found["selection"][0]
+    assert {len(one) for one in accuracies.values()} == {1}
+    assert accuracies["random"][30] > 0.6
+
+
+def test_low_lsi_is_typical_and_hard_classes_hold_more(cache):
+    found = typicality.one(next(sources(cache, 600)))
+    assert found["measures"]["distance to the class mean"]["effect"] > 0.5
+    assert found["measures"]["negative leave-one-out margin"]["spearman"] > 0.9
+    assert found["classes"]["spearman"] > 0.5
+
+
+def test_cleaning_beats_random_removal(cache):
+    found = curation.study(True, cache)["digits, symmetric 20%"]
+    assert found["network"]["suspects removed"]["gain"] > 0
+    assert 0 < found["removed"]["suspects removed"] < 150
+    doubled = found["removed"]["one of each duplicate group kept"]
+    assert doubled == pytest.approx(100, abs=20)
+
+
+def test_predicted_precision_is_near_the_true_one(cache):
+    row = threshold.one(digits(cache, share=0.2))
+    assert row["worst"] < 0.15
+    assert row["expected_wrong"] == pytest.approx(row["wrong"], rel=0.25)
+
+
 def test_cost_is_measured_on_both_sides(tmp_path):
     found = cost.study(True, tmp_path)
-    assert found["ours"]["all"] > 0
-    assert found["cross_validation"] > 0
+    side = found["sides"]["synthetic"]
+    assert side["ours"]["all"] > 0
+    assert side["cross_validation"] > 0
     assert set(found["growth"]) == {"full over n", "kron over n"}
 
 

@@ -4,7 +4,7 @@ import argparse
 import time
 from pathlib import Path
 
-from benchmarks.evidence import corrupted, cost, fidelity, label_errors
+from benchmarks.evidence import corrupted, cost, curation, fidelity, label_errors, threshold, transfer, typicality
 from benchmarks.evidence.page import PAGE, write
 from benchmarks.record import RESULTS, save
 from lsi.memory import keep_freed_memory
@@ -12,7 +12,11 @@ from lsi.memory import keep_freed_memory
 STUDIES = {
     "label_errors": label_errors.study,
     "fidelity": fidelity.study,
+    "transfer": transfer.study,
+    "typicality": typicality.study,
     "corrupted": corrupted.study,
+    "curation": curation.study,
+    "threshold": threshold.study,
     "cost": cost.study,
 }
 

@@ -22,8 +22,8 @@ REFITTED = 60
 
 def study(quick: bool, cache: Path) -> dict[str, Any]:
     """Return, for each dataset, agreement and seconds of every approximation; a twentieth of the labels is flipped."""
-    return {name: one(features, flipped(clean, "symmetric", 0.05, 0), quick)
-            for name, features, clean, _ in sources(cache, 400 if quick else 3_000)}  # fmt: skip
+    return {s.name: one(s.features, flipped(s.clean, "symmetric", 0.05, 0), quick)
+            for s in sources(cache, 400 if quick else 3_000)}  # fmt: skip
 
 
 def one(features: np.ndarray, labels: np.ndarray, quick: bool) -> dict[str, Any]:

@@ -1,19 +1,26 @@
 """Who finds wrong labels? Our scores and those of others, on the same features and labels, in the same process."""
 
+import io
+import logging
+import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from cleanlab.data_valuation import data_shapley_knn
+from cleanlab.filter import find_label_issues
 from cleanlab.rank import get_label_quality_scores
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import cross_val_predict
+from trak import TRAKer
+from trak.projectors import NoOpProjector, ProjectionType
 
+from benchmarks.evidence.probes import fitted
 from benchmarks.evidence.problems import Problem, problems
 from lsi.duplicates import neighbours
 from lsi.issues import label_issues
@@ -35,7 +42,8 @@ OURS = (
 )
 
 
-def ours(problem: Problem) -> tuple[Found, dict[str, float]]:
+def ours(problem: Problem) -> tuple[Found, np.ndarray, dict[str, float]]:
+    """Return our scores, the probabilities of the second look, and seconds."""
     start = time.perf_counter()
     phi = with_bias(torch.from_numpy(problem.features))
     labels = torch.from_numpy(problem.given)
@@ -61,10 +69,11 @@ def ours(problem: Problem) -> tuple[Found, dict[str, float]]:
         "in-sample loss": (-np.log(in_sample), None),
         "gradient norm": (residual * np.linalg.norm(phi.numpy(), axis=1), None),
     }
-    return found, {"lsi": scored - start, "second_look": done - scored, "prior_precision": prior}
+    return found, again, {"lsi": scored - start, "second_look": done - scored, "prior_precision": prior}
 
 
-def cross_validated(problem: Problem, c: float) -> Found:
+def cross_validated(problem: Problem, c: float) -> tuple[Found, np.ndarray]:
+    """Return cleanlab's scores, and which labels its `find_label_issues` flags, by 5-fold probabilities."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = LogisticRegression(C=c, max_iter=1_000)
@@ -73,7 +82,35 @@ def cross_validated(problem: Problem, c: float) -> Found:
     for method in ("self_confidence", "normalized_margin"):
         score = get_label_quality_scores(problem.given, p, method=method)
         found[f"cleanlab {method}, C = {c:g}"] = (1 - score, p.argmax(axis=1))
-    return found
+    return found, np.asarray(find_label_issues(problem.given, p, n_jobs=1))
+
+
+def self_influence(problem: Problem) -> Found:
+    """Return TRAK's score of each sample for itself, on a linear probe of the same λ, without a projection."""
+    n, d = problem.features.shape
+    k = int(problem.clean.max()) + 1
+    probe = fitted(problem.features, problem.given, k)
+    model = torch.nn.Linear(d, k)
+    with torch.no_grad():
+        model.weight.copy_(probe.logit_weights[:, :-1])
+        model.bias.copy_(probe.logit_weights[:, -1])
+    images, labels = torch.from_numpy(problem.features), torch.from_numpy(problem.given)
+    with tempfile.TemporaryDirectory() as folder, redirect_stderr(io.StringIO()):
+        size = (d + 1) * k
+        trak = TRAKer(model, "image_classification", n, folder, device="cpu", use_half_precision=False,
+                      projector=NoOpProjector(size, size, 0, ProjectionType.normal, "cpu"), proj_dim=size,
+                      lambda_reg=probe.objective.prior_precision, logging_level=logging.ERROR)  # fmt: skip
+        weights: Any = model.state_dict()
+        trak.load_checkpoint(weights, model_id=0)
+        parts = torch.arange(n).split(256)
+        for rows in parts:
+            trak.featurize((images[rows], labels[rows]), num_samples=len(rows))
+        trak.finalize_features()
+        trak.start_scoring_checkpoint("self", weights, 0, n)
+        for rows in parts:
+            trak.score((images[rows], labels[rows]), num_samples=len(rows))
+        scores = np.diagonal(np.asarray(trak.finalize_scores("self"))).astype(np.float64)
+    return {"self-influence (TRAK)": (scores, None)}
 
 
 def by_neighbours(problem: Problem) -> Found:
@@ -92,19 +129,21 @@ def study(quick: bool, cache: Path) -> dict[str, Any]:
     """Return one row a problem and seed, with the figures of every detector."""
     rows = []
     for problem, seed in problems(cache, 400 if quick else 3_000, 1 if quick else 3):
-        found, seconds = ours(problem)
-        peers: dict[str, Callable[[], Found]] = {
-            "cleanlab_default": lambda p=problem: cross_validated(p, 1.0),
-            "cleanlab_regularised": lambda p=problem: cross_validated(p, 0.01),
-            "neighbours": lambda p=problem: by_neighbours(p),
-        }
-        for name, peer in peers.items():
+        found, looked, seconds = ours(problem)
+        flagged = {"is_label_issue": label_issues(problem.given, looked)}
+        for name, c in (("cleanlab_default", 1.0), ("cleanlab_regularised", 0.01)):
             start = time.perf_counter()
-            found |= peer()
+            scores, flags = cross_validated(problem, c)
+            seconds[name] = time.perf_counter() - start
+            found, flagged = found | scores, flagged | {f"cleanlab find_label_issues, C = {c:g}": flags}
+        for name, peer in (("neighbours", by_neighbours), ("trak", self_influence)):
+            start = time.perf_counter()
+            found |= peer(problem)
             seconds[name] = time.perf_counter() - start
         figures = {name: quality(problem, *one) for name, one in found.items()}
         rows.append({"dataset": problem.name, "noise": problem.noise, "seed": seed, "n": len(problem.given),
-                     "wrong": int(problem.wrong.sum()), "seconds": seconds, "detectors": figures})  # fmt: skip
+                     "wrong": int(problem.wrong.sum()), "seconds": seconds, "detectors": figures,
+                     "flagged": {name: _flags(problem, one) for name, one in flagged.items()}})  # fmt: skip
         best = max((v["auroc"], n) for n, v in figures.items() if n not in OURS)
         print(problem.name, problem.noise, seed, f"label_score {figures['label_score']['auroc']:.4f}", "LOO",
               f"{figures['leave-one-out self-confidence']['auroc']:.4f}", "best peer", best, flush=True)  # fmt: skip
@@ -122,3 +161,10 @@ def quality(problem: Problem, suspicion: np.ndarray, suggested: np.ndarray | Non
     if suggested is not None:
         figures["suggestion_right"] = float((suggested == problem.clean)[wrong].mean())
     return figures
+
+
+def _flags(problem: Problem, flagged: np.ndarray) -> dict[str, float]:
+    """Return precision, recall and F1 of a set of labels."""
+    hits = float((flagged & problem.wrong).sum())
+    precision, recall = hits / max(flagged.sum(), 1), hits / max(problem.wrong.sum(), 1)
+    return {"precision": precision, "recall": recall, "f1": 2 * precision * recall / max(precision + recall, 1e-12)}

@@ -2,14 +2,16 @@
 
 import gzip
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from lsi import pipeline
 from lsi.config import DataSettings, FeatureSettings, Settings
+from lsi.datasets import Dataset
 from lsi.progress import Progress
 from lsi.store import Store
 
@@ -47,39 +49,72 @@ def flipped(labels: Int[np.ndarray, " n"], kind: str, share: float, seed: int) -
 NOISES = (("symmetric", 0.05), ("symmetric", 0.2), ("symmetric", 0.4), ("pair", 0.2), ("one class", 0.2))
 
 
-def sources(cache: Path, n: int) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray | None]]:
-    """Yield name, features, clean labels and human labels (where there are any) of each dataset at hand."""
-    yield "digits", *_features(DataSettings(subset=min(n, 1_797)), "pixels", cache), None
-    images = FASHION / "train-images-idx3-ubyte.gz"
-    if images.exists():
-        path = cache / "fashion.npz"
-        if not path.exists():
-            cache.mkdir(parents=True, exist_ok=True)
-            pixels = np.frombuffer(gzip.decompress(images.read_bytes()), np.uint8, offset=16).reshape(-1, 28, 28)
-            labels = gzip.decompress((FASHION / "train-labels-idx1-ubyte.gz").read_bytes())
-            np.savez(path, images=pixels, labels=np.frombuffer(labels, np.uint8, offset=8).astype(np.int64))
-        yield "Fashion-MNIST", *_features(DataSettings(data=path, subset=n), "efficientnet_lite0", cache), None
+@dataclass(frozen=True)
+class Source:
+    """A dataset at hand: standardised features (n, d), right labels, human labels where there are any, its images."""
+
+    name: str
+    features: Float[np.ndarray, "n d"]
+    clean: Int[np.ndarray, " n"]
+    human: Int[np.ndarray, " n"] | None
+    dataset: Dataset
+    settings: Settings
+
+    def pixels(self) -> Float[np.ndarray, "n c h w"]:
+        """Return the images, centred and scaled as a whole."""
+        assert self.dataset.images is not None
+        images = np.stack([np.asarray(self.dataset.images.read(i)) for i in range(len(self.dataset))])
+        images = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
+        images = images.astype(np.float32)
+        return (images - images.mean()) / images.std()
+
+    def with_backbone(self, cache: Path, **features: Any) -> Float[np.ndarray, "n d"]:
+        """Return standardised features by other settings."""
+        return _features(replace(self.settings, features=FeatureSettings(**features)), cache)
+
+
+def sources(cache: Path, n: int) -> Iterator[Source]:
+    """Yield each dataset at hand, with at most `n` samples."""
+    yield _source("digits", DataSettings(subset=min(n, 1_797)), "pixels", cache)
+    if (FASHION / "train-images-idx3-ubyte.gz").exists():
+        data = DataSettings(data=fashion(cache), subset=n)
+        yield _source("Fashion-MNIST", data, "efficientnet_lite0", cache)
     if (CIFAR / "train.parquet").exists():
         data = DataSettings(data=CIFAR / "train.parquet", labels=f"{CIFAR / 'cifar10n_aggregate.npz'}:aggre_label",
                             subset=n)  # fmt: skip
-        settings = Settings(data, features=FeatureSettings(backbone="efficientnet_lite0"))
-        prepared = pipeline.prepare(settings)
-        values = pipeline.features_of(settings, prepared, Store(cache), Progress()).values
-        assert prepared.dataset.true_label is not None
-        yield "CIFAR-10", values, prepared.dataset.true_label, prepared.dataset.labels
+        yield _source("CIFAR-10", data, "efficientnet_lite0", cache)
+
+
+def fashion(cache: Path) -> Path:
+    """Return an .npz of Fashion-MNIST's training images and labels, made from Debian's files."""
+    path = cache / "fashion.npz"
+    if not path.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        images = gzip.decompress((FASHION / "train-images-idx3-ubyte.gz").read_bytes())
+        labels = gzip.decompress((FASHION / "train-labels-idx1-ubyte.gz").read_bytes())
+        pixels = np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28)
+        np.savez(path, images=pixels, labels=np.frombuffer(labels, np.uint8, offset=8).astype(np.int64))
+    return path
 
 
 def problems(cache: Path, n: int, seeds: int) -> Iterator[tuple[Problem, int]]:
     """Yield every dataset with every noise and seed; human labels come once."""
-    for name, features, clean, human in sources(cache, n):
-        if human is not None:
-            yield Problem(name, "human (CIFAR-10N)", features, human, clean), 0
+    for s in sources(cache, n):
+        if s.human is not None:
+            yield Problem(s.name, "human (CIFAR-10N)", s.features, s.human, s.clean), 0
         for kind, share in NOISES:
             for seed in range(seeds):
-                yield Problem(name, f"{kind} {share:.0%}", features, flipped(clean, kind, share, seed), clean), seed
+                yield Problem(s.name, f"{kind} {share:.0%}", s.features, flipped(s.clean, kind, share, seed),
+                              s.clean), seed  # fmt: skip
 
 
-def _features(data: DataSettings, backbone: str, cache: Path) -> tuple[np.ndarray, np.ndarray]:
+def _source(name: str, data: DataSettings, backbone: str, cache: Path) -> Source:
     settings = Settings(data, features=FeatureSettings(backbone=backbone))
-    prepared = pipeline.prepare(settings)
-    return pipeline.features_of(settings, prepared, Store(cache), Progress()).values, prepared.dataset.labels
+    dataset = pipeline.prepare(settings).dataset
+    human = dataset.labels if dataset.true_label is not None else None
+    clean = dataset.labels if dataset.true_label is None else dataset.true_label
+    return Source(name, _features(settings, cache), clean, human, dataset, settings)
+
+
+def _features(settings: Settings, cache: Path) -> Float[np.ndarray, "n d"]:
+    return pipeline.features_of(settings, pipeline.prepare(settings), Store(cache), Progress()).values

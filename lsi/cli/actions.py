@@ -22,6 +22,7 @@ from lsi.issues import label_issues, self_confidence
 from lsi.progress import Progress, Status
 from lsi.runs import FILES, Run, find_run, list_runs
 from lsi.store import Store, write_json
+from lsi.summary import cuts
 
 
 def perform(command: Any) -> None:
@@ -146,10 +147,24 @@ def _print_run(run: Run, rows: int) -> None:
         f"leave-one-out accuracy {summary['loo_accuracy']:.1%}; {summary['n_label_issues']} suspected labels; "
         f"{summary['n_near_duplicates']} samples in {summary['n_near_duplicate_groups']} near-duplicate groups"
     )
+    _print_calibration(manifest.get("calibration"), summary["n_label_issues"], run)
     if data["skipped"]:
         first = data["skipped"][0]
         print(f"left out: {len(data['skipped'])} unreadable, the first {first['id']}: {first['reason']}")
     _print_detection(manifest["detection"])
+
+
+def _print_calibration(calibration: dict[str, Any] | None, suspected: int, run: Run) -> None:
+    if calibration is None:
+        return
+    table = run.scores
+    rows = [*(max(1, round(calibration["expected_wrong"] * f)) for f in (0.25, 0.5, 1, 2)), suspected]
+    counts = tuple(sorted({min(r, len(table)) for r in rows if r > 0}))
+    print(
+        f"\nexpect about {calibration['expected_wrong']:.0f} wrong labels "
+        f"({calibration['expected_wrong'] / len(table):.1%}), going by {calibration['n_planted']:,} planted flips"
+    )
+    print(text_table(pd.DataFrame(cuts(table["label_score"].to_numpy(), table["p_wrong"].to_numpy(), counts))))
 
 
 def _print_detection(detection: dict[str, Any] | None) -> None:

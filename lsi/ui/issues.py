@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from lsi import charts
 from lsi.curation import WrongLeft, wrong_left
 from lsi.store import fingerprint
+from lsi.summary import cuts
 from lsi.ui import detail
 from lsi.ui.components import queue
 from lsi.ui.session import View, decisions, read_only, record, reviewer, reviews
@@ -45,6 +47,29 @@ def progress(view: View) -> None:
 @st.cache_data(max_entries=16)
 def _left(run: str, version: tuple[int, int], _open: pd.Series, _decided: pd.Series, _wrong: pd.Series) -> WrongLeft:
     return wrong_left(_open.to_numpy(), _decided.to_numpy(), _wrong.to_numpy(dtype=bool))
+
+
+def precision(view: View) -> None:
+    """Show how precise a cut of the label scores is, where the run was calibrated."""
+    calibration = view.run.manifest.get("calibration")
+    if calibration is None:
+        return
+    table, expected = view.table, calibration["expected_wrong"]
+    with st.expander(f"How precise is a cut? About {expected:,.0f} of all {len(table):,} labels are wrong"):
+        most = int(min(len(table), max(20, 4 * expected, 2 * table["is_label_issue"].sum())))
+        taken = st.slider("Labels taken, the least probable first", 1, most, max(1, min(most, round(expected))))
+        at = cuts(table["label_score"].to_numpy(), table["p_wrong"].to_numpy(), (taken,))[0]
+        st.markdown(
+            f"Of the **{taken:,}** least probable labels about **{at['precision']:.0%}** are wrong; they hold about "
+            f"**{at['recall']:.0%}** of all wrong ones. Their label scores go up to {at['label_score']:.3g}."
+        )
+        counts = tuple(np.unique(np.linspace(1, most, 60).round().astype(int)).tolist())
+        curve = cuts(table["label_score"].to_numpy(), table["p_wrong"].to_numpy(), counts)
+        st.plotly_chart(charts.cuts(pd.DataFrame(curve), taken), config={"displayModeBar": False}, key="cuts")
+        st.caption(
+            f"Predicted from {calibration['n_planted']:,} labels that were flipped on purpose and looked at again. "
+            "Where annotators err at random, or hardly at all, it expects too many."
+        )
 
 
 def review(view: View, positions: np.ndarray) -> int | None:

@@ -43,13 +43,14 @@ def form() -> None:
                                     help=_help(ScoreSettings, "structure"))  # fmt: skip
         prior = right.text_input("Prior precision", "auto", help=_help(ScoreSettings, "prior_precision"))
         seed = right.number_input("Seed", 0, step=1)
+        calibrate = right.toggle("Say how precise a cut is", help=_help(ScoreSettings, "calibrate"))
         if st.form_submit_button("Compute", icon=":material/play_arrow:"):
             try:
                 settings = Settings(
                     DataSettings(dataset, _path(data, upload), _labels(labels), subset=int(subset) or None),
                     NoiseSettings(corrupt_label=flips / 100),
                     FeatureSettings(backbone=backbone),
-                    ScoreSettings(prior_precision=_prior(prior), structure=structure),  # type: ignore[arg-type]
+                    ScoreSettings(_prior(prior), structure, calibrate=calibrate),  # type: ignore[arg-type]
                     int(seed),
                 )
                 jobs.start(settings, cache())
