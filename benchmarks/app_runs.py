@@ -1,5 +1,6 @@
 """The runs that the app is measured on: real images, a large set of noisy copies, and a million points."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,11 @@ from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettin
 from lsi.datasets import Dataset
 from lsi.duplicates import Duplicates
 from lsi.manifest import make_manifest, make_table
-from lsi.objective import Objective, with_bias
-from lsi.probe import fit
+from lsi.objective import with_bias
 from lsi.progress import Progress
 from lsi.runs import KIND, Run, write_run
-from lsi.scores import LeaveOneOut, Result, evaluate
-from lsi.softmax import Softmax
 from lsi.store import Entry, Store, save_array
+from lsi.tasks import classify
 
 CIFAR = Path("../shared/data/cifar10/train.parquet")
 HUMAN = Path("../shared/data/cifar10/cifar10n_aggregate.npz")
@@ -69,17 +68,17 @@ def _write(entry: Entry, settings: Settings, dataset: Dataset, where: np.ndarray
     import torch
 
     n = len(dataset)
-    probe = fit(Objective(Softmax(10), with_bias(torch.from_numpy(where)), torch.from_numpy(dataset.labels), 1.0))
-    scores = evaluate(probe, ("full",), LeaveOneOut(certify=0))[0]
+    phi = with_bias(torch.from_numpy(where))
+    judged = classify(dataset, phi, ScoreSettings(1.0, "full", certify=0), 0, lambda _: nullcontext())
     none = Duplicates(np.full(n, -1), np.ones(n), 0.0)
-    result = Result(scores, probe)
-    table = make_table(dataset, scores, scores.loo_probabilities, np.zeros(n, bool), none)
-    manifest = make_manifest(dataset, result, table, np.zeros(n, bool))
+    table = make_table(dataset, judged.columns, np.zeros(n, bool), none)
+    manifest = make_manifest(dataset, "classification", table, np.zeros(n, bool), phi.device) | judged.about
+    manifest["calibration"] = None
     manifest["dataset"]["skipped"] = []
     manifest |= {"settings": settings.to_dict(), "seconds": {}, "near_duplicates": {"threshold": 0.0},
                  "features": {"key": dataset.fingerprint, "backbone": "points", "n_features": 2}}  # fmt: skip
     near = np.stack([(np.arange(n) + 1) % n], axis=1)
-    return write_run(entry, manifest, table, result, scores.loo_probabilities, (near, np.ones((n, 1), np.float32)))
+    return write_run(entry, manifest, table, judged.arrays, judged.weights, (near, np.ones((n, 1), np.float32)))
 
 
 def _put_map(run: Run, cache: Path, where: np.ndarray) -> None:

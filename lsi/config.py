@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from lsi.errors import UsageError
 
+Task = Literal["classification", "regression", "paired", "self"]
 IssueRule = Literal[
     "low_self_confidence",
     "low_normalized_margin",
@@ -38,11 +39,17 @@ class DataSettings:
 
     Attributes:
         dataset: digits (embedded), or a torchvision dataset by name: cifar10, cifar100, fashionmnist, mnist, svhn, …
-        data: your own data instead: a folder with one subfolder per class, a Parquet file or folder in Hugging Face
-            layout, a CSV or Parquet manifest (path,label[,split][,text]), or arrays (.npz, .npy).
+        data: your own data instead: a folder with one subfolder per class or of images alone, a Parquet file or folder
+            in Hugging Face layout, a CSV or Parquet manifest (path or text, then label, split or numbers), or arrays
+            (.npz, .npy).
         labels: audit this labelling of the same images instead: a .npy, .npz or .csv file, with :KEY for the array or
             column.
         split: which split of a torchvision dataset, or of a manifest or folder that has splits; "all" for every one.
+        task: what is learnt from the features: classification; regression of numbers in the data; paired, the
+            embedding of another modality; self, for images without labels: one random view predicts another. auto is
+            classification where there are labels, self where there are none.
+        targets: of a regression: columns of the data, by name, with commas between them; of regression or paired: an
+            array (n, m) in a .npy or .npz file, with :KEY.
         subset: a stratified random subset of this many samples.
         on_error: what to do with a file that is no readable image: skip it and report it, or fail.
     """
@@ -53,10 +60,16 @@ class DataSettings:
     split: str = "train"
     subset: int | None = None
     on_error: Literal["skip", "fail"] = "skip"
+    task: Task | Literal["auto"] = "auto"
+    targets: str | None = None
 
     def __post_init__(self) -> None:
         if self.subset is not None and self.subset < 2:
             raise UsageError(f"Expected subset ≥ 2, got {self.subset}.")
+        if self.task in ("regression", "paired") and not self.targets:
+            raise UsageError(f"task={self.task} needs targets: the name of a column, or a file with an array.")
+        if self.targets and self.task not in ("regression", "paired"):
+            raise UsageError("targets need task=regression or task=paired.")
 
 
 @dataclass(frozen=True)

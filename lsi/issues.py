@@ -51,6 +51,17 @@ def label_issues(
     return found & differs
 
 
+def residual_issues(standardised_residual: Float[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+    """Return whose residual is unusually long: more than 3.5 robust deviations above the median.
+
+    Source: Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993. The deviation is 1.4826 times the median
+    absolute one, so that the suspects don't decide what is usual.
+    """
+    middle = np.median(standardised_residual)
+    deviation = 1.4826 * np.median(np.abs(standardised_residual - middle))
+    return standardised_residual > middle + 3.5 * deviation
+
+
 def self_confidence(labels: Int[np.ndarray, " n"], probabilities: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
     """Return `label_score`: the probability of the given label; low = suspect."""
     return probabilities[np.arange(len(labels)), labels]

@@ -6,7 +6,7 @@ dataset → noise → features → probe → posterior → leave-one-out → sco
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,30 +15,29 @@ import numpy as np
 import torch
 
 from lsi import datasets, noise
-from lsi.calibration import calibrate
-from lsi.config import Settings, default_data_root
+from lsi.config import Settings, Task, default_data_root
 from lsi.datasets import Dataset
 from lsi.duplicates import near_duplicates, neighbours
-from lsi.errors import DataError
+from lsi.errors import DataError, UsageError
 from lsi.features import (
     Backbone,
     Standardisation,
+    ViewedImages,
     bfloat16_is_fast,
     extract,
     fit_standardisation,
     load_backbone,
     plan,
 )
-from lsi.issues import label_issues
 from lsi.manifest import calibration_summary, make_manifest, make_table
 from lsi.memory import keep_freed_memory
 from lsi.objective import with_bias
 from lsi.prior_precision import stratified
 from lsi.progress import Progress
 from lsi.runs import KIND, Run, write_run
-from lsi.scores import LeaveOneOut, Method, choose_device, compute, second_look
-from lsi.softmax import Softmax
+from lsi.scores import choose_device
 from lsi.store import Entry, Store, fingerprint, key, read_json, write_json
+from lsi.tasks import Targets, classify, regress, task_of
 
 log = logging.getLogger(__name__)
 
@@ -66,19 +65,24 @@ class Prepared:
     """A dataset ready for features: subset taken, labels and images corrupted as asked."""
 
     dataset: Dataset
+    task: Task
     corrupted: np.ndarray
     image_noise: str
 
 
 @dataclass(frozen=True)
 class Features:
-    """Standardised features of the samples that could be read, and what was left out."""
+    """Standardised features of the samples that could be read, and what was left out.
+
+    `other` holds the raw features that these should predict where they are two halves of ready-made ones.
+    """
 
     values: np.ndarray
     kept: np.ndarray
     skipped: dict[int, str]
     backbone: str
     facts: dict[str, Any]
+    other: np.ndarray | None = None
 
 
 def run(settings: Settings, cache: Path, progress: Progress | None = None) -> Run:
@@ -103,21 +107,30 @@ def run_key(settings: Settings, prepared: Prepared) -> str:
     values = settings.to_dict()
     content = (prepared.dataset.fingerprint, fingerprint(prepared.dataset.labels, prepared.dataset.source_index))
     where = settings.data.data and settings.data.data.resolve()  # images are read from there again later
+    more = {}
+    if prepared.task != "classification":
+        targets = prepared.dataset.targets
+        more = {"task": prepared.task, "targets": None if targets is None else fingerprint(targets),
+                "names": prepared.dataset.target_names}  # fmt: skip
     return key(version=SCORES_VERSION, content=content, score=values["score"], features=values["features"],
                noise=values["noise"], seed=settings.seed, where=where, on_error=settings.data.on_error,
-               device=choose_device(settings.device))  # fmt: skip
+               device=choose_device(settings.device), **more)  # fmt: skip
 
 
 def prepare(settings: Settings) -> Prepared:
     """Load the data, take the subset, corrupt what is to be corrupted."""
     data_root = default_data_root()
     dataset = datasets.load(settings.data, data_root)
+    task = task_of(settings.data.task, dataset)
+    log.info("%s: task %s", dataset.name, task)
+    _check_task(settings, task)
     n_classes = len(dataset.class_names)
     if settings.noise.human_label_noise:
         dataset = dataset.relabel(noise.human_labels(settings.data.dataset.lower(), data_root, len(dataset)))
     if settings.data.subset is not None:
         dataset = dataset.take(stratified(dataset.labels, settings.data.subset, settings.seed))
-    dataset.check_trainable()
+    if task == "classification":
+        dataset.check_trainable()
     if settings.noise.corrupt_label > 0:
         flipped = noise.flip_labels(dataset.labels, n_classes, settings.noise.corrupt_label, settings.seed)
         dataset = dataset.relabel(flipped)
@@ -129,7 +142,7 @@ def prepare(settings: Settings) -> Prepared:
         dataset, noisy = _corrupt_images(dataset, settings)
         corrupted = corrupted | noisy
         image_noise = key(strength=settings.noise.corrupt_data, mask=fingerprint(noisy), seed=settings.seed)
-    return Prepared(dataset, corrupted, image_noise)
+    return Prepared(dataset, task, corrupted, image_noise)
 
 
 def features_of(settings: Settings, prepared: Prepared, store: Store, progress: Progress) -> Features:
@@ -143,51 +156,83 @@ def features_of(settings: Settings, prepared: Prepared, store: Store, progress: 
         first = min(skipped)
         raise DataError(f"{len(skipped)} of {len(dataset)} images could not be read; the first: {skipped[first]}.")
     kept = np.setdiff1d(np.arange(len(dataset)), list(skipped))
-    values = raw[kept] if skipped else raw
+    values, other = raw[kept] if skipped else raw, None
+    if prepared.task == "self" and dataset.images is None:  # one random half of ready-made features predicts the other
+        half = np.random.default_rng(settings.seed).permutation(values.shape[1])
+        cut = values.shape[1] // 2
+        values, other = values[:, np.sort(half[cut:])], values[:, np.sort(half[:cut])]
     if settings.features.standardise:
         how = fit_standardisation(values, settings.features.pca)
         facts = {**facts, **_facts(how)}
         values = how.apply(values)
-    return Features(values.astype(settings.score.dtype), kept, skipped, backbone, facts)
+    return Features(values.astype(settings.score.dtype), kept, skipped, backbone, facts, other)
+
+
+def targets_of(
+    settings: Settings, prepared: Prepared, features: Features, store: Store, progress: Progress
+) -> Targets | None:
+    """Return what the Gaussian head predicts, a row for each row of the features; None for a classification."""
+    if prepared.task == "classification":
+        return None
+    dataset = prepared.dataset
+    if prepared.task == "regression":
+        assert dataset.targets is not None
+        values = dataset.targets[features.kept]
+        mean, scale = values.mean(axis=0), values.std(axis=0)
+        scale = np.where(scale > 0, scale, 1.0)
+        return Targets((values - mean) / scale, mean, scale, dataset.target_names)
+    if prepared.task == "paired":
+        assert dataset.targets is not None
+        raw = dataset.targets[features.kept]
+    elif features.other is not None:
+        raw = features.other
+    else:
+        viewed = ViewedImages(dataset.images, 1, settings.seed)
+        mark = key(noise=prepared.image_noise, view=1, seed=settings.seed)
+        other = replace(prepared, dataset=replace(dataset, images=viewed), image_noise=mark)
+        raw = _extracted(settings, other, store, progress)[0][features.kept]
+    values = fit_standardisation(raw, settings.features.pca).apply(np.asarray(raw, dtype=np.float64))
+    m = values.shape[1]
+    return Targets(values, np.zeros(m), np.ones(m))
 
 
 def _compute(
     settings: Settings, prepared: Prepared, store: Store, entry: Entry, progress: Progress, timings: Timings
 ) -> list[str]:
+    task = prepared.task
     with timings.stage("features", progress):
         features = features_of(settings, prepared, store, progress)
+        targets = targets_of(settings, prepared, features, store, progress)
     dataset = prepared.dataset.take(features.kept)
-    dataset.check_trainable()
-    device = choose_device(settings.device)
-    with timings.stage("probe and leave-one-out", progress):
-        phi = with_bias(torch.from_numpy(features.values).to(device))
-        targets = torch.from_numpy(dataset.labels).to(device)
-        result = compute(Softmax(len(dataset.class_names)), phi, targets, _method(settings), settings.seed)
-    with timings.stage("second look at the labels", progress):
-        first = result.scores.loo_probabilities
-        looked = second_look(result.probe, label_issues(dataset.labels, first))
-    calibration = None
-    if settings.score.calibrate:
-        with timings.stage("planted flips", progress):
-            calibration = calibrate(result.probe, dataset.labels, looked, settings.seed)
-    with timings.stage("near duplicates", progress):
+    device = torch.device(choose_device(settings.device))
+    phi = with_bias(torch.from_numpy(features.values).to(device))
+
+    def stage(name: str) -> AbstractContextManager[None]:
+        return timings.stage(name, progress)
+
+    if targets is None:
+        dataset.check_trainable()
+        judged = classify(dataset, phi, settings.score, settings.seed, stage)
+    else:
+        judged = regress(dataset, phi, targets, settings.score, settings.seed, stage, suspects=task != "self")
+    with stage("near duplicates"):
         near = neighbours(features.values, seed=settings.seed)
         groups = near_duplicates(near)
-    with timings.stage("label issues and summaries", progress):
+    with stage("label issues and summaries"):
         corrupted = prepared.corrupted[features.kept]
-        table = make_table(dataset, result.scores, looked, corrupted, groups, calibration)
+        table = make_table(dataset, judged.columns, corrupted, groups)
         about = {"backbone": features.backbone, "n_features": features.values.shape[1], **features.facts}
         skipped = [{"id": str(prepared.dataset.ids[i]), "reason": why} for i, why in sorted(features.skipped.items())]
-        manifest = make_manifest(dataset, result, table, corrupted)
+        manifest = make_manifest(dataset, task, table, corrupted, device) | judged.about
     manifest["dataset"]["skipped"] = skipped
-    manifest["calibration"] = None if calibration is None else calibration_summary(calibration, table)
+    manifest["calibration"] = None if judged.calibration is None else calibration_summary(judged.calibration, table)
     manifest |= {
         "settings": settings.to_dict(),
         "features": {"key": dataset.fingerprint, **about},
         "near_duplicates": {"threshold": groups.threshold},
         "seconds": timings.seconds,
     }
-    return write_run(entry, manifest, table, result, looked, (near.index, near.distance))
+    return write_run(entry, manifest, table, judged.arrays, judged.weights, (near.index, near.distance))
 
 
 def _with_preset(settings: Settings) -> Settings:
@@ -200,9 +245,15 @@ def _with_preset(settings: Settings) -> Settings:
     return replace(settings, features=replace(chosen, backbone=backbone, standardise=False, pca=0))
 
 
-def _method(settings: Settings) -> Method:
-    s = settings.score
-    return Method(s.prior_precision, s.structure, LeaveOneOut(s.loo, s.refit_top, (), s.certify), s.preset)
+def _check_task(settings: Settings, task: Task) -> None:
+    """Raise where settings for labels meet data without."""
+    if task == "classification":
+        return
+    noise_asked = settings.noise
+    if noise_asked.corrupt_label or noise_asked.human_label_noise or noise_asked.corrupt_data_label:
+        raise UsageError(f"Corrupting needs class labels, and the task is {task}.")
+    if settings.score.calibrate or settings.score.preset != "none":
+        raise UsageError(f"calibrate and preset need class labels, and the task is {task}.")
 
 
 def _corrupt_images(dataset: Dataset, settings: Settings) -> tuple[Dataset, np.ndarray]:

@@ -3,6 +3,7 @@
 Answers come from the cache where they are there, and are computed from the run's own settings where they are not.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,12 @@ from lsi.export import check_selection, select, selection_of
 from lsi.loo import remove_group
 from lsi.memory import keep_freed_memory
 from lsi.objective import with_bias
-from lsi.pipeline import features_of, prepare
+from lsi.pipeline import features_of, prepare, targets_of
 from lsi.posterior import Full, Kron
 from lsi.probe import Probe, fit
 from lsi.progress import Progress
 from lsi.projection import project
+from lsi.ridge import Ridge, fit_ridge
 from lsi.runs import Run
 from lsi.scores import posterior_of
 from lsi.store import Entry, Store, fingerprint, key, save_array
@@ -37,20 +39,54 @@ def features_of_run(found: Run, cache: Path) -> Tensor:
 
 def explain_sample(found: Run, cache: Path, position: int, other_label: int | None = None) -> Explanation:
     """Say who speaks for and against the label of the sample at this position (row of the table) of a run."""
+    found.need_labels("An explanation of a label")
     objective = found.objective(features_of_run(found, cache))
     loo = torch.from_numpy(np.array(found.probabilities))
     return explain_label(objective, found.probe_weights(), loo, position, other_label)
 
 
-def fitted_run(found: Run, phi: Tensor) -> tuple[Probe, Full | Kron]:
-    """Return the probe of a run, fitted on its features Φ from where it ended, and its posterior."""
-    probe = fit(found.objective(phi), found.probe_weights())
-    return probe, posterior_of(probe)
+@dataclass(frozen=True)
+class Softmaxed:
+    """The probe of a classification, and its posterior: one factor for whatever is asked of it."""
+
+    probe: Probe
+    posterior: Full | Kron
+
+    def group_information(self, positions: np.ndarray) -> float:
+        """Return the LSI in nats of leaving these rows out together, by one Newton step."""
+        return float(remove_group(self.probe, self.posterior, torch.from_numpy(positions)).terms.lsi)
 
 
-def group_information(probe: Probe, posterior: Full | Kron, positions: np.ndarray) -> float:
-    """Return the LSI in nats of leaving these rows of a run's table out together, by one Newton step."""
-    return float(remove_group(probe, posterior, torch.from_numpy(positions)).terms.lsi)
+@dataclass(frozen=True)
+class Linear:
+    """The Gaussian head of a run without classes."""
+
+    head: Ridge
+
+    def group_information(self, positions: np.ndarray) -> float:
+        """Return the LSI in nats of leaving these rows out together, exact."""
+        return self.head.group_lsi(torch.from_numpy(positions))
+
+
+def fitted_run(found: Run, cache: Path, phi: Tensor) -> Softmaxed | Linear:
+    """Return what a run fitted on its features Φ, from where it ended."""
+    if found.task == "classification":
+        probe = fit(found.objective(phi), found.probe_weights())
+        return Softmaxed(probe, posterior_of(probe))
+    prepared, store = prepare(found.settings), Store(cache)
+    features = features_of(found.settings, prepared, store, Progress())
+    targets = targets_of(found.settings, prepared, features, store, Progress())
+    assert targets is not None
+    about = found.manifest["probe"]
+    head = fit_ridge(phi, torch.from_numpy(targets.values), about["prior_precision"], about["noise_variance"])
+    return Linear(head)
+
+
+def speakers(head: Ridge, position: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return who draws the prediction for a sample most to its target, who most away, and how far each draws."""
+    support = head.support(position).numpy()
+    order = np.argsort(support, kind="stable")
+    return order[::-1][:count][support[order[::-1][:count]] > 0], order[:count][support[order[:count]] < 0], support
 
 
 def projection_of_run(found: Run, cache: Path, progress: Progress | None = None) -> np.ndarray:
@@ -106,6 +142,6 @@ def report_of_run(
     if not len(selection.removed) and not selection.relabelled:
         selection, what = select(found, drop_issues=True), "Curated by leaving out every suspected label."
     check = None
-    if len(selection.removed) or selection.relabelled:
+    if found.task == "classification" and (len(selection.removed) or selection.relabelled):
         check = Check(what, check_selection(found, phi, selection))
     return render(found, images, check=check, positions=positions)

@@ -11,10 +11,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lsi.config import Settings
-from lsi.errors import MissingRunError
+from lsi.config import Settings, Task
+from lsi.errors import MissingRunError, UsageError
 from lsi.objective import Objective
-from lsi.scores import Result
 from lsi.softmax import Softmax
 from lsi.store import Entry, atomic, read_json, save_array, write_json
 
@@ -27,7 +26,8 @@ MANIFEST, SCORES, PROBABILITIES, LOOKED, PROBE, NEIGHBOURS = (
     "probe.npz",
     "neighbours.npz",
 )
-FILES = [MANIFEST, SCORES, PROBABILITIES, LOOKED, PROBE, NEIGHBOURS]
+_CAPTIONED = 2  # so many targets fit below an image
+FILES = [MANIFEST, SCORES, PROBABILITIES, LOOKED, PROBE, NEIGHBOURS]  # of a classification
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,46 @@ class Run:
             return arrays["index"], arrays["distance"]
 
     @property
+    def task(self) -> Task:
+        """What was learnt: classification, regression, paired or self."""
+        return self.manifest.get("task", "classification")
+
+    @property
+    def target_names(self) -> list[str]:
+        """The names of a regression's targets that the table shows."""
+        return [c.removeprefix("target ") for c in self.scores.columns if c.startswith("target ")]
+
+    @property
+    def files(self) -> list[str]:
+        """The names of its files."""
+        return [name for name in FILES if (self.folder / name).exists()]
+
+    @property
     def class_names(self) -> list[str]:
         """The names of the k classes."""
         return self.manifest["dataset"]["class_names"]
+
+    def captioned(self) -> pd.DataFrame:
+        """Return the scores with `given` and `predicted` as texts: class names, numbers, or nothing."""
+        table = self.scores.copy()
+        if self.task == "classification":
+            names = np.array(self.class_names)
+            table["given"], table["predicted"] = names[table["given_label"]], names[table["predicted_label"]]
+            return table
+        names = self.target_names[:_CAPTIONED]
+        for column, prefix in (("given", "target"), ("predicted", "loo_prediction")):
+            texts = pd.DataFrame({name: table[f"{prefix} {name}"].map("{:.4g}".format) for name in names})
+            table[column] = texts.agg(", ".join, axis=1) if names else ""
+        return table
+
+    def need_labels(self, what: str) -> None:
+        """Raise where the run knows no class labels.
+
+        Raises:
+            UsageError: it is no classification.
+        """
+        if self.task != "classification":
+            raise UsageError(f"{what} needs class labels; {self.name} has task {self.task}.")
 
     def probe_weights(self) -> Tensor:
         """Return V at the MAP, (m, D), float64."""
@@ -83,7 +120,12 @@ class Run:
             return torch.from_numpy(arrays["weights"])
 
     def objective(self, phi: Tensor) -> Objective:
-        """Return the probe's objective for its features Φ (bias column included)."""
+        """Return the probe's objective for its features Φ (bias column included).
+
+        Raises:
+            UsageError: the run is no classification.
+        """
+        self.need_labels("A softmax probe")
         labels = torch.from_numpy(self.scores["given_label"].to_numpy().astype(np.int64))
         return Objective(Softmax(len(self.class_names)), phi, labels, self.manifest["probe"]["prior_precision"])
 
@@ -92,22 +134,21 @@ def write_run(
     entry: Entry,
     manifest: dict[str, Any],
     table: pd.DataFrame,
-    result: Result,
-    looked: np.ndarray,
+    arrays: dict[str, np.ndarray],
+    weights: dict[str, np.ndarray],
     near: tuple[np.ndarray, np.ndarray],
 ) -> list[str]:
-    """Write a run's files, the manifest last, and return their names."""
+    """Write a run's files, the manifest last, and return their names; `arrays` become one file each."""
     with atomic(entry.path(SCORES)) as temporary:
         table.to_parquet(temporary, index=False)
-    save_array(entry.path(PROBABILITIES), result.scores.loo_probabilities)
-    save_array(entry.path(LOOKED), looked)
+    for name, values in arrays.items():
+        save_array(entry.path(f"{name}.npy"), values)
     with atomic(entry.path(PROBE)) as temporary, temporary.open("wb") as file:
-        weights = result.probe.weights.cpu().numpy()
-        np.savez(file, weights=weights, class_weights=result.probe.logit_weights.cpu().numpy())
+        np.savez(file, **weights)  # type: ignore[arg-type]
     with atomic(entry.path(NEIGHBOURS)) as temporary, temporary.open("wb") as file:
         np.savez(file, index=near[0], distance=near[1])
     write_json(entry.path(MANIFEST), manifest)
-    return list(FILES)
+    return [MANIFEST, SCORES, *(f"{name}.npy" for name in arrays), PROBE, NEIGHBOURS]
 
 
 def list_runs(cache: Path) -> list[Run]:

@@ -11,19 +11,26 @@ WHAT_LSI_IS = (
 )
 
 
+def high_means(task: str) -> str:
+    """Return what high LSI stands for."""
+    return "atypical, hard or wrongly labelled" if task == "classification" else "atypical, odd or out of place"
+
+
 def dataset_summary(table: pd.DataFrame) -> dict[str, Any]:
     """Return the figures of the whole dataset; LSI in nats."""
     lsi = table["lsi"].to_numpy()
     order = np.sort(lsi)[::-1]
-    return {
+    figures = {}
+    if "loo_p_given" in table.columns:
+        figures["loo_accuracy"] = float((table["predicted_label"] == table["given_label"]).mean())
+        figures["loo_log_likelihood"] = float(np.log(np.maximum(table["loo_p_given"], 1e-300)).mean())
+    return figures | {
         "n_samples": len(table),
         "lsi_sum": float(lsi.sum()),
         "lsi_mean": float(lsi.mean()),
         "lsi_median": float(np.median(lsi)),
         "share_of_top_tenth": float(order[: max(1, len(order) // 10)].sum() / max(lsi.sum(), 1e-300)),
         "effective_parameters": float(table["leverage"].sum()),
-        "loo_accuracy": float((table["predicted_label"] == table["given_label"]).mean()),
-        "loo_log_likelihood": float(np.log(np.maximum(table["loo_p_given"], 1e-300)).mean()),
         "n_label_issues": int(table["is_label_issue"].sum()),
         "n_near_duplicate_groups": int(table["near_duplicate_group"].max() + 1) if len(table) else 0,
         "n_near_duplicates": int((table["near_duplicate_group"] >= 0).sum()),

@@ -1,9 +1,10 @@
 """Where does information sit?"""
 
 from lsi.ui import classes
-from lsi.ui.sidebar import page_view, shown_positions
+from lsi.ui.sidebar import need_labels, page_view, shown_positions
 
 view = page_view("Classes")
+need_labels(view, "class")
 positions = shown_positions(view)
 classes.per_class(view, positions)
 classes.confusions(view, positions)

@@ -2,14 +2,21 @@
 
 import streamlit as st
 
-from lsi.ui import issues
-from lsi.ui.sidebar import chips, filtered, page_view
+from lsi.ui import detail, issues
+from lsi.ui.sidebar import chips, filtered, need_labels, page_view
 
 view = page_view("Label issues")
+if view.run.task == "self":
+    need_labels(view, "suspected label")
 positions = issues.suspects(view, filtered(view))
 chips(view, len(positions))
 if not len(positions):
     st.info("No suspected label passes the filter. Remove a part of it above.")
+    st.stop()
+if not view.labelled:
+    opened = issues.residuals(view, positions)
+    if opened is not None:
+        detail.show(view, opened)
     st.stop()
 issues.progress(view)
 issues.precision(view)

@@ -208,8 +208,8 @@ def spoil(folder: Path, name: str) -> DataSettings:  # noqa: C901
     match name:
         case "nothing":
             path.mkdir()
-        case "no_labels.csv":
-            pd.DataFrame({"path": ["a"]}).to_csv(path)
+        case "no_paths.csv":
+            pd.DataFrame({"file": ["a"], "label": [0]}).to_csv(path)
         case "holes.csv":
             path.write_text("path,label\ncat/0.png,x\ncat/1.png,\n")
         case "twice.csv":
@@ -243,9 +243,9 @@ def spoil(folder: Path, name: str) -> DataSettings:  # noqa: C901
     [
         ("missing", "no such file or folder"),
         ("nothing", "one subfolder per class"),
-        ("film.mp4", "expected a folder with one subfolder per class, or a"),
+        ("film.mp4", "expected a folder of images or with one subfolder per class, or a"),
         ("empty.parquet", "not readable as Parquet"),
-        ("no_labels.csv", "expected columns path and label"),
+        ("no_paths.csv", "expected a column path, image or text"),
         ("holes.csv", "a label in every row"),
         ("twice.csv", "unique ids; 1 are duplicates, such as cat/0.png"),
         ("negative.npz", "integer labels 0 … k − 1, got -1"),

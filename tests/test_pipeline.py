@@ -60,7 +60,7 @@ def test_a_run_is_a_folder_with_the_documented_files(tmp_path):
 
 def test_a_finished_run_is_not_computed_again(tmp_path, monkeypatch):
     first = pipeline.run(NOISY, tmp_path)
-    monkeypatch.setattr("lsi.pipeline.compute", lambda *a: pytest.fail("computed again"))
+    monkeypatch.setattr("lsi.pipeline.classify", lambda *a: pytest.fail("computed again"))
     assert pipeline.run(NOISY, tmp_path).folder == first.folder
 
 

@@ -20,9 +20,9 @@ from lsi.errors import UsageError
 from lsi.export import issue_table
 from lsi.issues import label_issues, self_confidence
 from lsi.progress import Progress, Status
-from lsi.runs import FILES, Run, find_run, list_runs
+from lsi.runs import Run, find_run, list_runs
 from lsi.store import Store, write_json
-from lsi.summary import cuts
+from lsi.summary import cuts, high_means
 
 
 def perform(command: Any) -> None:
@@ -111,7 +111,7 @@ def _copy(run: Run, output: Path) -> None:
     if output.exists() and not output.is_dir():
         raise UsageError(f"--output: expected a folder, got the file {output}.")
     output.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
+    for name in run.files:
         shutil.copy2(run.folder / name, output / name)
 
 
@@ -126,16 +126,16 @@ def _show(command: commands.Show) -> None:
 def _print_run(run: Run, rows: int) -> None:
     manifest = run.manifest
     summary, probe, data = manifest["summary"], manifest["probe"], manifest["dataset"]
-    table = _named(run, run.scores.sort_values("lsi_rank"))
-    columns = ["lsi_rank", "index", "given", "predicted", "lsi", "mean_term", "loo_p_given", "is_label_issue"]
-    print(f"{run.name}: {data['n_samples']:,} samples, {len(data['class_names'])} classes")
+    table = run.captioned().sort_values("lsi_rank")
+    columns = _columns(run)
+    print(f"{run.name}: {data['n_samples']:,} samples, {_about_task(run)}")
     print(
         f"features {manifest['features']['backbone']}, {manifest['features']['n_features']} of them; "
         f"structure {manifest['leave_one_out']['structure']}; prior precision {probe['prior_precision']:.4g}; "
-        f"converged to {probe['newton_decrement']:.0e} posterior standard deviations"
+        + _exactness(run)
     )
     rows = min(rows, (len(table) + 1) // 2)
-    print("\nmost information (atypical, hard or wrongly labelled)")
+    print(f"\nmost information ({high_means(run.task)})")
     print(text_table(table[columns].head(rows)))
     print("\nleast information (typical or redundant)")
     print(text_table(table[columns].tail(rows)))
@@ -143,15 +143,45 @@ def _print_run(run: Run, rows: int) -> None:
         f"\nLSI: {summary['lsi_sum']:.4g} nats in all, mean {summary['lsi_mean']:.4g}, median "
         f"{summary['lsi_median']:.4g}; the top tenth holds {summary['share_of_top_tenth']:.0%}"
     )
-    print(
-        f"leave-one-out accuracy {summary['loo_accuracy']:.1%}; {summary['n_label_issues']} suspected labels; "
-        f"{summary['n_near_duplicates']} samples in {summary['n_near_duplicate_groups']} near-duplicate groups"
-    )
+    if run.task == "classification":
+        print(f"leave-one-out accuracy {summary['loo_accuracy']:.1%}; {summary['n_label_issues']} suspected labels")
+    else:
+        told = "" if run.task == "self" else f"; {summary['n_label_issues']} suspected targets"
+        print(f"leave-one-out R² {manifest['targets']['loo_r2']:.3f}{told}")
+    print(f"{summary['n_near_duplicates']} samples in {summary['n_near_duplicate_groups']} near-duplicate groups")
     _print_calibration(manifest.get("calibration"), summary["n_label_issues"], run)
     if data["skipped"]:
         first = data["skipped"][0]
         print(f"left out: {len(data['skipped'])} unreadable, the first {first['id']}: {first['reason']}")
     _print_detection(manifest["detection"])
+
+
+def _exactness(run: Run) -> str:
+    probe = run.manifest["probe"]
+    if run.task == "classification":
+        return f"converged to {probe['newton_decrement']:.0e} posterior standard deviations"
+    return f"noise variance {probe['noise_variance']:.3g} of the standardised targets"
+
+
+def _columns(run: Run) -> list[str]:
+    """Return the columns that say most of a sample."""
+    first = ["lsi_rank", "index"]
+    if run.task == "classification":
+        return [*first, "given", "predicted", "lsi", "mean_term", "loo_p_given", "is_label_issue"]
+    numbers = [c for name in run.target_names[:2] for c in (f"target {name}", f"loo_prediction {name}")]
+    rest = ["lsi", "mean_term", "standardised_residual", *([] if run.task == "self" else ["is_label_issue"])]
+    return [*first, "id", *numbers, *rest]
+
+
+def _about_task(run: Run) -> str:
+    if run.task == "classification":
+        return f"{len(run.class_names)} classes"
+    m = run.manifest["targets"]["n_targets"]
+    return {
+        "regression": f"regression of {', '.join(run.target_names)}",
+        "paired": f"paired with an embedding of {m} numbers",
+        "self": f"no labels: one view predicts {m} numbers of another",
+    }[run.task]
 
 
 def _print_calibration(calibration: dict[str, Any] | None, suspected: int, run: Run) -> None:
@@ -179,16 +209,23 @@ def _print_detection(detection: dict[str, Any] | None) -> None:
 def _issues(command: commands.Issues) -> None:
     run = find_run(command.cache, command.run)
     table = issue_table(run)
+    if run.task != "classification":
+        _print_issues(command, table, ["index", "id", *table.columns[4:]], "residual")
+        return
     labels, probabilities = run.scores["given_label"].to_numpy(), np.asarray(run.label_probabilities)
     table["is_label_issue"] = label_issues(labels, probabilities, command.filter_by)
     table["label_score"] = self_confidence(labels, probabilities)
+    _print_issues(command, table, ["index", "id", "given_name", "predicted_name", "label_score"], command.filter_by)
+
+
+def _print_issues(command: commands.Issues, table: pd.DataFrame, columns: list[str], rule: str) -> None:
     found = table[table["is_label_issue"]].sort_values("label_score")
     found = found if command.rows == 0 else found.head(command.rows)
     if command.json:
         print_json(json.loads(found.to_json(orient="records")))
         return
-    print(f"{int(table['is_label_issue'].sum())} of {len(table)} labels suspected by {command.filter_by}")
-    print(text_table(found[["index", "id", "given_name", "predicted_name", "label_score"]]))
+    print(f"{int(table['is_label_issue'].sum())} of {len(table)} labels suspected by {rule}")
+    print(text_table(found[columns]))
 
 
 def _explain(command: commands.Explain) -> None:
@@ -196,6 +233,9 @@ def _explain(command: commands.Explain) -> None:
     rows = np.flatnonzero(run.scores["index"].to_numpy() == command.index)
     if not len(rows):
         raise UsageError(f"{run.name} holds no sample {command.index}: see the index column of `show`.")
+    if run.task != "classification":
+        _explain_target(command, run, int(rows[0]))
+        return
     found = queries.explain_sample(run, command.cache, int(rows[0]))
     names = run.class_names
     speakers = dict(zip(("for", "against"), found.speakers(command.rows), strict=True))
@@ -220,6 +260,24 @@ def _explain(command: commands.Explain) -> None:
     print("\ninformation the sample would hold under each label, in nats (least: the suggestion)")
     order = np.argsort(found.label_lsi)[:5]
     print(text_table(pd.DataFrame({"label": [names[c] for c in order], "lsi": found.label_lsi[order]})))
+
+
+def _explain_target(command: commands.Explain, run: Run, position: int) -> None:
+    fitted = queries.fitted_run(run, command.cache, queries.features_of_run(run, command.cache))
+    assert isinstance(fitted, queries.Linear)
+    to, away, support = queries.speakers(fitted.head, position, command.rows)
+    table = run.scores.iloc[np.concatenate([to, away])][["index", "id", "lsi"]].copy()
+    table.insert(0, "draws", ["to the target"] * len(to) + ["away"] * len(away))
+    table["support"] = support[np.concatenate([to, away])]
+    if command.json:
+        print_json({"index": command.index, "speakers": json.loads(table.to_json(orient="records"))})
+        return
+    row = run.scores.iloc[position]
+    print(
+        f"sample {command.index}: LSI {row['lsi']:.4g} nats, standardised residual {row['standardised_residual']:.3g}"
+    )
+    print("\nwho draws the prediction for it to its target, and who away (in standardised units)")
+    print(text_table(table))
 
 
 def _project(command: commands.Project) -> None:
@@ -268,8 +326,3 @@ def _cache(command: commands.Cache) -> None:
         print_json(rows)
     else:
         print(text_table(pd.DataFrame(rows)) if rows else f"nothing in {command.cache} yet")
-
-
-def _named(run: Run, table: pd.DataFrame) -> pd.DataFrame:
-    names = np.array(run.class_names)
-    return table.assign(given=names[table["given_label"]], predicted=names[table["predicted_label"]])

@@ -5,28 +5,30 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lsi.datasets.encoding import encode_labels, numbered, safe_name
+from lsi.datasets.encoding import encode_labels, no_labels, numbered, numbers, safe_name
 from lsi.datasets.images import ArrayImages
 from lsi.datasets.record import Dataset
 from lsi.errors import DataError
 from lsi.store import fingerprint
 
 
-def from_arrays(path: Path) -> Dataset:
-    """Return arrays: an .npz with `images` or `features`, `labels`, and optionally `text` and `class_names`.
+def from_arrays(path: Path, targets: tuple[str, ...] = ()) -> Dataset:
+    """Return arrays: an .npz with `images` or `features`, and optionally `labels`, `text`, `class_names`, `targets`.
 
     An .npy holds images or features alone; its labels lie beside it as `<name>_labels.npy`, or come with --labels.
     """
     arrays = _load_arrays(path)
     values = next((arrays[k] for k in ("images", "features", "x", "X", "data") if k in arrays), None)
-    labels = next((arrays[k] for k in ("labels", "y", "label", "targets") if k in arrays), None)
+    labels = next((arrays[k] for k in ("labels", "y", "label") if k in arrays), None)
+    if labels is None and "targets" in arrays and not targets:
+        labels = arrays["targets"]
     if values is None:
         raise DataError(f"{path}: expected an array called images or features, got {', '.join(arrays)}.")
-    if labels is None:
-        beside = path.with_name(path.stem + "_labels.npy")
-        labels = _load_arrays(beside)["data"] if beside.exists() else np.zeros(len(values), dtype=np.int64)
+    beside = path.with_name(path.stem + "_labels.npy")
+    if labels is None and beside.exists():
+        labels = _load_arrays(beside)["data"]
     class_names = [str(c) for c in arrays["class_names"]] if "class_names" in arrays else None
-    encoded, names = encode_labels(labels.tolist(), class_names)
+    encoded, names = no_labels(len(values)) if labels is None else encode_labels(labels.tolist(), class_names)
     features, images = None, None
     if values.ndim == 2:
         features = np.asarray(values, dtype=np.float64 if values.dtype == np.float64 else np.float32)
@@ -44,30 +46,22 @@ def from_arrays(path: Path) -> Dataset:
         numbered(len(values)),
         encoded,
         names,
-        fingerprint(values, np.asarray(labels)),
+        fingerprint(values, encoded if labels is None else np.asarray(labels)),
         images,
         features,
         text=arrays.get("text"),
+        targets=numbers(arrays, targets, path),
+        target_names=targets,
+        is_labelled=labels is not None,
     )
 
 
-def read_labels(specification: str, class_names: tuple[str, ...]) -> np.ndarray:
-    """Return another labelling as class indices, from PATH[:KEY] of a .npy, .npz or .csv file."""
-    path_text, _, name = specification.partition(":") if not Path(specification).exists() else (specification, "", "")
-    path = Path(path_text)
-    if not path.is_file():
-        raise DataError(f"--labels: no such file: {path}.")
-    if path.suffix == ".csv":
-        table = pd.read_csv(path)
-        arrays = {str(c): table[c].to_numpy() for c in table.columns}
-    else:
-        arrays = _load_arrays(path)
-    if not name and len(arrays) > 1 and "label" not in arrays and "labels" not in arrays:
-        raise DataError(f"--labels: {path} holds {', '.join(arrays)}: say which with {path}:NAME.")
-    name = name or next((k for k in ("label", "labels") if k in arrays), next(iter(arrays)))
-    if name not in arrays:
-        raise DataError(f"--labels: {path} holds {', '.join(arrays)}, not {name!r}.")
-    values = arrays[name]
+def as_labels(values: np.ndarray, class_names: tuple[str, ...]) -> np.ndarray:
+    """Return another labelling, by class index or by class name, as class indices.
+
+    Raises:
+        DataError: a name is no class.
+    """
     if values.dtype.kind in "iu":
         return values.astype(np.int64)
     positions = {c: i for i, c in enumerate(class_names)}
@@ -77,6 +71,29 @@ def read_labels(specification: str, class_names: tuple[str, ...]) -> np.ndarray:
             f"--labels: expected class names {', '.join(class_names[:5])}, …, got {', '.join(unknown[:3])}."
         )
     return np.array([positions[str(v)] for v in values], dtype=np.int64)
+
+
+def read_array(specification: str, option: str, usual: tuple[str, ...]) -> np.ndarray:
+    """Return an array from PATH[:KEY] of a .npy, .npz or .csv file; without KEY the only one, or one called as `usual`.
+
+    Raises:
+        DataError: there is no such file or array, or there are several.
+    """
+    path_text, _, name = specification.partition(":") if not Path(specification).exists() else (specification, "", "")
+    path = Path(path_text)
+    if not path.is_file():
+        raise DataError(f"{option}: no such file: {path}.")
+    if path.suffix == ".csv":
+        table = pd.read_csv(path)
+        arrays = {str(c): table[c].to_numpy() for c in table.columns}
+    else:
+        arrays = _load_arrays(path)
+    if not name and len(arrays) > 1 and not set(usual) & set(arrays):
+        raise DataError(f"{option}: {path} holds {', '.join(arrays)}: say which with {path}:NAME.")
+    name = name or next((k for k in usual if k in arrays), next(iter(arrays)))
+    if name not in arrays:
+        raise DataError(f"{option}: {path} holds {', '.join(arrays)}, not {name!r}.")
+    return arrays[name]
 
 
 def _load_arrays(path: Path) -> dict[str, np.ndarray]:

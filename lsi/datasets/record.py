@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from lsi.datasets.images import ChosenImages, Images
 from lsi.errors import DataError
@@ -25,6 +25,9 @@ class Dataset:
         text: (n,) texts shown instead of an image, or None.
         index: (n,) positions in the source, which exports speak of; 0 … n − 1 unless samples were left out.
         true_label: (n,) the labels before noise or replacement, or None where nothing is known.
+        targets: (n, m) numbers to predict instead of labels, or None.
+        target_names: m texts, or none.
+        is_labelled: whether the labels say anything; where not they are all 0.
     """
 
     name: str
@@ -38,15 +41,21 @@ class Dataset:
     text: np.ndarray | None = None
     index: np.ndarray | None = None
     true_label: np.ndarray | None = None
+    targets: np.ndarray | None = None
+    target_names: tuple[str, ...] = ()
+    is_labelled: bool = True
 
     def __post_init__(self) -> None:
         n = len(self.labels)
-        for name in ("ids", "images", "features", "split", "text", "index", "true_label"):
+        for name in ("ids", "images", "features", "split", "text", "index", "true_label", "targets"):
             value = getattr(self, name)
             if value is not None and len(value) != n:
                 raise DataError(f"{self.name}: expected {n} {name}, one for each label, got {len(value)}.")
-        if self.images is None and self.features is None:
-            raise DataError(f"{self.name}: expected images or ready-made features, got neither.")
+        if self.images is None and self.features is None and self.text is None:
+            raise DataError(f"{self.name}: expected images, texts or ready-made features, got none of them.")
+        if self.targets is not None and not np.isfinite(self.targets).all():
+            row = int(np.flatnonzero(~np.isfinite(self.targets).all(axis=1))[0])
+            raise DataError(f"{self.name}: expected a number as every target; sample {row} has none.")
         if n and (self.labels.min() < 0 or self.labels.max() >= len(self.class_names)):
             raise DataError(
                 f"{self.name}: expected labels 0 … {len(self.class_names) - 1} for {len(self.class_names)} classes, "
@@ -82,12 +91,17 @@ class Dataset:
             text=pick(self.text),
             index=self.source_index[chosen],
             true_label=pick(self.true_label),
+            targets=pick(self.targets),
         )
 
     def relabel(self, labels: Int[np.ndarray, " n"]) -> "Dataset":
         """Return the samples with other labels; the labels before become `true_label` where none are known."""
         before = self.labels if self.true_label is None else self.true_label
         return replace(self, labels=labels.astype(np.int64), true_label=before)
+
+    def with_targets(self, targets: Float[np.ndarray, "n m"], names: tuple[str, ...]) -> "Dataset":
+        """Return the samples with numbers to predict."""
+        return replace(self, targets=targets, target_names=names)
 
     def check_trainable(self) -> None:
         """Raise where no probe can be fitted.

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from lsi.datasets.encoding import encode_labels, numbered, safe_name
+from lsi.datasets.encoding import encode_labels, no_labels, numbered, numbers, safe_name
 from lsi.datasets.images import SUFFIXES, ArrayImages, EncodedImages, FileImages, Images, to_rgb
 from lsi.datasets.record import Dataset
 from lsi.errors import DataError
@@ -20,6 +20,7 @@ from lsi.store import file_checksum, fingerprint
 
 log = logging.getLogger(__name__)
 
+LABEL_COLUMNS = ("label", "labels", "fine_label", "target")
 SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing")
 
 
@@ -104,8 +105,8 @@ def _wrap_torchvision(name: str, source: Any) -> Dataset:
     return Dataset(name, numbered(len(labels)), labels, class_names, mark, images)
 
 
-def from_class_folders(root: Path, split: str) -> Dataset:
-    """Return a folder with one subfolder per class, or with splits above the classes (train/cat/1.jpg)."""
+def from_folder(root: Path, split: str) -> Dataset:
+    """Return a folder with one subfolder per class, with splits above them (train/cat/1.jpg), or of images alone."""
     top = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
     split_folders = [p for p in top if p.name.lower() in SPLITS]
     has_splits = bool(split_folders) and len(split_folders) == len(top)
@@ -116,17 +117,21 @@ def from_class_folders(root: Path, split: str) -> Dataset:
         for group in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
             files = sorted(f for f in group.rglob("*") if f.is_file() and f.suffix.lower() in SUFFIXES)
             rows += [(f, group.name, folder.name if has_splits else "") for f in files]
+    is_labelled = bool(rows)
     if not rows:
-        raise DataError(f"{root}: expected one subfolder per class with image files in it, found none.")
+        rows = [(f, "", "") for f in sorted(root.iterdir()) if f.is_file() and f.suffix.lower() in SUFFIXES]
+    if not rows:
+        raise DataError(f"{root}: expected image files, or one subfolder per class with image files in it, found none.")
     paths = [r[0] for r in rows]
-    labels, names = encode_labels([r[1] for r in rows])
+    labels, names = encode_labels([r[1] for r in rows]) if is_labelled else no_labels(len(rows))
     ids = np.array([str(p.relative_to(root)) for p in paths])
     mark = fingerprint(*(file_checksum(p) for p in paths), *ids.tolist())
     splits = np.array([r[2] for r in rows]) if has_splits else None
-    return Dataset(safe_name(root.name), ids, labels, names, mark, FileImages(paths), split=splits)
+    return Dataset(safe_name(root.name), ids, labels, names, mark, FileImages(paths), split=splits,
+                   is_labelled=is_labelled)  # fmt: skip
 
 
-def from_parquet(path: Path, split: str) -> Dataset:
+def from_parquet(path: Path, split: str, targets: tuple[str, ...] = ()) -> Dataset:
     """Return a Parquet file or folder: Hugging Face layout (`image`, `label`), or a manifest (`path`, `label`)."""
     files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
     files = [f for f in files if not f.name.startswith(".")]
@@ -136,11 +141,11 @@ def from_parquet(path: Path, split: str) -> Dataset:
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{path}: not readable as Parquet ({error}).") from error
     if "image" not in table.column_names:
-        return _from_table(table.to_pandas(), path, split)
-    label_column = next((c for c in ("label", "labels", "fine_label", "target") if c in table.column_names), None)
-    if label_column is None:
-        raise DataError(f"{path}: expected columns image and label, got {', '.join(table.column_names)}.")
-    labels, names = encode_labels(table[label_column].to_pylist(), _feature_names(table.schema, label_column))
+        return _from_table(table.to_pandas(), path, split, targets)
+    label_column = next((c for c in LABEL_COLUMNS if c in table.column_names and c not in targets), None)
+    labels, names = no_labels(table.num_rows)
+    if label_column is not None:
+        labels, names = encode_labels(table[label_column].to_pylist(), _feature_names(table.schema, label_column))
     column: Any = table["image"].combine_chunks()
     if isinstance(column, pa.ChunkedArray):
         column = column.chunk(0)
@@ -154,42 +159,53 @@ def from_parquet(path: Path, split: str) -> Dataset:
     if content.null_count == len(content) and has_paths:
         images = FileImages([(path if path.is_dir() else path.parent) / p for p in given])
     name = safe_name(path.parent.name + "-" + path.stem if path.stem in SPLITS else path.stem)
-    return Dataset(name, ids, labels, names, mark, images, text=text)
+    numeric = numbers({c: table[c].to_pylist() for c in table.column_names if c in targets}, targets, path)
+    return Dataset(name, ids, labels, names, mark, images, text=text, targets=numeric, target_names=targets,
+                   is_labelled=label_column is not None)  # fmt: skip
 
 
-def from_manifest(path: Path, split: str) -> Dataset:
-    """Return a CSV manifest with columns path, label and, if there are any, split and text."""
+def from_manifest(path: Path, split: str, targets: tuple[str, ...] = ()) -> Dataset:
+    """Return a CSV manifest with columns path or text and, if there are any, label, split and numbers to predict."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             header = next(csv.reader(file), [])
         table = pd.read_csv(path, dtype={c: str for c in header if c != "label"}, keep_default_na=False)
+        for name in set(targets) & set(header):
+            table[name] = pd.to_numeric(table[name], errors="coerce")
     except (ValueError, OSError) as error:
         raise DataError(f"{path}: not readable as CSV ({error}).") from error
-    return _from_table(table, path, split)
+    return _from_table(table, path, split, targets)
 
 
-def _from_table(table: Any, path: Path, split: str) -> Dataset:
-    missing = {"path", "label"} - set(table.columns)
-    if missing:
-        raise DataError(
-            f"{path}: expected columns path and label (or image and label), got {', '.join(map(str, table.columns))}."
-        )
+def _from_table(table: Any, path: Path, split: str, targets: tuple[str, ...]) -> Dataset:
+    if not {"path", "text"} & set(table.columns):
+        raise DataError(f"{path}: expected a column path, image or text, got {', '.join(map(str, table.columns))}.")
     if "split" in table.columns and split != "all" and (table["split"] == split).any():
         table = table[table["split"] == split]
-    if table["label"].isna().any() or (table["label"].astype(str) == "").any():
-        raise DataError(f"{path}: expected a label in every row; some are empty.")
-    labels, names = encode_labels(table["label"].tolist())
-    files = [path.parent / str(p) for p in table["path"]]
-    mark = fingerprint(path.read_bytes(), *(file_checksum(f) if f.is_file() else "missing" for f in files))
+    is_labelled = "label" in table.columns and "label" not in targets
+    labels, names = no_labels(len(table))
+    if is_labelled:
+        if table["label"].isna().any() or (table["label"].astype(str) == "").any():
+            raise DataError(f"{path}: expected a label in every row; some are empty.")
+        labels, names = encode_labels(table["label"].tolist())
+    has_files = "path" in table.columns
+    files = [path.parent / str(p) for p in table["path"]] if has_files else []
+    source = path.read_bytes() if path.is_file() else table.to_csv(index=False).encode()
+    mark = fingerprint(source, *(file_checksum(f) if f.is_file() else "missing" for f in files))
+    features = next((c for c in ("features", "embedding") if c in table.columns), None)
     return Dataset(
         safe_name(path.stem),
-        np.array([str(p) for p in table["path"]]),
+        np.array([str(p) for p in table["path"]]) if has_files else numbered(len(table)),
         labels,
         names,
         mark,
-        FileImages(files),
+        FileImages(files) if has_files else None,
+        None if features is None else np.stack([np.asarray(v, dtype=np.float32) for v in table[features]]),
         split=table["split"].to_numpy().astype(str) if "split" in table.columns else None,
         text=table["text"].to_numpy() if "text" in table.columns else None,
+        targets=numbers({c: table[c] for c in table.columns}, targets, path),
+        target_names=targets,
+        is_labelled=is_labelled,
     )
 
 

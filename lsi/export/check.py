@@ -14,6 +14,7 @@ def check_selection(run: Run, phi: Tensor, selection: Selection) -> CurationChec
     Raises:
         UsageError: the selection changes nothing, or leaves too little to train on.
     """
+    run.need_labels("The check of a curated set")
     given = run.scores["given_label"].to_numpy().astype(np.int64)
     new = given.copy()
     new[list(selection.relabelled)] = list(selection.relabelled.values())

@@ -80,15 +80,12 @@ def _folder_names(class_names: list[str]) -> list[str]:
 def _parquet(run: Run, selection: Selection, images: Images, labels: np.ndarray, path: Path) -> Path:
     index = run.scores["index"].to_numpy()
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    features: dict[str, Any] = {
-        "image": {"_type": "Image"},
-        "label": {"names": run.class_names, "_type": "ClassLabel"},
-        "source_index": {"dtype": "int64", "_type": "Value"},
-    }
-    schema = pa.schema(
-        [("image", image), ("label", pa.int64()), ("source_index", pa.int64())],
-        metadata={"huggingface": json.dumps({"info": {"features": features}})},
-    )
+    features: dict[str, Any] = {"image": {"_type": "Image"}, "source_index": {"dtype": "int64", "_type": "Value"}}
+    fields = [("image", image), ("source_index", pa.int64())]
+    if run.task == "classification":
+        features["label"] = {"names": run.class_names, "_type": "ClassLabel"}
+        fields.append(("label", pa.int64()))
+    schema = pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})
     with atomic(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         for start in range(0, len(selection.kept), _ROWS):
             rows = []

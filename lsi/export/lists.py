@@ -80,9 +80,16 @@ def export(
 
 
 def issue_table(run: Run) -> pd.DataFrame:
-    """Return cleanlab's columns: is_label_issue, label_score, given_label, predicted_label, with names and ids."""
+    """Return cleanlab's columns is_label_issue, label_score, given_label, predicted_label, with names and ids.
+
+    Where there are no classes, residuals and targets stand in the place of the labels.
+    """
     names = np.array(run.class_names)
     table = run.scores[["index", "id", "is_label_issue", "label_score", "given_label", "predicted_label"]].copy()
+    if run.task != "classification":  # no labels, but what a regression was to predict
+        shown = [c for c in run.scores.columns if c.startswith(("target ", "loo_prediction "))]
+        numbers = run.scores[["loo_residual_norm", "standardised_residual", *shown]]
+        return pd.concat([table.drop(columns=["given_label", "predicted_label"]), numbers], axis=1)
     table["given_name"], table["predicted_name"] = names[table["given_label"]], names[table["predicted_label"]]
     return table
 

@@ -4,11 +4,13 @@ from lsi.features.backbones import Backbone, load_backbone
 from lsi.features.extract import Plan, extract, plan
 from lsi.features.fast import bfloat16_is_fast
 from lsi.features.standardise import Standardisation, fit_standardisation
+from lsi.features.views import ViewedImages
 
 __all__ = [
     "Backbone",
     "Plan",
     "Standardisation",
+    "ViewedImages",
     "bfloat16_is_fast",
     "extract",
     "fit_standardisation",

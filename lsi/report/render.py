@@ -18,7 +18,7 @@ from lsi.curation import CurationCheck
 from lsi.datasets.images import Images
 from lsi.errors import DataError
 from lsi.runs import Run
-from lsi.summary import WHAT_LSI_IS
+from lsi.summary import WHAT_LSI_IS, high_means
 from lsi.thumbnails import thumbnail
 
 EXTREMES, SUSPECTS, MAP_POINTS = 12, 24, 30_000
@@ -43,9 +43,7 @@ def render(run: Run, images: Images | None, *, check: Check | None, positions: n
         positions: (n, 2) of the map; None: no map.
     """
     manifest, names = run.manifest, run.class_names
-    table = run.scores.assign(
-        given=np.array(names)[run.scores["given_label"]], predicted=np.array(names)[run.scores["predicted_label"]]
-    )
+    table = run.captioned()
     by_lsi = np.argsort(-table["lsi"].to_numpy(), kind="stable")
     suspects = np.flatnonzero(table["is_label_issue"])
     suspects = suspects[np.argsort(table["label_score"].to_numpy()[suspects], kind="stable")]
@@ -54,16 +52,15 @@ def render(run: Run, images: Images | None, *, check: Check | None, positions: n
         return [_tile(table.iloc[int(i)], int(i), images) for i in rows]
 
     lsi = table["lsi"].to_numpy()
-    figures = {
-        "histogram": charts.histogram(lsi, lsi),
-        "classes": charts.violins(table, names),
-        "matrix": charts.matrix(table, names),
-        "budget": charts.budget(lsi, 0.8),
-    }
+    figures = {"histogram": charts.histogram(lsi, lsi), "budget": charts.budget(lsi, 0.8)}
+    if run.task == "classification":
+        figures |= {"classes": charts.violins(table, names), "matrix": charts.matrix(table, names)}
     if positions is not None:
         figures["map"] = charts.scatter(positions, lsi, MAP_POINTS)
     return _template().render(
         run=run.name,
+        task=run.task,
+        high=high_means(run.task),
         manifest=manifest,
         what=WHAT_LSI_IS,
         most=tiles(by_lsi[:EXTREMES]),

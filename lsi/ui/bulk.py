@@ -16,6 +16,8 @@ def actions(view: View, positions: list[int], what: str, key: str) -> None:
                   icon=":material/block:")  # fmt: skip
         st.button(f"Keep {images}", key=f"{key}-keep", on_click=decide, args=(view, positions, "keep"))
         st.button("Clear their decisions", key=f"{key}-clear", on_click=decide, args=(view, positions, "clear"))
+        if not view.labelled:
+            return
         label = st.selectbox("Relabel as", range(len(view.run.class_names)), index=None, key=f"{key}-label",
                              format_func=lambda c: plain(view.run.class_names[c]), width=200)  # fmt: skip
         if label is not None:

@@ -5,6 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from lsi.errors import LsiError
+from lsi.queries import Linear, speakers
 from lsi.ui.session import View, plain
 from lsi.ui.sidebar import current_filter, go
 
@@ -18,11 +19,7 @@ def show(view: View, position: int) -> None:
         picture(view, position, 320)
         st.text(row["id"])
     with right:
-        st.markdown(f"Labelled **{plain(row['given'])}**, predicted without it **{plain(row['predicted'])}**")
-        first, second, third = st.columns(3)
-        first.metric("LSI", f"{row['lsi']:.3g} nats", help="How much the posterior depends on this image.")
-        second.metric("Rank", f"{row['lsi_rank']:,} of {len(view.table):,}")
-        third.metric("Self-confidence", f"{row['loo_p_given']:.3f}", help="Leave-one-out probability of its label.")
+        headline(view, row)
         st.dataframe(
             pd.DataFrame(
                 {
@@ -32,12 +29,32 @@ def show(view: View, position: int) -> None:
             ),
             hide_index=True,
         )
-        classes(view, position)
+        if view.labelled:
+            classes(view, position)
     if st.button("Show it on the map", icon=":material/scatter_plot:", type="tertiary"):
         st.session_state["focus"] = position
         go("map", current_filter())
     neighbours(view, position)
     reasons(view, position)
+
+
+def headline(view: View, row: pd.Series) -> None:
+    """Show what was given and what is predicted, and three figures."""
+    if view.labelled:
+        st.markdown(f"Labelled **{plain(row['given'])}**, predicted without it **{plain(row['predicted'])}**")
+    elif view.run.task == "regression":
+        for name in view.run.target_names:
+            target, predicted = row[f"target {name}"], row[f"loo_prediction {name}"]
+            st.markdown(f"{plain(name)} **{target:.4g}**, predicted without it **{predicted:.4g}**, "
+                        f"residual {target - predicted:+.4g}")  # fmt: skip
+    first, second, third = st.columns(3)
+    first.metric("LSI", f"{row['lsi']:.3g} nats", help="How much the posterior depends on this image.")
+    second.metric("Rank", f"{row['lsi_rank']:,} of {len(view.table):,}")
+    if view.labelled:
+        third.metric("Self-confidence", f"{row['loo_p_given']:.3f}", help="Leave-one-out probability of its label.")
+    else:
+        third.metric("Residual", f"{row['standardised_residual']:.2f}",
+                     help="Length of the leave-one-out residual over that expected: near 1 is usual.")  # fmt: skip
 
 
 def neighbours(view: View, position: int, count: int = 6) -> None:
@@ -76,6 +93,9 @@ def classes(view: View, position: int) -> None:
 
 def reasons(view: View, position: int, count: int = 5) -> None:
     """Show which training images speak for the given label and which against it, and what each label would cost."""
+    if not view.labelled:
+        _drawn(view, position, count)
+        return
     found = view.explain(position)
     names = view.run.class_names
     speakers, against = found.speakers(count)
@@ -88,6 +108,19 @@ def reasons(view: View, position: int, count: int = 5) -> None:
     order = np.argsort(found.label_lsi)[:3]
     costs = ", ".join(f"{plain(names[c])} {found.label_lsi[c]:.3g}" for c in order)
     st.markdown(f"Information it would hold under each label, least first, in nats: {costs}")
+
+
+def _drawn(view: View, position: int, count: int) -> None:
+    """Show which images draw the prediction to what was given, and which away from it."""
+    fitted = view.fitted
+    if not isinstance(fitted, Linear):
+        return
+    to, away, support = speakers(fitted.head, position, count)
+    for title, rows in (("Draw the prediction to what was given", to), ("Draw it away", away)):
+        st.markdown(f"**{title}**")
+        with st.container(horizontal=True):
+            for j in rows:
+                small(view, int(j), f"{support[j]:+.2g}")
 
 
 def small(view: View, position: int, note: str) -> None:

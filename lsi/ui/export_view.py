@@ -52,6 +52,8 @@ def counts(view: View, positions: np.ndarray) -> Selection:
 
 def check(view: View, selection: Selection) -> None:
     """Offer the check of the curated set, and show what it says."""
+    if not view.labelled:
+        return
     st.subheader("Does it help?", anchor=False)
     st.write(
         "A probe is retrained on the curated set, on the original, and on as many images removed at random, five "

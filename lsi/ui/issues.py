@@ -10,7 +10,7 @@ from lsi import charts
 from lsi.curation import WrongLeft, wrong_left
 from lsi.store import fingerprint
 from lsi.summary import cuts
-from lsi.ui import detail
+from lsi.ui import bulk, detail, samples
 from lsi.ui.components import queue
 from lsi.ui.session import View, decisions, read_only, record, reviewer, reviews
 
@@ -70,6 +70,22 @@ def precision(view: View) -> None:
             f"Predicted from {calibration['n_planted']:,} labels that were flipped on purpose and looked at again. "
             "Where annotators err at random, or hardly at all, it expects too many."
         )
+
+
+def residuals(view: View, positions: np.ndarray) -> int | None:
+    """Show suspected targets, the longest residual first, with decisions about them; return what was opened."""
+    st.write(
+        "Their targets lie further from what a model that has not seen them predicts than residuals usually do: more "
+        "than 3.5 robust deviations above the median. Double-click opens one."
+    )
+    selected, opened = samples.grid(view, positions, 128, key="residuals")
+    chosen = selected or [int(i) for i in positions]
+    bulk.actions(view, chosen, "selected" if selected else "suspected", "residuals-actions")
+    with st.expander("The same as a table"):
+        shown = [c for c in view.table.columns if c.startswith(("target ", "loo_prediction "))]
+        columns = ["index", "id", *shown, "standardised_residual", "lsi"]
+        st.dataframe(view.table.iloc[positions[:5_000]][columns], hide_index=True)
+    return opened
 
 
 def review(view: View, positions: np.ndarray) -> int | None:

@@ -1,12 +1,12 @@
 """Starting a computation from a form made of the settings, and following it."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import streamlit as st
 
 from lsi import jobs
-from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
+from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings, Task
 from lsi.errors import LsiError, UsageError
 from lsi.ui.paths import below_data_roots
 from lsi.ui.session import cache, plain, read_only, run_names
@@ -34,6 +34,9 @@ def form() -> None:
         upload = left.file_uploader("Or upload it", TYPES, help="A .zip with one folder a class or with a manifest, a "
                                     ".parquet, .npz or .csv file.")  # fmt: skip
         labels = left.text_input("Other labels for the same images", "", help="A .npy, .npz or .csv file, with :KEY.")
+        task = left.selectbox("Task", ["auto", "classification", "regression", "paired", "self"],
+                              help=_help(DataSettings, "task"))  # fmt: skip
+        targets = left.text_input("Targets of a regression or of pairs", "", help=_help(DataSettings, "targets"))
         backbone = middle.text_input("Backbone", "auto", help=_help(FeatureSettings, "backbone"))
         subset = middle.number_input("Subset (0: all)", 0, step=1000, help=_help(DataSettings, "subset"))
         flips = middle.slider(
@@ -47,7 +50,14 @@ def form() -> None:
         if st.form_submit_button("Compute", icon=":material/play_arrow:"):
             try:
                 settings = Settings(
-                    DataSettings(dataset, _path(data, upload), _labels(labels), subset=int(subset) or None),
+                    DataSettings(
+                        dataset,
+                        _path(data, upload),
+                        _labels(labels),
+                        task=cast(Task, task),
+                        targets=_targets(targets),
+                        subset=int(subset) or None,
+                    ),
                     NoiseSettings(corrupt_label=flips / 100),
                     FeatureSettings(backbone=backbone),
                     ScoreSettings(_prior(prior), structure, calibrate=calibrate),  # type: ignore[arg-type]
@@ -126,6 +136,12 @@ def _labels(text: str) -> str | None:
         return None
     name, _, key = text.strip().partition(":")
     return str(below_data_roots(Path(name))) + (f":{key}" if key else "")
+
+
+def _targets(text: str) -> str | None:
+    """Return names of columns as they are, and a file only below the folders that may be read."""
+    is_file = "/" in text or Path(text.strip().partition(":")[0]).suffix in (".npy", ".npz", ".csv")
+    return _labels(text) if is_file else text.strip() or None
 
 
 def _prior(text: str):

@@ -42,7 +42,9 @@ def _wait(view: View) -> None:
 def draw(view: View, where: np.ndarray, shown: np.ndarray) -> int | None:
     """Show the map; return the sample that was clicked."""
     with st.container(horizontal=True):
-        kind = st.segmented_control("Colour by", COLOURS, default="LSI", required=True, key="colour")
+        hidden = {"classification": (), "self": ("Class", "Suspected")}.get(view.run.task, ("Class",))
+        known = [c for c in COLOURS if c not in hidden]
+        kind = st.segmented_control("Colour by", known, default="LSI", required=True, key="colour")
         tool = st.segmented_control("Select with", ("Lasso", "Box"), default="Lasso", required=True, key="tool")
     colours = _colours(view, str(kind))
     rest = np.ones(len(where), dtype=bool)
@@ -57,8 +59,8 @@ def draw(view: View, where: np.ndarray, shown: np.ndarray) -> int | None:
         base=f"/thumbs/{view.run.name}" if view.images is not None else "",
         positions=where,
         colors=colours,
-        table=view.table,
-        classes=view.run.class_names,
+        captions=view.captions,
+        lsi=view.table["lsi"].to_numpy(),
         legend=_legend(view, str(kind)),
         lassos=current_filter().lassos,
         on_lasso=_lassoed,
@@ -78,7 +80,9 @@ def images(view: View, shown: np.ndarray) -> tuple[list[int], int | None]:
 
 def table(view: View, shown: np.ndarray) -> None:
     """Show the samples on screen as a table, the way without a pointer."""
-    columns = ["index", "id", "given", "predicted", "lsi", "label_score"]
+    columns = ["index", "id", "lsi"]
+    if view.run.task in ("classification", "regression"):
+        columns = ["index", "id", "given", "predicted", "lsi", "label_score"]
     with st.expander(f"The same {len(shown):,} images as a table"):
         st.dataframe(view.table.iloc[shown[:5_000]][columns], hide_index=True)
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import streamlit as st
 
+from lsi.summary import high_means
 from lsi.ui.detail import picture
 from lsi.ui.filters import Filter
 from lsi.ui.session import View, plain
@@ -20,9 +21,7 @@ def headline(view: View) -> None:
         st.metric("Images", f"{n:,}", help="In this run.", border=True)
         _link("samples", "Browse by information", Filter())
     with columns[1]:
-        st.metric("Suspected labels", f"{summary['n_label_issues']:,}", border=True,
-                  help="Their label is improbable for a probe that has not seen them.")  # fmt: skip
-        _link("issues", "Review them", Filter(issues=True))
+        _suspects(view, summary["n_label_issues"])
     with columns[2]:
         st.metric("Held by the top tenth", f"{summary['share_of_top_tenth']:.0%}", border=True,
                   help="Share of the summed LSI that a tenth of the images holds.")  # fmt: skip
@@ -33,11 +32,24 @@ def headline(view: View) -> None:
         _link("redundancy", "Compare them", Filter(duplicates=True))
 
 
+def _suspects(view: View, count: int) -> None:
+    if view.run.task == "self":
+        st.metric("Explained by another view", f"{view.run.manifest['targets']['loo_r2']:.0%}", border=True,
+                  help="Share of the variance of one view's features that another view of the image predicts, without "
+                  "having seen it.")  # fmt: skip
+        _link("samples", "Most unlike the rest", Filter(low=0.98))
+        return
+    what = "labels" if view.labelled else "targets"
+    st.metric(f"Suspected {what}", f"{count:,}", border=True,
+              help=f"These {what} are improbable for a probe that has not seen them.")  # fmt: skip
+    _link("issues", "Review them", Filter(issues=True))
+
+
 def extremes(view: View, count: int = 6) -> None:
     """Show the images with the most and the least information."""
     order = np.argsort(-view.table["lsi"].to_numpy(), kind="stable")
     for title, rows in (
-        ("Most information: atypical, hard or wrongly labelled", order[:count]),
+        (f"Most information: {high_means(view.run.task)}", order[:count]),
         ("Least information: typical or redundant", order[::-1][:count]),
     ):
         st.subheader(title, anchor=False)
@@ -66,12 +78,15 @@ def details(view: View) -> None:
         with st.expander(f"{len(skipped)} files could not be read and were left out"):
             st.dataframe(skipped)
     with st.expander("How this run was made"):
-        probe, loo = manifest["probe"], manifest["leave_one_out"]
+        probe, structure = manifest["probe"], manifest["leave_one_out"]["structure"]
         features = manifest["features"]
+        end = f"noise variance {probe.get('noise_variance', 0):.3g}; everything in closed form."
+        if view.labelled:
+            end = f"converged to {probe['newton_decrement']:.0e} posterior standard deviations."
         st.markdown(
-            f"Features: {plain(features['backbone'])}, {features['n_features']} numbers an image. Probe: "
-            f"{probe['n_params']:,} weights, prior precision {probe['prior_precision']:.4g}, converged to "
-            f"{probe['newton_decrement']:.0e} posterior standard deviations. Posterior: {loo['structure']}."
+            f"Task: {view.run.task}. Features: {plain(features['backbone'])}, {features['n_features']} numbers an "
+            f"image. Probe: {probe['n_params']:,} weights, prior precision {probe['prior_precision']:.4g}, {end} "
+            f"Posterior: {structure}."
         )
         st.code(json.dumps(manifest["settings"], indent=2), language=None)
 

@@ -25,9 +25,7 @@ def groups(view: View, positions: np.ndarray) -> None:
         st.info("None of these images is a near duplicate of another.")
         return
     drop = duplicates_to_drop(table)
-    st.markdown(
-        f"Groups: {len(ordered):,}. Of each the image with the likeliest label stays, never none: {len(drop):,} can go."
-    )
+    st.markdown(f"Groups: {len(ordered):,}. Of each the image {_stays(view)} stays, never none: {len(drop):,} can go.")
     if not read_only():
         st.button(f"Exclude redundant images: {len(drop):,}", on_click=decide,
                   args=(view, [int(i) for i in drop], "exclude"), icon=":material/block:")  # fmt: skip
@@ -35,6 +33,10 @@ def groups(view: View, positions: np.ndarray) -> None:
     page = st.pagination(pages, key="group_page") if pages > 1 else 1
     for group in ordered[(page - 1) * PER_PAGE : page * PER_PAGE]:
         _row(view, group, set(drop.tolist()))
+
+
+def _stays(view: View) -> str:
+    return "with the likeliest label" if view.labelled else "whose target is likeliest"
 
 
 def budget(view: View, positions: np.ndarray) -> None:
@@ -62,9 +64,9 @@ def _ordered(table: pd.DataFrame) -> list[int]:
 
 def _row(view: View, group: int, drop: set[int]) -> None:
     rows = view.table[view.table["near_duplicate_group"] == group]
-    labels = rows["given"].nunique()
+    labels, words = rows["given"].nunique(), "labels" if view.labelled else "targets"
     title = f"Group {group}: {len(rows)} images, distance {rows['nearest_distance'].min():.2g}"
-    st.markdown(f"**{title}**" + (f", **{labels} different labels**" if labels > 1 else ""))
+    st.markdown(f"**{title}**" + (f", **{labels} different {words}**" if labels > 1 else ""))
     if st.button("Information they hold together", key=f"together-{group}", type="tertiary",
                  icon=":material/join_inner:", help="LSI of leaving the whole group out. Twins hide each other: "
                  "one by one they hold little."):  # fmt: skip

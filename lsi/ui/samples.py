@@ -17,6 +17,7 @@ ORDERS = {
     "Least information": ("lsi", True),
     "Most suspect label": ("label_score", True),
     "Smallest margin": ("loo_margin", True),
+    "Longest residual": ("standardised_residual", False),
     "Highest leverage": ("leverage", False),
     "Nearest to another": ("nearest_distance", True),
 }
@@ -42,11 +43,17 @@ def _brush(values: np.ndarray) -> None:
 def controls(view: View, positions: np.ndarray) -> tuple[np.ndarray, int]:
     """Show order and size; return the positions in the order chosen, and the size of a tile."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.selectbox("Order", list(ORDERS), key="order", width=260)
+        known = [name for name, (column, _) in ORDERS.items() if _orders(view, column)]
+        name = st.selectbox("Order", known, key="order", width=260)
         size = st.select_slider("Tile size", [64, 96, 128, 192, 256], 96, key="tile", width=260)
     column, rising = ORDERS[name]
     values = view.table[column].to_numpy()[positions]
     return positions[np.argsort(values if rising else -values, kind="stable")], size
+
+
+def _orders(view: View, column: str) -> bool:
+    """Say whether a column orders anything: not the score of labels where there are none."""
+    return column in view.table.columns and not (column == "label_score" and view.run.task == "self")
 
 
 def grid(
@@ -56,6 +63,7 @@ def grid(
     rows = view.table.iloc[order]
     decided = decision_column(view.table, decisions(view.run.name)).iloc[order]
     codes = decided.map({d: i for i, d in enumerate(DECISIONS)}).fillna(0)
+    given, predicted, captions = view.captions
     has_images = view.images is not None
     texts = [] if has_images or "text" not in rows.columns else rows["text"].astype(str).tolist()
     return gallery(
@@ -64,12 +72,12 @@ def grid(
         size=size,
         height=height,
         order=order,
-        given=rows["given_label"].to_numpy(),
-        predicted=rows["predicted_label"].to_numpy(),
+        given=given[order],
+        predicted=predicted[order],
         value=rows["lsi"].to_numpy(),
         issue=rows["is_label_issue"].to_numpy(),
         decision=codes.to_numpy(),
-        classes=view.run.class_names,
+        classes=captions,
         decisions=["", *DECISIONS[1:]],
         texts=texts,
         key=key,

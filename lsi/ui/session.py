@@ -18,8 +18,6 @@ import torch
 from lsi import queries
 from lsi.config import default_cache
 from lsi.explanation import Explanation, explain_label
-from lsi.posterior import Full, Kron
-from lsi.probe import Probe
 from lsi.reviews import Decision, Reviews
 from lsi.runs import MANIFEST, Run, is_run_name, list_runs
 from lsi.thumbnails import thumbnail
@@ -46,11 +44,22 @@ class View:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """One row a sample, with class names as text; treat as read-only."""
-        names = np.array(self.run.class_names)
-        table = self.run.scores.copy()
-        table["given"], table["predicted"] = names[table["given_label"]], names[table["predicted_label"]]
-        return table
+        """One row a sample, with what was given and what is predicted as text; treat as read-only."""
+        return self.run.captioned()
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the samples have classes."""
+        return self.run.task == "classification"
+
+    @cached_property
+    def captions(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        """What is written below an image: codes of what was given and of what is predicted, and their texts."""
+        table = self.table
+        if self.labelled:
+            return table["given_label"].to_numpy(), table["predicted_label"].to_numpy(), self.run.class_names
+        codes, texts = pd.factorize(pd.concat([table["given"], table["predicted"]]))
+        return codes[: len(table)], codes[len(table) :], [str(t) for t in texts]
 
     @cached_property
     def images(self) -> Any:
@@ -65,11 +74,11 @@ class View:
             return queries.features_of_run(self.run, cache())
 
     @cached_property
-    def fitted(self) -> tuple[Probe, Full | Kron]:
-        """The run's probe and its posterior, one factor for every group that is asked for."""
+    def fitted(self) -> queries.Softmaxed | queries.Linear:
+        """What the run fitted, one factor for every group that is asked for."""
         features = self.features
         with _LOCK:
-            return queries.fitted_run(self.run, features)
+            return queries.fitted_run(self.run, cache(), features)
 
     @cached_property
     def class_order(self) -> np.ndarray:
@@ -112,7 +121,7 @@ def _explain(view: View, position: int) -> Explanation:
 
 @lru_cache(maxsize=256)
 def _group_lsi(view: View, positions: tuple[int, ...]) -> float:
-    return queries.group_information(*view.fitted, np.array(positions))
+    return view.fitted.group_information(np.array(positions))
 
 
 @lru_cache(maxsize=4)

@@ -29,6 +29,22 @@ def page_view(title: str) -> View:
     return view
 
 
+def need_labels(view: View, what: str) -> None:
+    """Where the samples have no classes, say so and where to go instead, and end the page."""
+    if view.labelled:
+        return
+    told = {
+        "self": "These images have no labels",
+        "regression": "These images have numbers instead of classes",
+        "paired": "These images have partners instead of classes",
+    }[view.run.task]
+    st.info(f"{told}, so there is no {what} to see. Samples, Map and Redundancy show what is typical, odd or "
+            "redundant.")  # fmt: skip
+    if st.button("Browse by information", icon=":material/grid_view:", type="tertiary"):
+        go("samples", Filter())
+    st.stop()
+
+
 def shown_positions(view: View) -> np.ndarray:
     """Show the chips and return the positions on screen; where there are none, say what to do and end the page."""
     positions = filtered(view)
@@ -106,10 +122,12 @@ def _controls(view: View) -> None:
     for key, value in values.items():
         st.session_state[key] = value
     st.subheader("Filter", anchor=False)
-    st.multiselect("Class", view.run.class_names, key="f_class", on_change=_changed, format_func=plain)
+    if view.labelled:
+        st.multiselect("Class", view.run.class_names, key="f_class", on_change=_changed, format_func=plain)
     st.slider("LSI, from lowest to highest", 0, 100, key="f_range", on_change=_changed, format="%d %%",
               help="Share of the images in rising order of their information.")  # fmt: skip
-    st.toggle("Suspected labels only", key="f_issues", on_change=_changed)
+    if view.run.task != "self":
+        st.toggle(f"Suspected {'labels' if view.labelled else 'targets'} only", key="f_issues", on_change=_changed)
     st.toggle("Near duplicates only", key="f_duplicates", on_change=_changed)
     decided = decisions(view.run.name)
     if chosen.disputed or len(decided["reviewer"].unique()) > 1:
@@ -137,7 +155,8 @@ def _changed() -> None:
     old = current_filter()
     set_filter(
         replace(
-            old, classes=tuple(state["f_class"]), low=low / 100, high=high / 100, issues=state["f_issues"],
+            old, classes=tuple(state.get("f_class") or ()), low=low / 100, high=high / 100,
+            issues=state.get("f_issues", False),
             decision=tuple(state["f_decision"]), duplicates=state["f_duplicates"],
             disputed=state.get("f_disputed", False), text=state["f_text"],
             split=tuple(state.get("f_split") or ()),

@@ -188,7 +188,8 @@ function moved(s, event) {
   if (s.data.base) image.setAttribute("src", `${s.data.base}/${i}?size=128`);
   const { given, predicted, value } = s.about, { classes } = s.data;
   const other = given[i] === predicted[i] ? "" : " → " + classes[predicted[i]];
-  text.textContent = `${classes[given[i]]}${other}, ${Number(value[i].toPrecision(3))} nats`;
+  const said = classes[given[i]] + other;
+  text.textContent = `${said}${said ? ", " : ""}${Number(value[i].toPrecision(3))} nats`;
 }
 
 function up(s, event) {

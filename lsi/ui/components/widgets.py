@@ -183,8 +183,8 @@ def scatter(
     base: str,
     positions: np.ndarray,
     colors: np.ndarray,
-    table: pd.DataFrame,
-    classes: Sequence[str],
+    captions: tuple[np.ndarray, np.ndarray, Sequence[str]],
+    lsi: np.ndarray,
     legend: Sequence[tuple[str, str]],
     lassos: tuple[Lasso, ...],
     on_lasso: Callable[[tuple[Lasso, ...]], None],
@@ -199,8 +199,9 @@ def scatter(
         base: of the image addresses; empty where there are no images.
         positions: (n, 2).
         colors: (n, 4) uint8, red, green, blue, opacity.
-        table: given_label, predicted_label and lsi of each point, shown under the pointer.
-        classes: class names.
+        captions: codes of what was given and of what is predicted for each point, and their texts, shown under the
+            pointer.
+        lsi: of each point, shown there too.
         legend: what the colours mean: a CSS colour and a text each.
         lassos: drawn so far.
         on_lasso: called with all lassos when one was drawn.
@@ -223,12 +224,12 @@ def scatter(
                     "x": positions[:, 0].astype(np.float32),
                     "y": positions[:, 1].astype(np.float32),
                     "color": np.ascontiguousarray(colors, np.uint8).view(np.uint32)[:, 0],
-                    "given": table["given_label"].to_numpy(np.int32),
-                    "predicted": table["predicted_label"].to_numpy(np.int32),
-                    "value": table["lsi"].to_numpy(np.float32),
+                    "given": captions[0].astype(np.int32),
+                    "predicted": captions[1].astype(np.int32),
+                    "value": lsi.astype(np.float32),
                 }
             ),
-            "classes": list(classes),
+            "classes": list(captions[2]),
             "legend": [list(entry) for entry in legend],
             "tool": "box" if box else "lasso",
             "focus": focus,
