@@ -12,6 +12,7 @@ from benchmarks.evidence import (
     threshold,
     transfer,
     typicality,
+    unlabelled,
 )
 from benchmarks.evidence.problems import Problem, flipped, problems, sources
 
@@ -103,6 +104,14 @@ def test_predicted_precision_is_near_the_true_one(cache):
     row = threshold.one(digits(cache, share=0.2))
     assert row["worst"] < 0.15
     assert row["expected_wrong"] == pytest.approx(row["wrong"], rel=0.25)
+
+
+def test_numbers_pairs_and_the_contrastive_reference(tmp_path):
+    found = unlabelled.study(True, tmp_path)
+    assert found["numbers"][0]["standardised residual"] > 0.85
+    assert found["pairs"][0]["standardised residual, pixels"] > 0.7
+    assert found["contrastive"]["spearman"] > 0
+    assert found["cost"]["seconds"] > 0
 
 
 def test_cost_is_measured_on_both_sides(tmp_path):

