@@ -84,7 +84,7 @@ def cuts(curve: pd.DataFrame, taken: int) -> go.Figure:
     for name, colour in (("precision", BLUE), ("recall", ORANGE)):
         figure.add_scatter(x=curve["n"], y=curve[name], mode="lines", name=name, line_color=colour)
     figure.add_vline(x=taken, line_color=GREY)
-    figure.update_layout(height=240, margin=_MARGIN, legend={"orientation": "h", "y": 1.15})
+    figure.update_layout(height=260, margin=_MARGIN | {"t": 40}, legend={"orientation": "h", "y": 1.25})
     figure.update_xaxes(title="labels taken, the least probable first")
     figure.update_yaxes(tickformat=".0%", range=[0, 1.02])
     return figure

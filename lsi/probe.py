@@ -46,8 +46,10 @@ class Probe:
         return self.objective.basis @ self.weights
 
 
-def fit(objective: Objective, start: Float[Tensor, "m d"] | None = None) -> Probe:
-    """Minimise the objective from `start` (default: zero weights).
+def fit(
+    objective: Objective, start: Float[Tensor, "m d"] | None = None, tolerance: float = DECREMENT_TOLERANCE
+) -> Probe:
+    """Minimise the objective from `start` (default: zero weights), until the Newton decrement is below `tolerance`.
 
     Raises:
         ConvergenceError: when the Newton decrement is not below its tolerance after the last step.
@@ -65,14 +67,14 @@ def fit(objective: Objective, start: Float[Tensor, "m d"] | None = None) -> Prob
         decrement = float((here.gradient * -step).sum().clamp_min(0).sqrt())
         log.debug("newton step %d: loss %.6f, decrement %.3e, %d products", newton_step, here.loss, decrement, used)
         stalled = decrement < _floor(here) and decrement > 0.5 * best
-        if decrement <= DECREMENT_TOLERANCE or stalled:
+        if decrement <= tolerance or stalled:
             norm = float(here.gradient.norm())
             return Probe(objective, weights, here.means, here.loss, norm, decrement, newton_step, products)
         best = min(best, decrement)
         weights, here = _line_search(objective, weights, here, step, decrement)
     raise ConvergenceError(
         f"The probe did not converge in {MAX_NEWTON_STEPS} Newton steps: decrement {best:.1e}, expected at most "
-        f"{DECREMENT_TOLERANCE:.0e}. Raise the prior precision (now {objective.prior_precision:g}), standardise the "
+        f"{tolerance:.0e}. Raise the prior precision (now {objective.prior_precision:g}), standardise the "
         "features, or compute in float64."
     )
 

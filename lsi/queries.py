@@ -86,7 +86,8 @@ def speakers(head: Ridge, position: int, count: int) -> tuple[np.ndarray, np.nda
     """Return who draws the prediction for a sample most to its target, who most away, and how far each draws."""
     support = head.support(position).numpy()
     order = np.argsort(support, kind="stable")
-    return order[::-1][:count][support[order[::-1][:count]] > 0], order[:count][support[order[:count]] < 0], support
+    to, away = order[::-1][:count], order[:count]
+    return to[support[to] > 0], away[support[away] < 0], support
 
 
 def projection_of_run(found: Run, cache: Path, progress: Progress | None = None) -> np.ndarray:

@@ -103,7 +103,12 @@ def classify(dataset: Dataset, phi: Tensor, score: ScoreSettings, seed: int, sta
         },
         "prior_choice": None
         if choice is None
-        else {"grid": choice.grid, "loo_log_likelihood": choice.log_likelihood, "n_samples": choice.n_samples},
+        else {
+            "grid": choice.grid,
+            "loo_log_likelihood": choice.log_likelihood,
+            "n_samples": choice.n_samples,
+            "folds": choice.folds,
+        },
         "leave_one_out": {
             "structure": scores.structure,
             "n_refitted": int(scores.refitted.sum()),

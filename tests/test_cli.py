@@ -10,6 +10,7 @@ import pytest
 
 from lsi.cli import main
 from lsi.cli.commands import COMMANDS
+from tests.cases import odd_numbers
 
 ROOT = Path(__file__).parent.parent
 
@@ -160,3 +161,45 @@ def test_formulas_do_not_run_in_spreadsheets():
     table = spreadsheet_safe(pd.DataFrame({"id": ["=cmd()", "a.png", "@x"], "n": [-1, 2, 3]}))
     assert table["id"].tolist() == ["'=cmd()", "a.png", "'@x"]
     assert table["n"].tolist() == [-1, 2, 3]
+
+
+def test_numbers_and_unlabelled_images_on_the_command_line(capsys, tmp_path):
+    manifest = odd_numbers(tmp_path)
+    where = ["--cache", str(tmp_path / "cache")]
+    out = run(capsys, "compute", "--data", str(tmp_path), "--quiet", *where)
+    assert "no labels: one view predicts" in out
+    assert "leave-one-out R²" in out
+    assert "suspected" not in out
+    out = run(capsys, "compute", "--data", str(manifest), "--task", "regression", "--targets", "<b>weight</b>",
+              "--quiet", "--output", str(tmp_path / "out"), *where)  # fmt: skip
+    assert "regression of <b>weight</b>" in out
+    assert "suspected targets" in out
+    assert (tmp_path / "out" / "scores.parquet").is_file()
+    assert "loo_prediction <b>weight</b>" in run(capsys, "issues", *where)
+    told = json.loads(run(capsys, "explain", "latest", "3", "--json", *where))
+    assert {s["draws"] for s in told["speakers"]} == {"to the target", "away"}
+    assert "who draws the prediction" in run(capsys, "explain", "latest", "3", *where)
+    run(capsys, "report", "--output", str(tmp_path / "r.html"), *where)
+    page = (tmp_path / "r.html").read_text()
+    assert "Suspected targets" in page
+    assert "<b>weight</b>" not in page.replace("&lt;b&gt;", "")
+    partners = run(capsys, "compute", "--data", str(tmp_path), "--task", "paired", "--targets",
+                   str(tmp_path / "partners.npy"), "--quiet", *where)  # fmt: skip
+    assert "paired with an embedding of" in partners
+
+
+def test_calibration_on_the_command_line(capsys, tmp_path):
+    out = run(capsys, "compute", "--subset", "300", "--corrupt-label", "0.1", "--calibrate", "--quiet", "--cache",
+              str(tmp_path))  # fmt: skip
+    assert re.search(r"expect about \d+ wrong labels", out)
+    assert "precision" in out
+
+
+def test_a_task_that_does_not_fit_is_a_sentence(capsys, tmp_path):
+    odd_numbers(tmp_path)
+    for words, message in (
+        (["--task", "classification"], "has no labels to learn"),
+        (["--task", "regression"], "needs targets"),
+    ):
+        assert main(["compute", "--data", str(tmp_path), "--cache", str(tmp_path / "c"), *words]) in (1, 2)
+        assert message in capsys.readouterr().err

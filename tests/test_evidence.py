@@ -9,6 +9,7 @@ from benchmarks.evidence import (
     curation,
     fidelity,
     label_errors,
+    settings,
     threshold,
     transfer,
     typicality,
@@ -112,6 +113,12 @@ def test_numbers_pairs_and_the_contrastive_reference(tmp_path):
     assert found["pairs"][0]["standardised residual, pixels"] > 0.7
     assert found["contrastive"]["spearman"] > 0
     assert found["cost"]["seconds"] > 0
+
+
+def test_settings_are_compared_on_equal_labels(tmp_path):
+    rows = settings.study(True, tmp_path)["digits"]["rows"]
+    assert {"default", "32 components", "not standardised", "λ = 1", "structure kron"} <= set(rows)
+    assert all(row["label_score"] > 0.85 for row in rows.values())
 
 
 def test_cost_is_measured_on_both_sides(tmp_path):

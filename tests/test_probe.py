@@ -11,7 +11,7 @@ from lsi.loo import remove
 from lsi.objective import Objective, with_bias
 from lsi.posterior import Full, Kron
 from lsi.posterior.terms import log_excess
-from lsi.prior_precision import stratified
+from lsi.prior_precision import choose, stratified
 from lsi.probe import fit
 from lsi.scores import LeaveOneOut, evaluate
 from lsi.softmax import Softmax, contrasts
@@ -161,3 +161,17 @@ def test_stratified_keeps_proportions_and_every_class():
     assert (np.diff(chosen) > 0).all()
     rare = np.r_[np.zeros(999, dtype=int), 1]
     assert 1 in rare[stratified(rare, 10, seed=0)]
+
+
+def test_with_more_weights_than_the_exact_choice_can_afford_folds_choose_alike(monkeypatch):
+    """About as many weights as samples, where an approximate leave-one-out would prefer no prior at all."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(300) % 4
+    features = rng.normal(size=(300, 90)) + 0.5 * rng.normal(size=(4, 90))[labels]
+    phi, y = with_bias(torch.from_numpy(features)), torch.from_numpy(labels)
+    exact = choose(Softmax(4), phi, y)
+    monkeypatch.setattr("lsi.prior_precision.FULL_LIMIT", 100)
+    by_folds = choose(Softmax(4), phi, y)
+    assert (exact.folds, by_folds.folds) == (0, 5)
+    assert 0.3 < by_folds.prior_precision / exact.prior_precision < 3.5
+    assert np.argmax(by_folds.log_likelihood) not in (0, len(by_folds.grid) - 1)

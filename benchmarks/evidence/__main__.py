@@ -10,6 +10,7 @@ from benchmarks.evidence import (
     curation,
     fidelity,
     label_errors,
+    settings,
     threshold,
     transfer,
     typicality,
@@ -29,6 +30,7 @@ STUDIES = {
     "threshold": threshold.study,
     "unlabelled": unlabelled.study,
     "cost": cost.study,
+    "settings": settings.study,
 }
 
 

@@ -10,7 +10,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
-from benchmarks.evidence.problems import sources
+from benchmarks.evidence.problems import human_source
 from lsi.objective import Objective, with_bias
 from lsi.prior_precision import choose
 from lsi.probe import fit
@@ -75,7 +75,5 @@ def both_sides(features: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
 
 def cifar(cache: Path, n: int, d: int) -> tuple[np.ndarray, np.ndarray] | None:
     """Return d principal components of the features of CIFAR-10, and its human labels, where it is at hand."""
-    source = next((s for s in sources(cache, n) if s.human is not None), None)
-    if source is None or source.human is None:
-        return None
-    return source.with_backbone(cache, backbone="efficientnet_lite0", pca=d), source.human
+    source = human_source(cache, n, d)
+    return None if source is None or source.human is None else (source.features, source.human)

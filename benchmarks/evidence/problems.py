@@ -79,10 +79,18 @@ def sources(cache: Path, n: int) -> Iterator[Source]:
     if (FASHION / "train-images-idx3-ubyte.gz").exists():
         data = DataSettings(data=fashion(cache), subset=n)
         yield _source("Fashion-MNIST", data, "efficientnet_lite0", cache)
-    if (CIFAR / "train.parquet").exists():
-        data = DataSettings(data=CIFAR / "train.parquet", labels=f"{CIFAR / 'cifar10n_aggregate.npz'}:aggre_label",
-                            subset=n)  # fmt: skip
-        yield _source("CIFAR-10", data, "efficientnet_lite0", cache)
+    human = human_source(cache, n)
+    if human is not None:
+        yield human
+
+
+def human_source(cache: Path, n: int, pca: int = 256) -> Source | None:
+    """Return CIFAR-10 with its human labels, `n` samples of it, where it is at hand."""
+    if not (CIFAR / "train.parquet").exists():
+        return None
+    labels = f"{CIFAR / 'cifar10n_aggregate.npz'}:aggre_label"
+    data = DataSettings(data=CIFAR / "train.parquet", labels=labels, subset=n)
+    return _source("CIFAR-10", data, "efficientnet_lite0", cache, pca)
 
 
 def fashion(cache: Path) -> Path:
@@ -108,8 +116,8 @@ def problems(cache: Path, n: int, seeds: int) -> Iterator[tuple[Problem, int]]:
                               s.clean), seed  # fmt: skip
 
 
-def _source(name: str, data: DataSettings, backbone: str, cache: Path) -> Source:
-    settings = Settings(data, features=FeatureSettings(backbone=backbone))
+def _source(name: str, data: DataSettings, backbone: str, cache: Path, pca: int = 256) -> Source:
+    settings = Settings(data, features=FeatureSettings(backbone=backbone, pca=pca))
     dataset = pipeline.prepare(settings).dataset
     human = dataset.labels if dataset.true_label is not None else None
     clean = dataset.labels if dataset.true_label is None else dataset.true_label

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.evidence.probes import fitted, scores_of
-from benchmarks.evidence.problems import Problem, problems, sources
+from benchmarks.evidence.problems import Problem, human_source, problems
 from lsi.calibration import calibrate
 from lsi.issues import label_issues
 from lsi.scores import second_look
@@ -27,7 +27,7 @@ def study(quick: bool, cache: Path) -> dict[str, Any]:
 
 def human(cache: Path) -> Iterator[Problem]:
     """Yield random parts of CIFAR-10 with its human labels: four of 3,000, four of 6,000, and 12,000."""
-    source = next((s for s in sources(cache, 12_000) if s.human is not None), None)
+    source = human_source(cache, 12_000)
     if source is None or source.human is None:
         return
     for size, repeats in ((3_000, 4), (6_000, 4), (12_000, 1)):

@@ -23,7 +23,7 @@ def show(view: View, position: int) -> None:
         st.dataframe(
             pd.DataFrame(
                 {
-                    "term": ["moves the decision", "trace", "log-determinant"],
+                    "term": [f"moves the {'decision' if view.labelled else 'prediction'}", "trace", "log-determinant"],
                     "nats": [row["mean_term"], row["trace_term"], row["logdet_term"]],
                 }
             ),

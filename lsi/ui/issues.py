@@ -17,6 +17,7 @@ from lsi.ui.session import View, decisions, read_only, record, reviewer, reviews
 QUEUE = "queue"
 SHOWN_CLASSES = 5
 MOST = 2_000
+_ONE_SCREEN = 12
 
 
 def suspects(view: View, positions: np.ndarray) -> np.ndarray:
@@ -78,7 +79,7 @@ def residuals(view: View, positions: np.ndarray) -> int | None:
         "Their targets lie further from what a model that has not seen them predicts than residuals usually do: more "
         "than 3.5 robust deviations above the median. Double-click opens one."
     )
-    selected, opened = samples.grid(view, positions, 128, key="residuals")
+    selected, opened = samples.grid(view, positions, 128, 320 if len(positions) <= _ONE_SCREEN else 640, "residuals")
     chosen = selected or [int(i) for i in positions]
     bulk.actions(view, chosen, "selected" if selected else "suspected", "residuals-actions")
     with st.expander("The same as a table"):

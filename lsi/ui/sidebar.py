@@ -132,7 +132,8 @@ def _controls(view: View) -> None:
     decided = decisions(view.run.name)
     if chosen.disputed or len(decided["reviewer"].unique()) > 1:
         st.toggle("Reviewers disagree", key="f_disputed", on_change=_changed)
-    st.pills("Decision", DECISIONS, key="f_decision", selection_mode="multi", on_change=_changed)
+    told = [d for d in DECISIONS if view.labelled or d != "relabel"]
+    st.pills("Decision", told, key="f_decision", selection_mode="multi", on_change=_changed)
     if "split" in table.columns:
         st.multiselect("Split", sorted(map(str, table["split"].unique())), key="f_split", on_change=_changed)
     st.text_input("Path contains", key="f_text", on_change=_changed)

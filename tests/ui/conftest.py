@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from lsi import pipeline, queries
-from lsi.config import DataSettings, NoiseSettings, Settings
+from lsi.config import DataSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.runs import Run
-from tests.cases import image_files
+from tests.cases import image_files, odd_numbers
 
 HOSTILE = ("<img src=x onerror=alert(1)>", "[x](javascript:alert(1))", "![](http://example.invalid/p.png)")
 
@@ -26,3 +26,26 @@ def hostile(tmp_path_factory, cache) -> Run:
     run = pipeline.run(Settings(data=DataSettings(data=manifest)), cache)
     queries.projection_of_run(run, cache)
     return run
+
+
+@pytest.fixture(scope="session")
+def unlabelled(tmp_path_factory, cache) -> dict[str, Run]:
+    """Runs without classes: numbers, an embedding as partner, and no labels at all."""
+    folder = tmp_path_factory.mktemp("unlabelled")
+    manifest = odd_numbers(folder)
+    settings = {
+        "regression": DataSettings(data=manifest, task="regression", targets="<b>weight</b>"),
+        "paired": DataSettings(data=manifest, task="paired", targets=str(folder / "partners.npy")),
+        "self": DataSettings(data=folder),
+    }
+    runs = {task: pipeline.run(Settings(data), cache) for task, data in settings.items()}
+    for run in runs.values():
+        queries.projection_of_run(run, cache)
+    return runs
+
+
+@pytest.fixture(scope="session")
+def calibrated(cache) -> Run:
+    """A run whose label scores are calibrated."""
+    data, noise = DataSettings(subset=300), NoiseSettings(corrupt_label=0.1)
+    return pipeline.run(Settings(data, noise, score=ScoreSettings(calibrate=True)), cache)

@@ -50,6 +50,65 @@ def test_every_page_draws_with_hostile_class_names(app, hostile, page):
     assert "![](" not in shown
 
 
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("task", ["regression", "paired", "self"])
+def test_every_page_draws_without_classes(app, unlabelled, task, page):
+    app.query_params["run"] = unlabelled[task].name
+    visit(app, page)
+    told = " ".join(str(i.value) for i in app.info)
+    assert ("so there is no class to see" in told) == (page == "classes")
+    assert ("so there is no suspected label to see" in told) == (page == "issues" and task == "self")
+    assert not any(s.label == "Relabel as" for s in app.selectbox)
+    assert not any(s.label == "Class" for s in app.multiselect)
+
+
+def test_overview_of_a_run_without_labels(app, unlabelled):
+    app.query_params["run"] = unlabelled["self"].name
+    app.run()
+    assert not app.exception
+    assert app.metric[1].label == "Explained by another view"
+
+
+def test_suspected_numbers_are_shown_and_excluded(app, unlabelled):
+    run = unlabelled["regression"]
+    assert run.scores["is_label_issue"].to_numpy()[[3, 20, 41]].all()
+    app.query_params["run"] = run.name
+    visit(app, "issues")
+    button = next(b for b in app.button if b.label.startswith("Exclude"))
+    button.click().run()
+    assert not app.exception
+    assert len(session.decisions(run.name)) == int(run.scores["is_label_issue"].sum())
+
+
+def test_a_detail_says_target_prediction_and_who_draws_it(cache, unlabelled, monkeypatch):
+    monkeypatch.setenv("LSI_CACHE", str(cache))
+    name = unlabelled["regression"].name
+
+    def page(name: str) -> None:
+        from lsi.ui import detail, session
+
+        view = session.open_view(name)
+        assert view is not None
+        detail.headline(view, view.table.iloc[3])
+        detail.reasons(view, 3)
+
+    app = AppTest.from_function(page, kwargs={"name": name}, default_timeout=60).run()
+    assert not app.exception, [e.value for e in app.exception]
+    text = " ".join(m.value for m in app.markdown)
+    assert "predicted without it" in text
+    assert "Draw the prediction to what was given" in text
+    assert "<b>weight" not in text.replace("\\<b", "")
+
+
+def test_a_calibrated_run_says_how_precise_a_cut_is(app, calibrated):
+    app.query_params["run"] = calibrated.name
+    visit(app, "issues")
+    assert any("How precise is a cut?" in e.label for e in app.expander)
+    expected = calibrated.manifest["calibration"]["expected_wrong"]
+    assert any("Labels taken" in s.label for s in app.slider)
+    assert any(f"**{round(expected):,}** least probable labels" in str(m.value) for m in app.markdown)
+
+
 @pytest.mark.parametrize("page", ["samples", "issues", "map"])
 @pytest.mark.parametrize("query", [{"text": "nothing has this"}, {"class": "3"}, {"text": "000005"}])
 def test_pages_draw_with_no_row_one_class_or_one_row(app, page, query):
