@@ -115,7 +115,9 @@ def projection_key(found: Run) -> str:
     """Return the hash of what a run's projection depends on."""
     features, how = found.manifest["features"], found.manifest["settings"]["features"]
     rows = fingerprint(found.scores["index"].to_numpy())
-    return key(features=features["key"], how=how, rows=rows, seed=found.settings.seed)
+    halved = found.task == "self" and not found.manifest["dataset"]["has_images"]  # then Φ is half of the features
+    more = {"half": True} if halved else {}
+    return key(features=features["key"], how=how, rows=rows, seed=found.settings.seed, **more)
 
 
 def images_of_run(found: Run) -> Dataset:

@@ -164,9 +164,11 @@ def test_formulas_do_not_run_in_spreadsheets():
 
 
 def test_numbers_and_unlabelled_images_on_the_command_line(capsys, tmp_path):
-    manifest = odd_numbers(tmp_path)
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    manifest = odd_numbers(scans)
     where = ["--cache", str(tmp_path / "cache")]
-    out = run(capsys, "compute", "--data", str(tmp_path), "--quiet", *where)
+    out = run(capsys, "compute", "--data", str(scans), "--quiet", *where)
     assert "no labels: one view predicts" in out
     assert "leave-one-out R²" in out
     assert "suspected" not in out
@@ -183,8 +185,8 @@ def test_numbers_and_unlabelled_images_on_the_command_line(capsys, tmp_path):
     page = (tmp_path / "r.html").read_text()
     assert "Suspected targets" in page
     assert "<b>weight</b>" not in page.replace("&lt;b&gt;", "")
-    partners = run(capsys, "compute", "--data", str(tmp_path), "--task", "paired", "--targets",
-                   str(tmp_path / "partners.npy"), "--quiet", *where)  # fmt: skip
+    partners = run(capsys, "compute", "--data", str(scans), "--task", "paired", "--targets",
+                   str(scans / "partners.npy"), "--quiet", *where)  # fmt: skip
     assert "paired with an embedding of" in partners
 
 

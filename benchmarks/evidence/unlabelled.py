@@ -73,7 +73,7 @@ def foreign(seed: int, cache: Path, n: int) -> dict[str, Any]:
     raw_features = np.asarray(pipeline.features_of(plain, prepared, Store(cache), Progress()).values)
     reduced = queries.features_of_run(run, cache)[:, :-1].numpy()
     table = run.scores
-    suspicion = {
+    suspicion: dict[str, Any] = {
         "LSI, task self": table["lsi"],
         "its certainty terms": table["trace_term"] + table["logdet_term"],
         "its standardised residual": table["standardised_residual"],

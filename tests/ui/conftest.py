@@ -1,11 +1,12 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lsi import pipeline, queries
 from lsi.config import DataSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.runs import Run
-from tests.cases import image_files, odd_numbers
+from tests.cases import image_files, noisy_digits, odd_numbers
 
 HOSTILE = ("<img src=x onerror=alert(1)>", "[x](javascript:alert(1))", "![](http://example.invalid/p.png)")
 
@@ -45,7 +46,8 @@ def unlabelled(tmp_path_factory, cache) -> dict[str, Run]:
 
 
 @pytest.fixture(scope="session")
-def calibrated(cache) -> Run:
-    """A run whose label scores are calibrated."""
-    data, noise = DataSettings(subset=300), NoiseSettings(corrupt_label=0.1)
-    return pipeline.run(Settings(data, noise, score=ScoreSettings(calibrate=True)), cache)
+def calibrated(tmp_path_factory, cache) -> Run:
+    """A run whose label scores are calibrated, of features without images."""
+    problem, path = noisy_digits(0.1, n=300), tmp_path_factory.mktemp("calibrated") / "calibrated.npz"
+    np.savez(path, features=problem.features, labels=problem.labels)
+    return pipeline.run(Settings(DataSettings(data=path), score=ScoreSettings(calibrate=True)), cache)
