@@ -137,10 +137,10 @@ def stratified(labels: Int[np.ndarray, " n"], size: int, seed: int) -> Int[np.nd
 
 
 def _climb(gain, start: int, low: int = -8, high: int = 14) -> int:
-    """Return the exponent with the highest gain, walking from `start` until two points in a row are worse."""
+    """Return the exponent with the highest gain, walking from the best so far until two points in a row are worse."""
     best = start
     for direction in (1, -1):
-        worse, at = 0, start
+        worse, at = 0, best
         while worse < 2 and low < at < high:
             at += direction
             if gain(at) > gain(best):

@@ -256,7 +256,7 @@ def unlabelled(r: dict[str, Any]) -> str:
     parts.append(
         f"**Contrastive pairs.** On {c['n']} pairs, LSI of the Gaussian head and LSI of the contrastive objective by "
         f"true refits agree with a rank correlation of {c['spearman']:.2f}; they find shuffled pairs with AUROC "
-        f"{c['auroc_gaussian']:.2f} and {c['auroc_contrastive']:.2f}, in {c['seconds_gaussian']:.2f} s and "
+        f"{c['auroc_gaussian']:.2f} and {c['auroc_contrastive']:.2f}, in {c['seconds_gaussian']:.3f} s and "
         f"{c['seconds_refits']:.0f} s."
     )
     parts.append(
@@ -294,8 +294,7 @@ def settings(r: dict[str, Any]) -> str:
         + "\n\nWhat the defaults follow; in brackets the change of `label_score` against them:\n\n"
         f"- **λ by the best leave-one-out likelihood** (λ = 1: {change('λ = 1')}; ten times less or more: "
         f"{change('λ × 0.1', 'λ × 10')}).\n"
-        f"- **Structure full, and kron beyond 12,000 weights** (kron: {change('structure kron')}, in a fraction of the "
-        "time).\n"
+        f"- **Structure full, and kron beyond 12,000 weights** (kron: {change('structure kron')}).\n"
         f"- **Standardisation by one global scale** (raw features: {change('not standardised')}).\n"
         f"- **256 principal components** (32 to 128: {change('32 components', '64 components', '128 components')}; "
         f"512 or all: {change('512 components', 'no PCA')}).\n"
