@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lsi import pipeline, queries
+from lsi import inputs, pipeline, queries
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.datasets import Dataset
 from lsi.duplicates import Duplicates
@@ -31,7 +31,7 @@ def real(cache: Path, n: int | None) -> Run:
 
 def copies(cache: Path, n: int) -> Run:
     """Return digits repeated with noise and 5 % flipped labels; its map is of two principal components."""
-    digits = pipeline.prepare(Settings()).dataset
+    digits = inputs.prepare(Settings()).dataset
     assert digits.images is not None
     pixels = np.stack([np.asarray(digits.images.read(i))[..., 0] for i in range(len(digits))]).astype(np.float32)
     rng = np.random.default_rng(0)
@@ -57,7 +57,7 @@ def points(cache: Path, n: int) -> Run:
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, images=rng.integers(0, 256, (n, 8, 8), dtype=np.uint8), labels=labels)
     settings = Settings(DataSettings(data=path), features=FeatureSettings(backbone="pixels"))
-    dataset = pipeline.prepare(settings).dataset
+    dataset = inputs.prepare(settings).dataset
     entry = Store(cache).get(KIND, f"points-{n}", lambda e: _write(e, settings, dataset, where))
     run = Run(entry.folder)
     _put_map(run, cache, where)

@@ -14,10 +14,10 @@ from torch import Tensor
 from lsi.datasets import Dataset, Images
 from lsi.explanation import Explanation, explain_label
 from lsi.export import check_selection, select, selection_of
+from lsi.inputs import features_of, prepare, targets_of
 from lsi.loo import remove_group
 from lsi.memory import keep_freed_memory
 from lsi.objective import with_bias
-from lsi.pipeline import features_of, prepare, targets_of
 from lsi.posterior import Full, Kron
 from lsi.probe import Probe, fit
 from lsi.progress import Progress

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lsi import pipeline, queries
+from lsi import inputs, pipeline, queries
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.errors import DataError, MissingRunError
 from lsi.runs import FILES, find_run, list_runs
@@ -77,7 +77,7 @@ def test_a_finished_run_is_not_computed_again(tmp_path, monkeypatch):
     ],
 )
 def test_every_setting_is_in_the_key(other):
-    assert pipeline.run_key(NOISY, pipeline.prepare(NOISY)) != pipeline.run_key(other, pipeline.prepare(other))
+    assert pipeline.run_key(NOISY, inputs.prepare(NOISY)) != pipeline.run_key(other, inputs.prepare(other))
 
 
 def test_settings_survive_json(tmp_path):
@@ -101,7 +101,7 @@ def test_unreadable_files_are_left_out_and_reported(tmp_path):
     assert len(run.scores) == 58
     assert "dark/05.png" not in set(run.scores["id"])
     # positions speak of the source, and images are read from the right place
-    ids = pipeline.prepare(settings).dataset.ids
+    ids = inputs.prepare(settings).dataset.ids
     np.testing.assert_array_equal(ids[run.scores["index"]], run.scores["id"])
     shown = np.asarray(queries.images_of_run(run).images.read(30))
     np.testing.assert_array_equal(shown, np.asarray(Image.open(root / run.scores["id"][30])))

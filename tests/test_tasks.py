@@ -9,7 +9,7 @@ from PIL import Image
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.metrics import roc_auc_score
 
-from lsi import pipeline, queries
+from lsi import inputs, pipeline, queries
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.datasets.images import ArrayImages
 from lsi.errors import DataError, UsageError
@@ -130,7 +130,7 @@ def test_what_leaves_a_run_without_labels(tmp_path):
     assert images is not None
     written = write_images(run, chosen, images, tmp_path / "hf", "huggingface")
     assert "label" not in pd.read_parquet(written)
-    again = pipeline.prepare(Settings(DataSettings(data=written)))
+    again = inputs.prepare(Settings(DataSettings(data=written)))
     assert again.task == "self"
     assert len(again.dataset) == 30
     html = queries.report_of_run(run, images, queries.features_of_run(run, tmp_path / "c"), None,
@@ -148,13 +148,13 @@ def test_a_manifest_without_labels_and_one_with_numbers(tmp_path):
     rows.to_parquet(scans / "m.parquet")
     for name in ("m.csv", "m.parquet"):
         data = DataSettings(data=scans / name, task="regression", targets="weight")
-        found = pipeline.prepare(Settings(data)).dataset
+        found = inputs.prepare(Settings(data)).dataset
         np.testing.assert_array_equal(found.targets, np.arange(20.0)[:, None])
-        assert pipeline.prepare(Settings(DataSettings(data=scans / name))).task == "self"
+        assert inputs.prepare(Settings(DataSettings(data=scans / name))).task == "self"
     for targets, message in (("height", "no column height"), ("note", "expected numbers|sample 0 has none")):
         for name in ("m.csv", "m.parquet"):
             with pytest.raises(DataError, match=message):
-                pipeline.prepare(Settings(DataSettings(data=scans / name, task="regression", targets=targets)))
+                inputs.prepare(Settings(DataSettings(data=scans / name, task="regression", targets=targets)))
 
 
 @pytest.mark.parametrize(
@@ -170,20 +170,20 @@ def test_a_manifest_without_labels_and_one_with_numbers(tmp_path):
 )
 def test_settings_that_do_not_fit_are_errors_in_words(tmp_path, make, message):
     with pytest.raises((UsageError, DataError), match=message):
-        pipeline.prepare(make(digit_folder(tmp_path / "scans", 4)))
+        inputs.prepare(make(digit_folder(tmp_path / "scans", 4)))
 
 
 def test_partners_have_a_row_each(tmp_path):
     scans = digit_folder(tmp_path / "scans", 10)
     np.save(tmp_path / "short.npy", np.zeros((9, 2)))
     with pytest.raises(DataError, match=r"expected numbers of shape \(10,\) or \(10, m\)"):
-        pipeline.prepare(Settings(DataSettings(data=scans, task="paired", targets=str(tmp_path / "short.npy"))))
+        inputs.prepare(Settings(DataSettings(data=scans, task="paired", targets=str(tmp_path / "short.npy"))))
 
 
 def test_labels_for_a_flat_folder_make_it_a_classification(tmp_path):
     scans = digit_folder(tmp_path / "scans", 10)
     np.save(tmp_path / "labels.npy", load_digits().target[:10])
-    prepared = pipeline.prepare(Settings(DataSettings(data=scans, labels=str(tmp_path / "labels.npy"))))
+    prepared = inputs.prepare(Settings(DataSettings(data=scans, labels=str(tmp_path / "labels.npy"))))
     assert prepared.task == "classification"
     assert len(prepared.dataset.class_names) == 10
 

@@ -44,7 +44,7 @@ def fit(theta: Tensor, x: Tensor, t: Tensor, rank: int, prior: float) -> Tensor:
 
 def precision(theta: Tensor, x: Tensor, t: Tensor, rank: int, prior: float) -> Tensor:
     """Return the Hessian at θ with eigenvalues of at least λ."""
-    hessian = torch.func.hessian(lambda v: loss(v, x, t, rank, prior))(theta)
+    hessian = torch.func.jacrev(torch.func.grad(lambda v: loss(v, x, t, rank, prior)))(theta)
     values, vectors = torch.linalg.eigh(hessian)
     return (vectors * values.clamp_min(prior)) @ vectors.T
 

@@ -11,7 +11,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.evidence.problems import CIFAR
-from lsi import pipeline
+from lsi import inputs
 from lsi.config import DataSettings, FeatureSettings, Settings
 from lsi.datasets import Dataset
 from lsi.datasets.images import ArrayImages
@@ -45,11 +45,11 @@ DAMAGES: dict[str, Damage] = {
 
 def study(quick: bool, cache: Path) -> dict[str, Any]:
     """Return AUROC of LSI for damaged samples, by kind of damage, and what copies do to LSI."""
-    found = {"digits": one(pipeline.prepare(Settings(DataSettings(subset=400 if quick else 1_797))).dataset, "pixels")}
+    found = {"digits": one(inputs.prepare(Settings(DataSettings(subset=400 if quick else 1_797))).dataset, "pixels")}
     if not quick and (CIFAR / "train.parquet").exists():
         data = DataSettings(data=CIFAR / "train.parquet", subset=2_000)
         settings = Settings(data, features=FeatureSettings(backbone="efficientnet_lite0"))
-        found["CIFAR-10"] = one(pipeline.prepare(settings).dataset, "efficientnet_lite0")
+        found["CIFAR-10"] = one(inputs.prepare(settings).dataset, "efficientnet_lite0")
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from lsi import pipeline
+from lsi import inputs
 from lsi.config import DataSettings, FeatureSettings, Settings
 from lsi.datasets import Dataset
 from lsi.progress import Progress
@@ -118,11 +118,11 @@ def problems(cache: Path, n: int, seeds: int) -> Iterator[tuple[Problem, int]]:
 
 def _source(name: str, data: DataSettings, backbone: str, cache: Path, pca: int = 256) -> Source:
     settings = Settings(data, features=FeatureSettings(backbone=backbone, pca=pca))
-    dataset = pipeline.prepare(settings).dataset
+    dataset = inputs.prepare(settings).dataset
     human = dataset.labels if dataset.true_label is not None else None
     clean = dataset.labels if dataset.true_label is None else dataset.true_label
     return Source(name, _features(settings, cache), clean, human, dataset, settings)
 
 
 def _features(settings: Settings, cache: Path) -> Float[np.ndarray, "n d"]:
-    return pipeline.features_of(settings, pipeline.prepare(settings), Store(cache), Progress()).values
+    return inputs.features_of(settings, inputs.prepare(settings), Store(cache), Progress()).values

@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 import lsi
 from benchmarks.evidence.contrastive import lsi_by_refits
 from benchmarks.evidence.problems import CIFAR, FASHION
-from lsi import pipeline, queries
+from lsi import inputs, pipeline, queries
 from lsi.config import DataSettings, FeatureSettings, Settings
 from lsi.datasets.sources import from_parquet
 from lsi.duplicates import neighbours
@@ -69,8 +69,8 @@ def foreign(seed: int, cache: Path, n: int) -> dict[str, Any]:
     settings = Settings(DataSettings(data=path), features=FeatureSettings(backbone="efficientnet_lite0"), seed=seed)
     run = pipeline.run(settings, cache)
     plain = Settings(settings.data, features=FeatureSettings(backbone="efficientnet_lite0", standardise=False))
-    prepared = pipeline.prepare(plain)
-    raw_features = np.asarray(pipeline.features_of(plain, prepared, Store(cache), Progress()).values)
+    prepared = inputs.prepare(plain)
+    raw_features = np.asarray(inputs.features_of(plain, prepared, Store(cache), Progress()).values)
     reduced = queries.features_of_run(run, cache)[:, :-1].numpy()
     table = run.scores
     suspicion: dict[str, Any] = {

@@ -16,13 +16,13 @@ from tqdm import tqdm
 from lsi import pipeline, queries
 from lsi.cli import commands, export_actions
 from lsi.cli.output import print_json, text_table
+from lsi.cli.printing import print_run
 from lsi.errors import UsageError
 from lsi.export import issue_table
 from lsi.issues import label_issues, self_confidence
 from lsi.progress import Progress, Status
 from lsi.runs import Run, find_run, list_runs
 from lsi.store import Store, write_json
-from lsi.summary import cuts, high_means
 
 
 def perform(command: Any) -> None:
@@ -103,7 +103,7 @@ def _compute(command: commands.Compute) -> None:
     if command.json:
         print_json(run.manifest | {"folder": str(run.folder)})
         return
-    _print_run(run, 10)
+    print_run(run, 10)
     print(f"\n{run.folder}")
 
 
@@ -120,90 +120,7 @@ def _show(command: commands.Show) -> None:
     if command.json:
         print_json(run.manifest)
     else:
-        _print_run(run, command.rows)
-
-
-def _print_run(run: Run, rows: int) -> None:
-    manifest = run.manifest
-    summary, probe, data = manifest["summary"], manifest["probe"], manifest["dataset"]
-    table = run.captioned().sort_values("lsi_rank")
-    columns = _columns(run)
-    print(f"{run.name}: {data['n_samples']:,} samples, {_about_task(run)}")
-    print(
-        f"features {manifest['features']['backbone']}, {manifest['features']['n_features']} of them; "
-        f"structure {manifest['leave_one_out']['structure']}; prior precision {probe['prior_precision']:.4g}; "
-        + _exactness(run)
-    )
-    rows = min(rows, (len(table) + 1) // 2)
-    print(f"\nmost information ({high_means(run.task)})")
-    print(text_table(table[columns].head(rows)))
-    print("\nleast information (typical or redundant)")
-    print(text_table(table[columns].tail(rows)))
-    print(
-        f"\nLSI: {summary['lsi_sum']:.4g} nats in all, mean {summary['lsi_mean']:.4g}, median "
-        f"{summary['lsi_median']:.4g}; the top tenth holds {summary['share_of_top_tenth']:.0%}"
-    )
-    if run.task == "classification":
-        print(f"leave-one-out accuracy {summary['loo_accuracy']:.1%}; {summary['n_label_issues']} suspected labels")
-    else:
-        told = "" if run.task == "self" else f"; {summary['n_label_issues']} suspected targets"
-        print(f"leave-one-out R² {manifest['targets']['loo_r2']:.3f}{told}")
-    print(f"{summary['n_near_duplicates']} samples in {summary['n_near_duplicate_groups']} near-duplicate groups")
-    _print_calibration(manifest.get("calibration"), summary["n_label_issues"], run)
-    if data["skipped"]:
-        first = data["skipped"][0]
-        print(f"left out: {len(data['skipped'])} unreadable, the first {first['id']}: {first['reason']}")
-    _print_detection(manifest["detection"])
-
-
-def _exactness(run: Run) -> str:
-    probe = run.manifest["probe"]
-    if run.task == "classification":
-        return f"converged to {probe['newton_decrement']:.0e} posterior standard deviations"
-    return f"noise variance {probe['noise_variance']:.3g} of the standardised targets"
-
-
-def _columns(run: Run) -> list[str]:
-    """Return the columns that say most of a sample."""
-    first = ["lsi_rank", "index"]
-    if run.task == "classification":
-        return [*first, "given", "predicted", "lsi", "mean_term", "loo_p_given", "is_label_issue"]
-    numbers = [c for name in run.target_names[:2] for c in (f"target {name}", f"loo_prediction {name}")]
-    rest = ["lsi", "mean_term", "standardised_residual", *([] if run.task == "self" else ["is_label_issue"])]
-    return [*first, "id", *numbers, *rest]
-
-
-def _about_task(run: Run) -> str:
-    if run.task == "classification":
-        return f"{len(run.class_names)} classes"
-    m = run.manifest["targets"]["n_targets"]
-    return {
-        "regression": f"regression of {', '.join(run.target_names)}",
-        "paired": f"paired with an embedding of {m} numbers",
-        "self": f"no labels: one view predicts {m} numbers of another",
-    }[run.task]
-
-
-def _print_calibration(calibration: dict[str, Any] | None, suspected: int, run: Run) -> None:
-    if calibration is None:
-        return
-    table = run.scores
-    rows = [*(max(1, round(calibration["expected_wrong"] * f)) for f in (0.25, 0.5, 1, 2)), suspected]
-    counts = tuple(sorted({min(r, len(table)) for r in rows if r > 0}))
-    print(
-        f"\nexpect about {calibration['expected_wrong']:.0f} wrong labels "
-        f"({calibration['expected_wrong'] / len(table):.1%}), going by {calibration['n_planted']:,} planted flips"
-    )
-    print(text_table(pd.DataFrame(cuts(table["label_score"].to_numpy(), table["p_wrong"].to_numpy(), counts))))
-
-
-def _print_detection(detection: dict[str, Any] | None) -> None:
-    if detection is None:
-        return
-    print(f"\nfinding the {detection['n_corrupted']} corrupted samples ({detection['noise_rate']:.1%})")
-    rows = pd.DataFrame({m: detection[m] for m in ("label_score", "self_confidence", "lsi")}).T
-    rows.index = pd.Index(["label_score", "leave-one-out self-confidence", "LSI"])
-    print(rows.to_string(float_format=lambda v: f"{v:.3f}"))
+        print_run(run, command.rows)
 
 
 def _issues(command: commands.Issues) -> None:
