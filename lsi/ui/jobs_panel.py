@@ -34,11 +34,11 @@ def form() -> None:
         upload = left.file_uploader("Or upload it", TYPES, help="A .zip with one folder a class or with a manifest, a "
                                     ".parquet, .npz or .csv file.")  # fmt: skip
         labels = left.text_input("Other labels for the same images", "", help="A .npy, .npz or .csv file, with :KEY.")
-        task = left.selectbox("Task", ["auto", "classification", "regression", "paired", "self"],
-                              help=_help(DataSettings, "task"))  # fmt: skip
-        targets = left.text_input("Targets of a regression or of pairs", "", help=_help(DataSettings, "targets"))
         backbone = middle.text_input("Backbone", "auto", help=_help(FeatureSettings, "backbone"))
         subset = middle.number_input("Subset (0: all)", 0, step=1000, help=_help(DataSettings, "subset"))
+        task = middle.selectbox("Task", ["auto", "classification", "regression", "paired", "self"],
+                              help=_help(DataSettings, "task"))  # fmt: skip
+        targets = middle.text_input("Targets of a regression or of pairs", "", help=_help(DataSettings, "targets"))
         flips = middle.slider(
             "Labels to flip on purpose", 0, 50, 0, format="%d %%", help="To see how well they are found."
         )
