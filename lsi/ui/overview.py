@@ -18,7 +18,7 @@ def headline(view: View) -> None:
     n = summary["n_samples"]
     columns = st.columns(4)
     with columns[0]:
-        st.metric("Images", f"{n:,}", help="In this run.", border=True)
+        st.metric(view.noun.capitalize(), f"{n:,}", help="In this run.", border=True)
         _link("samples", "Browse by information", Filter())
     with columns[1]:
         _suspects(view, summary["n_label_issues"])

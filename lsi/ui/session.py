@@ -52,6 +52,13 @@ class View:
         """Whether the samples have classes."""
         return self.run.task == "classification"
 
+    @property
+    def noun(self) -> str:
+        """What the samples are, in the plural."""
+        if self.run.manifest["dataset"]["has_images"]:
+            return "images"
+        return "texts" if "text" in self.run.scores.columns else "samples"
+
     @cached_property
     def captions(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """What is written below an image: codes of what was given and of what is predicted, and their texts."""

@@ -105,7 +105,7 @@ def chips(view: View, shown: int) -> None:
     parts = current_filter().chips()
     with st.container(horizontal=True, vertical_alignment="center"):
         total = len(view.table)
-        st.markdown(f"**{shown:,}** of {total:,} images" if shown < total else f"All **{total:,}** images")
+        st.markdown(f"**{shown:,}** of {total:,} {view.noun}" if shown < total else f"All **{total:,}** {view.noun}")
         for name, rest in parts.items():
             st.button(plain(name), key=f"chip-{name}", icon=":material/close:", on_click=set_filter, args=(rest,),
                       help="Remove this part of the filter")  # fmt: skip

@@ -26,7 +26,9 @@ def app(cache, tmp_path, monkeypatch) -> AppTest:
     monkeypatch.setenv("LSI_DATABASE_URL", f"sqlite:///{tmp_path / 'reviews.db'}")
     session.reviews.cache_clear()
     session._decisions.cache_clear()
-    return AppTest.from_file(str(ROOT / "lsi" / "ui" / "main.py"), default_timeout=60)
+    found = AppTest.from_file(str(ROOT / "lsi" / "ui" / "main.py"), default_timeout=60)
+    found.query_params["run"] = next(r for r in list_runs(cache) if r.name.startswith("digits")).name
+    return found
 
 
 def visit(app: AppTest, page: str) -> AppTest:
@@ -104,6 +106,7 @@ def test_a_calibrated_run_says_how_precise_a_cut_is(app, calibrated):
     app.query_params["run"] = calibrated.name
     visit(app, "issues")
     assert any("How precise is a cut?" in e.label for e in app.expander)
+    assert any("of 300 samples" in str(m.value) for m in app.markdown)  # features alone are no images
     expected = calibrated.manifest["calibration"]["expected_wrong"]
     assert any("Labels taken" in s.label for s in app.slider)
     assert any(f"**{round(expected):,}** least probable labels" in str(m.value) for m in app.markdown)
