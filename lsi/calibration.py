@@ -10,8 +10,8 @@ that stood there before are held against probabilities that no one fitted to the
 gives the sharpness; expectation-maximisation over the hidden right labels z gives the rates ε and confusions C, as in
 Dawid and Skene (1979), with h for annotators that hesitate where the model does. P(wrong) of a label is then the
 posterior probability that z ≠ y. How much of the doubt is noise and how much is hard images can't be told from labels
-alone: by likelihood too much of human noise passes for hard images, and confident learning's count takes too many hard
-images for noise. The expected share of wrong labels is held to the mean of both.
+alone: by likelihood too much of human noise passes for hard images, and confident learning's count at the second look
+takes too many hard images for noise. The expected share of wrong labels is held to the mean of both.
 """
 
 from dataclasses import dataclass
@@ -64,15 +64,10 @@ def calibrate(
     rounds = [_planted(probe, labels, np.random.default_rng([seed, i])) for i in range(repeats)]
     unseen, before = np.concatenate([r[0] for r in rounds]), np.concatenate([r[1] for r in rounds])
     free = fit_noise(sharpen(looked, _sharpness(unseen, before)), labels)[0].mean()
-    share = float(free + label_issues(labels, looked_first(probe)).mean()) / 2
+    share = float(free + label_issues(labels, looked).mean()) / 2
     sharpness = _sharpness(unseen, before, share)
     p_wrong, noise, _ = fit_noise(sharpen(looked, sharpness), labels, share)
     return Calibration(p_wrong, noise, sharpness, len(before))
-
-
-def looked_first(probe: Probe) -> Float[np.ndarray, "n k"]:
-    """Return leave-one-out class probabilities by one Newton step."""
-    return torch.cat([removal.means for removal in remove(probe, posterior_of(probe))]).cpu().numpy()
 
 
 def sharpen(probabilities: Float[np.ndarray, "n k"], sharpness: float) -> Float[np.ndarray, "n k"]:
@@ -125,7 +120,8 @@ def _planted(probe: Probe, labels: np.ndarray, rng: np.random.Generator) -> tupl
     flipped = labels.copy()
     flipped[chosen] = (labels[chosen] + rng.integers(1, k, len(chosen))) % k
     again = fit(objective.with_targets(torch.from_numpy(flipped).to(probe.means.device)), probe.weights)
-    return second_look(again, label_issues(flipped, looked_first(again)))[chosen], labels[chosen]
+    first = torch.cat([removal.means for removal in remove(again, posterior_of(again))]).cpu().numpy()
+    return second_look(again, label_issues(flipped, first))[chosen], labels[chosen]
 
 
 def _sharpness(unseen: np.ndarray, before: np.ndarray, share: float | None = None) -> float:

@@ -33,10 +33,13 @@ SECTIONS = {
 
 def write() -> None:
     """Write the page from the studies that are there."""
-    parts = [HEAD]
+    parts, seconds = [HEAD], []
     for name, (title, section) in SECTIONS.items():
         path = RESULTS / f"evidence_{name}.json"
         if path.exists():
             result = json.loads(path.read_text())
-            parts.append(f"## {title}\n\n{section(result)}\n\n<sub>{path.name}, {result['seconds']:.0f} s</sub>\n")
+            seconds.append(result["seconds"])
+            threads = f"{result['environment']['threads']} threads"
+            parts.append(f"## {title}\n\n{section(result)}\n\n<sub>{path.name}, {seconds[-1]:.0f} s, {threads}</sub>\n")
+    parts.append(f"All studies together: {sum(seconds) / 60:.0f} minutes.\n")
     PAGE.write_text("\n".join(parts))

@@ -105,17 +105,7 @@ def threshold(r: dict[str, Any]) -> str:
         for row in r["rows"]
     ]  # fmt: skip
     human = [row for row in r["rows"] if row["noise"].startswith("human")]
-    gaps = [abs(p - t) for row in human for p, t in zip(row["precision"], row["true_precision"], strict=True)]
-    summary = ""
-    if human:
-        within = sum(row["worst"] <= 0.05 for row in human)
-        summary = (
-            f"On human labels the predicted precision is off by {np.mean(gaps):.3f} on average and {max(gaps):.3f} at "
-            f"most, over {len(human)} samples of the data and {len(multiples)} cuts each; all cuts are within 0.05 in "
-            f"{within} of them. Two choices (that annotators hesitate where the model does, and the share held between "
-            "two estimates) were settled on other random parts of the same data, so this is no independent test. "
-            "Where only one class is wrong, or few labels are, it expects too many: images that are hard look the same."
-        )
+    summary = _human_cuts(human, multiples) if human else ""
     head = [f"{m:g} ×" for m in multiples]
     return (
         "Precision of the worst label scores, predicted (by flips planted in the given labels, without knowing the "
@@ -123,4 +113,31 @@ def threshold(r: dict[str, Any]) -> str:
         "expected / true.\n\n"
         + table(["data", "noise", "n", "wrong", *head, "largest difference"], rows)
         + f"\n\n{summary}"
+    )
+
+
+def _human_cuts(rows: list[dict[str, Any]], multiples: list[float]) -> str:
+    """Return how far predictions are off on human labels, and how far chance alone would take them."""
+    whole = max(rows, key=lambda row: row["n"])
+    parts = [row for row in rows if row is not whole]
+    text = (
+        f"On {whole['n']:,} images with human labels the predicted precision is off by {whole['worst']:.3f} at most "
+        f"({whole['expected_wrong']:,.0f} wrong labels expected, {whole['wrong']:,} there)."
+    )
+    if parts:
+        true = np.array([row["true_precision"] for row in parts])
+        gaps = np.abs(np.array([row["precision"] for row in parts]) - true)
+        counts = np.round(np.outer([row["wrong"] for row in parts], multiples))
+        chance = np.sqrt(true * (1 - true) / counts)
+        row, cut = np.unravel_index(gaps.argmax(), gaps.shape)
+        text += (
+            f" On {len(parts)} random parts of them, {len(multiples)} cuts each, it is off by {gaps.mean():.3f} on "
+            f"average and within 0.05 in {(gaps <= 0.05).mean():.0%} of the cuts; {gaps[row, cut]:.3f} at most, where "
+            f"{counts[row, cut]:.0f} images are cut and the true precision has a standard error of "
+            f"{chance[row, cut]:.3f}. By chance alone it would be off by {chance.mean():.3f} (one standard error)."
+        )
+    return text + (
+        " Three choices (that annotators hesitate where the model does, the share held between two estimates, and the "
+        "look that is counted) were settled on other random parts of the same data, so this is no independent test. "
+        "Where only one class is wrong, or few labels are, it expects too many: images that are hard look the same."
     )

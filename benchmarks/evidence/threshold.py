@@ -26,11 +26,11 @@ def study(quick: bool, cache: Path) -> dict[str, Any]:
 
 
 def human(cache: Path) -> Iterator[Problem]:
-    """Yield random parts of CIFAR-10 with its human labels: four of 3,000, four of 6,000, and 12,000."""
-    source = human_source(cache, 12_000)
+    """Yield CIFAR-10 with its human labels, and random parts of it: four of 3,000, four of 6,000, two of 12,000."""
+    source = human_source(cache, 50_000)
     if source is None or source.human is None:
         return
-    for size, repeats in ((3_000, 4), (6_000, 4), (12_000, 1)):
+    for size, repeats in ((3_000, 4), (6_000, 4), (12_000, 2), (50_000, 1)):
         for seed in range(repeats):
             rows = np.sort(np.random.default_rng([seed, size]).permutation(len(source.clean))[:size])
             yield Problem(source.name, "human (CIFAR-10N)", source.features[rows], source.human[rows],
