@@ -83,6 +83,13 @@ class Run:
         return [c.removeprefix("target ") for c in self.scores.columns if c.startswith("target ")]
 
     @property
+    def noun(self) -> str:
+        """What the samples are, in the plural."""
+        if self.manifest["dataset"]["has_images"]:
+            return "images"
+        return "texts" if "text" in self.scores.columns else "samples"
+
+    @property
     def files(self) -> list[str]:
         """The names of its files."""
         return [name for name in FILES if (self.folder / name).exists()]

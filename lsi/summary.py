@@ -5,10 +5,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-WHAT_LSI_IS = (
-    "Laplace Sample Information (LSI) says how much the model's knowledge depends on one image, in nats: high for "
-    "atypical, hard or wrongly labelled images, low for typical or redundant ones."
-)
+
+def what_lsi_is(noun: str = "images") -> str:
+    """Return in a sentence what LSI is; `noun` is what the samples are, in the plural."""
+    return (
+        "Laplace Sample Information (LSI) says how much the model's knowledge depends on one "
+        f"{noun.removesuffix('s')}, in nats: high for atypical, hard or wrongly labelled {noun}, low for typical or "
+        "redundant ones."
+    )
 
 
 def high_means(task: str) -> str:

@@ -2,15 +2,16 @@
 
 import streamlit as st
 
-from lsi.summary import WHAT_LSI_IS
+from lsi.summary import what_lsi_is
 from lsi.ui import jobs_panel, overview
 from lsi.ui.session import read_only
 from lsi.ui.sidebar import current_view
 
-st.title("Which images matter?", anchor=False)
-st.write(WHAT_LSI_IS)
-jobs_panel.follow()
 view = current_view()
+noun = "images" if view is None else view.noun
+st.title(f"Which {noun} matter?", anchor=False)
+st.write(what_lsi_is(noun))
+jobs_panel.follow()
 if view is None:
     st.info("The first run is being computed: handwritten digits with 5 % of the labels flipped. It takes seconds.")
 else:

@@ -18,7 +18,7 @@ from lsi.curation import CurationCheck
 from lsi.datasets.images import Images
 from lsi.errors import DataError
 from lsi.runs import Run
-from lsi.summary import WHAT_LSI_IS, high_means
+from lsi.summary import high_means, what_lsi_is
 from lsi.thumbnails import thumbnail
 
 EXTREMES, SUSPECTS, MAP_POINTS = 12, 24, 30_000
@@ -62,7 +62,8 @@ def render(run: Run, images: Images | None, *, check: Check | None, positions: n
         task=run.task,
         high=high_means(run.task),
         manifest=manifest,
-        what=WHAT_LSI_IS,
+        what=what_lsi_is(run.noun),
+        noun=run.noun,
         most=tiles(by_lsi[:EXTREMES]),
         least=tiles(by_lsi[::-1][:EXTREMES]),
         suspects=tiles(suspects[:SUSPECTS]),

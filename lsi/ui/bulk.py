@@ -1,4 +1,4 @@
-"""Decisions about many images at once; each names its scope before it happens, and can be undone."""
+"""Decisions about many samples at once; each names its scope before it happens, and can be undone."""
 
 import streamlit as st
 
@@ -10,16 +10,16 @@ def actions(view: View, positions: list[int], what: str, key: str) -> None:
     if read_only() or not positions:
         return
     count = len(positions)
-    images = f"{count:,} {what} image" + ("s" if count > 1 else "")
+    them = f"{count:,} {what} {view.noun if count > 1 else view.one}"
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.button(f"Exclude {images}", key=f"{key}-exclude", on_click=decide, args=(view, positions, "exclude"),
+        st.button(f"Exclude {them}", key=f"{key}-exclude", on_click=decide, args=(view, positions, "exclude"),
                   icon=":material/block:")  # fmt: skip
-        st.button(f"Keep {images}", key=f"{key}-keep", on_click=decide, args=(view, positions, "keep"))
+        st.button(f"Keep {them}", key=f"{key}-keep", on_click=decide, args=(view, positions, "keep"))
         st.button("Clear their decisions", key=f"{key}-clear", on_click=decide, args=(view, positions, "clear"))
         if not view.labelled:
             return
         label = st.selectbox("Relabel as", range(len(view.run.class_names)), index=None, key=f"{key}-label",
                              format_func=lambda c: plain(view.run.class_names[c]), width=200)  # fmt: skip
         if label is not None:
-            st.button(f"Relabel {images}", key=f"{key}-relabel", on_click=decide,
+            st.button(f"Relabel {them}", key=f"{key}-relabel", on_click=decide,
                       args=(view, positions, "relabel", int(label)))  # fmt: skip

@@ -42,7 +42,7 @@ def _class_table(run: str, mark: str, _view: View, _positions: np.ndarray) -> pd
         rows.append(
             {
                 "class": facts["class"],
-                "images": facts["n_samples"],
+                _view.noun: facts["n_samples"],
                 "mean LSI": facts["lsi_mean"],
                 "95 % from": low,
                 "to": high,
@@ -63,10 +63,10 @@ def _interval(values: np.ndarray) -> tuple[float | None, float | None]:
 
 
 def confusions(view: View, positions: np.ndarray) -> None:
-    """Show which class is given where which is suggested; a cell leads to its images."""
+    """Show which class is given where which is suggested; a cell leads to its samples."""
     st.subheader("Suspected labels: given against suggested", anchor=False)
     names, rows = view.run.class_names, view.table.iloc[positions]
-    st.caption("A click on a cell opens its images.")
+    st.caption(f"A click on a cell opens its {view.noun}.")
     event: Any = st.plotly_chart(charts.matrix(rows, names), key="matrix", on_select="rerun",
                                  selection_mode="points", config={"displayModeBar": False},
                                  alt="Matrix of suspected labels, given by suggested class")  # fmt: skip

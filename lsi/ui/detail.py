@@ -1,4 +1,4 @@
-"""One image in full: its numbers, its likely classes, its neighbours, and who says so."""
+"""One sample in full: its numbers, its likely classes, its neighbours, and who says so."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from lsi.ui.session import View, plain
 from lsi.ui.sidebar import current_filter, go
 
 
-@st.dialog("Image", width="large")
+@st.dialog("In detail", width="large")
 def show(view: View, position: int) -> None:
     """Open a dialog on the sample at a position."""
     row = view.table.iloc[position]
@@ -48,7 +48,7 @@ def headline(view: View, row: pd.Series) -> None:
             st.markdown(f"{plain(name)} **{target:.4g}**, predicted without it **{predicted:.4g}**, "
                         f"residual {target - predicted:+.4g}")  # fmt: skip
     first, second, third = st.columns(3)
-    first.metric("LSI", f"{row['lsi']:.3g} nats", help="How much the posterior depends on this image.")
+    first.metric("LSI", f"{row['lsi']:.3g} nats", help=f"How much the posterior depends on this {view.one}.")
     second.metric("Rank", f"{row['lsi_rank']:,} of {len(view.table):,}")
     if view.labelled:
         third.metric("Self-confidence", f"{row['loo_p_given']:.3f}", help="Leave-one-out probability of its label.")
@@ -58,9 +58,9 @@ def headline(view: View, row: pd.Series) -> None:
 
 
 def neighbours(view: View, position: int, count: int = 6) -> None:
-    """Show the nearest other images in feature space."""
+    """Show the nearest other samples in feature space."""
     index, distance = view.run.neighbours
-    st.markdown("**Nearest images**")
+    st.markdown(f"**Nearest {view.noun}**")
     with st.container(horizontal=True):
         for j, d in zip(index[position][:count], distance[position][:count], strict=True):
             small(view, int(j), f"distance {d:.2g}")
@@ -92,7 +92,7 @@ def classes(view: View, position: int) -> None:
 
 
 def reasons(view: View, position: int, count: int = 5) -> None:
-    """Show which training images speak for the given label and which against it, and what each label would cost."""
+    """Show which training samples speak for the given label and which against it, and what each label would cost."""
     if not view.labelled:
         _drawn(view, position, count)
         return
@@ -111,7 +111,7 @@ def reasons(view: View, position: int, count: int = 5) -> None:
 
 
 def _drawn(view: View, position: int, count: int) -> None:
-    """Show which images draw the prediction to what was given, and which away from it."""
+    """Show which samples draw the prediction to what was given, and which away from it."""
     fitted = view.fitted
     if not isinstance(fitted, Linear):
         return
@@ -124,7 +124,7 @@ def _drawn(view: View, position: int, count: int) -> None:
 
 
 def small(view: View, position: int, note: str) -> None:
-    """Show an image with its label, marked where that is suspected, and a note."""
+    """Show a sample with its label, marked where that is suspected, and a note."""
     row = view.table.iloc[position]
     with st.container(width=110):
         picture(view, position, 96)

@@ -34,7 +34,7 @@ def counts(view: View, positions: np.ndarray) -> Selection:
     """Show how many samples stay, go and change their label; return them."""
     selection = selection_of(view.run, decisions(view.run.name))
     if len(positions) < len(view.table) and st.toggle(
-        f"Only the {len(positions):,} images that the filter leaves", key="only_filtered"
+        f"Only the {len(positions):,} {view.noun} that the filter leaves", key="only_filtered"
     ):
         selection = selection.within(positions)
     for column, (name, value) in zip(
@@ -56,8 +56,8 @@ def check(view: View, selection: Selection) -> None:
         return
     st.subheader("Does it help?", anchor=False)
     st.write(
-        "A probe is retrained on the curated set, on the original, and on as many images removed at random, five "
-        "times, each time tested on 30 % of the images that it has not seen and whose labels stay as they are."
+        f"A probe is retrained on the curated set, on the original, and on as many {view.noun} removed at random, five "
+        f"times, each time tested on 30 % of the {view.noun} that it has not seen and whose labels stay as they are."
     )
     changed = len(selection.removed) or selection.relabelled
     if st.button("Check", icon=":material/science:", disabled=not changed):
@@ -74,8 +74,8 @@ def download(view: View, selection: Selection) -> None:
     """Offer everything as one archive, with the images where they are asked for, and the report."""
     st.subheader("Files", anchor=False)
     st.write(
-        f"Index lists of {len(selection.kept):,} kept and {len(selection.removed):,} removed images (txt, csv, json, "
-        f"npy, parquet), {len(selection.relabelled):,} relabelled, cleanlab's columns, a PyTorch snippet, the "
+        f"Index lists of {len(selection.kept):,} kept and {len(selection.removed):,} removed {view.noun} (txt, csv, "
+        f"json, npy, parquet), {len(selection.relabelled):,} relabelled, cleanlab's columns, a PyTorch snippet, the "
         "decisions and the manifest."
     )
     how = None
@@ -88,7 +88,7 @@ def download(view: View, selection: Selection) -> None:
                            icon=":material/download:")  # fmt: skip
         st.download_button("Report", lambda: _report(view), f"{view.run.name}.html", "text/html", on_click="ignore",
                            icon=":material/description:", help="One HTML file that opens offline, for whoever is to "
-                           "see the result: figures, images, suspects, classes, the check.")  # fmt: skip
+                           f"see the result: figures, {view.noun}, suspects, classes, the check.")  # fmt: skip
     st.write("The same in a terminal; `apply` needs no database, only the decisions.json of an export:")
     st.code(
         f"python -m lsi export {view.run.name} --decisions --output cleaned\n"

@@ -113,8 +113,8 @@ def review(view: View, positions: np.ndarray) -> int | None:
 
 
 def reason(view: View, position: int) -> None:
-    """Show who says so, for the image on screen."""
-    with st.expander("Who says so: the training images that speak for and against the label", expanded=True):
+    """Show who says so, for the sample on screen."""
+    with st.expander(f"Who says so: the training {view.noun} that speak for and against the label", expanded=True):
         detail.reasons(view, position)
 
 

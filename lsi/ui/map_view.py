@@ -71,9 +71,9 @@ def draw(view: View, where: np.ndarray, shown: np.ndarray) -> int | None:
 
 
 def images(view: View, shown: np.ndarray) -> tuple[list[int], int | None]:
-    """Show the images that the filter leaves, the highest LSI first; return what is selected and what was opened."""
+    """Show the samples that the filter leaves, the highest LSI first; return what is selected and what was opened."""
     if len(shown) == len(view.table) or not len(shown):
-        st.caption("Draw around points, and their images appear here.")
+        st.caption(f"Draw around points, and their {view.noun} appear here.")
         return [], None
     return samples.grid(view, shown, 96, height=320, key="map_gallery")
 
@@ -83,7 +83,7 @@ def table(view: View, shown: np.ndarray) -> None:
     columns = ["index", "id", "lsi"]
     if view.run.task in ("classification", "regression"):
         columns = ["index", "id", "given", "predicted", "lsi", "label_score"]
-    with st.expander(f"The same {len(shown):,} images as a table"):
+    with st.expander(f"The same {len(shown):,} {view.noun} as a table"):
         st.dataframe(view.table.iloc[shown[:5_000]][columns], hide_index=True)
 
 

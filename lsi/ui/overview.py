@@ -1,4 +1,4 @@
-"""The headline figures of a run, each a way into the images behind it."""
+"""The headline figures of a run, each a way into the samples behind it."""
 
 import json
 
@@ -24,18 +24,18 @@ def headline(view: View) -> None:
         _suspects(view, summary["n_label_issues"])
     with columns[2]:
         st.metric("Held by the top tenth", f"{summary['share_of_top_tenth']:.0%}", border=True,
-                  help="Share of the summed LSI that a tenth of the images holds.")  # fmt: skip
+                  help=f"Share of the summed LSI that a tenth of the {view.noun} holds.")  # fmt: skip
         _link("samples", "See that tenth", Filter(low=0.9))
     with columns[3]:
         st.metric("Near duplicates", f"{summary['n_near_duplicates']:,}", border=True,
-                  help="Images that are closer to another one than neighbours usually are.")  # fmt: skip
+                  help=f"{view.noun.capitalize()} closer to another one than neighbours usually are.")  # fmt: skip
         _link("redundancy", "Compare them", Filter(duplicates=True))
 
 
 def _suspects(view: View, count: int) -> None:
     if view.run.task == "self":
         st.metric("Explained by another view", f"{view.run.manifest['targets']['loo_r2']:.0%}", border=True,
-                  help="Share of the variance of one view's features that another view of the image predicts, without "
+                  help="Share of the variance of one view's features that another view predicts, without "
                   "having seen it.")  # fmt: skip
         _link("samples", "Most unlike the rest", Filter(low=0.98))
         return
@@ -46,7 +46,7 @@ def _suspects(view: View, count: int) -> None:
 
 
 def extremes(view: View, count: int = 6) -> None:
-    """Show the images with the most and the least information."""
+    """Show the samples with the most and the least information."""
     order = np.argsort(-view.table["lsi"].to_numpy(), kind="stable")
     for title, rows in (
         (f"Most information: {high_means(view.run.task)}", order[:count]),
@@ -84,8 +84,8 @@ def details(view: View) -> None:
         if view.labelled:
             end = f"converged to {probe['newton_decrement']:.0e} posterior standard deviations."
         st.markdown(
-            f"Task: {view.run.task}. Features: {plain(features['backbone'])}, {features['n_features']} numbers an "
-            f"image. Probe: {probe['n_params']:,} weights, prior precision {probe['prior_precision']:.4g}, {end} "
+            f"Task: {view.run.task}. Features: {plain(features['backbone'])}, {features['n_features']} numbers "
+            f"each. Probe: {probe['n_params']:,} weights, prior precision {probe['prior_precision']:.4g}, {end} "
             f"Posterior: {structure}."
         )
         st.code(json.dumps(manifest["settings"], indent=2), language=None)

@@ -16,18 +16,20 @@ _MOST_IN_A_ROW = 8
 
 
 def groups(view: View, positions: np.ndarray) -> None:
-    """Show the groups of which an image is on screen, those with several labels or splits first."""
+    """Show the groups of which a sample is on screen, those with several labels or splits first."""
     st.subheader("Near duplicates", anchor=False)
     shown = set(view.table["near_duplicate_group"].iloc[positions].tolist())
     table = view.table[view.table["near_duplicate_group"].isin(shown)]
     ordered = _ordered(table)
     if not ordered:
-        st.info("None of these images is a near duplicate of another.")
+        st.info(f"None of these {view.noun} is a near duplicate of another.")
         return
     drop = duplicates_to_drop(table)
-    st.markdown(f"Groups: {len(ordered):,}. Of each the image {_stays(view)} stays, never none: {len(drop):,} can go.")
+    st.markdown(
+        f"Groups: {len(ordered):,}. Of each the {view.one} {_stays(view)} stays, never none: {len(drop):,} can go."
+    )
     if not read_only():
-        st.button(f"Exclude redundant images: {len(drop):,}", on_click=decide,
+        st.button(f"Exclude redundant {view.noun}: {len(drop):,}", on_click=decide,
                   args=(view, [int(i) for i in drop], "exclude"), icon=":material/block:")  # fmt: skip
     pages = -(-len(ordered) // PER_PAGE)
     page = st.pagination(pages, key="group_page") if pages > 1 else 1
@@ -40,14 +42,16 @@ def _stays(view: View) -> str:
 
 
 def budget(view: View, positions: np.ndarray) -> None:
-    """Say how much of the information a share of the images keeps."""
+    """Say how much of the information a share of the samples keeps."""
     st.subheader("Budget", anchor=False)
     st.write("Low information first: what is left out says little that the rest does not say.")
-    share = st.slider("Share of the images to keep", 1, 100, 80, format="%d %%", key="budget") / 100
+    share = st.slider(f"Share of the {view.noun} to keep", 1, 100, 80, format="%d %%", key="budget") / 100
     lsi = view.table["lsi"].to_numpy()[positions]  # the highest first
     kept = max(1, round(share * len(lsi)))
-    st.markdown(f"**{kept:,}** images keep **{lsi[:kept].sum() / max(lsi.sum(), 1e-300):.1%}** of the information.")
-    st.plotly_chart(charts.budget(lsi, share), alt="Share of the information kept over the share of images kept")
+    st.markdown(
+        f"**{kept:,}** {view.noun} keep **{lsi[:kept].sum() / max(lsi.sum(), 1e-300):.1%}** of the information."
+    )
+    st.plotly_chart(charts.budget(lsi, share), alt="Share of the information kept over the share of samples kept")
     st.caption("Information is no promise of accuracy: check the curated set on the Export page before you trust it.")
     bulk.actions(view, [int(i) for i in positions[kept:]], "low-information", "budget")
 
@@ -65,7 +69,7 @@ def _ordered(table: pd.DataFrame) -> list[int]:
 def _row(view: View, group: int, drop: set[int]) -> None:
     rows = view.table[view.table["near_duplicate_group"] == group]
     labels, words = rows["given"].nunique(), "labels" if view.labelled else "targets"
-    title = f"Group {group}: {len(rows)} images, distance {rows['nearest_distance'].min():.2g}"
+    title = f"Group {group}: {len(rows)} {view.noun}, distance {rows['nearest_distance'].min():.2g}"
     st.markdown(f"**{title}**" + (f", **{labels} different {words}**" if labels > 1 else ""))
     if st.button("Information they hold together", key=f"together-{group}", type="tertiary",
                  icon=":material/join_inner:", help="LSI of leaving the whole group out. Twins hide each other: "

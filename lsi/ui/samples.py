@@ -29,7 +29,7 @@ def histogram(view: View, positions: np.ndarray) -> None:
     values = view.table["lsi"].to_numpy()
     st.plotly_chart(charts.histogram(values, values[positions]), key="histogram", on_select=lambda: _brush(values),
                     selection_mode="box", config={"displayModeBar": False},
-                    alt="Histogram of LSI, all images and those on screen")  # fmt: skip
+                    alt=f"Histogram of LSI, all {view.noun} and those on screen")  # fmt: skip
 
 
 def _brush(values: np.ndarray) -> None:

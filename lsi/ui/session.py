@@ -55,9 +55,12 @@ class View:
     @property
     def noun(self) -> str:
         """What the samples are, in the plural."""
-        if self.run.manifest["dataset"]["has_images"]:
-            return "images"
-        return "texts" if "text" in self.run.scores.columns else "samples"
+        return self.run.noun
+
+    @property
+    def one(self) -> str:
+        """What a sample is, in the singular."""
+        return self.noun.removesuffix("s")
 
     @cached_property
     def captions(self) -> tuple[np.ndarray, np.ndarray, list[str]]:

@@ -34,12 +34,14 @@ def need_labels(view: View, what: str) -> None:
     if view.labelled:
         return
     told = {
-        "self": "These images have no labels",
-        "regression": "These images have numbers instead of classes",
-        "paired": "These images have partners instead of classes",
+        "self": "no labels",
+        "regression": "numbers instead of classes",
+        "paired": "partners instead of classes",
     }[view.run.task]
-    st.info(f"{told}, so there is no {what} to see. Samples, Map and Redundancy show what is typical, odd or "
-            "redundant.")  # fmt: skip
+    st.info(
+        f"These {view.noun} have {told}, so there is no {what} to see. Samples, Map and Redundancy show what is "
+        "typical, odd or redundant."
+    )
     if st.button("Browse by information", icon=":material/grid_view:", type="tertiary"):
         go("samples", Filter())
     st.stop()
@@ -50,7 +52,7 @@ def shown_positions(view: View) -> np.ndarray:
     positions = filtered(view)
     chips(view, len(positions))
     if not len(positions):
-        st.info("No image passes the filter. Remove a part of it above.")
+        st.info("Nothing passes the filter. Remove a part of it above.")
         st.stop()
     return positions
 
@@ -125,7 +127,7 @@ def _controls(view: View) -> None:
     if view.labelled:
         st.multiselect("Class", view.run.class_names, key="f_class", on_change=_changed, format_func=plain)
     st.slider("LSI, from lowest to highest", 0, 100, key="f_range", on_change=_changed, format="%d %%",
-              help="Share of the images in rising order of their information.")  # fmt: skip
+              help=f"Share of the {view.noun} in rising order of their information.")  # fmt: skip
     if view.run.task != "self":
         st.toggle(f"Suspected {'labels' if view.labelled else 'targets'} only", key="f_issues", on_change=_changed)
     st.toggle("Near duplicates only", key="f_duplicates", on_change=_changed)

@@ -21,7 +21,7 @@ _HTML = {
         '<div class="gallery" role="group" aria-label="Images"><div class="sheet"></div></div>'
     ),
     "map": (
-        '<div class="map" role="img" aria-label="Map of the images; the table below holds the same samples">'
+        '<div class="map" role="img" aria-label="Map of the samples; the table below holds the same samples">'
         '<canvas></canvas><svg aria-hidden="true"></svg><div class="tip" hidden><img alt=""><span></span></div>'
         '<div class="legend"></div></div>'
     ),
