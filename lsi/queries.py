@@ -4,6 +4,7 @@ Answers come from the cache where they are there, and are computed from the run'
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor
 from lsi.datasets import Dataset, Images
 from lsi.explanation import Explanation, explain_label
 from lsi.export import check_selection, select, selection_of
-from lsi.inputs import features_of, prepare, targets_of
+from lsi.inputs import Prepared, features_of, prepare, targets_of
 from lsi.loo import remove_group
 from lsi.memory import keep_freed_memory
 from lsi.objective import with_bias
@@ -30,11 +31,16 @@ from lsi.store import Entry, Store, fingerprint, key, save_array
 PROJECTION = "projection.npy"
 
 
+@lru_cache(maxsize=4)
+def _prepared(found: Run) -> Prepared:
+    """Return the data behind a run, read once for whatever is asked of it."""
+    return prepare(found.settings)
+
+
 def features_of_run(found: Run, cache: Path) -> Tensor:
     """Return Φ of a run (bias column included), from the cache, or computed again."""
     keep_freed_memory()
-    prepared = prepare(found.settings)
-    return with_bias(torch.from_numpy(features_of(found.settings, prepared, Store(cache), Progress()).values))
+    return with_bias(torch.from_numpy(features_of(found.settings, _prepared(found), Store(cache), Progress()).values))
 
 
 def explain_sample(found: Run, cache: Path, position: int, other_label: int | None = None) -> Explanation:
@@ -73,7 +79,7 @@ def fitted_run(found: Run, cache: Path, phi: Tensor) -> Softmaxed | Linear:
     if found.task == "classification":
         probe = fit(found.objective(phi), found.probe_weights())
         return Softmaxed(probe, posterior_of(probe))
-    prepared, store = prepare(found.settings), Store(cache)
+    prepared, store = _prepared(found), Store(cache)
     features = features_of(found.settings, prepared, store, Progress())
     targets = targets_of(found.settings, prepared, features, store, Progress())
     assert targets is not None
@@ -122,9 +128,9 @@ def projection_key(found: Run) -> str:
 
 def images_of_run(found: Run) -> Dataset:
     """Return the dataset behind a run, its rows in the order of the table, to read images from."""
-    prepared = prepare(found.settings)
-    positions = {int(source): i for i, source in enumerate(prepared.dataset.source_index)}
-    return prepared.dataset.take(np.array([positions[int(i)] for i in found.scores["index"]]))
+    dataset = _prepared(found).dataset
+    positions = {int(source): i for i, source in enumerate(dataset.source_index)}
+    return dataset.take(np.array([positions[int(i)] for i in found.scores["index"]]))
 
 
 def report_of_run(

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from lsi.errors import ConvergenceError
-from lsi.gaussian import Gaussian
 from lsi.kronecker import Kronecker
 from lsi.loo import remove
 from lsi.objective import Objective, with_bias
@@ -18,6 +17,7 @@ from lsi.softmax import Softmax, contrasts
 from lsi.solve import conjugate_gradients
 from tests import reference
 from tests.cases import SMALL, blobs, noisy_digits
+from tests.gaussian import Gaussian
 
 
 def objective(problem, prior_precision: float, dtype=torch.float64) -> Objective:

@@ -73,9 +73,8 @@ def gallery(
     """
     version = st.session_state.get(f"{key}_version", 0)
     state = st.session_state.get(key) or {}
-    selected = (
-        [int(i) for i in state.get("selected") or []] if version == st.session_state.get(f"{key}_seen", 0) else []
-    )
+    current = version == st.session_state.get(f"{key}_seen", 0)
+    selected = [int(i) for i in state.get("selected") or []] if current else []
     st.session_state[f"{key}_seen"] = version
     result = _component("gallery")(
         key=key,
