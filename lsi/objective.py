@@ -14,6 +14,7 @@ is fitted to float64 accuracy. Products with the Hessian run in the features' dt
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Float, Shaped
@@ -60,7 +61,16 @@ class Objective:
 
     def with_targets(self, targets: Shaped[Tensor, "n ..."]) -> "Objective":
         """Return the objective over the same samples with other targets."""
-        return replace(self, targets=targets)
+        return self._on_same_features(targets=targets)
+
+    def with_prior_precision(self, prior_precision: float) -> "Objective":
+        """Return the objective over the same samples with another λ."""
+        return self._on_same_features(prior_precision=prior_precision)
+
+    def _on_same_features(self, **changes: Any) -> "Objective":
+        other = replace(self, **changes)
+        vars(other)["_feature_factor"] = self._feature_factor  # ΦᵀΦ is factored once
+        return other
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -9,7 +9,7 @@ property of the prior and not of how many samples it is chosen on.
 
 import logging
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -68,16 +68,16 @@ def choose(
     scale = float(phi[:, :-1].double().square().mean().clamp_min(1e-12))
     curve: dict[int, float] = {}
     whole = Objective(likelihood, phi, y, scale)
-    folds = 0 if math.prod(whole.shape) <= FULL_LIMIT else FOLDS
+    folds = [] if math.prod(whole.shape) <= FULL_LIMIT else _folds(whole)
     solutions: dict[int, list[Tensor]] = {}
 
     def gain(exponent: int) -> float:
         if exponent not in curve:
             near = min(solutions, key=lambda e: abs(e - exponent), default=None)
-            objective = replace(whole, prior_precision=scale * STEP**exponent)
-            measure = _held_out if folds else _left_out
-            curve[exponent], solutions[exponent] = measure(objective, [] if near is None else solutions[near])
-            log.info("prior precision %.4g: log-likelihood %.5f", objective.prior_precision, curve[exponent])
+            prior, start = scale * STEP**exponent, [] if near is None else solutions[near]
+            found = _held_out(folds, prior, start) if folds else _left_out(whole.with_prior_precision(prior), start)
+            curve[exponent], solutions[exponent] = found
+            log.info("prior precision %.4g: log-likelihood %.5f", prior, curve[exponent])
         return curve[exponent]
 
     best = _climb(gain, start=2)
@@ -87,7 +87,7 @@ def choose(
         grid=tuple(scale * STEP**e for e in exponents),
         log_likelihood=tuple(curve[e] for e in exponents),
         n_samples=len(phi),
-        folds=folds,
+        folds=len(folds),
     )
 
 
@@ -97,15 +97,22 @@ def _left_out(objective: Objective, start: list[Tensor]) -> tuple[float, list[Te
     return loo_log_likelihood(probe), [probe.weights]
 
 
-def _held_out(objective: Objective, start: list[Tensor]) -> tuple[float, list[Tensor]]:
+def _folds(whole: Objective) -> list[tuple[Objective, Objective]]:
+    """Return each fold's others, and the fold."""
+    n = len(whole.features)
+    fold = torch.from_numpy(np.random.default_rng(0).permutation(n) % FOLDS).to(whole.features.device)
+    return [(whole.rows(fold != i), whole.rows(fold == i)) for i in range(FOLDS)]
+
+
+def _held_out(
+    folds: list[tuple[Objective, Objective]], prior_precision: float, start: list[Tensor]
+) -> tuple[float, list[Tensor]]:
     """Return the mean log-likelihood of the folds in turn left out, in nats a sample, and their solutions."""
-    n = len(objective.features)
-    fold = torch.from_numpy(np.random.default_rng(0).permutation(n) % FOLDS).to(objective.features.device)
-    total, solutions = 0.0, []
-    for i in range(FOLDS):
-        probe = fit(objective.rows(fold != i), start[i] if start else None, FOLD_TOLERANCE)
-        unseen = objective.rows(fold == i)
+    total, n, solutions = 0.0, 0, []
+    for i, (others, unseen) in enumerate(folds):
+        probe = fit(others.with_prior_precision(prior_precision), start[i] if start else None, FOLD_TOLERANCE)
         total -= float(unseen.likelihood.losses(unseen.logits(probe.weights), unseen.targets).sum())
+        n += len(unseen.features)
         solutions.append(probe.weights)
     return total / n, solutions
 

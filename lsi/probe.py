@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 DECREMENT_TOLERANCE = 1e-8
 MAX_NEWTON_STEPS = 60
 MAX_CG_STEPS = 400
+_AIM = 0.03  # of the tolerance
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,10 @@ def fit(
     weights = torch.zeros(objective.shape, dtype=torch.float64, device=device) if start is None else start.double()
     here = objective.evaluate(weights)
     products = 0
-    best = float("inf")
+    best = expected = float("inf")
     for newton_step in range(MAX_NEWTON_STEPS):
-        # the last digits: a tight solve near the end proves the decrement, a loose one suffices before
-        forcing = 0.1 if best > 1e-2 else 1e-3
+        # near the end as tight as the tolerance asks for, within bounds; far from it, and for the proof, loose
+        forcing = 0.1 if expected > 1e-2 else min(0.1, max(1e-3, _AIM * tolerance / expected))
         step, used = _newton_direction(objective, here, forcing)
         products += used
         decrement = float((here.gradient * -step).sum().clamp_min(0).sqrt())
@@ -70,7 +71,7 @@ def fit(
         if decrement <= tolerance or stalled:
             norm = float(here.gradient.norm())
             return Probe(objective, weights, here.means, here.loss, norm, decrement, newton_step, products)
-        best = min(best, decrement)
+        best, expected = min(best, decrement), forcing * decrement
         weights, here = _line_search(objective, weights, here, step, decrement)
     raise ConvergenceError(
         f"The probe did not converge in {MAX_NEWTON_STEPS} Newton steps: decrement {best:.1e}, expected at most "
