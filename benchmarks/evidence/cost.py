@@ -63,14 +63,26 @@ def study(quick: bool, cache: Path) -> dict[str, Any]:
 
 
 def both_sides(features: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Return seconds of ours, end to end, and of 5-fold cross-validation at scikit-learn's default C."""
-    mine = ours(features, labels, ("full",))
+    """Return seconds of ours, end to end, and of 5-fold cross-validation at scikit-learn's default C, the best of two.
+
+    Cross-validation runs as it comes, and with its folds in parallel processes, which is the faster way.
+    """
+    mine, theirs, parallel = [], [], []
+    for _ in range(2):
+        mine.append(ours(features, labels, ("full",)))
+        theirs.append(_cross_validation(features, labels, None))
+        parallel.append(_cross_validation(features, labels, -1))
+    best = min(mine, key=lambda seconds: seconds["all"])
+    return {"ours": best, "cross_validation": min(theirs), "cross_validation_parallel": min(parallel)}
+
+
+def _cross_validation(features: np.ndarray, labels: np.ndarray, n_jobs: int | None) -> float:
     start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = LogisticRegression(max_iter=1_000)
-        cross_val_predict(model, features, labels, cv=5, method="predict_proba")
-    return {"ours": mine, "cross_validation": time.perf_counter() - start}
+        cross_val_predict(model, features, labels, cv=5, method="predict_proba", n_jobs=n_jobs)
+    return time.perf_counter() - start
 
 
 def cifar(cache: Path, n: int, d: int) -> tuple[np.ndarray, np.ndarray] | None:
