@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.evidence import (
+    OURS,
     corrupted,
     cost,
     curation,
@@ -41,7 +42,7 @@ def test_wrong_labels_rank_above_the_rest(cache):
     problem = digits(cache)
     found, looked, seconds = label_errors.ours(problem)
     assert looked.shape == (600, 10)
-    for name in label_errors.OURS:
+    for name in OURS:
         assert label_errors.quality(problem, *found[name])["auroc"] > 0.9, name
     score = label_errors.quality(problem, *found["label_score"])
     assert score["suggestion_right"] > 0.7

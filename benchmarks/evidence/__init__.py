@@ -1,1 +1,11 @@
 """The evidence: does LSI do what it claims, beside what else is at hand? One study a module."""
+
+OURS = (  # detectors of wrong labels that are not peers
+    "label_score",
+    "mean of both looks",
+    "leave-one-out self-confidence",
+    "leave-one-out margin",
+    "LSI full",
+    "LSI diag",
+    "LSI kron",
+)

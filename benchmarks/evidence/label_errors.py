@@ -20,6 +20,7 @@ from sklearn.model_selection import cross_val_predict
 from trak import TRAKer
 from trak.projectors import NoOpProjector, ProjectionType
 
+from benchmarks.evidence import OURS
 from benchmarks.evidence.probes import fitted
 from benchmarks.evidence.problems import Problem, problems
 from lsi.duplicates import neighbours
@@ -31,15 +32,6 @@ from lsi.scores import LeaveOneOut, evaluate, second_look
 from lsi.softmax import Softmax
 
 Found = dict[str, tuple[np.ndarray, np.ndarray | None]]  # suspicion (higher = worse), suggested labels
-OURS = (
-    "label_score",
-    "mean of both looks",
-    "leave-one-out self-confidence",
-    "leave-one-out margin",
-    "LSI full",
-    "LSI diag",
-    "LSI kron",
-)
 
 
 def ours(problem: Problem) -> tuple[Found, np.ndarray, dict[str, float]]:

@@ -4,11 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.evidence import OURS
 from benchmarks.evidence.sections_models import datasets_with
 from benchmarks.tables import table
-
-OURS = ("label_score", "mean of both looks", "leave-one-out self-confidence", "leave-one-out margin", "LSI full",
-        "LSI diag", "LSI kron")  # fmt: skip
 
 
 def label_errors(r: dict[str, Any]) -> str:
