@@ -27,7 +27,7 @@ def histogram(all_values: np.ndarray, shown: np.ndarray) -> go.Figure:
         dragmode="select", selectdirection="h",
     )  # fmt: skip
     figure.update_xaxes(type="log", title="LSI in nats")
-    figure.update_yaxes(title="images")
+    figure.update_yaxes(title="samples")
     return figure
 
 
@@ -66,14 +66,14 @@ def matrix(table: pd.DataFrame, class_names: list[str]) -> go.Figure:
 
 
 def budget(lsi: np.ndarray, share: float) -> go.Figure:
-    """Share of the summed information that a share of the images keeps, the highest first."""
+    """Share of the summed information that a share of the samples keeps, the highest first."""
     kept = np.cumsum(np.sort(lsi)[::-1]) / max(lsi.sum(), 1e-300)
     x = np.arange(1, len(lsi) + 1) / len(lsi)
     step = max(1, len(x) // 500)
     figure = go.Figure(go.Scatter(x=x[::step], y=kept[::step], mode="lines", line_color=BLUE, name="information kept"))
     figure.add_vline(x=share, line_color=ORANGE)
     figure.update_layout(height=260, margin=_MARGIN, showlegend=False)
-    figure.update_xaxes(title="share of the images, highest LSI first", tickformat=".0%", range=[0, 1])
+    figure.update_xaxes(title="share of the samples, highest LSI first", tickformat=".0%", range=[0, 1])
     figure.update_yaxes(title="share of the information", tickformat=".0%", range=[0, 1.02])
     return figure
 

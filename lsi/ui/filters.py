@@ -55,7 +55,8 @@ class Filter:
         if self.group is not None:
             kept &= group == self.group
         if self.text:
-            kept &= table["id"].str.contains(self.text, case=False, regex=False).to_numpy()
+            searched = [table[c].astype(str) for c in ("id", "text") if c in table.columns]
+            kept &= np.any([c.str.contains(self.text, case=False, regex=False) for c in searched], axis=0)
         if self.lassos and positions is not None:
             kept &= lassoed(positions, self.lassos)
         return kept
@@ -74,7 +75,7 @@ class Filter:
             (self.duplicates, "near duplicates", {"duplicates": False}),
             (self.disputed, "reviewers disagree", {"disputed": False}),
             (self.group is not None, f"group {self.group}", {"group": None}),
-            (bool(self.text), f"path has {self.text}", {"text": ""}),
+            (bool(self.text), f"contains {self.text}", {"text": ""}),
             (bool(self.lassos), "lasso on the map", {"lassos": ()}),
         ]
         return parts | {name: replace(self, **without) for on, name, without in others if on}

@@ -45,7 +45,8 @@ def controls(view: View, positions: np.ndarray) -> tuple[np.ndarray, int]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         known = [name for name, (column, _) in ORDERS.items() if _orders(view, column)]
         name = st.selectbox("Order", known, key="order", width=260)
-        size = st.select_slider("Tile size", [64, 96, 128, 192, 256], 96, key="tile", width=260)
+        size = st.select_slider("Tile size", [64, 96, 128, 192, 256], 128 if view.noun == "texts" else 96, key="tile",
+                                width=260)  # fmt: skip
     column, rising = ORDERS[name]
     values = view.table[column].to_numpy()[positions]
     return positions[np.argsort(values if rising else -values, kind="stable")], size

@@ -138,7 +138,7 @@ def _controls(view: View) -> None:
     st.pills("Decision", told, key="f_decision", selection_mode="multi", on_change=_changed)
     if "split" in table.columns:
         st.multiselect("Split", sorted(map(str, table["split"].unique())), key="f_split", on_change=_changed)
-    st.text_input("Path contains", key="f_text", on_change=_changed)
+    st.text_input("Text contains" if view.noun == "texts" else "Path contains", key="f_text", on_change=_changed)
     if not read_only():
         with st.container(horizontal=True):
             st.button("Undo", icon=":material/undo:", on_click=undo, args=(view,))

@@ -46,6 +46,17 @@ def unlabelled(tmp_path_factory, cache) -> dict[str, Run]:
 
 
 @pytest.fixture(scope="session")
+def texts(tmp_path_factory, cache) -> Run:
+    """A run of texts that bring their features."""
+    problem, path = noisy_digits(0.1, n=200), tmp_path_factory.mktemp("texts") / "sayings.npz"
+    sayings = np.array([f"the {'grey' if i % 4 else 'white'} heron, {i}" for i in range(200)])
+    np.savez(path, features=problem.features, labels=problem.labels, text=sayings)
+    run = pipeline.run(Settings(DataSettings(data=path)), cache)
+    queries.projection_of_run(run, cache)
+    return run
+
+
+@pytest.fixture(scope="session")
 def calibrated(tmp_path_factory, cache) -> Run:
     """A run whose label scores are calibrated, of features without images."""
     problem, path = noisy_digits(0.1, n=300), tmp_path_factory.mktemp("calibrated") / "calibrated.npz"

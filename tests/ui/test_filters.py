@@ -55,6 +55,12 @@ def test_each_part_of_the_filter(chosen, rows):
         assert without.mask(TABLE, DECIDED, POSITIONS).sum() >= len(rows)
 
 
+def test_text_is_looked_for_in_paths_and_in_texts():
+    table = TABLE.assign(text=["a heron", "b", "c", "HERON"])
+    for asked, rows in (("heron", [0, 3]), ("a/", [0, 1]), ("b", [1, 2, 3])):
+        np.testing.assert_array_equal(np.flatnonzero(Filter(text=asked).mask(table, DECIDED, POSITIONS)), rows)
+
+
 @pytest.mark.parametrize(
     "query",
     [

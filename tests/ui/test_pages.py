@@ -53,6 +53,23 @@ def test_every_page_draws_with_hostile_class_names(app, hostile, page):
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_a_run_of_texts_speaks_of_texts(app, texts, page):
+    app.query_params["run"] = texts.name
+    visit(app, page)
+    shown = [str(e.value) for kind in ("markdown", "caption", "info") for e in getattr(app, kind)]
+    shown += [str(e.label) for kind in ("button", "slider", "expander", "toggle") for e in getattr(app, kind)]
+    assert any("200** texts" in s or "of 200 texts" in s for s in shown)
+    assert not [s for s in shown if "image" in s]
+
+
+def test_texts_are_filtered_by_what_they_say(app, texts):
+    app.query_params["run"], app.query_params["text"] = texts.name, "WHITE heron"
+    visit(app, "samples")
+    assert any("**50** of 200 texts" in str(m.value) for m in app.markdown)
+    assert any(t.label == "Text contains" for t in app.text_input)
+
+
+@pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("task", ["regression", "paired", "self"])
 def test_every_page_draws_without_classes(app, unlabelled, task, page):
     app.query_params["run"] = unlabelled[task].name

@@ -116,7 +116,7 @@ function paint(s, tile, slot) {
   tile.classList.toggle("issue", s.issue[slot] === 1);
   tile.classList.toggle("excluded", told === "exclude");
   tile.setAttribute("aria-pressed", on);
-  tile.setAttribute("aria-label", `image ${position}, ${given}${other}, ${value.textContent}`);
+  tile.setAttribute("aria-label", `sample ${position}, ${given}${other}, ${value.textContent}`);
   tile.tabIndex = slot === s.focus ? 0 : -1;
 }
 
