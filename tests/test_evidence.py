@@ -1,5 +1,7 @@
 """The studies in their quick form: directions that must hold."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,9 @@ from benchmarks.evidence import (
     cost,
     curation,
     fidelity,
+    figures,
     label_errors,
+    page,
     settings,
     threshold,
     transfer,
@@ -36,6 +40,17 @@ def test_flips_are_of_their_kind(cache):
         assert (noisy != clean).sum() == (200 if kind != "one class" else 20)
     assert set((flipped(clean, "pair", 0.2, 0) - clean) % 10) == {0, 1}
     assert set(clean[flipped(clean, "one class", 0.2, 0) != clean]) == {3}
+
+
+def test_the_page_is_what_the_studies_left(tmp_path):
+    page.write(tmp_path / "evidence.md")
+    written = (tmp_path / "evidence.md").read_text()
+    assert written == page.PAGE.read_text()
+    shown = re.findall(r"!\[[^\]]+\]\((images/[^)]+)\)", written)
+    assert len(shown) == len(figures.FIGURES)
+    for path in shown:
+        assert "<svg" in (tmp_path / path).read_text()
+        assert (page.PAGE.parent / path).exists()
 
 
 def test_wrong_labels_rank_above_the_rest(cache):

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from benchmarks.evidence import sections_labels, sections_models
+from benchmarks.evidence import figures, sections_labels, sections_models
 from benchmarks.record import RESULTS
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "evidence.md"
@@ -31,8 +31,8 @@ SECTIONS = {
 }
 
 
-def write() -> None:
-    """Write the page from the studies that are there."""
+def write(page: Path = PAGE) -> None:
+    """Write the page, and its figures beside it, from the studies that are there."""
     parts, seconds = [HEAD], []
     for name, (title, section) in SECTIONS.items():
         path = RESULTS / f"evidence_{name}.json"
@@ -40,6 +40,9 @@ def write() -> None:
             result = json.loads(path.read_text())
             seconds.append(result["seconds"])
             threads = f"{result['environment']['threads']} threads"
-            parts.append(f"## {title}\n\n{section(result)}\n\n<sub>{path.name}, {seconds[-1]:.0f} s, {threads}</sub>\n")
+            figure = figures.draw(name, result, page.parent / "images")
+            parts.append(
+                f"## {title}\n\n{figure}{section(result)}\n\n<sub>{path.name}, {seconds[-1]:.0f} s, {threads}</sub>\n"
+            )
     parts.append(f"All studies together: {sum(seconds) / 60:.0f} minutes.\n")
-    PAGE.write_text("\n".join(parts))
+    page.write_text("\n".join(parts))

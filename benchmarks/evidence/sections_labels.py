@@ -47,7 +47,7 @@ def label_errors(r: dict[str, Any]) -> str:
         "probability of the given label at a second look: by a probe fitted without the suspects of the first, "
         "leave-one-out for everybody else. The last column is `label_score` less the best peer of that row.\n\n"
         + table(["dataset", "noise", "seeds", *OURS[:5], "best peer", "difference"], body)
-        + f"\n\n`label_score` lies {min(gaps):+.3f} from the best peer at worst. Mean over the rows above:\n\n"
+        + f"\n\n`label_score` lies {min(gaps):+.4f} from the best peer at worst. Mean over the rows above:\n\n"
         + table(["score", "AUROC", "average precision", "precision at the number of errors", "suggestion right"], means)
         + "\n\nSets of labels that are flagged without a threshold of one's own, mean over the same rows:\n\n"
         + table(["set", "precision", "recall", "F1"], flagged)
