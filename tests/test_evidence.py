@@ -143,6 +143,8 @@ def test_cost_is_measured_on_both_sides(tmp_path):
     assert side["ours"]["all"] > 0
     assert side["cross_validation"] > 0
     assert set(found["growth"]) == {"full over n", "kron over n"}
+    for one in found["growth"].values():
+        assert all(row["peak_gib"] >= row["before_gib"] > 0 and row["posterior"] > 0 for row in one["rows"])
 
 
 @pytest.mark.shared

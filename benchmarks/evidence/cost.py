@@ -1,7 +1,11 @@
-"""How does it grow, and how long does it take beside five-fold cross-validation?"""
+"""How does it grow, where does the time go, and how long does it take beside five-fold cross-validation?"""
 
+import multiprocessing
+import resource
+import tempfile
 import time
 import warnings
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
 from benchmarks.evidence.problems import human_source
+from lsi.memory import keep_freed_memory
 from lsi.objective import Objective, with_bias
+from lsi.posterior import Full, Kron
 from lsi.prior_precision import choose
 from lsi.probe import fit
 from lsi.scores import LeaveOneOut, evaluate
@@ -30,8 +36,8 @@ def problem(n: int, d: int, k: int) -> tuple[np.ndarray, np.ndarray]:
     return features.astype(np.float32), labels
 
 
-def ours(features: np.ndarray, labels: np.ndarray, structures: tuple[str, ...]) -> dict[str, float]:
-    """Return seconds of the choice of λ, the fit, and leave-one-out with all terms."""
+def ours(features: np.ndarray, labels: np.ndarray, structure: str) -> dict[str, float]:
+    """Return seconds of the choice of λ, the fit, the posterior, and leave-one-out with all terms."""
     phi, y = with_bias(torch.from_numpy(features)), torch.from_numpy(labels)
     softmax = Softmax(int(labels.max()) + 1)
     start = time.perf_counter()
@@ -39,9 +45,26 @@ def ours(features: np.ndarray, labels: np.ndarray, structures: tuple[str, ...]) 
     chosen = time.perf_counter()
     probe = fit(Objective(softmax, phi, y, prior))
     fitted = time.perf_counter()
-    evaluate(probe, structures, LeaveOneOut(certify=0))  # type: ignore[arg-type]
+    evaluate(probe, (structure,), LeaveOneOut(certify=0))  # type: ignore[arg-type]
     done = time.perf_counter()
-    return {"choice": chosen - start, "fit": fitted - chosen, "loo": done - fitted, "all": done - start}
+    (Full if structure == "full" else Kron).fit(probe)  # once more, by itself
+    posterior = time.perf_counter() - done
+    return {"choice": chosen - start, "fit": fitted - chosen, "posterior": posterior,
+            "loo": done - fitted - posterior, "all": done - start}  # fmt: skip
+
+
+def alone(size: dict[str, int], structure: str) -> dict[str, float]:
+    """Return the same with the peak memory in GiB, measured in a process of its own."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_alone, size, structure).result()
+
+
+def _alone(size: dict[str, int], structure: str) -> dict[str, float]:
+    keep_freed_memory()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = ours(*problem(**size), structure)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return found | {"peak_gib": peak / 2**20, "before_gib": before / 2**20}
 
 
 def study(quick: bool, cache: Path) -> dict[str, Any]:
@@ -51,15 +74,25 @@ def study(quick: bool, cache: Path) -> dict[str, Any]:
     growth = {}
     for structure in ("full", "kron"):
         for name, values in grid.items():
-            seconds = [ours(*problem(**(base | {name: v})), (structure,))["loo"] for v in values]
+            rows = [alone(base | {name: v}, structure) for v in values]
+            seconds = [row["posterior"] + row["loo"] for row in rows]
             slope = float(np.polyfit(np.log(values[1:]), np.log(seconds[1:]), 1)[0]) if len(values) > 2 else None
-            growth[f"{structure} over {name}"] = {"values": values, "seconds": seconds, "exponent": slope}
+            growth[f"{structure} over {name}"] = {"values": values, "seconds": seconds, "exponent": slope, "rows": rows}
     n, d = (400, 16) if quick else (50_000, 512)
     sides = {"synthetic": both_sides(*problem(n, d, 10))}
     real = None if quick else cifar(cache, n, d)
     if real is not None:
-        sides["CIFAR-10, human labels"] = both_sides(*real)
+        sides["CIFAR-10, human labels"] = both_sides(*real) | {"features": extraction(n, d)}
     return {"base": base, "growth": growth, "n": n, "d": d, "sides": sides}
+
+
+def extraction(n: int, d: int, some: int = 3_000) -> dict[str, float]:
+    """Return seconds of the features of some images, and of n at that rate."""
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        cifar(Path(folder), some, d)
+    spent = time.perf_counter() - start
+    return {"images": some, "seconds": spent, "at_that_rate": spent * n / some}
 
 
 def both_sides(features: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
@@ -69,7 +102,7 @@ def both_sides(features: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     """
     mine, theirs, parallel = [], [], []
     for _ in range(2):
-        mine.append(ours(features, labels, ("full",)))
+        mine.append(ours(features, labels, "full"))
         theirs.append(_cross_validation(features, labels, None))
         parallel.append(_cross_validation(features, labels, -1))
     best = min(mine, key=lambda seconds: seconds["all"])
