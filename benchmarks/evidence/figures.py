@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.evidence import OURS
+from benchmarks.evidence.sections_labels import by_noise
 from benchmarks.evidence.sections_models import datasets_with
 from lsi.charts import PALETTE
 
@@ -18,11 +19,9 @@ _TOLERANCE = 0.05
 
 def detectors(r: dict[str, Any]) -> tuple[Figure, str]:
     """Return AUROC by detector: a dot a kind of noise, a line at their mean."""
-    kinds: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in r["rows"]:
-        kinds.setdefault((row["dataset"], row["noise"]), []).append(row["detectors"])
+    kinds = by_noise(r)
     by_name = {
-        name: np.array([np.mean([found[name]["auroc"] for found in rows]) for rows in kinds.values()])
+        name: np.array([np.mean([row["detectors"][name]["auroc"] for row in rows]) for rows in kinds.values()])
         for name in r["rows"][0]["detectors"]
     }
     names = sorted(by_name, key=lambda name: by_name[name].mean())

@@ -11,9 +11,7 @@ from benchmarks.tables import table
 
 def label_errors(r: dict[str, Any]) -> str:
     """Return the mean over seeds by problem, the mean over problems, suggestions and seconds."""
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in r["rows"]:
-        groups.setdefault((row["dataset"], row["noise"]), []).append(row)
+    groups = by_noise(r)
     names = list(r["rows"][0]["detectors"])
     peers = [n for n in names if n not in OURS]
 
@@ -54,6 +52,14 @@ def label_errors(r: dict[str, Any]) -> str:
         + "\n\nSeconds a problem, on average (`lsi`: choice of λ, fit, all terms in full, diag and kron):\n\n"
         + table(["", "seconds"], spent)
     )
+
+
+def by_noise(r: dict[str, Any]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """Return the rows of each dataset and kind of noise, one a seed."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in r["rows"]:
+        groups.setdefault((row["dataset"], row["noise"]), []).append(row)
+    return groups
 
 
 def corrupted(r: dict[str, Any]) -> str:

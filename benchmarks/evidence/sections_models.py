@@ -43,6 +43,7 @@ def cost(r: dict[str, Any]) -> str:
     ]  # fmt: skip
     head = ["data", "features", "choice of λ", "fit", "posterior", "leave-one-out, all terms", "together",
             "cross-validation", "in parallel"]  # fmt: skip
+    extracted = [side["features"]["images"] for side in r["sides"].values() if "features" in side]
     before = [row["before_gib"] for g in r["growth"].values() for row in g["rows"]]
     return (
         f"Posterior and leave-one-out with all terms, around n = {base['n']:,}, d = {base['d']}, k = {base['k']}, each "
@@ -52,7 +53,8 @@ def cost(r: dict[str, Any]) -> str:
         + f"\n\nSeconds at n = {r['n']:,}, d = {r['d']}, k = 10, end to end with the structure full, beside five-fold "
         "cross-validation of scikit-learn's logistic regression at its defaults, which cleanlab starts from, as it "
         "comes and with a process a fold (`n_jobs=-1`); the faster of two turns each. 'Together' is without features, "
-        "which both sides need; their seconds are those of 3,000 images, taken to n:\n\n" + table(head, ends)
+        f"which both sides need; their seconds are those of {max(extracted, default=0):,} images, taken to n:\n\n"
+        + table(head, ends)
     )
 
 
