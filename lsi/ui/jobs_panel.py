@@ -1,12 +1,13 @@
 """Starting a computation from a form made of the settings, and following it."""
 
+import itertools
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import streamlit as st
 
 from lsi import jobs
-from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings, Task
+from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.errors import LsiError, UsageError
 from lsi.ui.paths import below_data_roots
 from lsi.ui.session import cache, plain, read_only, run_names
@@ -14,6 +15,7 @@ from lsi.ui.uploads import TYPES, keep
 
 FIRST = Settings(noise=NoiseSettings(corrupt_label=0.05))
 _SHOWN = 3
+_FORM, _PROBLEM = "compute-field-", "compute-problem"
 
 
 def start_first_run() -> None:
@@ -23,72 +25,93 @@ def start_first_run() -> None:
 
 
 def form() -> None:
-    """Show the form, and start what it says."""
+    """Show the form, and start what it says.
+
+    The button's callback starts the job: it runs before the page, so nothing on the page's way can lose the click.
+    """
     with st.form("compute", border=False):
         left, middle, right = st.columns(3)
-        dataset = left.text_input(
-            "Dataset", "digits", help="digits is built in; or a torchvision name such as cifar10."
-        )
-        data = left.text_input("Or your own data", "", placeholder="folder, .parquet, .csv or .npz",
-                               help="A path below the folders this server may read.")  # fmt: skip
-        upload = left.file_uploader("Or upload it", TYPES, help="A .zip with one folder a class or with a manifest, a "
-                                    ".parquet, .npz or .csv file.")  # fmt: skip
-        labels = left.text_input("Other labels for the same images", "", help="A .npy, .npz or .csv file, with :KEY.")
-        backbone = middle.text_input("Backbone", "auto", help=_help(FeatureSettings, "backbone"))
-        subset = middle.number_input("Subset (0: all)", 0, step=1000, help=_help(DataSettings, "subset"))
-        task = middle.selectbox("Task", ["auto", "classification", "regression", "paired", "self"],
-                              help=_help(DataSettings, "task"))  # fmt: skip
-        targets = middle.text_input("Targets of a regression or of pairs", "", help=_help(DataSettings, "targets"))
-        flips = middle.slider(
-            "Labels to flip on purpose", 0, 50, 0, format="%d %%", help="To see how well they are found."
-        )
-        structure = right.selectbox("Structure of the posterior", ["auto", "full", "kron", "diag"],
-                                    help=_help(ScoreSettings, "structure"))  # fmt: skip
-        prior = right.text_input("Prior precision", "auto", help=_help(ScoreSettings, "prior_precision"))
-        seed = right.number_input("Seed", 0, step=1)
-        calibrate = right.toggle("Say how precise a cut is", help=_help(ScoreSettings, "calibrate"))
-        if st.form_submit_button("Compute", icon=":material/play_arrow:"):
-            try:
-                settings = Settings(
-                    DataSettings(
-                        dataset,
-                        _path(data, upload),
-                        _labels(labels),
-                        task=cast(Task, task),
-                        targets=_targets(targets),
-                        subset=int(subset) or None,
-                    ),
-                    NoiseSettings(corrupt_label=flips / 100),
-                    FeatureSettings(backbone=backbone),
-                    ScoreSettings(_prior(prior), structure, calibrate=calibrate),  # type: ignore[arg-type]
-                    int(seed),
-                )
-                jobs.start(settings, cache())
-                st.rerun()
-            except LsiError as error:
-                st.error(plain(error))
+        left.text_input("Dataset", "digits", key=f"{_FORM}dataset",
+                        help="digits is built in; or a torchvision name such as cifar10.")  # fmt: skip
+        left.text_input("Or your own data", "", key=f"{_FORM}data", placeholder="folder, .parquet, .csv or .npz",
+                        help="A path below the folders this server may read.")  # fmt: skip
+        left.file_uploader("Or upload it", TYPES, key=f"{_FORM}upload", help="A .zip with one folder a class or with "
+                           "a manifest, a .parquet, .npz or .csv file.")  # fmt: skip
+        left.text_input("Other labels for the same images", "", key=f"{_FORM}labels",
+                        help="A .npy, .npz or .csv file, with :KEY.")  # fmt: skip
+        middle.text_input("Backbone", "auto", key=f"{_FORM}backbone", help=_help(FeatureSettings, "backbone"))
+        middle.number_input("Subset (0: all)", 0, step=1000, key=f"{_FORM}subset", help=_help(DataSettings, "subset"))
+        middle.selectbox("Task", ["auto", "classification", "regression", "paired", "self"], key=f"{_FORM}task",
+                         help=_help(DataSettings, "task"))  # fmt: skip
+        middle.text_input("Targets of a regression or of pairs", "", key=f"{_FORM}targets",
+                          help=_help(DataSettings, "targets"))  # fmt: skip
+        middle.slider("Labels to flip on purpose", 0, 50, 0, format="%d %%", key=f"{_FORM}flips",
+                      help="To see how well they are found.")  # fmt: skip
+        right.selectbox("Structure of the posterior", ["auto", "full", "kron", "diag"], key=f"{_FORM}structure",
+                        help=_help(ScoreSettings, "structure"))  # fmt: skip
+        right.text_input("Prior precision", "auto", key=f"{_FORM}prior", help=_help(ScoreSettings, "prior_precision"))
+        right.number_input("Seed", 0, step=1, key=f"{_FORM}seed")
+        right.toggle("Say how precise a cut is", key=f"{_FORM}calibrate", help=_help(ScoreSettings, "calibrate"))
+        st.form_submit_button("Compute", icon=":material/play_arrow:", on_click=_compute)
+        if _PROBLEM in st.session_state:
+            st.error(plain(st.session_state.pop(_PROBLEM)))
 
 
 def follow() -> None:
-    """Show the latest jobs; while one runs, look again every second."""
-    live = any(job.state == "running" for job in jobs.list_jobs(cache())[:_SHOWN])
+    """Show the latest jobs; while one runs, look again every second, and at its end show its run."""
+    awaited: set[str] = st.session_state.get("awaited", set()) | _running(_latest())
+    looks = itertools.count()
 
-    @st.fragment(run_every=1.0 if live else None)
+    @st.fragment(run_every=1.0 if awaited else None)
     def panel() -> None:
-        shown = jobs.list_jobs(cache())[:_SHOWN]
+        shown = _latest()
         for job in shown:
             _job(job)
-        running = any(job.state == "running" for job in shown)
-        finished = [job.run_name for job in shown if job.state == "done"]
-        if st.session_state.get("was_live") and (not running or finished != st.session_state.get("finished")):
-            st.session_state["was_live"] = running
-            st.session_state["finished"] = finished
-            if finished and finished[0] in run_names():
-                st.session_state["next_run"] = finished[0]
-            st.rerun()
-        st.session_state["was_live"], st.session_state["finished"] = running, finished
+        # The first look is part of the page: running it anew from here would lose a click that it has not reached.
+        if next(looks) == 0 or _running(shown) == awaited:
+            return
+        done = [job.run_name for job in shown if job.folder.name in awaited and job.state == "done"]
+        if done and done[0] in run_names():
+            st.session_state["next_run"] = done[0]
+        st.session_state["awaited"] = _running(shown)
+        st.rerun()
 
+    st.session_state["awaited"] = awaited
     panel()
+
+
+def _compute() -> None:
+    said = {
+        name.removeprefix(_FORM): st.session_state[name]
+        for name in map(str, st.session_state)
+        if name.startswith(_FORM)
+    }
+    try:
+        settings = Settings(
+            DataSettings(
+                said["dataset"],
+                _path(said["data"], said["upload"]),
+                _labels(said["labels"]),
+                task=said["task"],
+                targets=_targets(said["targets"]),
+                subset=int(said["subset"]) or None,
+            ),
+            NoiseSettings(corrupt_label=said["flips"] / 100),
+            FeatureSettings(backbone=said["backbone"]),
+            ScoreSettings(_prior(said["prior"]), said["structure"], calibrate=said["calibrate"]),
+            int(said["seed"]),
+        )
+        jobs.start(settings, cache())
+    except LsiError as error:
+        st.session_state[_PROBLEM] = str(error)
+
+
+def _latest() -> list[jobs.Job]:
+    return jobs.list_jobs(cache())[:_SHOWN]
+
+
+def _running(shown: list[jobs.Job]) -> set[str]:
+    return {job.folder.name for job in shown if job.state == "running"}
 
 
 def _job(job: jobs.Job) -> None:

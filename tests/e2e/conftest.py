@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.browser import chromium, launch, serve
 
 ARTEFACTS = Path(__file__).parent / "artefacts"
+expect.set_options(timeout=30_000)  # other tests run beside these: how long a page takes is the benchmark's business
 
 
 @pytest.fixture(scope="module")

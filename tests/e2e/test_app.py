@@ -65,7 +65,7 @@ def test_from_nothing_to_a_checked_list(page: Page):
         page.keyboard.press(key)
     expect(page.get_by_text("10 decided")).to_be_visible()
     settle(page)
-    expect(page.get_by_text("Decisions: 2 keep, 4 relabel, 3 exclude, 1 unsure")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("Decisions: 2 keep, 4 relabel, 3 exclude, 1 unsure")).to_be_visible()
 
     follow(page, "Map")
     page.locator(".map[data-drawn='1797']").wait_for(timeout=180_000)
@@ -82,7 +82,7 @@ def test_from_nothing_to_a_checked_list(page: Page):
     expect(page.get_by_text(re.compile(r"Decisions: .*\d+ exclude"))).to_be_visible()
     settle(page)
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_text("Decisions: 2 keep, 4 relabel, 3 exclude, 1 unsure")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("Decisions: 2 keep, 4 relabel, 3 exclude, 1 unsure")).to_be_visible()
 
     page.goto(link)
     settle(page)
@@ -113,7 +113,7 @@ def test_forty_keys_twenty_milliseconds_apart_are_forty_decisions(page: Page):
     for _ in range(40):
         page.keyboard.press("k")
         page.wait_for_timeout(20)
-    expect(page.get_by_text(re.compile(r"Decisions: 4\d keep"))).to_be_visible(timeout=30_000)
+    expect(page.get_by_text(re.compile(r"Decisions: 4\d keep"))).to_be_visible()
     page.get_by_role("button", name="Undo").click()
     settle(page)
 
@@ -180,10 +180,10 @@ def test_a_second_tab_sees_the_job_and_can_cancel_it(page: Page, browser, server
     context = browser.new_context(viewport={"width": 1360, "height": 1000}, base_url=server)
     other = context.new_page()
     other.goto("/")
-    expect(other.get_by_text(job)).to_be_visible(timeout=30_000)
+    expect(other.get_by_text(job)).to_be_visible()
     other.get_by_role("button", name="Cancel").click()
-    expect(other.get_by_text(job)).to_have_count(0, timeout=30_000)
-    expect(page.get_by_text(job)).to_have_count(0, timeout=30_000)
+    expect(other.get_by_text(job)).to_have_count(0)
+    expect(page.get_by_text(job)).to_have_count(0)
     context.close()
 
 

@@ -2,12 +2,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from lsi import pipeline, queries
 from lsi.config import DataSettings, NoiseSettings, ScoreSettings, Settings
-from lsi.runs import Run
+from lsi.runs import Run, list_runs
+from lsi.ui import session
 from tests.cases import image_files, noisy_digits, odd_numbers
 
+ROOT = Path(__file__).parent.parent.parent
 HOSTILE = ("<img src=x onerror=alert(1)>", "[x](javascript:alert(1))", "![](http://example.invalid/p.png)")
 
 
@@ -62,3 +65,14 @@ def calibrated(tmp_path_factory, cache) -> Run:
     problem, path = noisy_digits(0.1, n=300), tmp_path_factory.mktemp("calibrated") / "calibrated.npz"
     np.savez(path, features=problem.features, labels=problem.labels)
     return pipeline.run(Settings(DataSettings(data=path), score=ScoreSettings(calibrate=True)), cache)
+
+
+@pytest.fixture
+def app(cache, tmp_path, monkeypatch) -> AppTest:
+    monkeypatch.setenv("LSI_CACHE", str(cache))
+    monkeypatch.setenv("LSI_DATABASE_URL", f"sqlite:///{tmp_path / 'reviews.db'}")
+    session.reviews.cache_clear()
+    session._decisions.cache_clear()
+    found = AppTest.from_file(str(ROOT / "lsi" / "ui" / "main.py"), default_timeout=60)
+    found.query_params["run"] = next(r for r in list_runs(cache) if r.name.startswith("digits")).name
+    return found

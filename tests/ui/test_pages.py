@@ -3,7 +3,6 @@
 import asyncio
 import io
 import socket
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -15,20 +14,9 @@ from lsi.reviews import Reviews
 from lsi.runs import list_runs
 from lsi.ui import export_view, session
 from lsi.ui.server import MIDDLEWARE, ROUTES, send_at_once
+from tests.ui.conftest import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 PAGES = ("samples", "issues", "map", "classes", "redundancy", "export")
-
-
-@pytest.fixture
-def app(cache, tmp_path, monkeypatch) -> AppTest:
-    monkeypatch.setenv("LSI_CACHE", str(cache))
-    monkeypatch.setenv("LSI_DATABASE_URL", f"sqlite:///{tmp_path / 'reviews.db'}")
-    session.reviews.cache_clear()
-    session._decisions.cache_clear()
-    found = AppTest.from_file(str(ROOT / "lsi" / "ui" / "main.py"), default_timeout=60)
-    found.query_params["run"] = next(r for r in list_runs(cache) if r.name.startswith("digits")).name
-    return found
 
 
 def visit(app: AppTest, page: str) -> AppTest:
