@@ -13,9 +13,15 @@ expect.set_options(timeout=30_000)  # other tests run beside these: how long a p
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[str]:
-    """The address of a freshly started server with an empty cache."""
-    with serve(tmp_path_factory.mktemp("e2e")) as found:
+def cache(tmp_path_factory) -> Path:
+    """The server's cache, empty at first."""
+    return tmp_path_factory.mktemp("e2e")
+
+
+@pytest.fixture(scope="module")
+def server(cache) -> Iterator[str]:
+    """The address of a freshly started server."""
+    with serve(cache) as found:
         yield found.address
 
 

@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import os
 import re
+import signal
 import zipfile
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from lsi import pipeline
+from lsi import jobs, pipeline
 from lsi.config import DataSettings, NoiseSettings, Settings
 from lsi.reviews import Reviews
 from tests.e2e.browser import draw_lasso, serve, settle
@@ -168,7 +170,7 @@ def test_every_page_by_its_address_in_light_and_dark(browser, server, scheme):
     context.close()
 
 
-def test_a_second_tab_sees_the_job_and_can_cancel_it(page: Page, browser, server):
+def test_a_second_tab_sees_the_job_and_can_cancel_it(page: Page, browser, server, cache, request):
     first_run(page)
     page.get_by_text("Compute another run").click()
     backbone = page.get_by_role("textbox", name="Backbone")
@@ -177,6 +179,9 @@ def test_a_second_tab_sees_the_job_and_can_cancel_it(page: Page, browser, server
     page.get_by_role("button", name="Compute", exact=True).click()
     job = "lsi compute --backbone efficientnet_lite0"
     expect(page.get_by_text(job)).to_be_visible()
+    started = jobs.list_jobs(cache)[0]
+    request.addfinalizer(started.cancel)
+    os.kill(started.facts["pid"], signal.SIGSTOP)  # or it may be done before the other tab is there
     context = browser.new_context(viewport={"width": 1360, "height": 1000}, base_url=server)
     other = context.new_page()
     other.goto("/")
