@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.e2e.browser import chromium, launch, serve
 
 ARTEFACTS = Path(__file__).parent / "artefacts"
-expect.set_options(timeout=30_000)  # other tests run beside these: how long a page takes is the benchmark's business
+expect.set_options(timeout=60_000)  # other tests run beside these; how long pages take is the benchmark's business
 
 
 @pytest.fixture(scope="module")
