@@ -67,13 +67,14 @@ def follow() -> None:
         shown = _latest()
         for job in shown:
             _job(job)
+        running = _running(shown)
         # The first look is part of the page: running it anew from here would lose a click that it has not reached.
-        if next(looks) == 0 or _running(shown) == awaited:
+        if next(looks) == 0 or running == awaited:
             return
         done = [job.run_name for job in shown if job.folder.name in awaited and job.state == "done"]
         if done and done[0] in run_names():
             st.session_state["next_run"] = done[0]
-        st.session_state["awaited"] = _running(shown)
+        st.session_state["awaited"] = running
         st.rerun()
 
     st.session_state["awaited"] = awaited
@@ -81,29 +82,28 @@ def follow() -> None:
 
 
 def _compute() -> None:
-    said = {
-        name.removeprefix(_FORM): st.session_state[name]
-        for name in map(str, st.session_state)
-        if name.startswith(_FORM)
-    }
     try:
         settings = Settings(
             DataSettings(
-                said["dataset"],
-                _path(said["data"], said["upload"]),
-                _labels(said["labels"]),
-                task=said["task"],
-                targets=_targets(said["targets"]),
-                subset=int(said["subset"]) or None,
+                _said("dataset"),
+                _path(_said("data"), _said("upload")),
+                _labels(_said("labels")),
+                task=_said("task"),
+                targets=_targets(_said("targets")),
+                subset=int(_said("subset")) or None,
             ),
-            NoiseSettings(corrupt_label=said["flips"] / 100),
-            FeatureSettings(backbone=said["backbone"]),
-            ScoreSettings(_prior(said["prior"]), said["structure"], calibrate=said["calibrate"]),
-            int(said["seed"]),
+            NoiseSettings(corrupt_label=_said("flips") / 100),
+            FeatureSettings(backbone=_said("backbone")),
+            ScoreSettings(_prior(_said("prior")), _said("structure"), calibrate=_said("calibrate")),
+            int(_said("seed")),
         )
         jobs.start(settings, cache())
     except LsiError as error:
         st.session_state[_PROBLEM] = str(error)
+
+
+def _said(field: str) -> Any:
+    return st.session_state[f"{_FORM}{field}"]
 
 
 def _latest() -> list[jobs.Job]:
