@@ -5,16 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
-from lsi import inputs, pipeline, queries
+from lsi.audit.duplicates import Duplicates
+from lsi.compute import inputs, pipeline, queries
+from lsi.compute.tasks import classify
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
-from lsi.datasets import Dataset
-from lsi.duplicates import Duplicates
-from lsi.manifest import make_manifest, make_table
-from lsi.objective import with_bias
+from lsi.data import Dataset
+from lsi.files import save_array
+from lsi.laplace.objective import with_bias
 from lsi.progress import Progress
-from lsi.runs import KIND, Run, write_run
-from lsi.store import Entry, Store, save_array
-from lsi.tasks import classify
+from lsi.runs.manifest import make_manifest, make_table
+from lsi.runs.run import KIND, Run, write_run
+from lsi.runs.store import Entry, Store
 
 CIFAR = Path("../shared/data/cifar10/train.parquet")
 HUMAN = Path("../shared/data/cifar10/cifar10n_aggregate.npz")

@@ -16,8 +16,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from benchmarks import app_runs
 from benchmarks.record import save
-from lsi.reviews import Reviews
-from lsi.runs import Run
+from lsi.runs.decisions import Reviews
+from lsi.runs.run import Run
 from tests.e2e.browser import Server, chromium, draw_lasso, launch, serve, settle
 
 LOOK = (Path(__file__).parent / "look.js").read_text()

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 
 from benchmarks.record import save
-from lsi.objective import Objective, with_bias
-from lsi.probe import fit
-from lsi.scores import LeaveOneOut, evaluate
-from lsi.softmax import Softmax
+from lsi.laplace.likelihood import Softmax
+from lsi.laplace.objective import Objective, with_bias
+from lsi.laplace.probe import fit
+from lsi.laplace.scores import LeaveOneOut, evaluate
 
 D, K = 512, 10
 SIZES = (10_000, 50_000, 100_000, 200_000)

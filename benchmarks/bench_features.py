@@ -21,8 +21,8 @@ from PIL import Image
 
 from benchmarks.record import save
 from lsi.config import DataSettings
-from lsi.datasets import load
-from lsi.datasets.images import ArrayImages
+from lsi.data import load
+from lsi.data.images import ArrayImages
 from lsi.features import bfloat16_is_fast, extract, load_backbone, plan
 from lsi.memory import keep_freed_memory
 from lsi.progress import Progress

@@ -18,11 +18,11 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
 from benchmarks.record import save
-from lsi import pipeline, queries
+from lsi.compute import pipeline, queries
 from lsi.config import DataSettings, FeatureSettings, Settings
-from lsi.objective import Objective
-from lsi.probe import fit
-from lsi.scores import LeaveOneOut, evaluate
+from lsi.laplace.objective import Objective
+from lsi.laplace.probe import fit
+from lsi.laplace.scores import LeaveOneOut, evaluate
 
 DATA = Path("../shared/data/cifar10")
 

@@ -1,7 +1,27 @@
 """LSI Lens: which samples of a dataset matter, which labels look wrong, and what can go."""
 
-from lsi.explanation import Explanation, explain
-from lsi.scores import LeaveOneOut, RegressionScores, Scores, score
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lsi.laplace.explanation import Explanation, explain
+    from lsi.laplace.scores import LeaveOneOut, RegressionScores, Scores, score
 
 __version__ = "0.1.0"
 __all__ = ["Explanation", "LeaveOneOut", "RegressionScores", "Scores", "explain", "score"]
+
+_HOMES = {
+    "Explanation": "lsi.laplace.explanation",
+    "LeaveOneOut": "lsi.laplace.scores",
+    "RegressionScores": "lsi.laplace.scores",
+    "Scores": "lsi.laplace.scores",
+    "explain": "lsi.laplace.explanation",
+    "score": "lsi.laplace.scores",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is asked for: `import lsi` alone loads no torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lsi' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -9,6 +9,8 @@ from typing import Any, Literal
 from lsi.errors import UsageError
 
 Task = Literal["classification", "regression", "paired", "self"]
+Structure = Literal["full", "kron", "diag"]
+LooMethod = Literal["newton_step", "refit"]
 IssueRule = Literal[
     "low_self_confidence",
     "low_normalized_margin",

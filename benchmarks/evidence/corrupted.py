@@ -11,14 +11,14 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.evidence.problems import CIFAR
-from lsi import inputs
+from lsi.audit.duplicates import near_duplicates, neighbours
+from lsi.compute import inputs
 from lsi.config import DataSettings, FeatureSettings, Settings
-from lsi.datasets import Dataset
-from lsi.datasets.images import ArrayImages
-from lsi.duplicates import near_duplicates, neighbours
+from lsi.data import Dataset
+from lsi.data.images import ArrayImages
 from lsi.features import extract, fit_standardisation, load_backbone, plan
+from lsi.laplace.scores import score
 from lsi.progress import Progress
-from lsi.scores import score
 
 SHARE = 0.05
 Damage = Callable[[np.ndarray, np.random.Generator], np.ndarray]

@@ -15,13 +15,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
 from benchmarks.evidence.problems import human_source
+from lsi.laplace.likelihood import Softmax
+from lsi.laplace.objective import Objective, with_bias
+from lsi.laplace.posterior import Full, Kron
+from lsi.laplace.prior_precision import choose
+from lsi.laplace.probe import fit
+from lsi.laplace.scores import LeaveOneOut, evaluate
 from lsi.memory import keep_freed_memory
-from lsi.objective import Objective, with_bias
-from lsi.posterior import Full, Kron
-from lsi.prior_precision import choose
-from lsi.probe import fit
-from lsi.scores import LeaveOneOut, evaluate
-from lsi.softmax import Softmax
 
 BASE = {"n": 10_000, "d": 256, "k": 10}
 GRID = {"n": (5_000, 10_000, 20_000, 40_000), "d": (64, 128, 256, 512), "k": (3, 5, 10, 20)}

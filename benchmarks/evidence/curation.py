@@ -8,9 +8,9 @@ from scipy.special import stdtrit
 
 from benchmarks.evidence import probes, small_net
 from benchmarks.evidence.problems import Source, flipped, sources
-from lsi.duplicates import near_duplicates, neighbours
-from lsi.issues import label_issues
-from lsi.scores import second_look
+from lsi.audit.duplicates import near_duplicates, neighbours
+from lsi.audit.label_issues import label_issues
+from lsi.audit.without_suspects import second_look
 
 TEST = 1 / 3
 LOWEST = 0.2  # share of lowest LSI to do without

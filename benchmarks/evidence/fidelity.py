@@ -11,11 +11,11 @@ from scipy.stats import spearmanr
 import lsi
 from benchmarks.evidence.problems import flipped, sources
 from lsi.features import fit_standardisation
-from lsi.objective import Objective, with_bias
-from lsi.prior_precision import choose
-from lsi.probe import fit
-from lsi.scores import LeaveOneOut, Scores, evaluate
-from lsi.softmax import Softmax
+from lsi.laplace.likelihood import Softmax
+from lsi.laplace.objective import Objective, with_bias
+from lsi.laplace.prior_precision import choose
+from lsi.laplace.probe import fit
+from lsi.laplace.scores import LeaveOneOut, Scores, evaluate
 
 REFITTED = 60
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from benchmarks.evidence import OURS
 from benchmarks.evidence.sections_labels import by_noise
 from benchmarks.evidence.sections_models import datasets_with
-from lsi.charts import PALETTE
+from lsi.export.charts import PALETTE
 
 _TOLERANCE = 0.05
 

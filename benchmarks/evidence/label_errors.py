@@ -23,13 +23,14 @@ from trak.projectors import NoOpProjector, ProjectionType
 from benchmarks.evidence import OURS
 from benchmarks.evidence.probes import fitted
 from benchmarks.evidence.problems import Problem, problems
-from lsi.duplicates import neighbours
-from lsi.issues import label_issues
-from lsi.objective import Objective, with_bias
-from lsi.prior_precision import choose
-from lsi.probe import fit
-from lsi.scores import LeaveOneOut, evaluate, second_look
-from lsi.softmax import Softmax
+from lsi.audit.duplicates import neighbours
+from lsi.audit.label_issues import label_issues
+from lsi.audit.without_suspects import second_look
+from lsi.laplace.likelihood import Softmax
+from lsi.laplace.objective import Objective, with_bias
+from lsi.laplace.prior_precision import choose
+from lsi.laplace.probe import fit
+from lsi.laplace.scores import LeaveOneOut, evaluate
 
 Found = dict[str, tuple[np.ndarray, np.ndarray | None]]  # suspicion (higher = worse), suggested labels
 

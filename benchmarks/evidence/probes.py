@@ -4,11 +4,11 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from lsi.objective import Objective, with_bias
-from lsi.prior_precision import choose
-from lsi.probe import Probe, fit
-from lsi.scores import LeaveOneOut, Scores, evaluate
-from lsi.softmax import Softmax
+from lsi.laplace.likelihood import Softmax
+from lsi.laplace.objective import Objective, with_bias
+from lsi.laplace.prior_precision import choose
+from lsi.laplace.probe import Probe, fit
+from lsi.laplace.scores import LeaveOneOut, Scores, evaluate
 
 
 def fitted(

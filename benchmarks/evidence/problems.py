@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from lsi import inputs
+from lsi.compute import inputs
 from lsi.config import DataSettings, FeatureSettings, Settings
-from lsi.datasets import Dataset
+from lsi.data import Dataset
 from lsi.progress import Progress
-from lsi.store import Store
+from lsi.runs.store import Store
 
 CIFAR = Path("../shared/data/cifar10")
 FASHION = Path("/usr/share/datasets/fashion-mnist")  # where Debian's package of that name puts it

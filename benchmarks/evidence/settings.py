@@ -9,8 +9,8 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.evidence.probes import fitted, scores_of
 from benchmarks.evidence.problems import Source, flipped, sources
-from lsi.issues import label_issues
-from lsi.scores import second_look
+from lsi.audit.label_issues import label_issues
+from lsi.audit.without_suspects import second_look
 
 SIZES, COMPONENTS = (96, 224), (32, 64, 128, 512, 0)
 

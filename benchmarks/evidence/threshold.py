@@ -9,10 +9,10 @@ import numpy as np
 
 from benchmarks.evidence.probes import fitted, scores_of
 from benchmarks.evidence.problems import Problem, human_source, problems
-from lsi.calibration import calibrate
-from lsi.issues import label_issues
-from lsi.scores import second_look
-from lsi.summary import cuts
+from lsi.audit.calibration import calibrate
+from lsi.audit.label_issues import label_issues
+from lsi.audit.summary import cuts
+from lsi.audit.without_suspects import second_look
 
 MULTIPLES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # cuts, in units of the true number of wrong labels
 

@@ -8,8 +8,8 @@ from scipy.stats import mannwhitneyu, spearmanr
 
 from benchmarks.evidence.probes import fitted, scores_of
 from benchmarks.evidence.problems import Source, sources
-from lsi.duplicates import neighbours
-from lsi.scores import Scores
+from lsi.audit.duplicates import neighbours
+from lsi.laplace.scores import Scores
 
 SHARE = 0.1  # of the samples, at either end of LSI
 

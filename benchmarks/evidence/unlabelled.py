@@ -16,17 +16,17 @@ from sklearn.metrics import roc_auc_score
 import lsi
 from benchmarks.evidence.contrastive import lsi_by_refits
 from benchmarks.evidence.problems import CIFAR, FASHION
-from lsi import inputs, pipeline, queries
+from lsi.audit.duplicates import neighbours
+from lsi.compute import inputs, pipeline, queries
 from lsi.config import DataSettings, FeatureSettings, Settings
-from lsi.datasets.sources import from_parquet
-from lsi.duplicates import neighbours
+from lsi.data.sources import from_parquet
 from lsi.features import fit_standardisation
-from lsi.objective import with_bias
+from lsi.laplace.objective import with_bias
+from lsi.laplace.scores import score_ridge
 from lsi.progress import Progress
-from lsi.scores import score_ridge
-from lsi.store import Store
+from lsi.runs.store import Store
 
-SENTENCES = Path(__file__).parent.parent.parent / "tests" / "data" / "sentiment.csv"
+SENTENCES = Path(__file__).parent.parent.parent / "tests" / "samples" / "sentiment.csv"
 FOREIGN = 0.02
 
 

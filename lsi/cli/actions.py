@@ -13,16 +13,17 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from lsi import pipeline, queries
+from lsi.audit.label_issues import label_issues, self_confidence
 from lsi.cli import commands, export_actions
 from lsi.cli.output import print_json, text_table
 from lsi.cli.printing import print_run
+from lsi.compute import pipeline, queries
 from lsi.errors import UsageError
 from lsi.export import issue_table
-from lsi.issues import label_issues, self_confidence
+from lsi.files import write_json
 from lsi.progress import Progress, Status
-from lsi.runs import Run, find_run, list_runs
-from lsi.store import Store, write_json
+from lsi.runs.run import Run, find_run, list_runs
+from lsi.runs.store import Store
 
 
 def perform(command: Any) -> None:

@@ -6,15 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from lsi.config import (
-    DataSettings,
-    FeatureSettings,
-    IssueRule,
-    NoiseSettings,
-    ScoreSettings,
-    Settings,
-    default_cache,
-)
+from lsi.config import DataSettings, FeatureSettings, IssueRule, NoiseSettings, ScoreSettings, Settings, default_cache
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,21 +5,13 @@ from typing import Any
 
 import pandas as pd
 
-from lsi import queries
 from lsi.cli import commands
 from lsi.cli.output import print_json
+from lsi.compute import queries
 from lsi.errors import DataError, UsageError
-from lsi.export import (
-    Selection,
-    decision_records,
-    export,
-    select,
-    selection_from_records,
-    selection_of,
-    write_images,
-)
-from lsi.runs import Run, find_run
-from lsi.store import atomic, read_json
+from lsi.export import Selection, decision_records, export, select, selection_from_records, selection_of, write_images
+from lsi.files import atomic, read_json
+from lsi.runs.run import Run, find_run
 
 
 def export_selection(command: commands.Export) -> None:
@@ -75,6 +67,6 @@ def write_report(command: commands.Report) -> None:
 
 
 def _decisions(cache: Path, run: Run) -> pd.DataFrame:
-    from lsi.reviews import Reviews  # SQLAlchemy takes half a second to import, and few commands need it
+    from lsi.runs.decisions import Reviews  # SQLAlchemy takes half a second to import, and few commands need it
 
     return Reviews.of_cache(cache).current(run.name)

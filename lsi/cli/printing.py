@@ -4,9 +4,9 @@ from typing import Any
 
 import pandas as pd
 
+from lsi.audit.summary import cuts, high_means
 from lsi.cli.output import text_table
-from lsi.runs import Run
-from lsi.summary import cuts, high_means
+from lsi.runs.run import Run
 
 
 def print_run(run: Run, rows: int) -> None:

@@ -3,9 +3,9 @@
 import numpy as np
 from torch import Tensor
 
-from lsi.curation import CurationCheck, check_curation
+from lsi.audit.curation import CurationCheck, check_curation
 from lsi.export.selection import Selection
-from lsi.runs import Run
+from lsi.runs.run import Run
 
 
 def check_selection(run: Run, phi: Tensor, selection: Selection) -> CurationCheck:

@@ -14,12 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lsi.datasets.images import Images, encoded
+from lsi.data.images import Images, encoded
 from lsi.errors import UsageError
 from lsi.export.lists import check_folder
 from lsi.export.selection import Selection
-from lsi.runs import Run
-from lsi.store import atomic
+from lsi.files import atomic
+from lsi.runs.run import Run
 
 ImageFormat = Literal["copy", "link", "huggingface"]
 _ROWS = 1_000

@@ -10,8 +10,8 @@ import pandas as pd
 
 from lsi.errors import UsageError
 from lsi.export.selection import Selection
-from lsi.runs import Run
-from lsi.store import atomic, save_array, write_json
+from lsi.files import atomic, save_array, write_json
+from lsi.runs.run import Run
 
 Format = Literal["txt", "csv", "json", "npy", "parquet"]
 FORMATS: tuple[Format, ...] = ("txt", "csv", "json", "npy", "parquet")

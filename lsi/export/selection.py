@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lsi.errors import DataError, UsageError
-from lsi.runs import Run
+from lsi.runs.run import Run
 
 
 @dataclass(frozen=True)

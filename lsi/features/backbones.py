@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from lsi.errors import UsageError
-from lsi.store import fingerprint
+from lsi.hashing import fingerprint
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -15,8 +15,8 @@ from PIL import Image
 from lsi.errors import DataError
 from lsi.features.backbones import Backbone
 from lsi.features.fast import fast
+from lsi.files import read_json, write_json
 from lsi.progress import Progress
-from lsi.store import read_json, write_json
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ import pandas as pd
 import streamlit as st
 from scipy.stats import bootstrap
 
-from lsi import charts
-from lsi.store import fingerprint
-from lsi.summary import class_summary
+from lsi.audit.summary import class_summary
+from lsi.export import charts
+from lsi.hashing import fingerprint
 from lsi.ui.filters import Filter
 from lsi.ui.session import View, open_view, plain, run_names
 from lsi.ui.sidebar import go

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from lsi.compute.queries import Linear, speakers
 from lsi.errors import LsiError
-from lsi.queries import Linear, speakers
 from lsi.ui.session import View, plain
 from lsi.ui.sidebar import current_filter, go
 

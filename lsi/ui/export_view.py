@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from lsi import queries
-from lsi.curation import CurationCheck
+from lsi.audit.curation import CurationCheck
+from lsi.compute import queries
 from lsi.errors import LsiError
 from lsi.export import (
     ImageFormat,
@@ -20,7 +20,7 @@ from lsi.export import (
     selection_of,
     write_images,
 )
-from lsi.store import fingerprint
+from lsi.hashing import fingerprint
 from lsi.ui.session import View, decisions, plain
 
 IMAGES: dict[str, ImageFormat | None] = {

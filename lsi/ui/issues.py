@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from lsi import charts
-from lsi.curation import WrongLeft, wrong_left
-from lsi.store import fingerprint
-from lsi.summary import cuts
+from lsi.audit.curation import WrongLeft, wrong_left
+from lsi.audit.summary import cuts
+from lsi.export import charts
+from lsi.hashing import fingerprint
 from lsi.ui import bulk, detail, samples
 from lsi.ui.components import queue
 from lsi.ui.session import View, decisions, read_only, record, reviewer, reviews

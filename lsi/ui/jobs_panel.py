@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from lsi import jobs
+from lsi.compute import jobs
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.errors import LsiError, UsageError
 from lsi.ui.paths import below_data_roots

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from lsi import charts, jobs, queries
+from lsi.compute import jobs, queries
+from lsi.export import charts
 from lsi.ui import samples
 from lsi.ui.components import scatter
 from lsi.ui.filters import Lasso, decision_column

@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from lsi import charts
 from lsi.errors import LsiError
-from lsi.export import duplicates_to_drop
+from lsi.export import charts, duplicates_to_drop
 from lsi.ui import bulk
 from lsi.ui.detail import picture
 from lsi.ui.session import View, decide, plain, read_only

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from lsi import charts
-from lsi.store import fingerprint
+from lsi.export import charts
+from lsi.hashing import fingerprint
 from lsi.ui.components import gallery
 from lsi.ui.filters import decision_column
 from lsi.ui.session import View, decisions

@@ -14,8 +14,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from streamlit.runtime.pages_manager import PagesManager
 
+from lsi.data.thumbnails import SIZES
 from lsi.errors import LsiError
-from lsi.thumbnails import SIZES
 from lsi.ui.session import open_view
 
 SCRIPT = Path(__file__).parent / "main.py"

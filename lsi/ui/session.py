@@ -15,12 +15,12 @@ import pandas as pd
 import streamlit as st
 import torch
 
-from lsi import queries
+from lsi.compute import queries
 from lsi.config import default_cache
-from lsi.explanation import Explanation, explain_label
-from lsi.reviews import Decision, Reviews
-from lsi.runs import MANIFEST, Run, is_run_name, list_runs
-from lsi.thumbnails import thumbnail
+from lsi.data.thumbnails import thumbnail
+from lsi.laplace.explanation import Explanation, explain_label
+from lsi.runs.decisions import Decision, Reviews
+from lsi.runs.run import MANIFEST, Run, is_run_name, list_runs
 
 READ_ONLY_VARIABLE = "LSI_READ_ONLY"
 _LOCK = threading.RLock()

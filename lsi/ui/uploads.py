@@ -5,9 +5,10 @@ import stat
 import zipfile
 from pathlib import Path, PurePosixPath
 
-from lsi.datasets.images import SUFFIXES
+from lsi.data.images import SUFFIXES
 from lsi.errors import DataError
-from lsi.store import atomic, fingerprint
+from lsi.files import atomic
+from lsi.hashing import fingerprint
 
 TYPES = ["zip", "npz", "parquet", "csv"]
 MOST_FILES = 100_000

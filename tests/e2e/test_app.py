@@ -15,9 +15,9 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from lsi import jobs, pipeline
+from lsi.compute import jobs, pipeline
 from lsi.config import DataSettings, NoiseSettings, Settings
-from lsi.reviews import Reviews
+from lsi.runs.decisions import Reviews
 from tests.e2e.browser import draw_lasso, serve, settle
 from tests.e2e.conftest import ARTEFACTS
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lsi import pipeline, queries
+from lsi.compute import pipeline, queries
 from lsi.config import DataSettings, NoiseSettings, ScoreSettings, Settings
-from lsi.runs import Run, list_runs
+from lsi.runs.run import Run, list_runs
 from lsi.ui import session
 from tests.cases import image_files, noisy_digits, odd_numbers
 

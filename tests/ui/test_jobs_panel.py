@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from lsi import jobs
+from lsi.compute import jobs
 from lsi.config import Settings
 
 

@@ -10,8 +10,8 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
-from lsi.reviews import Reviews
-from lsi.runs import list_runs
+from lsi.runs.decisions import Reviews
+from lsi.runs.run import list_runs
 from lsi.ui import export_view, session
 from lsi.ui.server import MIDDLEWARE, ROUTES, send_at_once
 from tests.ui.conftest import ROOT

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from lsi.config import DataSettings
-from lsi.datasets import load
+from lsi.data import load
 from lsi.errors import DataError
 from lsi.ui import uploads
 

@@ -1,0 +1,1 @@
+"""What scores mean: label issues, calibration, curation, near duplicates, summaries."""

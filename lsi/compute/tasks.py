@@ -1,0 +1,169 @@
+"""What is learnt from the features, and what each sample's part in it is: one function a kind of target.
+
+Both give the same: columns of the table, one row a sample, and what the manifest says of the probe.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lsi.audit.calibration import Calibration, calibrate
+from lsi.audit.label_issues import label_issues, residual_issues, self_confidence
+from lsi.audit.without_suspects import second_look
+from lsi.config import ScoreSettings, Task
+from lsi.data import Dataset
+from lsi.errors import UsageError
+from lsi.laplace.likelihood import Softmax
+from lsi.laplace.scores import LeaveOneOut, Method, compute, score_ridge
+
+Stage = Callable[[str], AbstractContextManager[None]]
+SHOWN_TARGETS = 8
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What a Gaussian head predicts: `values` (n, m), standardised; a target in its own units is values·scale + mean.
+
+    `names` (m) are empty where the targets are embeddings, which nobody reads one by one.
+    """
+
+    values: Float[np.ndarray, "n m"]
+    mean: Float[np.ndarray, " m"]
+    scale: Float[np.ndarray, " m"]
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The columns of the table, the manifest's parts, and the arrays that a run keeps by name."""
+
+    columns: pd.DataFrame
+    about: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+    weights: dict[str, np.ndarray]
+    calibration: Calibration | None = None
+
+
+def task_of(asked: str, dataset: Dataset) -> Task:
+    """Return the task itself, or what "auto" means for these data.
+
+    Raises:
+        UsageError: classification without labels.
+    """
+    if asked == "auto":
+        return "classification" if dataset.is_labelled else "self"
+    if asked == "classification" and not dataset.is_labelled:
+        raise UsageError(f"{dataset.name} has no labels to learn: use task=self, or give --labels.")
+    return asked  # type: ignore[return-value]
+
+
+def classify(dataset: Dataset, phi: Tensor, score: ScoreSettings, seed: int, stage: Stage) -> Judged:
+    """Return LSI under the softmax likelihood, and label issues by a second look.
+
+    Args:
+        dataset: samples with labels.
+        phi: Φ (n, D), bias column included.
+        score: how.
+        seed: of the choice of λ and of planted flips.
+        stage: times a stage by its name.
+    """
+    with stage("probe and leave-one-out"):
+        targets = torch.from_numpy(dataset.labels).to(phi.device)
+        loo = LeaveOneOut(score.loo, score.refit_top, (), score.certify)
+        method = Method(score.prior_precision, score.structure, loo, score.preset)
+        result = compute(Softmax(len(dataset.class_names)), phi, targets, method, seed)
+    scores, probe, choice = result.scores, result.probe, result.scores.prior_choice
+    with stage("second look at the labels"):
+        looked = second_look(probe, label_issues(dataset.labels, scores.loo_probabilities))
+    calibration = None
+    if score.calibrate:
+        with stage("planted flips"):
+            calibration = calibrate(probe, dataset.labels, looked, seed)
+    columns = scores.to_frame()
+    columns["is_label_issue"] = label_issues(dataset.labels, looked)
+    columns["label_score"] = self_confidence(dataset.labels, looked)
+    if calibration is not None:
+        columns["p_wrong"] = calibration.p_wrong
+    checked = scores.loo_residual[np.isfinite(scores.loo_residual)]
+    about = {
+        "probe": {
+            "prior_precision": scores.prior_precision,
+            "n_params": scores.n_params,
+            "converged": scores.converged,
+            "newton_decrement": scores.newton_decrement,
+            "gradient_norm": probe.gradient_norm,
+            "newton_steps": probe.n_newton_steps,
+            "loss": probe.loss,
+        },
+        "prior_choice": None
+        if choice is None
+        else {
+            "grid": choice.grid,
+            "loo_log_likelihood": choice.log_likelihood,
+            "n_samples": choice.n_samples,
+            "folds": choice.folds,
+        },
+        "leave_one_out": {
+            "structure": scores.structure,
+            "n_refitted": int(scores.refitted.sum()),
+            "n_certified": len(checked),
+            "largest_residual": float(checked.max()) if len(checked) else None,
+        },
+    }
+    arrays = {"loo_probabilities": scores.loo_probabilities, "label_probabilities": looked}
+    weights = {"weights": probe.weights.cpu().numpy(), "class_weights": probe.logit_weights.cpu().numpy()}
+    return Judged(columns, about, arrays, weights, calibration)
+
+
+def regress(
+    dataset: Dataset, phi: Tensor, targets: Targets, score: ScoreSettings, seed: int, stage: Stage, *, suspects: bool
+) -> Judged:
+    """Return LSI under the Gaussian likelihood, everything exact.
+
+    Args:
+        dataset: the samples.
+        phi: Φ (n, D), bias column included.
+        targets: what is predicted.
+        score: how; only λ says anything here.
+        seed: of the samples that λ and σ² are chosen on.
+        stage: times a stage by its name.
+        suspects: whether an unusual residual makes a target suspect.
+    """
+    with stage("probe and leave-one-out"):
+        prior = None if score.prior_precision == "auto" else score.prior_precision
+        values = torch.from_numpy(targets.values).to(phi.device)
+        scores, head = score_ridge(phi, values, prior, None, seed)
+    columns = scores.to_frame()
+    columns["given_label"] = columns["predicted_label"] = np.zeros(len(dataset), np.int64)
+    residuals = scores.targets - scores.loo_predictions
+    columns["loo_residual_norm"] = np.linalg.norm(residuals * targets.scale, axis=1)
+    for i, name in enumerate(targets.names[:SHOWN_TARGETS]):
+        columns[f"target {name}"] = scores.targets[:, i] * targets.scale[i] + targets.mean[i]
+        columns[f"loo_prediction {name}"] = scores.loo_predictions[:, i] * targets.scale[i] + targets.mean[i]
+    found = residual_issues(scores.standardised_residual)
+    columns["is_label_issue"] = found if suspects else np.zeros(len(dataset), bool)
+    spread = float(((scores.targets - scores.targets.mean(axis=0)) ** 2).sum())
+    about = {
+        "probe": {
+            "prior_precision": scores.prior_precision,
+            "noise_variance": scores.noise_variance,
+            "n_params": scores.n_params,
+            "converged": True,
+            "newton_decrement": 0.0,
+        },
+        "prior_choice": None,
+        "leave_one_out": {"structure": "exact", "n_refitted": 0, "n_certified": 0, "largest_residual": None},
+        "targets": {
+            "names": list(targets.names),
+            "n_targets": targets.values.shape[1],
+            "loo_r2": 1 - float((residuals**2).sum()) / max(spread, 1e-300),
+        },
+    }
+    return Judged(columns, about, {}, {"weights": head.weights.cpu().numpy()})

@@ -1,0 +1,117 @@
+"""The record that every source of data becomes: it checks itself."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from lsi.data.images import ChosenImages, Images
+from lsi.errors import DataError
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples with labels, and a way to read sample i. Shapes are checked here and reported in words.
+
+    Attributes:
+        name: short, fit for a folder's name.
+        ids: (n,) text, unique: a path, or a number.
+        labels: (n,) integers, class indices 0 … k − 1.
+        class_names: k texts.
+        fingerprint: hash of the content.
+        images: reads image i; None where the samples are features or text only.
+        features: (n, d) ready-made features, or None.
+        split: (n,) texts, or None.
+        text: (n,) texts shown instead of an image, or None.
+        index: (n,) positions in the source, which exports speak of; 0 … n − 1 unless samples were left out.
+        true_label: (n,) the labels before noise or replacement, or None where nothing is known.
+        targets: (n, m) numbers to predict instead of labels, or None.
+        target_names: m texts, or none.
+        is_labelled: whether the labels say anything; where not they are all 0.
+    """
+
+    name: str
+    ids: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    fingerprint: str
+    images: Images | None = None
+    features: np.ndarray | None = None
+    split: np.ndarray | None = None
+    text: np.ndarray | None = None
+    index: np.ndarray | None = None
+    true_label: np.ndarray | None = None
+    targets: np.ndarray | None = None
+    target_names: tuple[str, ...] = ()
+    is_labelled: bool = True
+
+    def __post_init__(self) -> None:
+        n = len(self.labels)
+        for name in ("ids", "images", "features", "split", "text", "index", "true_label", "targets"):
+            value = getattr(self, name)
+            if value is not None and len(value) != n:
+                raise DataError(f"{self.name}: expected {n} {name}, one for each label, got {len(value)}.")
+        if self.images is None and self.features is None and self.text is None:
+            raise DataError(f"{self.name}: expected images, texts or ready-made features, got none of them.")
+        if self.targets is not None and not np.isfinite(self.targets).all():
+            row = int(np.flatnonzero(~np.isfinite(self.targets).all(axis=1))[0])
+            raise DataError(f"{self.name}: expected a number as every target; sample {row} has none.")
+        if n and (self.labels.min() < 0 or self.labels.max() >= len(self.class_names)):
+            raise DataError(
+                f"{self.name}: expected labels 0 … {len(self.class_names) - 1} for {len(self.class_names)} classes, "
+                f"got {self.labels.min()} … {self.labels.max()}."
+            )
+        values, counts = np.unique(self.ids, return_counts=True)
+        if len(values) < n:
+            twice = ", ".join(str(v) for v in values[counts > 1][:3])
+            raise DataError(f"{self.name}: expected unique ids; {n - len(values)} are duplicates, such as {twice}.")
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.labels)
+
+    @property
+    def source_index(self) -> Int[np.ndarray, " n"]:
+        """Positions in the source."""
+        return np.arange(len(self.labels)) if self.index is None else self.index
+
+    def take(self, chosen: Int[np.ndarray, " s"]) -> "Dataset":
+        """Return the samples at these positions, in this order."""
+
+        def pick(value: np.ndarray | None) -> np.ndarray | None:
+            return None if value is None else value[chosen]
+
+        return replace(
+            self,
+            ids=self.ids[chosen],
+            labels=self.labels[chosen],
+            images=None if self.images is None else ChosenImages(self.images, chosen),
+            features=pick(self.features),
+            split=pick(self.split),
+            text=pick(self.text),
+            index=self.source_index[chosen],
+            true_label=pick(self.true_label),
+            targets=pick(self.targets),
+        )
+
+    def relabel(self, labels: Int[np.ndarray, " n"]) -> "Dataset":
+        """Return the samples with other labels; the labels before become `true_label` where none are known."""
+        before = self.labels if self.true_label is None else self.true_label
+        return replace(self, labels=labels.astype(np.int64), true_label=before)
+
+    def with_targets(self, targets: Float[np.ndarray, "n m"], names: tuple[str, ...]) -> "Dataset":
+        """Return the samples with numbers to predict."""
+        return replace(self, targets=targets, target_names=names)
+
+    def check_trainable(self) -> None:
+        """Raise where no probe can be fitted.
+
+        Raises:
+            DataError: fewer than two classes have samples.
+        """
+        present = np.unique(self.labels)
+        if len(present) < 2:
+            raise DataError(
+                f"{self.name}: expected samples of at least two classes, got {len(present)} "
+                f"({len(self)} samples). Check the folder or the label column."
+            )

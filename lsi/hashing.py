@@ -1,0 +1,36 @@
+"""Hashes of content: of arrays and files, and of everything that a result depends on."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FORMAT = 2  # of everything in the cache; rises when entries of before must not be read
+
+
+def key(**ingredients: Any) -> str:
+    """Return a hash of everything that goes into a result, the cache format included: 16 hex digits."""
+    text = json.dumps({"format": FORMAT, **ingredients}, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def fingerprint(*parts: bytes | np.ndarray | str) -> str:
+    """Return a hash of content: bytes, text, and arrays with their dtype and shape."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            digest.update(f"{part.dtype.str}{part.shape}".encode())
+            digest.update(np.ascontiguousarray(part).view(np.uint8).data if part.size else b"")
+        else:
+            data = part.encode() if isinstance(part, str) else part
+            digest.update(len(data).to_bytes(8, "little"))
+            digest.update(data)
+    return digest.hexdigest()
+
+
+def file_checksum(path: Path) -> str:
+    """Return the BLAKE2b checksum of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

@@ -1,0 +1,1 @@
+"""The method: Laplace Sample Information from features and labels, arrays in and arrays out."""

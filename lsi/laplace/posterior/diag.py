@@ -1,0 +1,68 @@
+"""The diag structure, the one the paper reports: only diag P enters the KL, in the usual weights θ (k, D).
+
+With ρ = diag P₋ᵢ / diag P: mean_term ½ΣP₋ᵢΔ², trace_term ½Σ(ρ − 1), logdet_term −½Σ ln ρ. Δ is that of the full
+problem: retraining knows nothing of the posterior's shape.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lsi.laplace.objective import Objective, shards
+from lsi.laplace.posterior.terms import Terms, log_excess
+from lsi.laplace.probe import Probe
+
+
+@dataclass(frozen=True)
+class Diagonal:
+    """The diagonal of P, `precision`, as (k, D) in float64, with its own `prior_precision` in it."""
+
+    objective: Objective
+    precision: Float[Tensor, "k d"]
+    prior_precision: float
+
+    @classmethod
+    def fit(cls, probe: Probe, prior_precision: float | None = None) -> "Diagonal":
+        """Sum the diagonal of P at the probe's MAP, with the fit's λ unless another is given."""
+        objective = probe.objective
+        total = torch.zeros_like(probe.logit_weights)
+        for s in shards(len(probe.means)):
+            weights = objective.likelihood.curvature_diagonal(probe.means[s])
+            total += weights.T @ objective.features[s].double().square()
+        prior = objective.prior_precision if prior_precision is None else prior_precision
+        return cls(objective, total + prior, prior)
+
+    def newton_terms(
+        self, features: Float[Tensor, "b d"], delta: Float[Tensor, "b m d"], means: Float[Tensor, "b k"]
+    ) -> Terms:
+        """Return the terms with each sample's own curvature, at its predicted `means`, taken off the diagonal."""
+        own = self.objective.likelihood.curvature_diagonal(means)
+        squared = features.double().square()
+        return self._terms(-own[:, :, None] * (squared[:, None, :] / self.precision), delta)
+
+    def refit_terms(
+        self,
+        samples: Int[Tensor, " b"],
+        delta: Float[Tensor, "b m d"],
+        means: Float[Tensor, "n b k"],
+    ) -> Terms:
+        """Return the terms with diag P₋ᵢ at the `means` that each of b refitted probes predicts for all n samples."""
+        n, b, k = means.shape
+        total = torch.zeros(b * k, self.precision.shape[1], dtype=torch.float64, device=means.device)
+        for s in shards(n):
+            own = self.objective.likelihood.curvature_diagonal(means[s].flatten(0, 1).double()).reshape(-1, b, k)
+            inside = (samples >= s.start) & (samples < s.stop)
+            own[(samples - s.start)[inside], inside.nonzero()[:, 0]] = 0
+            total += own.flatten(1).T @ self.objective.features[s].double().square()
+        others = total.reshape(b, k, -1) + self.prior_precision
+        return self._terms(others / self.precision - 1, delta)
+
+    def _terms(self, change: Float[Tensor, "b k d"], delta: Float[Tensor, "b m d"]) -> Terms:
+        """Return the terms from ρ − 1 (`change`)."""
+        moved = self.objective.basis.to(delta) @ delta
+        mean = 0.5 * ((1 + change) * self.precision * moved.square()).sum(dim=(1, 2))
+        certainty = 0.5 * log_excess(change).sum(dim=(1, 2))
+        trace = 0.5 * change.sum(dim=(1, 2))
+        return Terms(mean, trace, certainty - trace, certainty)

