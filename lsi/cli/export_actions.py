@@ -1,5 +1,6 @@
 """The commands that write what leaves: export, apply, report."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,13 @@ def apply_decisions(command: commands.Apply) -> None:
 
 
 def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selection, records: Any) -> None:
+    if command.images and run.images is not None:
+        refuse_changed(run.images, chosen.kept)  # before anything is written
     written = export(run, chosen, command.output, command.formats, records)
-    if command.images:
-        images = queries.images_of_run(run).images
-        if images is None:
-            raise UsageError("These samples have no images: leave --images out.")
-        written += [write_images(run, chosen, images, command.output, how) for how in command.images]
+    if command.images and run.images is None:
+        raise UsageError("These samples have no images: leave --images out.")
+    written += [write_images(run, chosen, command.output, how) for how in command.images]
+    _warn_of_changes(run)
     if command.json:
         print_json({"kept": len(chosen.kept), "removed": len(chosen.removed), "files": [str(p) for p in written]})
         return
@@ -54,13 +56,22 @@ def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selectio
     print("\n".join(str(p) for p in written))
 
 
+def _warn_of_changes(run: Run) -> None:
+    """Say on standard error where the data are no longer those that the indices speak of."""
+    changes = {} if run.images is None else run.images.changes()
+    if changes:
+        print(
+            f"lsi: {len(changes):,} of {len(run.scores):,} images have changed since this run: indices refer to the "
+            "data as they were",
+            file=sys.stderr,
+        )
+
+
 def write_report(command: commands.Report) -> None:
     """Write the report of a run."""
     run = find_run(command.cache, command.run)
     path = command.output or Path(f"{run.name}.html")
-    images, phi = queries.images_of_run(run).images, queries.features_of_run(run, command.cache)
-    positions = queries.cached_projection(run, command.cache)
-    html = queries.report_of_run(run, images, phi, positions, _decisions(command.cache, run))
+    html = queries.report_of_run(run, queries.cached_projection(run, command.cache), _decisions(command.cache, run))
     with atomic(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
     print_json({"run": run.name, "file": str(path)}) if command.json else print(path)

@@ -56,6 +56,7 @@ def make_manifest(
         "summary": summary.dataset_summary(table),
         "classes": summary.class_summary(table, dataset.class_names) if labelled else [],
         "detection": summary.detection_summary(corrupted, table) if labelled else None,
+        "calibration": None,
         "versions": {
             "lsi": lsi.__version__,
             "python": platform.python_version(),

@@ -5,19 +5,17 @@ written last, lists every file with its size and checksum and carries a checksum
 logged miss and is computed again. One process computes an entry at a time; others that want it wait.
 """
 
-import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 
 from lsi.files import read_json, write_json
-from lsi.hashing import file_checksum, fingerprint
+from lsi.hashing import file_checksum
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +49,16 @@ class Entry:
                 return False
         return True
 
+    def is_sealed(self) -> bool:
+        """Say whether the entry is sealed and its files have their sizes: what looking needs, without reading them."""
+        seal = read_json(self.folder / SEAL)
+        if not isinstance(seal, dict) or not isinstance(seal.get("files"), dict):
+            return False
+        try:
+            return all((self.folder / n).stat().st_size == facts["size"] for n, facts in seal["files"].items())
+        except (OSError, KeyError, TypeError):
+            return False
+
     def seal(self, names: list[str]) -> None:
         """Declare the entry complete, with these files."""
         files = {
@@ -82,7 +90,13 @@ class Store:
             yield
 
     def get(self, kind: str, name: str, compute: Callable[[Entry], list[str]]) -> Entry:
-        """Return the sealed entry; where it is missing or damaged, call `compute` to write its files and name them."""
+        """Return the sealed entry; where it is missing or damaged, compute it first.
+
+        Args:
+            kind: folder below the root.
+            name: of the entry.
+            compute: writes the entry's files and returns their names.
+        """
         entry = self.entry(kind, name)
         with self.locked(entry):
             if not entry.is_complete():
@@ -99,15 +113,22 @@ class Store:
             found[kind.name] = (sum(1 for p in kind.iterdir() if p.is_dir()), sum(f.stat().st_size for f in files))
         return found
 
-    def clear(self, kinds: tuple[str, ...]) -> int:
-        """Delete all entries of these kinds and return the bytes freed; files outside entries stay."""
+    def clear(self, kinds: tuple[str, ...], keep: frozenset[tuple[str, str]] = frozenset()) -> int:
+        """Delete the entries of these kinds and return the bytes freed; files outside entries stay.
+
+        Args:
+            kinds: names of folders below the root.
+            keep: entries that stay, as kind and name.
+        """
         freed = 0
         for kind in kinds:
             folder = self.root / kind
-            freed += sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
-            shutil.rmtree(folder, ignore_errors=True)
+            for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+                if (kind, entry.name) in keep:
+                    continue
+                size = sum(f.stat().st_size for f in entry.rglob("*") if f.is_file())
+                shutil.rmtree(entry, ignore_errors=True)
+                freed += size if not entry.exists() else 0
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
         return freed
-
-
-def _seal_checksum(files: Any) -> str:
-    return fingerprint(json.dumps(files, sort_keys=True))
