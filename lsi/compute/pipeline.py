@@ -18,7 +18,7 @@ from lsi.compute.tasks import classify, regress
 from lsi.config import Settings
 from lsi.devices import choose_device
 from lsi.hashing import fingerprint, key
-from lsi.laplace.objective import with_bias
+from lsi.laplace.design_matrix import with_bias
 from lsi.memory import keep_freed_memory
 from lsi.progress import Progress
 from lsi.runs.manifest import calibration_summary, make_manifest, make_table

@@ -18,9 +18,9 @@ from lsi.export import check_selection, select, selection_of
 from lsi.features.projection import project
 from lsi.files import save_array
 from lsi.hashing import fingerprint, key
+from lsi.laplace.design_matrix import with_bias
 from lsi.laplace.explanation import Explanation, explain_label
 from lsi.laplace.loo import remove_group
-from lsi.laplace.objective import with_bias
 from lsi.laplace.posterior import Full, Kron
 from lsi.laplace.probe import Probe, fit
 from lsi.laplace.ridge import Ridge, fit_ridge

@@ -20,6 +20,7 @@ from lsi.audit.without_suspects import second_look
 from lsi.config import ScoreSettings, Task
 from lsi.data import Dataset
 from lsi.errors import UsageError
+from lsi.laplace.design_matrix import DesignMatrix
 from lsi.laplace.likelihood import Softmax
 from lsi.laplace.scores import LeaveOneOut, Method, compute, score_ridge
 
@@ -78,7 +79,7 @@ def classify(dataset: Dataset, phi: Tensor, score: ScoreSettings, seed: int, sta
         targets = torch.from_numpy(dataset.labels).to(phi.device)
         loo = LeaveOneOut(score.loo, score.refit_top, (), score.certify)
         method = Method(score.prior_precision, score.structure, loo, score.preset)
-        result = compute(Softmax(len(dataset.class_names)), phi, targets, method, seed)
+        result = compute(Softmax(len(dataset.class_names)), DesignMatrix(phi), targets, method, seed)
     scores, probe, choice = result.scores, result.probe, result.scores.prior_choice
     with stage("second look at the labels"):
         looked = second_look(probe, label_issues(dataset.labels, scores.loo_probabilities))

@@ -14,6 +14,7 @@ from torch import Tensor
 from lsi.config import Settings, Task
 from lsi.errors import MissingRunError, UsageError
 from lsi.files import atomic, read_json, save_array, write_json
+from lsi.laplace.design_matrix import DesignMatrix
 from lsi.laplace.likelihood import Softmax
 from lsi.laplace.objective import Objective
 from lsi.runs.store import Entry
@@ -135,7 +136,9 @@ class Run:
         """
         self.need_labels("A softmax probe")
         labels = torch.from_numpy(self.scores["given_label"].to_numpy().astype(np.int64))
-        return Objective(Softmax(len(self.class_names)), phi, labels, self.manifest["probe"]["prior_precision"])
+        return Objective(
+            Softmax(len(self.class_names)), DesignMatrix(phi), labels, self.manifest["probe"]["prior_precision"]
+        )
 
 
 def write_run(
