@@ -11,7 +11,7 @@ from lsi.compute.tasks import classify
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.data import Dataset
 from lsi.files import save_array
-from lsi.laplace.objective import with_bias
+from lsi.laplace.design_matrix import with_bias
 from lsi.progress import Progress
 from lsi.runs.manifest import make_manifest, make_table
 from lsi.runs.run import KIND, Run, write_run

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 
 from benchmarks.record import save
+from lsi.laplace.design_matrix import DesignMatrix, with_bias
 from lsi.laplace.likelihood import Softmax
-from lsi.laplace.objective import Objective, with_bias
+from lsi.laplace.objective import Objective
 from lsi.laplace.probe import fit
 from lsi.laplace.scores import LeaveOneOut, evaluate
 
@@ -54,8 +55,8 @@ def measure(n: int) -> dict[str, Any]:
     x, y = problem(n)
     rate = product_rate(device)
     start = time.perf_counter()
-    phi = with_bias(x.to(device))
-    probe = fit(Objective(Softmax(K), phi, y.to(device), PRIOR_PRECISION))
+    design = DesignMatrix(with_bias(x.to(device)))
+    probe = fit(Objective(Softmax(K), design, y.to(device), PRIOR_PRECISION))
     fitted = time.perf_counter()
     full, diag = evaluate(probe, ("full", "diag"), LeaveOneOut(certify=0))
     total = time.perf_counter() - start

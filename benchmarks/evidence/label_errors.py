@@ -26,8 +26,9 @@ from benchmarks.evidence.problems import Problem, problems
 from lsi.audit.duplicates import neighbours
 from lsi.audit.label_issues import label_issues
 from lsi.audit.without_suspects import second_look
+from lsi.laplace.design_matrix import DesignMatrix, with_bias
 from lsi.laplace.likelihood import Softmax
-from lsi.laplace.objective import Objective, with_bias
+from lsi.laplace.objective import Objective
 from lsi.laplace.prior_precision import choose
 from lsi.laplace.probe import fit
 from lsi.laplace.scores import LeaveOneOut, evaluate
@@ -38,11 +39,11 @@ Found = dict[str, tuple[np.ndarray, np.ndarray | None]]  # suspicion (higher = w
 def ours(problem: Problem) -> tuple[Found, np.ndarray, dict[str, float]]:
     """Return our scores, the probabilities of the second look, and seconds."""
     start = time.perf_counter()
-    phi = with_bias(torch.from_numpy(problem.features))
+    design = DesignMatrix(with_bias(torch.from_numpy(problem.features)))
     labels = torch.from_numpy(problem.given)
     likelihood = Softmax(int(problem.clean.max()) + 1)
-    prior = choose(likelihood, phi, labels).prior_precision
-    probe = fit(Objective(likelihood, phi, labels, prior))
+    prior = choose(likelihood, design, labels).prior_precision
+    probe = fit(Objective(likelihood, design, labels, prior))
     full, diag, kron = evaluate(probe, ("full", "diag", "kron"), LeaveOneOut(certify=0))
     p, n = full.loo_probabilities, np.arange(len(labels))
     scored = time.perf_counter()
@@ -60,7 +61,7 @@ def ours(problem: Problem) -> tuple[Found, np.ndarray, dict[str, float]]:
         "LSI diag": (diag.lsi, None),
         "LSI kron": (kron.lsi, None),
         "in-sample loss": (-np.log(in_sample), None),
-        "gradient norm": (residual * np.linalg.norm(phi.numpy(), axis=1), None),
+        "gradient norm": (residual * np.linalg.norm(design.values.numpy(), axis=1), None),
     }
     return found, again, {"lsi": scored - start, "second_look": done - scored, "prior_precision": prior}
 

@@ -21,7 +21,7 @@ from lsi.compute import inputs, pipeline, queries
 from lsi.config import DataSettings, FeatureSettings, Settings
 from lsi.data.sources import from_parquet
 from lsi.features import fit_standardisation
-from lsi.laplace.objective import with_bias
+from lsi.laplace.design_matrix import with_bias
 from lsi.laplace.scores import score_ridge
 from lsi.progress import Progress
 from lsi.runs.store import Store

@@ -9,6 +9,7 @@ from scipy.special import expit, logit, stdtrit
 from torch import Tensor
 
 from lsi.errors import UsageError
+from lsi.laplace.design_matrix import DesignMatrix
 from lsi.laplace.likelihood import Likelihood
 from lsi.laplace.objective import Objective
 from lsi.laplace.probe import fit
@@ -148,7 +149,7 @@ def _once(likelihood, phi, given, new, kept, prior_precision: float, seed: int) 
 
     def accuracy(rows: np.ndarray, labels: np.ndarray) -> float:
         index = torch.from_numpy(np.sort(rows))
-        probe = fit(Objective(likelihood, phi[index], torch.from_numpy(labels)[index], prior_precision))
+        probe = fit(Objective(likelihood, DesignMatrix(phi[index]), torch.from_numpy(labels)[index], prior_precision))
         predicted = (phi[torch.from_numpy(held)].double() @ probe.logit_weights.T).argmax(dim=1).numpy()
         return float((predicted == given[held]).mean())
 

@@ -97,7 +97,7 @@ def explain(
         >>> lsi.explain(x, y, 0).suggested_label
         0
     """
-    phi, y = check(features, labels, device)
+    design, y = check(features, labels, device)
     likelihood = Softmax(max(2, int(y.max()) + 1))
     if not 0 <= sample < len(y):
         raise UsageError(f"Expected a sample 0 … {len(y) - 1}, got {sample}.")
@@ -105,8 +105,8 @@ def explain(
         raise UsageError(
             f"Expected another label than {int(y[sample])} in 0 … {likelihood.n_classes - 1}, got {other_label}."
         )
-    found = compute(likelihood, phi, y, Method(prior_precision), seed)
-    loo = torch.from_numpy(found.scores.loo_probabilities).to(phi.device)
+    found = compute(likelihood, design, y, Method(prior_precision), seed)
+    loo = torch.from_numpy(found.scores.loo_probabilities).to(design.device)
     return explain_label(found.probe.objective, found.probe.weights, loo, sample, other_label)
 
 
@@ -138,7 +138,7 @@ def explain_label(
         others = _refitted(objective, weights.double(), sample, contrast)
     else:
         others = _one_step(objective, weights.double(), loo_means, sample, contrast)
-    support = -((objective.features.double() @ others.response.T) * others.pushes).sum(dim=1)
+    support = -((objective.design.values.double() @ others.response.T) * others.pushes).sum(dim=1)
     support[sample] = 0
     costs = _label_lsi(objective, others.leverage, loo)
     return Explanation(sample, given, other_label, support.cpu().numpy(), costs.cpu().numpy())
@@ -155,10 +155,10 @@ class _Others:
 
 def _refitted(objective: Objective, weights: Tensor, sample: int, contrast: Tensor) -> _Others:
     """Refit without the sample and factor the posterior of the others."""
-    kept = torch.arange(len(objective.features), device=weights.device) != sample
+    kept = torch.arange(len(objective.design), device=weights.device) != sample
     probe = fit(objective.rows(kept), weights)
     posterior = Full.fit(probe)
-    phi = objective.features[[sample]]
+    phi = objective.design.values[[sample]]
     pushes = weights.new_zeros(len(kept), len(contrast))
     pushes[kept] = torch.cat([removal.closed.push for removal in remove(probe, posterior)])
     response = posterior.solve(contrast[None, :, None] * phi.double())[0]
@@ -180,9 +180,9 @@ def solve_without(
     objective: Objective, means: Float[Tensor, "n k"], sample: int, outputs: Float[Tensor, "r m"]
 ) -> Float[Tensor, "r m d"]:
     """Return P₋ᵢ⁻¹(u ⊗ φᵢ) for each row u of `outputs`, P₋ᵢ at the predicted `means`, by conjugate gradients."""
-    phi = objective.features[sample].double()
+    phi = objective.design.values[sample].double()
     curvature = objective.likelihood.curvatures(means[sample : sample + 1])[0]
-    cast = means.to(objective.features)
+    cast = means.to(objective.design.values)
     form = objective.kronecker(means)
 
     def product(x: Tensor) -> Tensor:
@@ -190,7 +190,7 @@ def solve_without(
         return objective.hessian_product(cast, x) - own[:, :, None] * phi
 
     right = outputs[:, :, None] * phi
-    tolerance = TOLERANCE if objective.features.dtype == torch.float64 else 1e-5
+    tolerance = TOLERANCE if objective.design.dtype == torch.float64 else 1e-5
     return conjugate_gradients(product, form.solve, right, tolerance=tolerance, max_iterations=MAX_STEPS).value
 
 
@@ -207,7 +207,7 @@ def _pushes(objective: Objective, logits: Tensor, means: Tensor, loo_means: Tens
 def _leverage(objective: Objective, means: Tensor, sample: int) -> Float[Tensor, "m m"]:
     """Return S₋ᵢ = (I⊗φᵢ)ᵀ P₋ᵢ⁻¹ (I⊗φᵢ); beyond 16 outputs by the Kronecker form instead of m solves."""
     m = objective.shape[0]
-    phi = objective.features[sample].double()
+    phi = objective.design.values[sample].double()
     identity = torch.eye(m, dtype=torch.float64, device=means.device)
     if m <= _EXACT_BLOCK:
         return solve_without(objective, means, sample, identity) @ phi

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from lsi.data.sampling import stratified
+from lsi.laplace.design_matrix import DesignMatrix
 from lsi.laplace.likelihood import Likelihood
 from lsi.laplace.loo import remove
 from lsi.laplace.objective import Objective
@@ -49,26 +49,26 @@ class PriorChoice:
 
 def choose(
     likelihood: Likelihood,
-    features: Float[Tensor, "n d"],
+    design: DesignMatrix,
     targets: Tensor,
     *,
     seed: int = 0,
     max_samples: int = MAX_SAMPLES,
 ) -> PriorChoice:
-    """Choose λ for a probe on `features` (bias column included).
+    """Choose λ for a probe on a design matrix.
 
     The search starts at λ = the mean squared feature and walks √10 at a time in the direction that gains, until two
     points in a row have lost; the likelihood is smooth and has one maximum in all data seen so far.
     """
     index = stratified(targets.cpu().numpy(), max_samples, seed) if targets.ndim == 1 else None
     if index is None:
-        order = np.random.default_rng(seed).permutation(len(features))[:max_samples]
+        order = np.random.default_rng(seed).permutation(len(design))[:max_samples]
         index = np.sort(order)
-    chosen = torch.from_numpy(index).to(features.device)
-    phi, y = features[chosen], targets[chosen]
-    scale = float(phi[:, :-1].double().square().mean().clamp_min(1e-12))
+    chosen = torch.from_numpy(index).to(design.device)
+    chosen_design = design.rows(chosen)
+    scale = float(chosen_design.values[:, :-1].double().square().mean().clamp_min(1e-12))
     curve: dict[int, float] = {}
-    whole = Objective(likelihood, phi, y, scale)
+    whole = Objective(likelihood, chosen_design, targets[chosen], scale)
     folds = [] if math.prod(whole.shape) <= FULL_LIMIT else _folds(whole)
     solutions: dict[int, list[Tensor]] = {}
 
@@ -87,7 +87,7 @@ def choose(
         prior_precision=scale * STEP**best,
         grid=tuple(scale * STEP**e for e in exponents),
         log_likelihood=tuple(curve[e] for e in exponents),
-        n_samples=len(phi),
+        n_samples=len(chosen_design),
         folds=len(folds),
     )
 
@@ -100,8 +100,8 @@ def _left_out(objective: Objective, start: list[Tensor]) -> tuple[float, list[Te
 
 def _folds(whole: Objective) -> list[tuple[Objective, Objective]]:
     """Return each fold's others, and the fold."""
-    n = len(whole.features)
-    fold = torch.from_numpy(np.random.default_rng(0).permutation(n) % FOLDS).to(whole.features.device)
+    n = len(whole.design)
+    fold = torch.from_numpy(np.random.default_rng(0).permutation(n) % FOLDS).to(whole.design.device)
     return [(whole.rows(fold != i), whole.rows(fold == i)) for i in range(FOLDS)]
 
 
@@ -113,7 +113,7 @@ def _held_out(
     for i, (others, unseen) in enumerate(folds):
         probe = fit(others.with_prior_precision(prior_precision), start[i] if start else None, FOLD_TOLERANCE)
         total -= float(unseen.likelihood.losses(unseen.logits(probe.weights), unseen.targets).sum())
-        n += len(unseen.features)
+        n += len(unseen.design)
         solutions.append(probe.weights)
     return total / n, solutions
 
@@ -123,7 +123,7 @@ def loo_log_likelihood(probe: Probe) -> float:
     likelihood, total = probe.objective.likelihood, 0.0
     for removal in remove(probe, Full.fit(probe)):
         shift = removal.closed.shift
-        phi = probe.objective.features[removal.samples].double()
+        phi = probe.objective.design.values[removal.samples].double()
         logits = (phi @ probe.weights.T + shift) @ probe.objective.basis.T
         total -= float(likelihood.losses(logits, probe.objective.targets[removal.samples]).sum())
     return total / len(probe.means)

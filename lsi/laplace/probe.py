@@ -55,7 +55,7 @@ def fit(
     Raises:
         ConvergenceError: when the Newton decrement is not below its tolerance after the last step.
     """
-    device = objective.features.device
+    device = objective.design.device
     weights = torch.zeros(objective.shape, dtype=torch.float64, device=device) if start is None else start.double()
     here = objective.evaluate(weights)
     products = 0
@@ -82,7 +82,7 @@ def fit(
 
 def _newton_direction(objective: Objective, here: Evaluation, forcing: float) -> tuple[Tensor, int]:
     kronecker = objective.kronecker(here.means)
-    means = here.means.to(objective.features)
+    means = here.means.to(objective.design.values)
     solution = conjugate_gradients(
         lambda x: objective.hessian_product(means, x),
         kronecker.solve,

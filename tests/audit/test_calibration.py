@@ -10,8 +10,9 @@ from lsi.audit.summary import cuts
 from lsi.audit.without_suspects import second_look
 from lsi.compute import pipeline
 from lsi.config import DataSettings, NoiseSettings, ScoreSettings, Settings
+from lsi.laplace.design_matrix import DesignMatrix, with_bias
 from lsi.laplace.likelihood import Softmax
-from lsi.laplace.objective import Objective, with_bias
+from lsi.laplace.objective import Objective
 from lsi.laplace.probe import fit
 from lsi.laplace.scores import LeaveOneOut, evaluate
 from tests.cases import noisy_digits
@@ -59,7 +60,8 @@ def test_sharpened_probabilities_stay_probabilities(power):
 def test_predicted_precision_is_near_the_true_one_on_digits():
     problem = noisy_digits(0.15, seed=0)
     features, labels, flipped = problem.features, problem.labels, problem.flipped
-    probe = fit(Objective(Softmax(10), with_bias(torch.from_numpy(features)), torch.from_numpy(labels), 10.0))
+    design = DesignMatrix(with_bias(torch.from_numpy(features)))
+    probe = fit(Objective(Softmax(10), design, torch.from_numpy(labels), 10.0))
     first = evaluate(probe, ("full",), LeaveOneOut(certify=0))[0].loo_probabilities
     looked = second_look(probe, label_issues(labels, first))
     found = calibrate(probe, labels, looked)

@@ -10,8 +10,8 @@ from lsi.cli.main import _parse
 from lsi.compute import jobs
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.errors import UsageError
+from lsi.laplace.design_matrix import with_bias
 from lsi.laplace.likelihood import Softmax
-from lsi.laplace.objective import with_bias
 from lsi.runs.run import find_run
 from tests.cases import noisy_digits
 

@@ -4,9 +4,10 @@ import torch
 
 import lsi
 from lsi.errors import UsageError
+from lsi.laplace.design_matrix import DesignMatrix, with_bias
 from lsi.laplace.explanation import explain_label
 from lsi.laplace.likelihood import Softmax
-from lsi.laplace.objective import Objective, with_bias
+from lsi.laplace.objective import Objective
 from lsi.laplace.probe import fit
 from tests import reference
 from tests.cases import SMALL, noisy_digits
@@ -16,7 +17,7 @@ def explained(problem, prior_precision: float, sample: int):
     scores = lsi.score(problem.features, problem.labels, prior_precision=prior_precision)
     phi = with_bias(torch.from_numpy(problem.features))
     k = int(problem.labels.max()) + 1
-    probe = fit(Objective(Softmax(k), phi, torch.from_numpy(problem.labels), prior_precision))
+    probe = fit(Objective(Softmax(k), DesignMatrix(phi), torch.from_numpy(problem.labels), prior_precision))
     return scores, explain_label(probe.objective, probe.weights, torch.from_numpy(scores.loo_probabilities), sample)
 
 

@@ -4,9 +4,10 @@ import torch
 
 import lsi
 from lsi.errors import UsageError
+from lsi.laplace.design_matrix import DesignMatrix, with_bias
 from lsi.laplace.likelihood import Softmax
 from lsi.laplace.loo import remove_group
-from lsi.laplace.objective import Objective, with_bias
+from lsi.laplace.objective import Objective
 from lsi.laplace.posterior import Full, Kron
 from lsi.laplace.probe import Probe, fit
 from tests import reference
@@ -14,8 +15,8 @@ from tests.cases import SMALL, noisy_digits
 
 
 def fitted(features: np.ndarray, labels: np.ndarray, prior_precision: float) -> Probe:
-    phi = with_bias(torch.from_numpy(features))
-    return fit(Objective(Softmax(int(labels.max()) + 1), phi, torch.from_numpy(labels), prior_precision))
+    design = DesignMatrix(with_bias(torch.from_numpy(features)))
+    return fit(Objective(Softmax(int(labels.max()) + 1), design, torch.from_numpy(labels), prior_precision))
 
 
 def test_a_group_is_one_dense_newton_step_without_all_of_it():

@@ -7,10 +7,11 @@ import torch
 from lsi.data.sampling import stratified
 from lsi.errors import ConvergenceError
 from lsi.laplace.conjugate_gradients import conjugate_gradients
+from lsi.laplace.design_matrix import DesignMatrix, with_bias
 from lsi.laplace.kronecker import Kronecker
 from lsi.laplace.likelihood import Softmax, contrasts
 from lsi.laplace.loo import remove
-from lsi.laplace.objective import Objective, with_bias
+from lsi.laplace.objective import Objective
 from lsi.laplace.posterior import Full, Kron
 from lsi.laplace.posterior.terms import log_excess
 from lsi.laplace.prior_precision import choose
@@ -22,8 +23,8 @@ from tests.laplace.gaussian import Gaussian
 
 
 def objective(problem, prior_precision: float, dtype=torch.float64) -> Objective:
-    phi = with_bias(torch.from_numpy(problem.features).to(dtype))
-    return Objective(Softmax(int(problem.labels.max()) + 1), phi, torch.from_numpy(problem.labels), prior_precision)
+    design = DesignMatrix(with_bias(torch.from_numpy(problem.features).to(dtype)))
+    return Objective(Softmax(int(problem.labels.max()) + 1), design, torch.from_numpy(problem.labels), prior_precision)
 
 
 def test_contrasts_are_orthonormal_and_blind_to_a_common_shift():
@@ -133,7 +134,7 @@ def test_precision_matches_the_dense_sum():
 def test_kron_and_full_agree_where_the_curvature_is_a_product():
     """With θ̂ = 0 (a huge prior) every Λ is the same, and P is B ⊗ A / n + λI exactly."""
     probe = fit(objective(blobs(40, 3, 3), 1e9))
-    phi = probe.objective.features
+    phi = probe.objective.design.values
     torch.testing.assert_close(Kron.fit(probe).leverages(phi), Full.fit(probe).leverages(phi), rtol=1e-6, atol=1e-18)
 
 
@@ -143,7 +144,7 @@ def test_gaussian_newton_step_is_exact():
     t = x @ w + 0.3 * rng.normal(size=(40, 2))
     t[3] += 4
     phi = with_bias(torch.from_numpy(x))
-    probe = fit(Objective(Gaussian(2, 0.25), phi, torch.from_numpy(t), 0.7))
+    probe = fit(Objective(Gaussian(2, 0.25), DesignMatrix(phi), torch.from_numpy(t), 0.7))
     found = torch.cat(
         [
             torch.stack([getattr(r.closed.terms, n) for n in ("mean_term", "trace_term", "logdet_term")], dim=1)
@@ -169,7 +170,7 @@ def test_with_more_weights_than_the_exact_choice_can_afford_folds_choose_alike(m
     rng = np.random.default_rng(0)
     labels = np.arange(300) % 4
     features = rng.normal(size=(300, 90)) + 0.5 * rng.normal(size=(4, 90))[labels]
-    phi, y = with_bias(torch.from_numpy(features)), torch.from_numpy(labels)
+    phi, y = DesignMatrix(with_bias(torch.from_numpy(features))), torch.from_numpy(labels)
     exact = choose(Softmax(4), phi, y)
     monkeypatch.setattr("lsi.laplace.prior_precision.FULL_LIMIT", 100)
     by_folds = choose(Softmax(4), phi, y)

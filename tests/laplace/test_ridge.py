@@ -6,7 +6,7 @@ from sklearn.metrics import roc_auc_score
 
 import lsi
 from lsi.errors import DataError, UsageError
-from lsi.laplace.objective import with_bias
+from lsi.laplace.design_matrix import with_bias
 from lsi.laplace.ridge import fit_ridge
 from tests import reference
 

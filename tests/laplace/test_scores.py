@@ -7,8 +7,9 @@ from scipy.stats import spearmanr
 
 import lsi
 from lsi.errors import DataError, UsageError
+from lsi.laplace.design_matrix import DesignMatrix, with_bias
 from lsi.laplace.likelihood import Softmax
-from lsi.laplace.objective import Objective, with_bias
+from lsi.laplace.objective import Objective
 from lsi.laplace.posterior import Full
 from lsi.laplace.probe import fit
 from tests import reference
@@ -94,7 +95,7 @@ def test_leverages_of_one_sample_are_its_own_block():
     """A last batch of one: the same numbers as in a batch of many."""
     problem, prior = SMALL["three_classes"]
     phi = with_bias(torch.from_numpy(problem.features))
-    posterior = Full.fit(fit(Objective(Softmax(3), phi, torch.from_numpy(problem.labels), prior)))
+    posterior = Full.fit(fit(Objective(Softmax(3), DesignMatrix(phi), torch.from_numpy(problem.labels), prior)))
     together = posterior.leverages(phi)
     torch.testing.assert_close(together, together.transpose(1, 2))
     for i in (0, 17):

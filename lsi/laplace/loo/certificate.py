@@ -22,7 +22,7 @@ def certify(probe: Probe, posterior: Full | Kron, samples: Int[Tensor, " s"]) ->
     for removal in remove(probe, posterior, samples, with_delta=True, batch_size=BATCH):
         assert removal.delta is not None
         weights = probe.weights.to(removal.delta) + removal.delta
-        gradient = Models(probe.objective, removal.samples).gradients(weights.to(probe.objective.features))
+        gradient = Models(probe.objective, removal.samples).gradients(weights.to(probe.objective.design.values))
         _, decrement = newton_direction(posterior, removal, probe, gradient)
         found.append(decrement)
     return torch.cat(found) if found else probe.means.new_zeros(0)
@@ -44,7 +44,7 @@ def solve_others(
     solved = posterior.solve(right)
     if posterior.stands_for_others:
         return solved
-    phi = probe.objective.features[removal.samples]
+    phi = probe.objective.design.values[removal.samples]
     own = torch.bmm(solved, phi[:, :, None].to(solved)).double()
     curvature = probe.objective.likelihood.curvatures(probe.means[removal.samples])
     bent = curvature @ own

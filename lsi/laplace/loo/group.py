@@ -32,7 +32,7 @@ def remove_group(probe: Probe, posterior: Full | Kron, group: Int[Tensor, " s"])
     size = len(group) * m
     if not 0 < size <= MOST:
         raise UsageError(f"Expected a group of 1 to {MOST // m} samples, got {len(group)}.")
-    phi = probe.objective.features[group].double()
+    phi = probe.objective.design.values[group].double()
     identity = torch.eye(m, dtype=torch.float64, device=phi.device)
     sides = (identity[None, :, :, None] * phi[:, None, None, :]).reshape(size, m, d)
     leverages = (posterior.solve(sides) @ phi.T).transpose(1, 2).reshape(size, size)

@@ -51,14 +51,14 @@ def remove(
     """
     objective = probe.objective
     m, d = objective.shape
-    device = objective.features.device
+    device = objective.design.device
     chosen = torch.arange(len(probe.means), device=device) if samples is None else samples.to(device)
     width = m * m * d if with_delta else m * d
-    size = batch_size or max(16, min(8192, _BATCH_BYTES // (width * objective.features.element_size())))
+    size = batch_size or max(16, min(8192, _BATCH_BYTES // (width * objective.design.values.element_size())))
     work = None
     for start in range(0, len(chosen), size):
         index = chosen[start : start + size]
-        phi = objective.features[index]
+        phi = objective.design.values[index]
         columns = None
         if with_delta and isinstance(posterior, Full):
             if work is None or len(work) != len(index):

@@ -44,10 +44,10 @@ def refit(probe: Probe, posterior: Full | Kron, samples: Int[Tensor, " s"]) -> I
     Raises:
         ConvergenceError: where a model has not met its tolerance, 1e-8 (float32: 1e-4) of the length of its Δ.
     """
-    single = probe.objective.features.dtype == torch.float32
+    single = probe.objective.design.dtype == torch.float32
     for removal in remove(probe, posterior, samples, with_delta=True, batch_size=BATCH):
         assert removal.delta is not None
-        start = removal.delta.to(probe.objective.features)
+        start = removal.delta.to(probe.objective.design.values)
         length = (2 * removal.closed.terms.mean_term).sqrt()
         tolerance = 1e-4 * length + 1e-5 if single else 1e-8 * length + 1e-10
         delta, decrement = _solve(probe, posterior, removal, start, tolerance)

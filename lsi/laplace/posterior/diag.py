@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lsi.laplace.objective import Objective, shards
+from lsi.laplace.design_matrix import shards
+from lsi.laplace.objective import Objective
 from lsi.laplace.posterior.terms import Terms, log_excess
 from lsi.laplace.probe import Probe
 
@@ -30,7 +31,7 @@ class Diagonal:
         total = torch.zeros_like(probe.logit_weights)
         for s in shards(len(probe.means)):
             weights = objective.likelihood.curvature_diagonal(probe.means[s])
-            total += weights.T @ objective.features[s].double().square()
+            total += weights.T @ objective.design.values[s].double().square()
         prior = objective.prior_precision if prior_precision is None else prior_precision
         return cls(objective, total + prior, prior)
 
@@ -55,7 +56,7 @@ class Diagonal:
             own = self.objective.likelihood.curvature_diagonal(means[s].flatten(0, 1).double()).reshape(-1, b, k)
             inside = (samples >= s.start) & (samples < s.stop)
             own[(samples - s.start)[inside], inside.nonzero()[:, 0]] = 0
-            total += own.flatten(1).T @ self.objective.features[s].double().square()
+            total += own.flatten(1).T @ self.objective.design.values[s].double().square()
         others = total.reshape(b, k, -1) + self.prior_precision
         return self._terms(others / self.precision - 1, delta)
 

@@ -16,7 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lsi.errors import NumericalError
-from lsi.laplace.objective import Objective, shards
+from lsi.laplace.design_matrix import shards
+from lsi.laplace.objective import Objective
 from lsi.laplace.posterior.terms import Terms
 from lsi.laplace.probe import Probe
 
@@ -46,7 +47,7 @@ class Full:
         m, d = probe.objective.shape
         factor = _cholesky(precision(probe.objective, probe.means), probe.objective.prior_precision)
         log_determinant = 2 * float(factor.diagonal().log().sum())
-        inverse = torch.cholesky_inverse(factor, out=factor).to(probe.objective.features.dtype)
+        inverse = torch.cholesky_inverse(factor, out=factor).to(probe.objective.design.dtype)
         return cls(probe.objective, inverse.reshape(m, d, m, d), log_determinant)
 
     def solve(self, matrices: Float[Tensor, "b m d"]) -> Float[Tensor, "b m d"]:
@@ -111,7 +112,7 @@ def precision(
     total = torch.zeros(m, m, d, d, dtype=torch.float64, device=means.device)
     weighted = None
     for s in shards(len(means), _ASSEMBLY_SHARD):
-        phi = objective.features[s].double() if exact else objective.features[s]
+        phi = objective.design.values[s].double() if exact else objective.design.values[s]
         blocks = objective.likelihood.curvatures(means[s])
         if left_out is not None and s.start <= left_out < s.stop:
             blocks = blocks.clone()

@@ -49,7 +49,7 @@ class Kron:
     def refit_terms(self, sample: int, delta: Float[Tensor, "m d"], means: Float[Tensor, "n k"]) -> Terms:
         """Return the terms against B₋ᵢ ⊗ A₋ᵢ / (n − 1) + λI at the `means` that the refitted probe predicts."""
         objective, n = self.objective, len(means)
-        phi = objective.features[sample].double()
+        phi = objective.design.values[sample].double()
         kept = torch.arange(n, device=means.device) != sample
         output = objective.likelihood.curvature_sum(means[kept].double())
         feature = self.feature - torch.outer(phi, phi)

@@ -92,7 +92,7 @@ def _evaluate(
     found: dict[str, list[Terms]] = {s: [] for s in structures}
     leverages, means = [], []
     for removal in remove(probe, posterior, with_delta=diagonal is not None):
-        phi = probe.objective.features[removal.samples]
+        phi = probe.objective.design.values[removal.samples]
         for structure in structures:
             if structure == "diag":
                 assert diagonal is not None

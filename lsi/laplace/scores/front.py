@@ -12,8 +12,9 @@ from torch import Tensor
 from lsi.config import LooMethod
 from lsi.devices import choose_device
 from lsi.errors import DataError, UsageError
+from lsi.laplace.design_matrix import DesignMatrix, with_bias
 from lsi.laplace.likelihood import Likelihood, Softmax
-from lsi.laplace.objective import Objective, with_bias
+from lsi.laplace.objective import Objective
 from lsi.laplace.prior_precision import choose
 from lsi.laplace.probe import Probe, fit
 from lsi.laplace.scores.evaluate import LeaveOneOut, evaluate, resolve
@@ -100,14 +101,14 @@ def score(
         0
     """
     if likelihood == "regression":
-        phi, targets = check_targets(features, labels, device)
-        return score_ridge(phi, targets, _number(prior_precision), _number(noise_variance), seed)[0]
+        design, targets = check_targets(features, labels, device)
+        return score_ridge(design.values, targets, _number(prior_precision), _number(noise_variance), seed)[0]
     if likelihood != "classification":
         raise UsageError(f"Expected likelihood classification or regression, got {likelihood!r}.")
-    phi, y = check(features, labels, device)
+    design, y = check(features, labels, device)
     softmax = Softmax(max(2, int(y.max()) + 1))
     method = Method(prior_precision, structure, loo if isinstance(loo, LeaveOneOut) else LeaveOneOut(loo), preset)
-    return compute(softmax, phi, y, method, seed).scores
+    return compute(softmax, design, y, method, seed).scores
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,15 @@ class Result:
     probe: Probe
 
 
-def compute(likelihood: Likelihood, phi: Tensor, targets: Tensor, method: Method, seed: int = 0) -> Result:
-    """Return scores and probe for features Φ (bias column included) that have been checked.
+def compute(likelihood: Likelihood, design: DesignMatrix, targets: Tensor, method: Method, seed: int = 0) -> Result:
+    """Return scores and probe for a design matrix and targets that have been checked.
+
+    Args:
+        likelihood: of the targets.
+        design: Φ (n, D), bias column included.
+        targets: (n,) class indices, or what else the likelihood takes.
+        method: how to score.
+        seed: of the subsample and the folds that λ is chosen on.
 
     Raises:
         UsageError: a setting is out of range.
@@ -138,20 +146,20 @@ def compute(likelihood: Likelihood, phi: Tensor, targets: Tensor, method: Method
         raise UsageError(f"Expected preset none or paper, got {method.preset!r}.")
     choice, prior = None, method.prior_precision
     if method.preset == "paper":
-        probe = fit(Objective(likelihood, phi, targets, len(phi) * PAPER_RIDGE))
+        probe = fit(Objective(likelihood, design, targets, len(design) * PAPER_RIDGE))
         scores = evaluate(probe, ("diag",), method.loo, diag_prior_precision=1.0)[0]
         return Result(scores, probe)
     if prior == "auto":
-        choice = choose(likelihood, phi, targets, seed=seed)
+        choice = choose(likelihood, design, targets, seed=seed)
         prior = choice.prior_precision
     if isinstance(prior, str) or not 0 < prior < math.inf:
         raise UsageError(f"Expected prior_precision > 0 or 'auto', got {prior!r}.")
-    probe = fit(Objective(likelihood, phi, targets, float(prior)))
+    probe = fit(Objective(likelihood, design, targets, float(prior)))
     scores = evaluate(probe, (resolve(method.structure, probe),), method.loo)[0]
     return Result(replace(scores, prior_choice=choice), probe)
 
 
-def check(features: ArrayLike | Tensor, labels: ArrayLike | Tensor, device: str) -> tuple[Tensor, Tensor]:
+def check(features: ArrayLike | Tensor, labels: ArrayLike | Tensor, device: str) -> tuple[DesignMatrix, Tensor]:
     """Return Φ with its bias column and the labels, on the device."""
     x = _check_features(features)
     y = torch.as_tensor(labels if isinstance(labels, Tensor) else np.asarray(labels))
@@ -165,10 +173,12 @@ def check(features: ArrayLike | Tensor, labels: ArrayLike | Tensor, device: str)
     if len(torch.unique(y)) < 2:
         raise DataError("Expected labels of at least two classes; all labels are the same.")
     where = torch.device(choose_device(device))
-    return with_bias(x.to(where)), y.long().to(where)
+    return DesignMatrix(with_bias(x.to(where))), y.long().to(where)
 
 
-def check_targets(features: ArrayLike | Tensor, targets: ArrayLike | Tensor, device: str) -> tuple[Tensor, Tensor]:
+def check_targets(
+    features: ArrayLike | Tensor, targets: ArrayLike | Tensor, device: str
+) -> tuple[DesignMatrix, Tensor]:
     """Return Φ with its bias column and the targets as (n, m) float64, on the device."""
     x = _check_features(features)
     t = torch.as_tensor(targets if isinstance(targets, Tensor) else np.asarray(targets)).double()
@@ -180,7 +190,7 @@ def check_targets(features: ArrayLike | Tensor, targets: ArrayLike | Tensor, dev
         )
     _check_finite(t, "targets")
     where = torch.device(choose_device(device))
-    return with_bias(x.to(where)), t.to(where)
+    return DesignMatrix(with_bias(x.to(where))), t.to(where)
 
 
 def _check_features(features: ArrayLike | Tensor) -> Tensor:
