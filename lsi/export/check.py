@@ -1,4 +1,4 @@
-"""Does a selection help? A probe retrained on what is kept, against as many samples removed at random."""
+"""Whether a selection helps: a probe retrained on what is kept, against as many samples removed at random."""
 
 import numpy as np
 from torch import Tensor
@@ -9,16 +9,19 @@ from lsi.runs.run import Run
 
 
 def check_selection(run: Run, phi: Tensor, selection: Selection) -> CurationCheck:
-    """Return the check of a selection of a run, whose features Φ (bias column included) are `phi`.
+    """Return the check of a selection of a run's samples.
+
+    Args:
+        run: a classification of n samples.
+        phi: the features Φ that it was computed from, bias column included, (n, D).
+        selection: which samples are kept and relabelled.
 
     Raises:
-        UsageError: the selection changes nothing, or leaves too little to train on.
+        UsageError: the run has no class labels, or the selection changes nothing or leaves too little to train on.
     """
     run.need_labels("The check of a curated set")
-    given = run.scores["given_label"].to_numpy().astype(np.int64)
-    new = given.copy()
+    new = run.scores["given_label"].to_numpy().astype(np.int64)
     new[list(selection.relabelled)] = list(selection.relabelled.values())
-    kept = np.zeros(len(given), dtype=bool)
+    kept = np.zeros(len(new), dtype=bool)
     kept[selection.kept] = True
-    objective = run.objective(phi)
-    return check_curation(objective.likelihood, phi, given, new, kept, objective.prior_precision)
+    return check_curation(run.objective(phi), new, kept)
