@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from lsi.audit.curation import WrongLeft, wrong_left
+from lsi.audit.curation import ErrorEstimate, estimate_remaining_errors
 from lsi.audit.summary import cuts
 from lsi.export import charts
 from lsi.hashing import fingerprint
@@ -29,25 +29,29 @@ def suspects(view: View, positions: np.ndarray) -> np.ndarray:
 def progress(view: View) -> None:
     """Say how many suspects are undecided, and how many of them to expect to be wrong."""
     suspected = view.table.index[view.table["is_label_issue"]]
-    told, p = decisions(view.run.name)["action"].reindex(suspected), view.table["label_score"].loc[suspected]
-    wrong, right, open_ = told.isin(["relabel", "exclude"]), told == "keep", told.isna()
-    decided = wrong | right
-    text = f"{int(open_.sum()):,} suspected labels are undecided."
-    if open_.any():
-        left = _left(view.run.name, reviews().version(view.run.name), p[open_], p[decided], wrong[decided])
+    action, p = decisions(view.run.name)["action"].reindex(suspected), view.table["label_score"].loc[suspected]
+    wrong, undecided = action.isin(["relabel", "exclude"]), action.isna()
+    decided = wrong | (action == "keep")
+    text = f"{int(undecided.sum()):,} suspected labels are undecided."
+    if undecided.any():
+        version = reviews().version(view.run.name)
+        estimate = _remaining_errors(view.run.name, version, p[undecided], p[decided], wrong[decided])
+        count = int(decided.sum())
         basis = (
-            f"and the {int(decided.sum()):,} decisions so far" if decided.any() else "alone; each decision tells more"
+            f"and the {count:,} decision{'s' * (count != 1)} so far" if count else "alone; each decision sharpens it"
         )
         text += (
-            f" About **{left.expected:.0f}** of them are wrong ({left.low:.0f} to {left.high:.0f}), going by their "
-            f"leave-one-out probabilities {basis}."
+            f" About **{estimate.expected:.0f}** of them are wrong ({estimate.low:.0f} to {estimate.high:.0f}), "
+            f"estimated from the probabilities of their labels {basis}."
         )
     st.markdown(text)
 
 
 @st.cache_data(max_entries=16)
-def _left(run: str, version: tuple[int, int], _open: pd.Series, _decided: pd.Series, _wrong: pd.Series) -> WrongLeft:
-    return wrong_left(_open.to_numpy(), _decided.to_numpy(), _wrong.to_numpy(dtype=bool))
+def _remaining_errors(
+    run: str, version: tuple[int, int], _undecided_p: pd.Series, _decided_p: pd.Series, _wrong: pd.Series
+) -> ErrorEstimate:
+    return estimate_remaining_errors(_undecided_p.to_numpy(), _decided_p.to_numpy(), _wrong.to_numpy(dtype=bool))
 
 
 def precision(view: View) -> None:
@@ -92,7 +96,7 @@ def residuals(view: View, positions: np.ndarray) -> int | None:
 def review(view: View, positions: np.ndarray) -> int | None:
     """Show the queue and return the position on screen."""
     decided = decisions(view.run.name)
-    items = [_item(view, int(i), decided) for i in positions]
+    items = [queue_item(view, int(i), decided) for i in positions]
 
     name, forbidden = reviewer(), read_only()
 
@@ -118,19 +122,26 @@ def reason(view: View, position: int) -> None:
         detail.reasons(view, position)
 
 
-def _item(view: View, position: int, decided: Any) -> dict[str, Any]:
+def queue_item(view: View, position: int, decided: pd.DataFrame) -> dict[str, Any]:
+    """Return what the queue shows of one sample.
+
+    Args:
+        view: the run.
+        position: of the sample, a row of the run's table.
+        decided: decisions in force, indexed by position, with columns action and label.
+    """
     row = view.run.scores.iloc[position]
     p = view.run.probabilities[position]
     top = view.class_order[position][:SHOWN_CLASSES].tolist()
     given = int(row["given_label"])
     top = top if given in top else [*top[:-1], given]
-    told = decided.loc[position] if position in decided.index else None
+    decision = decided.loc[position].to_dict() if position in decided.index else None
     return {
         "i": position,
         "id": str(row["id"]),
         "text": str(row["text"]) if "text" in row else "",
         "given": given,
         "top": [[int(c), float(p[c])] for c in top],
-        "decision": None if told is None else str(told["action"]),
-        "label": None if told is None or np.isnan(told["label"] or np.nan) else int(told["label"]),
+        "decision": None if decision is None else str(decision["action"]),
+        "label": None if decision is None or pd.isna(decision["label"]) else int(decision["label"]),
     }
