@@ -157,7 +157,7 @@ def _explain(command: commands.Explain) -> None:
         return
     explanation = queries.explain_sample(run, int(rows[0]))
     names = run.class_names
-    sides = dict(zip(("supports", "contradicts"), explanation.proponents_and_opponents(command.rows), strict=True))
+    sides = dict(zip(("supports", "contradicts"), explanation.speakers(command.rows), strict=True))
     parts = []
     for side, positions in sides.items():
         part = run.scores.loc[positions, ["index", "id", "given_label", "is_label_issue"]].copy()

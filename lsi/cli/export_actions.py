@@ -10,7 +10,16 @@ from lsi.cli import commands
 from lsi.cli.output import print_json
 from lsi.compute import queries
 from lsi.errors import DataError, UsageError
-from lsi.export import Selection, decision_records, export, select, selection_from_records, selection_of, write_images
+from lsi.export import (
+    Selection,
+    decision_records,
+    export,
+    refuse_changed,
+    select,
+    selection_from_records,
+    selection_of,
+    write_images,
+)
 from lsi.files import atomic, read_json
 from lsi.runs.run import Run, find_run
 

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from lsi.audit.calibration import Calibration, calibrate
 from lsi.audit.label_issues import label_issues, residual_issues, self_confidence
-from lsi.audit.without_suspects import probabilities_without_suspects
+from lsi.audit.without_suspects import second_look
 from lsi.config import ScoreSettings, Task
 from lsi.data import Dataset
 from lsi.errors import UsageError
@@ -91,7 +91,7 @@ def classify(dataset: Dataset, design: DesignMatrix, score: ScoreSettings, seed:
     scores, probe = result.scores, result.probe
     with stage("refit without suspects"):
         suspects = label_issues(dataset.labels, scores.loo_probabilities)
-        label_probabilities = probabilities_without_suspects(probe, suspects)
+        label_probabilities = second_look(probe, suspects)
     calibration = None
     if score.calibrate:
         with stage("planted flips"):
@@ -116,7 +116,6 @@ def _facts(scores: Scores, probe: Probe) -> dict[str, Any]:
             "loo_log_likelihood": choice.log_likelihood,
             "n_samples": choice.n_samples,
             "folds": choice.folds,
-            "at_edge": choice.at_edge,
         }
     return {
         "probe": {
@@ -163,8 +162,7 @@ def regress(
     with stage("probe and leave-one-out"):
         prior = None if score.prior_precision == "auto" else score.prior_precision
         values = torch.from_numpy(targets.values).to(design.values.device)
-        result = score_ridge(design.values, values, prior, None, seed)
-        scores, head = result.scores, result.head
+        scores, head = score_ridge(design.values, values, prior, None, seed)
     table = scores.to_frame()
     table["given_label"] = table["predicted_label"] = np.zeros(len(dataset), np.int64)
     residuals = scores.targets - scores.loo_predictions

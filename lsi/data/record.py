@@ -91,14 +91,10 @@ class Dataset:
         return fingerprint(self.source_index, *map(str, self.ids), *map(str, split), *self.checksums)
 
     def _checksum(self, position: int) -> str:
-        parts: list[str | np.ndarray] = []
-        if self.images is not None:
-            parts.append(self.images.checksum(position))
-        if self.features is not None:
-            parts.append(self.features[position])
-        if self.text is not None:
-            parts.append(str(self.text[position]))
-        return parts[0] if len(parts) == 1 and self.images is not None else fingerprint(*parts)
+        image = "" if self.images is None else self.images.checksum(position)
+        parts = [] if self.features is None else [self.features[position]]
+        parts += [] if self.text is None else [str(self.text[position])]
+        return fingerprint(image, *parts) if parts else image
 
     def take(self, chosen: Int[np.ndarray, " s"]) -> "Dataset":
         """Return the samples at these positions, in this order."""

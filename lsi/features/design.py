@@ -126,7 +126,7 @@ def read_design(folder: Path) -> Design:
     Raises:
         DataError: there is none, or it is damaged.
     """
-    facts = read_json(folder / FACTS)
+    facts = read_json(folder / FACTS) or {}
     try:
         values = np.load(folder / VALUES, mmap_mode="c")
         with np.load(folder / PARTS) as arrays:

@@ -79,7 +79,7 @@ class Objective:
         for s in shards(len(self.design)):
             phi = self.design.values[s].double()
             logits = (phi @ weights.T) @ self.basis.T
-            mean = self.likelihood.predict(logits)
+            mean = self.likelihood.predict(logits)  # as `predict` does, to the bit
             loss = loss + self.likelihood.losses(logits, self.targets[s]).sum()
             gradient = gradient + self.likelihood.residuals(mean, self.targets[s]).T @ phi
             means.append(mean)
@@ -103,3 +103,18 @@ class Objective:
         output = self.likelihood.curvature_sum(means)
         gram = self.design.gram_factor
         return Kronecker.refactor(output, gram.vectors, gram.values, len(self.design), self.prior_precision)
+
+
+def predict(
+    likelihood: Likelihood, features: Float[Tensor, "n d"], weights: Float[Tensor, "m d"]
+) -> Float[Tensor, "n k"]:
+    """Return what a fitted probe predicts, in float64: on the rows that it was fitted on, its `means` bit for bit.
+
+    Args:
+        likelihood: of the probe.
+        features: Φ (n, D), bias column included.
+        weights: V (m, D), float64.
+    """
+    basis = likelihood.basis.to(features.device)
+    parts = [likelihood.predict((features[s].double() @ weights.T) @ basis.T) for s in shards(len(features))]
+    return torch.cat(parts)

@@ -13,9 +13,8 @@ from PIL import Image
 from lsi.data import Dataset, Images
 from lsi.data.images import FileImages, decode
 from lsi.data.noise import NoisyImages, add_noise
+from lsi.data.thumbnails import CHANGED, MISSING
 from lsi.errors import DataError
-
-MISSING, CHANGED = "is no longer there", "has changed since this run"
 
 
 def describe_images(dataset: Dataset, noisy: np.ndarray | None) -> pd.DataFrame:
@@ -121,7 +120,8 @@ class RunImages:
 
     def _reason(self, index: int) -> str | None:
         try:
-            self._path(index) or self._place(index)
+            if self._path(index) is None:
+                self._place(index)
         except DataError as error:
             return str(error).removeprefix(f"{self.name(index)} ")
         return None

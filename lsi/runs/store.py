@@ -5,17 +5,19 @@ written last, lists every file with its size and checksum and carries a checksum
 logged miss and is computed again. One process computes an entry at a time; others that want it wait.
 """
 
+import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
 from lsi.files import read_json, write_json
-from lsi.hashing import file_checksum
+from lsi.hashing import file_checksum, fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -132,3 +134,7 @@ class Store:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
         return freed
+
+
+def _seal_checksum(files: Any) -> str:
+    return fingerprint(json.dumps(files, sort_keys=True))

@@ -106,7 +106,7 @@ def review(view: View, positions: np.ndarray) -> int | None:
 
     return queue(
         mark=fingerprint(np.asarray(positions), view.run.name),
-        base=f"/thumbs/{view.run.name}" if view.images is not None else "",
+        base=f"/thumbs/{view.run.name}" if view.has_images else "",
         items=items,
         classes=view.run.class_names,
         revision=sum(reviews().version(view.run.name)),

@@ -214,8 +214,6 @@ def spoil(folder: Path, name: str) -> DataSettings:  # noqa: C901
             path.write_text("path,label\ncat/0.png,x\ncat/1.png,\n")
         case "twice.csv":
             pd.DataFrame({"path": ["cat/0.png"] * 2, "label": [0, 1]}).to_csv(path)
-        case "negative.npz":
-            np.savez(path, features=np.eye(3), labels=np.array([-1, 0, 1]))
         case "nan.npz":
             np.savez(path, features=np.full((2, 2), np.nan), labels=np.array([0, 1]))
         case "short.npz":
@@ -248,7 +246,6 @@ def spoil(folder: Path, name: str) -> DataSettings:  # noqa: C901
         ("no_paths.csv", "expected a column path, image or text"),
         ("holes.csv", "a label in every row"),
         ("twice.csv", "unique ids; 1 are duplicates, such as cat/0.png"),
-        ("negative.npz", "integer labels 0 … k − 1, got -1"),
         ("nan.npz", r"2 rows of features hold NaN or infinity"),
         ("short.npz", "one for each label"),
         ("odd.npz", r"images \(n, height, width"),

@@ -73,7 +73,7 @@ def _shards(path: Path, split: str) -> list[Path]:
 
 def _read(files: list[Path], path: Path) -> pa.Table:
     try:
-        return pa.concat_tables([pq.read_table(f, partitioning=None) for f in files], promote_options="permissive")
+        return pa.concat_tables([pq.ParquetFile(f).read() for f in files], promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
         raise DataError(f"{path}: not readable as Parquet ({error}).") from error
 
