@@ -164,13 +164,16 @@ def _explain(command: commands.Explain) -> None:
         part["support"] = explanation.support[positions]
         part.insert(0, "side", side)
         parts.append(part)
-    table = pd.concat(parts)
+    table = pd.concat(parts)  # JSON keeps the names that programs read: speakers, who speaks for or against
     table["given"] = [names[c] for c in table["given_label"]]
     if command.json:
         labels = {names[c]: float(v) for c, v in enumerate(explanation.label_lsi)}
-        records = json.loads(table.drop(columns="given_label").to_json(orient="records"))
+        spoken = table.rename(columns={"side": "speaks"}).replace(
+            {"speaks": {"supports": "for", "contradicts": "against"}}
+        )
+        records = json.loads(spoken.drop(columns="given_label").to_json(orient="records"))
         print_json({"index": command.index, "given": names[explanation.given_label], "other": names[explanation.other_label],
-                     "suggested": names[explanation.suggested_label], "label_lsi": labels, "influence": records})  # fmt: skip
+                     "suggested": names[explanation.suggested_label], "label_lsi": labels, "speakers": records})  # fmt: skip
         return
     probability = run.scores["loo_p_given"].iloc[int(rows[0])]
     print(
@@ -196,7 +199,8 @@ def _explain_target(command: commands.Explain, run: Run, position: int) -> None:
     table.insert(0, "pulls", ["to the target"] * len(influence.proponents) + ["away"] * len(influence.opponents))
     table["support"] = influence.support[chosen]
     if command.json:
-        print_json({"index": command.index, "influence": json.loads(table.to_json(orient="records"))})
+        records = table.rename(columns={"pulls": "draws"}).to_json(orient="records")
+        print_json({"index": command.index, "speakers": json.loads(records)})
         return
     row = run.scores.iloc[position]
     print(
