@@ -18,7 +18,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
 from benchmarks.record import save
-from lsi.compute import pipeline, queries
+from lsi.compute import pipeline
 from lsi.config import DataSettings, FeatureSettings, Settings
 from lsi.laplace.design_matrix import DesignMatrix
 from lsi.laplace.objective import Objective
@@ -38,10 +38,10 @@ def main() -> None:
         start = time.perf_counter()
         run = pipeline.run(settings, Path(root))
         seconds = time.perf_counter() - start
-        phi = queries.features_of_run(run, Path(root))
+        phi = run.design_matrix.values
         wrong = run.scores["is_corrupted"].to_numpy()
         given = run.scores["given_label"].to_numpy()
-        own = run.objective(phi)
+        own = run.objective()
         probe = fit(Objective(own.likelihood, DesignMatrix(own.design.values), own.targets, own.prior_precision))
         loo = LeaveOneOut(certify=0)
         scores = dict(zip(("full", "diag", "kron"), evaluate(probe, ("full", "diag", "kron"), loo), strict=True))
