@@ -156,7 +156,7 @@ def _explain(command: commands.Explain) -> None:
         return
     found = queries.explain_sample(run, command.cache, int(rows[0]))
     names = run.class_names
-    speakers = dict(zip(("for", "against"), found.speakers(command.rows), strict=True))
+    speakers = dict(zip(("for", "against"), found.proponents_and_opponents(command.rows), strict=True))
     parts = []
     for side, positions in speakers.items():
         part = run.scores.loc[positions, ["index", "id", "given_label", "is_label_issue"]].copy()

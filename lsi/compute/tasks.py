@@ -140,7 +140,8 @@ def regress(
     with stage("probe and leave-one-out"):
         prior = None if score.prior_precision == "auto" else score.prior_precision
         values = torch.from_numpy(targets.values).to(phi.device)
-        scores, head = score_ridge(phi, values, prior, None, seed)
+        result = score_ridge(phi, values, prior, None, seed)
+    scores, head = result.scores, result.head
     columns = scores.to_frame()
     columns["given_label"] = columns["predicted_label"] = np.zeros(len(dataset), np.int64)
     residuals = scores.targets - scores.loo_predictions

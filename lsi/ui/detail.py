@@ -98,7 +98,7 @@ def reasons(view: View, position: int, count: int = 5) -> None:
         return
     found = view.explain(position)
     names = view.run.class_names
-    speakers, against = found.speakers(count)
+    speakers, against = found.proponents_and_opponents(count)
     given, other = plain(names[found.given_label]), plain(names[found.other_label])
     for title, rows in ((f"Speak for {given}", speakers), (f"Speak for {other}", against)):
         st.markdown(f"**{title}**")
