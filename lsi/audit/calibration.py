@@ -23,7 +23,7 @@ from scipy.optimize import minimize_scalar
 
 from lsi.audit.label_issues import label_issues
 from lsi.audit.without_suspects import second_look
-from lsi.laplace.loo import remove
+from lsi.laplace.loo import leave_one_out
 from lsi.laplace.probe import Probe, fit
 from lsi.laplace.scores import posterior_of
 
@@ -121,7 +121,7 @@ def _planted(probe: Probe, labels: np.ndarray, rng: np.random.Generator) -> tupl
     flipped = labels.copy()
     flipped[chosen] = (labels[chosen] + rng.integers(1, k, len(chosen))) % k
     again = fit(objective.with_targets(torch.from_numpy(flipped).to(probe.means.device)), probe.weights)
-    first = torch.cat([removal.means for removal in remove(again, posterior_of(again))]).cpu().numpy()
+    first = torch.cat([removal.means for removal in leave_one_out(again, posterior_of(again))]).cpu().numpy()
     return second_look(again, label_issues(flipped, first))[chosen], labels[chosen]
 
 

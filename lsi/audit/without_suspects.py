@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from lsi.laplace.loo import remove
+from lsi.laplace.loo import leave_one_out
 from lsi.laplace.probe import Probe, fit
 from lsi.laplace.scores.evaluate import posterior_of
 
@@ -25,5 +25,5 @@ def second_look(probe: Probe, suspects: Bool[np.ndarray, " n"]) -> Float[np.ndar
     rest = objective.rows(keep)
     again = fit(rest, probe.weights)
     found = objective.likelihood.predict(objective.logits(again.weights))
-    found[keep] = torch.cat([removal.means for removal in remove(again, posterior_of(again))])
+    found[keep] = torch.cat([removal.means for removal in leave_one_out(again, posterior_of(again))])
     return found.cpu().numpy()

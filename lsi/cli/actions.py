@@ -21,6 +21,7 @@ from lsi.compute import pipeline, queries
 from lsi.errors import UsageError
 from lsi.export import issue_table
 from lsi.files import write_json
+from lsi.laplace.explanation import Explanation
 from lsi.progress import Progress, Status
 from lsi.runs.run import DESIGN, Run, find_run, list_runs, used_by_runs
 from lsi.runs.store import Store
@@ -155,39 +156,45 @@ def _explain(command: commands.Explain) -> None:
     if run.task != "classification":
         _explain_target(command, run, int(rows[0]))
         return
-    explanation = queries.explain_sample(run, int(rows[0]))
-    names = run.class_names
-    sides = dict(zip(("supports", "contradicts"), explanation.speakers(command.rows), strict=True))
+    explanation, names = queries.explain_sample(run, int(rows[0])), run.class_names
+    given, other, suggested = (
+        names[c] for c in (explanation.given_label, explanation.other_label, explanation.suggested_label)
+    )
+    table = _influence_table(run, explanation, command.rows)
+    if command.json:
+        labels = {names[c]: float(v) for c, v in enumerate(explanation.label_lsi)}
+        print_json({"index": command.index, "given": given, "other": other, "suggested": suggested,
+                    "label_lsi": labels, "speakers": _influence_records(table)})  # fmt: skip
+        return
+    print(
+        f"sample {command.index}: labelled {given}, leave-one-out probability {run.scores['loo_p_given'][rows[0]]:.3f}"
+    )
+    print(f"\nmost influential training samples, by the log-odds of {given} against {other} that each adds")
+    print(text_table(table[["side", "index", "id", "given", "support", "is_label_issue"]]))
+    print("\ninformation the sample would hold under each label, in nats (least: the suggestion)")
+    order = np.argsort(explanation.label_lsi)[:5]
+    print(text_table(pd.DataFrame({"label": [names[c] for c in order], "lsi": explanation.label_lsi[order]})))
+
+
+def _influence_table(run: Run, explanation: Explanation, count: int) -> pd.DataFrame:
+    """Return the samples that support a label and those that contradict it, the strongest of each side first."""
+    sides = dict(zip(("supports", "contradicts"), explanation.proponents_and_opponents(count), strict=True))
     parts = []
     for side, positions in sides.items():
         part = run.scores.loc[positions, ["index", "id", "given_label", "is_label_issue"]].copy()
         part["support"] = explanation.support[positions]
         part.insert(0, "side", side)
         parts.append(part)
-    table = pd.concat(parts)  # JSON keeps the names that programs read: speakers, who speaks for or against
-    table["given"] = [names[c] for c in table["given_label"]]
-    if command.json:
-        labels = {names[c]: float(v) for c, v in enumerate(explanation.label_lsi)}
-        spoken = table.rename(columns={"side": "speaks"}).replace(
-            {"speaks": {"supports": "for", "contradicts": "against"}}
-        )
-        records = json.loads(spoken.drop(columns="given_label").to_json(orient="records"))
-        print_json({"index": command.index, "given": names[explanation.given_label], "other": names[explanation.other_label],
-                     "suggested": names[explanation.suggested_label], "label_lsi": labels, "speakers": records})  # fmt: skip
-        return
-    probability = run.scores["loo_p_given"].iloc[int(rows[0])]
-    print(
-        f"sample {command.index}: labelled {names[explanation.given_label]}, leave-one-out probability {probability:.3f}"
-    )
-    given, other = names[explanation.given_label], names[explanation.other_label]
-    print(
-        f"\nmost influential training samples: those that support {given} and those that contradict it, in log-odds of"
-    )
-    print(f"{given} against {other} that each adds")
-    print(text_table(table[["side", "index", "id", "given", "support", "is_label_issue"]]))
-    print("\ninformation the sample would hold under each label, in nats (least: the suggestion)")
-    order = np.argsort(explanation.label_lsi)[:5]
-    print(text_table(pd.DataFrame({"label": [names[c] for c in order], "lsi": explanation.label_lsi[order]})))
+    table = pd.concat(parts)
+    table["given"] = [run.class_names[c] for c in table["given_label"]]
+    return table.drop(columns="given_label")
+
+
+def _influence_records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the same under the names that programs have read since the first version: who speaks for or against."""
+    words = {"supports": "for", "contradicts": "against"}
+    renamed = table.rename(columns={"side": "speaks"}).replace({"speaks": words})
+    return json.loads(renamed.to_json(orient="records"))
 
 
 def _explain_target(command: commands.Explain, run: Run, position: int) -> None:

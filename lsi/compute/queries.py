@@ -15,7 +15,7 @@ from lsi.features.projection import project
 from lsi.files import save_array
 from lsi.hashing import fingerprint, key
 from lsi.laplace.explanation import Explanation, explain_label
-from lsi.laplace.loo import remove_group
+from lsi.laplace.loo import leave_group_out
 from lsi.laplace.posterior import Full, Kron
 from lsi.laplace.probe import Probe, fit
 from lsi.laplace.ridge import Ridge, fit_ridge
@@ -53,7 +53,7 @@ class ClassifierFit:
 
     def group_information(self, positions: np.ndarray) -> float:
         """Return the LSI in nats of leaving these rows out together, by one Newton step."""
-        return float(remove_group(self.probe, self.posterior, torch.from_numpy(positions)).terms.lsi)
+        return float(leave_group_out(self.probe, self.posterior, torch.from_numpy(positions)).terms.lsi)
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,7 @@ def _facts(scores: Scores, probe: Probe) -> dict[str, Any]:
             "loo_log_likelihood": choice.log_likelihood,
             "n_samples": choice.n_samples,
             "folds": choice.folds,
+            "at_edge": choice.at_edge,
         }
     return {
         "probe": {
@@ -162,7 +163,8 @@ def regress(
     with stage("probe and leave-one-out"):
         prior = None if score.prior_precision == "auto" else score.prior_precision
         values = torch.from_numpy(targets.values).to(design.values.device)
-        scores, head = score_ridge(design.values, values, prior, None, seed)
+        result = score_ridge(design.values, values, prior, None, seed)
+        scores, head = result.scores, result.head
     table = scores.to_frame()
     table["given_label"] = table["predicted_label"] = np.zeros(len(dataset), np.int64)
     residuals = scores.targets - scores.loo_predictions

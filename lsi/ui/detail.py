@@ -104,7 +104,7 @@ def reasons(view: View, position: int, count: int = 5) -> None:
         return
     explanation = view.explain(position)
     names = view.run.class_names
-    proponents, opponents = explanation.speakers(count)
+    proponents, opponents = explanation.proponents_and_opponents(count)
     given, other = plain(names[explanation.given_label]), plain(names[explanation.other_label])
     for title, rows in ((f"Support {given}", proponents), (f"Support {other}", opponents)):
         st.markdown(f"**{title}**")

@@ -48,8 +48,12 @@ def test_large_problems_are_explained_by_one_step_much_as_by_a_refit(monkeypatch
         _, approximate = explained(problem, 1.0, int(i))
         monkeypatch.undo()
         assert np.corrcoef(exact.support, approximate.support)[0, 1] > 0.98
-        assert len(np.intersect1d(exact.speakers(5)[0], approximate.speakers(5)[0])) >= 4
-        assert len(np.intersect1d(exact.speakers(5)[1], approximate.speakers(5)[1])) >= 4
+        assert (
+            len(np.intersect1d(exact.proponents_and_opponents(5)[0], approximate.proponents_and_opponents(5)[0])) >= 4
+        )
+        assert (
+            len(np.intersect1d(exact.proponents_and_opponents(5)[1], approximate.proponents_and_opponents(5)[1])) >= 4
+        )
         np.testing.assert_allclose(approximate.label_lsi, exact.label_lsi, rtol=0.1)
 
 
@@ -77,7 +81,7 @@ def test_a_flipped_label_is_spoken_against_and_the_true_one_suggested():
     for i in flipped:
         _, found = explained(problem, 1.0, int(i))
         right += found.suggested_label == truth[i]
-        speakers, against = found.speakers(3)
+        speakers, against = found.proponents_and_opponents(3)
         assert (found.support[speakers] > 0).all()
         assert (found.support[against] < 0).all()
         assert found.other_label != problem.labels[i]

@@ -24,13 +24,13 @@ class Models:
     left_out: Int[Tensor, " b"]
 
     def gradients(self, weights: Float[Tensor, "b m d"]) -> Float[Tensor, "b m d"]:
-        """Return the gradient of each problem's objective at its own weights, in the features' dtype."""
+        """Return the gradient of each problem's objective at its own weights, in the weights' dtype."""
         total = (self.objective.prior_precision * weights).flatten(0, 1)
         for s in self._shards():
             means = self._means(weights, s)
             targets = self.objective.targets[s].repeat_interleave(len(weights), dim=0)
             residuals = self.objective.likelihood.residuals(means, targets).reshape(-1, *weights.shape[:2])
-            total = total + self._without(residuals, s).flatten(1).T @ self.objective.design.values[s]
+            total = total + self._without(residuals, s).flatten(1).T @ self.objective.design.values[s].to(weights)
         return total.reshape(weights.shape)
 
     def hessian_products(
@@ -58,7 +58,7 @@ class Models:
 
     def _means(self, weights: Tensor, s: slice) -> Tensor:
         """Return the predictions of shard `s`, sample by sample and model by model, as (len(s)·B, k)."""
-        u = (self.objective.design.values[s] @ weights.flatten(0, 1).T).reshape(-1, weights.shape[1])
+        u = (self.objective.design.values[s].to(weights) @ weights.flatten(0, 1).T).reshape(-1, weights.shape[1])
         return self.objective.likelihood.predict(u @ self.objective.basis.to(u).T)
 
     def _without(self, values: Float[Tensor, "s b m"], s: slice) -> Float[Tensor, "s b m"]:

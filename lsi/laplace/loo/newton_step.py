@@ -32,7 +32,7 @@ class Removal:
     delta: Float[Tensor, "b m d"] | None
 
 
-def remove(
+def leave_one_out(
     probe: Probe,
     posterior: Full | Kron,
     samples: Int[Tensor, " s"] | None = None,
@@ -73,7 +73,7 @@ def remove(
             (leverages + leverages.transpose(1, 2)) / 2,
             likelihood.curvatures(means),
             likelihood.residuals(means, objective.targets[index]),
-            stands_for_others=posterior.stands_for_others,
+            excludes_sample=posterior.excludes_sample,
         )
         logits = (phi.double() @ probe.weights.T + closed.shift) @ objective.basis.T
         delta = _delta(posterior, closed, phi, columns) if with_delta else None
@@ -83,8 +83,8 @@ def remove(
 def _delta(posterior: Full | Kron, closed: ClosedForm, phi: Tensor, columns: Tensor | None) -> Tensor:
     """Return Δ = P⁻¹(a ⊗ φ), or P₋ᵢ⁻¹(r ⊗ φ) where the posterior stands for the others."""
     if columns is not None:
-        push = closed.push.to(phi)[:, None, :]
-        return torch.bmm(push, columns.flatten(2)).reshape(len(phi), *columns.shape[2:])
+        dual_residual = closed.dual_residual.to(phi)[:, None, :]
+        return torch.bmm(dual_residual, columns.flatten(2)).reshape(len(phi), *columns.shape[2:])
     if isinstance(posterior, Full):
-        return posterior.solve(closed.push.to(phi)[:, :, None] * phi[:, None, :])
+        return posterior.solve(closed.dual_residual.to(phi)[:, :, None] * phi[:, None, :])
     return posterior.solve(closed.residuals[:, :, None] * phi.double()[:, None, :])

@@ -64,6 +64,6 @@ class Diagonal:
         """Return the terms from ρ − 1 (`change`)."""
         moved = self.objective.basis.to(delta) @ delta
         mean = 0.5 * ((1 + change) * self.precision * moved.square()).sum(dim=(1, 2))
-        certainty = 0.5 * log_excess(change).sum(dim=(1, 2))
+        covariance_term = 0.5 * log_excess(change).sum(dim=(1, 2))
         trace = 0.5 * change.sum(dim=(1, 2))
-        return Terms(mean, trace, certainty - trace, certainty)
+        return Terms(mean, trace, covariance_term - trace, covariance_term)

@@ -25,7 +25,7 @@ class Kron:
     output: Float[Tensor, "m m"]
     feature: Float[Tensor, "d d"]
 
-    stands_for_others = True
+    excludes_sample = True
 
     @classmethod
     def fit(cls, probe: Probe) -> "Kron":

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import cast
+from typing import cast, get_args
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lsi.config import LooMethod, Structure
 from lsi.errors import UsageError
-from lsi.laplace.loo import certify, refit, remove
+from lsi.laplace.loo import certify, leave_one_out, refit
 from lsi.laplace.posterior import Diagonal, Full, Kron, Terms
 from lsi.laplace.probe import Probe
 from lsi.laplace.scores.record import Scores
@@ -37,6 +37,12 @@ class LeaveOneOut:
     refit_top: int = 0
     refit_samples: tuple[int, ...] = ()
     certify: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.method not in get_args(LooMethod):
+            raise UsageError(f"Expected loo {' or '.join(get_args(LooMethod))}, got {self.method!r}.")
+        if self.refit_top < 0 or (self.certify or 0) < 0:
+            raise UsageError(f"Expected refit_top ≥ 0 and certify ≥ 0, got {self.refit_top} and {self.certify}.")
 
 
 def resolve(structure: str, probe: Probe) -> Structure:
@@ -91,7 +97,7 @@ def _evaluate(
     diagonal = Diagonal.fit(probe, diag_prior_precision) if "diag" in structures else None
     found: dict[str, list[Terms]] = {s: [] for s in structures}
     leverages, means = [], []
-    for removal in remove(probe, posterior, with_delta=diagonal is not None):
+    for removal in leave_one_out(probe, posterior, with_delta=diagonal is not None):
         phi = probe.objective.design.values[removal.samples]
         for structure in structures:
             if structure == "diag":
@@ -163,6 +169,7 @@ def _record(probe: Probe, structure: Structure, terms: Terms, leverage: Tensor, 
         leverage=leverage.cpu().numpy(),
         loo_probabilities=means.cpu().numpy(),
         given_label=probe.objective.targets.cpu().numpy(),
+        classes=np.arange(k),
         loo_residual=np.full(n, np.nan),
         refitted=np.zeros(n, dtype=bool),
         structure=structure,
