@@ -1,6 +1,6 @@
 """What can be asked of a finished run: its map, explanations, groups, a report. The run alone answers.
 
-No data set is read, no backbone loaded and no lock of a computation taken; only the map is computed where it is missing.
+No data set is read, no backbone loaded and no lock of a computation taken; only a missing map is computed.
 """
 
 from dataclasses import dataclass

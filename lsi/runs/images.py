@@ -1,6 +1,5 @@
 """The images behind a finished run, each compared with what was computed before it is shown."""
 
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -203,5 +202,5 @@ def _facts_or_none(path: Path) -> tuple[int, int] | None:
 
 def _facts(path: Path) -> tuple[int, int]:
     """Return size and time of change of a file."""
-    found = os.stat(path)
-    return found.st_size, found.st_mtime_ns
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
