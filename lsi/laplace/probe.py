@@ -104,7 +104,7 @@ def fit(
             return Probe(objective, weights, here.means, here.loss, norm, decrement, iteration, products, stalled)
         if proven:
             best = min(best, decrement)
-        expected = forcing * decrement
+        expected = max(forcing * decrement, 1e-300)
         weights, here = _line_search(objective, weights, here, newton.step, decrement)
     raise ConvergenceError(
         f"The probe did not converge in {MAX_NEWTON_STEPS} Newton steps: decrement {best:.1e}, expected at most "
@@ -115,6 +115,8 @@ def fit(
 
 def _newton_step(objective: Objective, here: Evaluation, forcing: float) -> _NewtonStep:
     """Return the step −P⁻¹g, to be added to the weights, solved to a relative residual of `forcing`."""
+    if not (math.isfinite(here.loss) and bool(torch.isfinite(here.gradient).all())):
+        raise _no_step(objective, Outcome.NON_FINITE)
     kronecker = objective.kronecker(here.means)
     means = here.means.to(objective.design.values)
     solution = conjugate_gradients(
@@ -126,13 +128,16 @@ def _newton_step(objective: Objective, here: Evaluation, forcing: float) -> _New
     )
     step = solution.value[0]
     decrement = float((here.gradient * -step).sum().clamp_min(0).sqrt())
-    if solution.outcome.is_breakdown or not math.isfinite(decrement + here.loss):
-        cause = solution.outcome if solution.outcome.is_breakdown else Outcome.NON_FINITE
-        raise ConvergenceError(
-            f"The probe has no Newton step at prior precision {objective.prior_precision:g}: {cause.value}. "
-            "Standardise the features, compute in float64, or raise the prior precision."
-        )
+    if solution.outcome.is_breakdown:
+        raise _no_step(objective, solution.outcome)
     return _NewtonStep(step, decrement, solution.outcome, solution.n_iterations, float(kronecker.values.max()))
+
+
+def _no_step(objective: Objective, cause: Outcome) -> ConvergenceError:
+    return ConvergenceError(
+        f"The probe has no Newton step at prior precision {objective.prior_precision:g}: {cause.value}. "
+        "Standardise the features, compute in float64, or raise the prior precision."
+    )
 
 
 def _floor(here: Evaluation) -> float:

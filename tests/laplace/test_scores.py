@@ -8,6 +8,7 @@ import torch
 from scipy.stats import spearmanr
 
 import lsi
+from lsi.config import ScoreSettings
 from lsi.errors import DataError, UsageError
 from lsi.laplace.design_matrix import DesignMatrix, with_bias
 from lsi.laplace.likelihood import Softmax
@@ -81,13 +82,9 @@ def test_refit_of_all_equals_refits(name, structure):
 def test_newton_step_is_one_dense_newton_step():
     problem, prior_precision = SMALL["three_classes"]
     phi = np.hstack([problem.features, np.ones((len(problem.features), 1))])
-    theta = reference.fit(phi, problem.labels, prior_precision)
     scores = score(problem.features, problem.labels, prior_precision=prior_precision)
     for i in range(12):
-        kept = np.arange(len(phi)) != i
-        p_other = reference.precision(phi[kept], theta, prior_precision)
-        r = np.exp(phi[i] @ theta.T) / np.exp(phi[i] @ theta.T).sum() - np.eye(3)[problem.labels[i]]
-        moved = theta + np.linalg.solve(p_other, np.outer(r, phi[i]).ravel()).reshape(theta.shape)
+        theta, moved, p_other = reference.newton_step(phi, problem.labels, prior_precision, np.array([i]))
         whole = reference.precision(phi, theta, prior_precision)
         np.testing.assert_allclose(terms(scores)[i], reference.gaussian_kl(theta, whole, moved, p_other), rtol=1e-7)
 
@@ -107,14 +104,11 @@ def test_certificate_is_the_distance_to_the_refit():
     problem, _ = SMALL["three_classes"]
     scores = score(problem.features, problem.labels)
     phi = np.hstack([problem.features, np.ones((len(problem.features), 1))])
-    theta = reference.fit(phi, problem.labels, 1.0)
     truth = reference.leave_one_out(problem.features, problem.labels, 1.0, np.arange(20))
     for i in range(20):
-        kept = np.arange(len(phi)) != i
-        p_other = reference.precision(phi[kept], theta, 1.0)
-        r = np.exp(phi[i] @ theta.T) / np.exp(phi[i] @ theta.T).sum() - np.eye(3)[problem.labels[i]]
-        left = truth.weights[i].ravel() - theta.ravel() - np.linalg.solve(p_other, np.outer(r, phi[i]).ravel())
-        assert scores.loo_residual[i] == pytest.approx(np.sqrt(left @ p_other @ left), rel=0.15)
+        _, moved, p_other = reference.newton_step(phi, problem.labels, 1.0, np.array([i]))
+        distance = (truth.weights[i] - moved).ravel()
+        assert scores.loo_residual[i] == pytest.approx(np.sqrt(distance @ p_other @ distance), rel=0.15)
 
 
 def test_certificate_falls_to_the_tolerance_with_refit():
@@ -146,6 +140,75 @@ def test_float32_agrees_with_float64(structure):
     )
     np.testing.assert_allclose(single.lsi, double.lsi, rtol=2e-3)
     np.testing.assert_allclose(single.loo_probabilities, double.loo_probabilities, atol=1e-5)
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("name", SMALL)
+def test_float32_refits_hold_every_term_as_well(name, structure):
+    """kron sums ΦᵀΦ from float32 products, which its smallest terms feel."""
+    problem, prior = SMALL[name]
+    single = problem.features.astype(np.float32)
+    scores = score(single, problem.labels, prior_precision=prior, structure=structure, loo="refit")
+    truth = reference.leave_one_out(single.astype(np.float64), problem.labels, prior, np.arange(len(problem.labels)))
+    floor = 1e-7 if structure == "kron" else 1e-9
+    np.testing.assert_allclose(terms(scores), getattr(truth, structure), rtol=1e-4, atol=floor)
+    np.testing.assert_allclose(scores.loo_probabilities, truth.probabilities, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "relabel",
+    [
+        lambda y: y + 1,
+        lambda y: y - 5,
+        lambda y: y * 10**12,
+        lambda y: np.array(["ant", "bee", "cat"])[y],
+        lambda y: [["ant", "bee", "cat"][i] for i in y],
+        lambda y: np.array(["ant", "bee", "cat"], dtype=object)[y],
+        lambda y: torch.from_numpy(y.astype(np.int32) + 3),
+    ],
+)
+def test_any_distinct_labels_are_classes(relabel):
+    problem, prior = SMALL["three_classes"]
+    plain = score(problem.features, problem.labels, prior_precision=prior)
+    labels = relabel(problem.labels)
+    other = score(problem.features, labels, prior_precision=prior)
+    np.testing.assert_array_equal(other.lsi, plain.lsi)
+    np.testing.assert_array_equal(other.given_label, problem.labels)
+    np.testing.assert_array_equal(other.classes[other.given_label], np.asarray(labels))
+    explanation = lsi.explain(problem.features, labels, 4, prior_precision=prior)
+    assert explanation.classes[explanation.given_label] == np.asarray(labels)[4]
+    assert "classes" not in other.to_frame()
+
+
+def test_two_truth_values_are_two_classes():
+    problem, prior = SMALL["two_classes"]
+    plain, truth = (score(problem.features, y, prior_precision=prior) for y in (problem.labels, problem.labels == 1))
+    np.testing.assert_array_equal(plain.lsi, truth.lsi)
+
+
+def test_the_defaults_are_those_of_the_settings():
+    problem = noisy_digits(n=150)
+    settings = ScoreSettings()
+    default = lsi.score(problem.features, problem.labels)
+    loo = settings.loo
+    named = lsi.score(
+        problem.features,
+        problem.labels,
+        prior_precision=settings.prior_precision,
+        structure=settings.structure,
+        loo=loo,
+    )
+    assert default.prior_choice == named.prior_choice
+    assert default.prior_choice is not None
+    np.testing.assert_array_equal(default.lsi, named.lsi)
+
+
+@pytest.mark.parametrize(
+    "options", [{"method": "newton"}, {"refit_top": -1}, {"certify": -1}, {"method": "refits"}], ids=str
+)
+def test_a_leave_one_out_that_makes_no_sense_is_an_error(options):
+    with pytest.raises(UsageError, match=r"Expected (loo|refit_top)"):
+        lsi.LeaveOneOut(**options)
 
 
 def test_float32_refit_agrees_with_float64():

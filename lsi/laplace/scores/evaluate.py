@@ -33,7 +33,7 @@ class LeaveOneOut:
         certify: samples of highest LSI whose distance to the true refit is computed; None: as many as are cheap.
     """
 
-    method: LooMethod = "newton_step"
+    method: str = "newton_step"
     refit_top: int = 0
     refit_samples: tuple[int, ...] = ()
     certify: int | None = None

@@ -83,7 +83,7 @@ def score(
     prior_precision: float | str = DEFAULTS.prior_precision,
     noise_variance: float | str = "auto",
     structure: str = DEFAULTS.structure,
-    loo: LooMethod | LeaveOneOut = DEFAULTS.loo,
+    loo: str | LeaveOneOut = DEFAULTS.loo,
     preset: str = DEFAULTS.preset,
     device: str = "auto",
     seed: int = 0,
