@@ -40,8 +40,8 @@ def explain_sample(run: Run, position: int, other_label: int | None = None) -> E
         DataError: its design matrix is not there.
     """
     run.need_labels("An explanation of a label")
-    return explain_label(run.objective(), run.probe_weights(), torch.from_numpy(np.array(run.probabilities)), position,
-                         other_label)  # fmt: skip
+    loo = torch.from_numpy(np.array(run.probabilities))
+    return explain_label(run.objective(), run.probe_weights(), loo, position, other_label, run.covariance())
 
 
 @dataclass(frozen=True)

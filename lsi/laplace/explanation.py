@@ -123,6 +123,7 @@ def explain_label(
     loo_means: Float[Tensor, "n k"],
     sample: int,
     other_label: int | None = None,
+    covariance: Float[Tensor, "p p"] | None = None,
 ) -> Explanation:
     """Explain one sample of a classification.
 
@@ -132,6 +133,11 @@ def explain_label(
         loo_means: leave-one-out probabilities of all samples.
         sample: which sample.
         other_label: what to compare the given label with; by default the likeliest other one.
+        covariance: P⁻¹ at the MAP, p = mD, where it is at hand: large problems then take a few products instead
+            of some thirty, to the same tolerance.
+
+    Raises:
+        ConvergenceError: the probe without the sample could not be computed.
     """
     given = int(objective.targets[sample])
     loo = loo_means[sample].clone()
@@ -144,7 +150,8 @@ def explain_label(
     if n * p**2 <= REFIT_FLOPS:
         without = _refitted(objective, weights.double(), sample, contrast)
     else:
-        without = _one_step(objective, weights.double(), loo_means, sample, contrast)
+        solver = _Solver(objective, sample, covariance)
+        without = _one_step(solver, weights.double(), loo_means, contrast)
     support = -((objective.design.values.double() @ without.response.T) * without.dual_residuals).sum(dim=1)
     support[sample] = 0
     costs = _label_lsi(objective, without.leverage, loo)
@@ -172,53 +179,58 @@ def _refitted(objective: Objective, weights: Tensor, sample: int, contrast: Tens
     return _WithoutSample(response, dual_residuals, posterior.leverages(phi)[0].double())
 
 
-def _one_step(
-    objective: Objective, weights: Tensor, loo_means: Tensor, sample: int, contrast: Tensor
-) -> _WithoutSample:
+def _one_step(solver: "_Solver", weights: Tensor, loo_means: Tensor, contrast: Tensor) -> _WithoutSample:
     """Take one Newton step to the probe without the sample, and everything else from products with its Hessian."""
+    objective, sample = solver.objective, solver.sample
     logits = objective.logits(weights)
     at_map = objective.likelihood.predict(logits)
     residual = objective.likelihood.residuals(at_map[[sample]], objective.targets[[sample]])
-    without = weights + solve_without(objective, at_map, sample, residual)[0]
+    without = weights + solver.solve(at_map, residual)[0]
     means = objective.likelihood.predict(objective.logits(without))
-    response = solve_without(objective, means, sample, contrast[None])[0]
-    return _WithoutSample(
-        response, _dual_residuals(objective, logits, means, loo_means), _leverage(objective, means, sample)
-    )
+    dual_residuals = _dual_residuals(objective, logits, means, loo_means)
+    m, phi = objective.shape[0], objective.design.values[sample].double()
+    identity = torch.eye(m, dtype=torch.float64, device=means.device)
+    if m <= _EXACT_BLOCK:
+        columns = solver.solve(means, identity)
+        return _WithoutSample(torch.tensordot(contrast, columns, dims=1), dual_residuals, columns @ phi)
+    # beyond 16 outputs the leverage block comes from the Kronecker form instead of m solves
+    leverage = objective.kronecker(means).solve(identity[:, :, None] * phi) @ phi
+    return _WithoutSample(solver.solve(means, contrast[None])[0], dual_residuals, leverage)
 
 
-def solve_without(
-    objective: Objective, means: Float[Tensor, "n k"], sample: int, outputs: Float[Tensor, "r m"]
-) -> Float[Tensor, "r m d"]:
-    """Return P₋ᵢ⁻¹(u ⊗ φᵢ) for each row u of `outputs`, P₋ᵢ at the predicted `means`, by conjugate gradients.
+@dataclass(frozen=True)
+class _Solver:
+    """Solves with P₋ᵢ of one sample i: by conjugate gradients, preconditioned by P⁻¹ where that is at hand."""
 
-    Args:
-        objective: the probe's objective, all samples.
-        means: predictions that the curvature is taken at, (n, k).
-        sample: i.
-        outputs: the rows u, (r, m).
+    objective: Objective
+    sample: int
+    covariance: Float[Tensor, "p p"] | None
 
-    Raises:
-        ConvergenceError: the conjugate gradients did not converge.
-    """
-    phi = objective.design.values[sample].double()
-    curvature = objective.likelihood.curvatures(means[sample : sample + 1])[0]
-    cast = means.to(objective.design.values)
-    form = objective.kronecker(means)
+    def solve(self, means: Float[Tensor, "n k"], outputs: Float[Tensor, "r m"]) -> Float[Tensor, "r m d"]:
+        """Return P₋ᵢ⁻¹(u ⊗ φᵢ) for each row u of `outputs`, P₋ᵢ at the predicted `means`."""
+        objective = self.objective
+        phi = objective.design.values[self.sample].double()
+        curvature = objective.likelihood.curvatures(means[self.sample : self.sample + 1])[0]
+        cast = means.to(objective.design.values)
 
-    def product(x: Tensor) -> Tensor:
-        of_sample = (x @ phi) @ curvature
-        return objective.hessian_product(cast, x) - of_sample[:, :, None] * phi
+        def product(x: Tensor) -> Tensor:
+            of_sample = (x @ phi) @ curvature
+            return objective.hessian_product(cast, x) - of_sample[:, :, None] * phi
 
-    right = outputs[:, :, None] * phi
-    tolerance = TOLERANCE if objective.design.dtype == torch.float64 else 1e-4
-    solution = conjugate_gradients(product, form.solve, right, tolerance=tolerance, max_iterations=MAX_STEPS)
-    if not solution.converged:
-        raise ConvergenceError(
-            f"The explanation of sample {sample} could not be computed: {solution.outcome.value}. "
-            "Compute in float64, or raise the prior precision."
-        )
-    return solution.value
+        right = outputs[:, :, None] * phi
+        tolerance = TOLERANCE if objective.design.dtype == torch.float64 else 1e-4
+        precondition = objective.kronecker(means).solve if self.covariance is None else self._by_covariance
+        solution = conjugate_gradients(product, precondition, right, tolerance=tolerance, max_iterations=MAX_STEPS)
+        if not solution.converged:
+            raise ConvergenceError(
+                f"The explanation of sample {self.sample} could not be computed: {solution.outcome.value}. "
+                "Compute in float64, or raise the prior precision."
+            )
+        return solution.value
+
+    def _by_covariance(self, x: Float[Tensor, "r m d"]) -> Float[Tensor, "r m d"]:
+        assert self.covariance is not None
+        return (x.flatten(1).to(self.covariance) @ self.covariance).reshape(x.shape).to(x)
 
 
 def _dual_residuals(objective: Objective, logits: Tensor, means: Tensor, loo_means: Tensor) -> Tensor:
@@ -229,16 +241,6 @@ def _dual_residuals(objective: Objective, logits: Tensor, means: Tensor, loo_mea
     shift = (loo_means.double().clamp_min(1e-300).log() - logits) @ objective.basis
     residuals = objective.likelihood.residuals(means, objective.targets)
     return residuals + objective.likelihood.curvature_product(means, shift)
-
-
-def _leverage(objective: Objective, means: Tensor, sample: int) -> Float[Tensor, "m m"]:
-    """Return S₋ᵢ = (I⊗φᵢ)ᵀ P₋ᵢ⁻¹ (I⊗φᵢ); beyond 16 outputs by the Kronecker form instead of m solves."""
-    m = objective.shape[0]
-    phi = objective.design.values[sample].double()
-    identity = torch.eye(m, dtype=torch.float64, device=means.device)
-    if m <= _EXACT_BLOCK:
-        return solve_without(objective, means, sample, identity) @ phi
-    return objective.kronecker(means).solve(identity[:, :, None] * phi) @ phi
 
 
 def _label_lsi(objective: Objective, leverage: Float[Tensor, "m m"], loo: Float[Tensor, " k"]) -> Float[Tensor, " k"]:

@@ -28,18 +28,21 @@ log = logging.getLogger(__name__)
 
 KIND, DESIGNS, PROJECTIONS = "runs", "designs", "projections"  # kinds of the cache's entries
 DESIGN = "design"  # folder of the design matrix in a run that was copied out of the cache
-MANIFEST, SCORES, SAMPLES, PROBABILITIES, LABEL_PROBABILITIES, TARGETS, PROBE, NEIGHBOURS = (
+MANIFEST, SCORES, SAMPLES, PROBABILITIES, LABEL_PROBABILITIES, COVARIANCE, TARGETS, PROBE, NEIGHBOURS = (
     "manifest.json",
     "scores.parquet",
     "samples.parquet",
     "loo_probabilities.npy",
     "label_probabilities.npy",
+    "posterior_covariance.npy",
     "targets.npy",
     "probe.npz",
     "neighbours.npz",
 )
 _CAPTIONED = 2  # so many targets fit below an image
-FILES = (MANIFEST, SCORES, SAMPLES, PROBABILITIES, LABEL_PROBABILITIES, TARGETS, PROBE, NEIGHBOURS)
+FILES = (
+    MANIFEST, SCORES, SAMPLES, PROBABILITIES, LABEL_PROBABILITIES, COVARIANCE, TARGETS, PROBE, NEIGHBOURS,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -199,6 +202,11 @@ class Run:
         labels = torch.from_numpy(self.scores["given_label"].to_numpy().astype(np.int64))
         prior_precision = self.manifest["probe"]["prior_precision"]
         return Objective(Softmax(len(self.class_names)), self.design_matrix, labels, prior_precision)
+
+    def covariance(self) -> Tensor | None:
+        """Return P⁻¹ of the probe's weights, (p, p) float32, memory-mapped; None where it was too large to keep."""
+        path = self.folder / COVARIANCE
+        return torch.from_numpy(np.load(path, mmap_mode="c")) if path.is_file() else None
 
     def targets(self) -> np.ndarray:
         """Return what a Gaussian head was to predict, standardised, (n, m), float64."""

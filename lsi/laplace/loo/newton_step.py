@@ -47,7 +47,11 @@ def leave_one_out(
         posterior: its posterior, full or kron.
         samples: indices; all samples if not given.
         with_delta: also return Δ, one p×p product more.
-        batch_size: samples at a time; by default what keeps the work memory near 100 MB.
+        batch_size: samples at a time; by default what keeps the responses near 100 MB: (b, m, D) numbers, or with Δ
+            (b, m, m, D). About eight (b, m, m) blocks in float64 come on top, which weigh more where m is large.
+
+    Raises:
+        NumericalError: a leverage block is further from what exact arithmetic gives than rounding explains.
     """
     objective = probe.objective
     m, d = objective.shape

@@ -64,26 +64,44 @@ def posterior_of(probe: Probe) -> Full | Kron:
     return Full.fit(probe) if resolve("auto", probe) == "full" else Kron.fit(probe)
 
 
+def posterior_for(probe: Probe, structures: Sequence[Structure]) -> Full | Kron:
+    """Return the posterior whose leave-one-out steps these structures take: full, or kron where that is too large.
+
+    full and diag share P and Δ. With p beyond 12,000 parameters diag alone takes its Δ from kron.
+    """
+    exact = tuple(s for s in structures if s != "kron")
+    large = math.prod(probe.objective.shape) > FULL_LIMIT
+    return Kron.fit(probe) if not exact or (large and exact == ("diag",)) else Full.fit(probe)
+
+
 def evaluate(
     probe: Probe,
     structures: Sequence[Structure],
     loo: LeaveOneOut = LeaveOneOut(),
     diag_prior_precision: float | None = None,
+    posterior: Full | Kron | None = None,
 ) -> tuple[Scores, ...]:
     """Return the scores of a fitted probe in each of the `structures`, sharing one pass over the samples.
 
-    full and diag share P and Δ; kron brings its own. With p beyond 12,000 parameters diag takes its Δ from kron.
-    `diag_prior_precision` is the λ of the diag posterior where it differs from the fit's (the paper's preset).
+    Args:
+        probe: fitted, on n samples.
+        structures: of the posterior; full and diag share their steps, kron brings its own.
+        loo: how the samples are taken out.
+        diag_prior_precision: λ of the diag posterior where it differs from the fit's (the paper's preset).
+        posterior: what `posterior_for` gave for these structures, where it is at hand.
+
+    Raises:
+        UsageError: a sample to refit does not exist.
+        ConvergenceError: a refit did not converge.
     """
     results: dict[str, Scores] = {}
     exact: tuple[Structure, ...] = tuple(s for s in structures if s != "kron")
-    large = math.prod(probe.objective.shape) > FULL_LIMIT
     if exact:
-        posterior = Kron.fit(probe) if large and exact == ("diag",) else Full.fit(probe)
+        posterior = posterior or posterior_for(probe, exact)
         results.update(_evaluate(probe, posterior, exact, loo, diag_prior_precision))
-        del posterior
     if "kron" in structures:
-        results.update(_evaluate(probe, Kron.fit(probe), ("kron",), loo, None))
+        kron = posterior if isinstance(posterior, Kron) else Kron.fit(probe)
+        results.update(_evaluate(probe, kron, ("kron",), loo, None))
     return tuple(results[s] for s in structures)
 
 

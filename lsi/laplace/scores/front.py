@@ -17,9 +17,10 @@ from lsi.errors import DataError, UsageError
 from lsi.laplace.design_matrix import DesignMatrix, with_bias
 from lsi.laplace.likelihood import Likelihood, Softmax
 from lsi.laplace.objective import Objective
+from lsi.laplace.posterior import Full, Kron
 from lsi.laplace.prior_precision import choose
 from lsi.laplace.probe import Probe, fit
-from lsi.laplace.scores.evaluate import LeaveOneOut, evaluate, resolve
+from lsi.laplace.scores.evaluate import LeaveOneOut, evaluate, posterior_for, resolve
 from lsi.laplace.scores.record import Scores
 from lsi.laplace.scores.regression import RegressionScores, score_ridge
 
@@ -136,10 +137,11 @@ def score(
 
 @dataclass(frozen=True)
 class Result:
-    """The scores, and the fitted probe they belong to."""
+    """The scores, the fitted probe they belong to, and the posterior that its leave-one-out steps came from."""
 
     scores: Scores
     probe: Probe
+    posterior: Full | Kron
 
 
 def compute(likelihood: Likelihood, design: DesignMatrix, targets: Tensor, method: Method, seed: int = 0) -> Result:
@@ -158,14 +160,17 @@ def compute(likelihood: Likelihood, design: DesignMatrix, targets: Tensor, metho
     choice, prior = None, method.prior_precision
     if method.preset == "paper":
         probe = fit(Objective(likelihood, design, targets, len(design) * PAPER_RIDGE))
-        scores = evaluate(probe, ("diag",), method.loo, diag_prior_precision=1.0)[0]
-        return Result(scores, probe)
+        posterior = posterior_for(probe, ("diag",))
+        scores = evaluate(probe, ("diag",), method.loo, diag_prior_precision=1.0, posterior=posterior)[0]
+        return Result(scores, probe, posterior)
     if prior == "auto":
         choice = choose(likelihood, design, targets, seed=seed)
         prior = choice.prior_precision
     probe = fit(Objective(likelihood, design, targets, float(prior)))
-    scores = evaluate(probe, (resolve(method.structure, probe),), method.loo)[0]
-    return Result(replace(scores, prior_choice=choice), probe)
+    structures = (resolve(method.structure, probe),)
+    posterior = posterior_for(probe, structures)
+    scores = evaluate(probe, structures, method.loo, posterior=posterior)[0]
+    return Result(replace(scores, prior_choice=choice), probe, posterior)
 
 
 @dataclass(frozen=True)
