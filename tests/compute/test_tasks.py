@@ -101,7 +101,7 @@ def test_numbers_are_predicted_in_their_own_units_and_moved_ones_found(tmp_path)
     influence = queries.influence_on_target(fitted.head, 0, 5)
     assert (influence.support[influence.proponents] > 0).all()
     assert (influence.support[influence.opponents] < 0).all()
-    np.testing.assert_allclose(fitted.head.terms()[0].numpy(), table["mean_term"], rtol=1e-6)
+    np.testing.assert_allclose(fitted.head.terms().mean_term.numpy(), table["mean_term"], rtol=1e-6)
 
 
 def test_pairs_out_of_place_are_found(tmp_path):
