@@ -139,13 +139,13 @@ def _issues(command: commands.Issues) -> None:
 
 
 def _print_issues(command: commands.Issues, table: pd.DataFrame, columns: list[str], rule: str) -> None:
-    found = table[table["is_label_issue"]].sort_values("label_score")
-    found = found if command.rows == 0 else found.head(command.rows)
+    suspects = table[table["is_label_issue"]].sort_values("label_score")
+    suspects = suspects if command.rows == 0 else suspects.head(command.rows)
     if command.json:
-        print_json(json.loads(found.to_json(orient="records")))
+        print_json(json.loads(suspects.to_json(orient="records")))
         return
     print(f"{int(table['is_label_issue'].sum())} of {len(table)} labels suspected by {rule}")
-    print(text_table(found[columns]))
+    print(text_table(suspects[columns]))
 
 
 def _explain(command: commands.Explain) -> None:

@@ -25,7 +25,11 @@ from lsi.runs.run import Run, find_run
 
 
 def export_selection(command: commands.Export) -> None:
-    """Export what rules or decisions come to."""
+    """Export what rules or decisions come to.
+
+    Raises:
+        UsageError: rules and decisions are asked for at once, or images of samples without any.
+    """
     run = find_run(command.cache, command.run)
     records = None
     if command.decisions:
@@ -33,15 +37,19 @@ def export_selection(command: commands.Export) -> None:
             raise UsageError(
                 "--decisions exports what people decided; leave --drop-issues, --keep-one and --keep-top out."
             )
-        decided = _decisions(command.cache, run)
-        chosen, records = selection_of(run, decided), decision_records(run, decided)
+        decisions = _decisions(command.cache, run)
+        chosen, records = selection_of(run, decisions), decision_records(run, decisions)
     else:
         chosen = select(run, drop_issues=command.drop_issues, keep_one=command.keep_one, keep_top=command.keep_top)
     _write(command, run, chosen, records)
 
 
 def apply_decisions(command: commands.Apply) -> None:
-    """Export what a file of decisions comes to."""
+    """Export what a file of decisions comes to.
+
+    Raises:
+        DataError: it is no file of decisions, or they belong to other data.
+    """
     content = read_json(command.decisions)
     if not isinstance(content, dict) or not isinstance(content.get("decisions"), list):
         raise DataError(f"{command.decisions}: expected the decisions.json that an export wrote.")

@@ -33,8 +33,8 @@ def print_run(run: Run, rows: int) -> None:
     if run.task == "classification":
         print(f"leave-one-out accuracy {summary['loo_accuracy']:.1%}; {summary['n_label_issues']} suspected labels")
     else:
-        told = "" if run.task == "self" else f"; {summary['n_label_issues']} suspected targets"
-        print(f"leave-one-out R² {manifest['targets']['loo_r2']:.3f}{told}")
+        suspected = "" if run.task == "self" else f"; {summary['n_label_issues']} suspected targets"
+        print(f"leave-one-out R² {manifest['targets']['loo_r2']:.3f}{suspected}")
     print(f"{summary['n_near_duplicates']} samples in {summary['n_near_duplicate_groups']} near-duplicate groups")
     _print_calibration(manifest.get("calibration"), summary["n_label_issues"], run)
     if data["skipped"]:

@@ -155,7 +155,11 @@ class EncodedImages:
         return len(self.names)
 
     def read(self, index: int) -> Image.Image:
-        """Return image `index` as RGB."""
+        """Return image `index` as RGB.
+
+        Raises:
+            DataError: the row holds no bytes, or no image.
+        """
         data = self.column[index].as_py()
         if data is None:
             raise DataError(f"{self.names[index]}: no image bytes")

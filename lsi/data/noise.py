@@ -19,7 +19,14 @@ _SAMPLE = 1_000
 
 
 def flip_labels(labels: Int[np.ndarray, " n"], n_classes: int, share: float, seed: int) -> Int[np.ndarray, " n"]:
-    """Return labels of which a `share` has moved to another class, chosen uniformly."""
+    """Return labels of which a `share` has moved to another class, chosen uniformly.
+
+    Args:
+        labels: (n,) class indices 0 … k − 1.
+        n_classes: k.
+        share: of the labels to move, 0 … 1.
+        seed: of the choice.
+    """
     rng = np.random.default_rng(seed)
     chosen = rng.choice(len(labels), round(share * len(labels)), replace=False)
     flipped = labels.copy()
@@ -89,6 +96,11 @@ def human_labels(name: str, folder: Path, n: int) -> Int[np.ndarray, " n"]:
     Source: Wei et al., Learning with Noisy Labels Revisited, ICLR 2022. Their `.pt` file is a pickle; it is read by
     PyTorch's restricted unpickler, which builds arrays and runs nothing in the file.
 
+    Args:
+        name: of the dataset, cifar10 or cifar100.
+        folder: where the published file lies.
+        n: how many labels are expected.
+
     Raises:
         UsageError: the dataset has no such labels.
         DataError: the file is not there, or does not fit.
@@ -101,8 +113,8 @@ def human_labels(name: str, folder: Path, n: int) -> Int[np.ndarray, " n"]:
         raise DataError(f"Expected the published file {files[0]} in {folder}: put it there (CIFAR-N project).")
     labels = _arrays(path).get(key)
     if labels is None or len(labels) != n:
-        found = "nothing" if labels is None else f"{len(labels)} labels"
-        raise DataError(f"{path}: expected {n} labels under {key!r}, got {found}.")
+        content = "nothing" if labels is None else f"{len(labels)} labels"
+        raise DataError(f"{path}: expected {n} labels under {key!r}, got {content}.")
     return np.asarray(labels).astype(np.int64)
 
 

@@ -21,7 +21,14 @@ from lsi.data.encoding import NO_CLASS
 def make_table(
     dataset: Dataset, columns: pd.DataFrame, corrupted: Bool[np.ndarray, " n"], groups: Duplicates
 ) -> pd.DataFrame:
-    """Return one row a sample: what it is, its scores, its near duplicates, what is known of it."""
+    """Return one row per sample: what it is, its scores, its near duplicates, what is known of it.
+
+    Args:
+        dataset: the n samples.
+        columns: their scores, n rows.
+        corrupted: (n,) which are known to have a wrong label or a noisy image.
+        groups: their near duplicates.
+    """
     table = columns.copy()
     table.insert(0, "index", dataset.source_index)
     table.insert(1, "id", dataset.ids.astype(str))
@@ -40,7 +47,15 @@ def make_table(
 def make_manifest(
     dataset: Dataset, task: Task, table: pd.DataFrame, corrupted: Bool[np.ndarray, " n"], device: torch.device
 ) -> dict[str, Any]:
-    """Return data, summaries and versions as plain values."""
+    """Return data, summaries and versions as plain values.
+
+    Args:
+        dataset: the n samples.
+        task: what was learnt of them.
+        table: as `make_table` gives it.
+        corrupted: (n,) which are known to have a wrong label or a noisy image.
+        device: where it was computed.
+    """
     labelled = task == "classification"
     return {
         "name": dataset.name,

@@ -109,7 +109,11 @@ class Run:
 
     @cached_property
     def images(self) -> RunImages | None:
-        """The images behind the run, compared with what was computed when they are read; None where it has none."""
+        """The images behind the run, compared with what was computed when they are read; None where it has none.
+
+        Raises:
+            DataError: the run is of a version that kept no record of its images.
+        """
         if not self.manifest["dataset"]["has_images"]:
             return None
         path = self.folder / SAMPLES

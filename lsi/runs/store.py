@@ -109,11 +109,11 @@ class Store:
 
     def sizes(self) -> dict[str, tuple[int, int]]:
         """Return the number of entries and bytes of each kind."""
-        found: dict[str, tuple[int, int]] = {}
+        sizes: dict[str, tuple[int, int]] = {}
         for kind in sorted(p for p in self.root.glob("*") if p.is_dir() and p.name != "locks"):
             files = [f for f in kind.rglob("*") if f.is_file()]
-            found[kind.name] = (sum(1 for p in kind.iterdir() if p.is_dir()), sum(f.stat().st_size for f in files))
-        return found
+            sizes[kind.name] = (sum(1 for p in kind.iterdir() if p.is_dir()), sum(f.stat().st_size for f in files))
+        return sizes
 
     def clear(self, kinds: tuple[str, ...], keep: frozenset[tuple[str, str]] = frozenset()) -> int:
         """Delete the entries of these kinds and return the bytes freed; files outside entries stay.
