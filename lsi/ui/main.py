@@ -6,8 +6,7 @@ import streamlit as st
 
 from lsi.errors import LsiError
 from lsi.ui import sidebar
-from lsi.ui.components import settle
-from lsi.ui.issues import QUEUE
+from lsi.ui.components import drain_decision_log
 from lsi.ui.jobs_panel import start_first_run
 from lsi.ui.session import plain
 
@@ -34,7 +33,7 @@ def main() -> None:
     st.session_state["pages"] = pages
     page = st.navigation(list(pages.values()), position="top")
     start_first_run()
-    settle(QUEUE)
+    drain_decision_log()
     sidebar.draw()
     try:
         _say_what_changed()

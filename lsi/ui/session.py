@@ -177,7 +177,7 @@ def run_names() -> list[str]:
 @lru_cache(maxsize=1)
 def reviews() -> Reviews:
     """Return the database of decisions."""
-    return Reviews.of_cache(cache())
+    return Reviews.of_cache(cache(), read_only=read_only())
 
 
 @lru_cache(maxsize=8)
