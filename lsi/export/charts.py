@@ -103,7 +103,13 @@ def precision_recall_curve(curve: pd.DataFrame, taken: int) -> go.Figure:
 
 
 def scatter(positions: np.ndarray, lsi: np.ndarray, most: int) -> go.Figure:
-    """The map as a still figure, coloured by rank of LSI; beyond `most` points an even sample of them."""
+    """The map as a still figure, coloured by rank of LSI; beyond `most` points an even sample of them.
+
+    Args:
+        positions: (n, 2).
+        lsi: (n,) LSI in nats.
+        most: how many points to draw at most.
+    """
     chosen = np.linspace(0, len(lsi) - 1, min(most, len(lsi))).round().astype(int)
     rank = lsi.argsort(kind="stable").argsort(kind="stable")[chosen] / max(len(lsi) - 1, 1)
     size = 6 if len(chosen) < 5_000 else 3

@@ -58,7 +58,13 @@ def headline(view: View, row: pd.Series) -> None:
 
 
 def neighbours(view: View, position: int, count: int = 6) -> None:
-    """Show the nearest other samples in feature space."""
+    """Show the nearest other samples in feature space.
+
+    Args:
+        view: the run.
+        position: row of the sample.
+        count: how many to show.
+    """
     index, distance = view.run.neighbours
     st.markdown(f"**Nearest {view.noun}**")
     with st.container(horizontal=True):
@@ -67,7 +73,13 @@ def neighbours(view: View, position: int, count: int = 6) -> None:
 
 
 def picture(view: View, position: int, width: int) -> None:
-    """Show the image, or the text that stands for it."""
+    """Show the image, or the text that stands for it.
+
+    Args:
+        view: the run.
+        position: row of the sample.
+        width: in pixels.
+    """
     try:
         data = view.thumbnail(position, 128 if width <= 128 else 512, enlarge=True)
     except LsiError as error:
@@ -132,7 +144,13 @@ def _pulls(view: View, position: int, count: int) -> None:
 
 
 def small(view: View, position: int, note: str) -> None:
-    """Show a sample with its label, marked where that is suspected, and a note."""
+    """Show a sample with its label, marked where that is suspected, and a note.
+
+    Args:
+        view: the run.
+        position: row of the sample.
+        note: shown below the label.
+    """
     row = view.table.iloc[position]
     with st.container(width=110):
         picture(view, position, 96)

@@ -196,7 +196,14 @@ def reviewer() -> str:
 
 
 def decide(view: View, positions: list[int], action: str, label: int | None = None) -> None:
-    """Record one decision for each position, as one batch that undo takes back as one."""
+    """Record one decision for each position, as one batch that undo takes back as one.
+
+    Args:
+        view: the run.
+        positions: rows of its table.
+        action: keep, relabel, exclude, unsure or clear.
+        label: the new class of a relabel.
+    """
     if read_only():
         st.toast("Read-only: nothing can be decided here.", icon=":material/lock:")
         return
@@ -204,7 +211,15 @@ def decide(view: View, positions: list[int], action: str, label: int | None = No
 
 
 def record(view: View, name: str, positions: list[int], action: str, label: int | None = None) -> None:
-    """Record decisions under a reviewer's name, without touching the session."""
+    """Record decisions under a reviewer's name, without touching the session.
+
+    Args:
+        view: the run.
+        name: of the reviewer.
+        positions: rows of its table.
+        action: keep, relabel, exclude, unsure or clear.
+        label: the new class of a relabel.
+    """
     rows = view.table.iloc[positions]
     seen = zip(positions, rows["given_label"], rows["predicted_label"], rows["label_score"], strict=True)
     batch = [Decision(int(i), action, label, int(g), int(p), float(s)) for i, g, p, s in seen]

@@ -1,9 +1,14 @@
+import json
+import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from lsi.cli.main import _parse
+from lsi.cli import main
 from lsi.compute import jobs
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.runs.run import find_run
@@ -29,8 +34,11 @@ def wait(job: jobs.Job, state: str, seconds: float = 120) -> None:
                  ScoreSettings(2.5, "kron", "refit", 3, 4, "float64"), 7, "cpu"),
     ],
 )  # fmt: skip
-def test_words_of_the_command_line_mean_the_settings(settings):
-    assert _parse(["compute", *jobs.to_arguments(settings)]).settings() == settings
+def test_words_of_the_command_line_mean_the_settings(settings, monkeypatch):
+    asked = []
+    monkeypatch.setattr("lsi.cli.actions.perform", asked.append)
+    assert main(["compute", *jobs.to_arguments(settings)]) == 0
+    assert asked[0].settings() == settings
 
 
 def test_a_job_runs_in_its_own_process_and_leaves_a_run(tmp_path):
@@ -57,5 +65,66 @@ def test_a_job_that_fails_keeps_its_message(tmp_path):
 
 def test_a_killed_job_has_failed(tmp_path):
     job = jobs.start(QUICK, tmp_path)
-    jobs._signal(job.facts["pid"], 9)
+    os.kill(job.facts["pid"], signal.SIGKILL)
     wait(job, "failed", 10)
+
+
+def test_a_process_of_the_same_number_is_not_the_job(tmp_path):
+    job = jobs.start(QUICK, tmp_path, project=False)
+    wait(job, "done")
+    stranger = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        facts = job.facts | {"pid": stranger.pid}
+        (job.folder / jobs.JOB).write_text(json.dumps(facts))
+        (job.folder / jobs.PROGRESS).unlink()
+        assert job.state == "failed"
+        job.cancel()
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.communicate()
+
+
+def test_finished_jobs_leave_no_zombie(tmp_path):
+    import psutil
+
+    job = jobs.start(QUICK, tmp_path, project=False)
+    wait(job, "done")
+    deadline = time.monotonic() + 60
+    while job.alive:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert not psutil.pid_exists(job.facts["pid"]) or psutil.Process(job.facts["pid"]).create_time() != pytest.approx(
+        job.facts["process_start"], abs=1e-3
+    )
+    assert not jobs._CHILDREN
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"started": 1, "settings": {"data": {"colour": "red"}}}'])
+def test_a_job_that_cannot_be_read_hides_no_other(tmp_path, content, caplog):
+    (tmp_path / "jobs" / "odd").mkdir(parents=True)
+    (tmp_path / "jobs" / "odd" / jobs.JOB).write_text(content)
+    good = tmp_path / "jobs" / "good"
+    good.mkdir()
+    (good / jobs.JOB).write_text(json.dumps({"started": 2.0, "settings": QUICK.to_dict()}))
+    assert [job.folder.name for job in jobs.list_jobs(tmp_path)] == ["good"]
+    assert "odd" in caplog.text
+
+
+def test_the_same_data_by_another_path_are_the_same_job(tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr(jobs.subprocess, "Popen", lambda *a, **k: started.append(a) or EndedProcess())
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d.csv").write_text("text,label\n")
+    folders = {jobs.start(Settings(data=DataSettings(data=p)), tmp_path / "c").folder
+               for p in (Path("d.csv"), tmp_path / "d.csv", Path("./x/../d.csv"))}  # fmt: skip
+    assert len(folders) == 1
+
+
+class EndedProcess:
+    """A process that has ended."""
+
+    pid = 2**22 + 1
+
+    def poll(self) -> int:
+        return 0
