@@ -25,7 +25,7 @@ from benchmarks.evidence.probes import fitted
 from benchmarks.evidence.problems import Problem, problems
 from lsi.audit.duplicates import neighbours
 from lsi.audit.label_issues import label_issues
-from lsi.audit.without_suspects import second_look
+from lsi.audit.without_suspects import probabilities_without_suspects
 from lsi.laplace.design_matrix import DesignMatrix, with_bias
 from lsi.laplace.likelihood import Softmax
 from lsi.laplace.objective import Objective
@@ -47,7 +47,7 @@ def ours(problem: Problem) -> tuple[Found, np.ndarray, dict[str, float]]:
     full, diag, kron = evaluate(probe, ("full", "diag", "kron"), LeaveOneOut(certify=0))
     p, n = full.loo_probabilities, np.arange(len(labels))
     scored = time.perf_counter()
-    again = second_look(probe, label_issues(problem.given, p))
+    again = probabilities_without_suspects(probe, label_issues(problem.given, p))
     mean = (p + again) / 2
     done = time.perf_counter()
     in_sample = probe.means.numpy()[n, problem.given]
@@ -125,8 +125,8 @@ def study(quick: bool, cache: Path) -> dict[str, Any]:
     """Return one row a problem and seed, with the figures of every detector."""
     rows = []
     for problem, seed in problems(cache, 400 if quick else 3_000, 1 if quick else 3):
-        found, looked, seconds = ours(problem)
-        flagged = {"is_label_issue": label_issues(problem.given, looked)}
+        found, label_probabilities, seconds = ours(problem)
+        flagged = {"is_label_issue": label_issues(problem.given, label_probabilities)}
         for name, c in (("cleanlab_default", 1.0), ("cleanlab_regularised", 0.01)):
             start = time.perf_counter()
             scores, flags = cross_validated(problem, c)

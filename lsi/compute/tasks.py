@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from lsi.audit.calibration import Calibration, calibrate
 from lsi.audit.label_issues import label_issues, residual_issues, self_confidence
-from lsi.audit.without_suspects import second_look
+from lsi.audit.without_suspects import probabilities_without_suspects
 from lsi.config import ScoreSettings, Task
 from lsi.data import Dataset
 from lsi.errors import UsageError
@@ -93,7 +93,7 @@ def classify(dataset: Dataset, design: DesignMatrix, score: ScoreSettings, seed:
     scores, probe = result.scores, result.probe
     with stage("refit without suspects"):
         suspects = label_issues(dataset.labels, scores.loo_probabilities)
-        label_probabilities = second_look(probe, suspects)
+        label_probabilities = probabilities_without_suspects(probe, suspects)
     calibration = None
     if score.calibrate:
         with stage("planted flips"):

@@ -35,6 +35,12 @@ LOWEST, HIGHEST = -8, 14  # exponents of the grid, in steps of √10 from the me
 FOLD_TOLERANCE = 1e-2  # Newton decrement, in posterior standard deviations: far below what moves a likelihood
 
 
+_AT_EDGE = (
+    "The chosen prior precision %.4g lies at the edge of the values that could be tried; a better one may lie beyond. "
+    "Check the scale of the features."
+)
+
+
 @dataclass(frozen=True)
 class PriorChoice:
     """The chosen λ and how it was chosen.
@@ -80,8 +86,7 @@ def choose(
     """
     index = stratified(targets.cpu().numpy(), max_samples, seed) if targets.ndim == 1 else None
     if index is None:
-        order = np.random.default_rng(seed).permutation(len(design))[:max_samples]
-        index = np.sort(order)
+        index = np.sort(np.random.default_rng(seed).permutation(len(design))[:max_samples])
     chosen = torch.from_numpy(index).to(design.device)
     chosen_design = design.rows(chosen)
     scale = float(chosen_design.values[:, :-1].double().square().mean().clamp_min(1e-12))
@@ -110,11 +115,7 @@ def choose(
         )
     at_edge = best in (LOWEST, HIGHEST) or any(curve.get(best + side) == -math.inf for side in (-1, 1))
     if at_edge:
-        log.warning(
-            "The chosen prior precision %.4g lies at the edge of the values that could be tried; a better one may lie "
-            "beyond. Check the scale of the features.",
-            scale * STEP**best,
-        )
+        log.warning(_AT_EDGE, scale * STEP**best)
     return PriorChoice(
         prior_precision=scale * STEP**best,
         grid=tuple(scale * STEP**e for e in exponents),

@@ -11,7 +11,7 @@ from jaxtyping import Bool
 
 import lsi
 from lsi.audit import summary
-from lsi.audit.calibration import HESITATION, Calibration
+from lsi.audit.calibration import DOUBT_EXPONENT, Calibration
 from lsi.audit.duplicates import Duplicates
 from lsi.config import Task
 from lsi.data import Dataset
@@ -87,8 +87,8 @@ def calibration_summary(calibration: Calibration, table: pd.DataFrame) -> dict[s
     """Return what label scores are worth: wrong labels to expect, and precision and recall over cuts."""
     return {
         "expected_wrong": float(calibration.p_wrong.sum()),
-        "sharpness": calibration.sharpness,
-        "hesitation": HESITATION,
+        "inverse_temperature": calibration.inverse_temperature,
+        "doubt_exponent": DOUBT_EXPONENT,
         "n_planted": calibration.n_planted,
         "noise": calibration.noise.tolist(),
         "cuts": summary.cuts(table["label_score"].to_numpy(), calibration.p_wrong),

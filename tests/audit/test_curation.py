@@ -6,16 +6,17 @@ from scipy.special import expit, logit
 
 from lsi.audit.curation import check_curation, estimate_remaining_errors, resampled_difference
 from lsi.errors import ConvergenceError, UsageError
+from lsi.laplace.design_matrix import DesignMatrix, with_bias
 from lsi.laplace.likelihood import Softmax
-from lsi.laplace.objective import Objective, with_bias
+from lsi.laplace.objective import Objective
 from tests.cases import noisy_digits
 
 PRIOR_MEAN, PRIOR_PRECISION = np.array([0.0, 1.0]), np.array([1 / 1.5**2, 1 / 0.5**2])
 
 
 def check(problem, kept, new=None, seeds=5):
-    phi = with_bias(torch.from_numpy(problem.features))
-    objective = Objective(Softmax(10), phi, torch.from_numpy(problem.labels), 1.0)
+    design = DesignMatrix(with_bias(torch.from_numpy(problem.features)))
+    objective = Objective(Softmax(10), design, torch.from_numpy(problem.labels), 1.0)
     return check_curation(objective, problem.labels if new is None else new, kept, seeds)
 
 

@@ -42,6 +42,11 @@ class Refit:
 def refit(probe: Probe, posterior: Full | Kron, samples: Int[Tensor, " s"]) -> Iterator[Refit]:
     """Yield the probe refitted without each of `samples`, batch by batch, in order.
 
+    Args:
+        probe: fitted on n samples.
+        posterior: its posterior, which the steps are preconditioned by.
+        samples: (s,) which samples are left out, each alone.
+
     Raises:
         ConvergenceError: a model has not met its tolerance, 1e-8 of the length of its Δ.
     """

@@ -38,10 +38,16 @@ class Diagonal:
     def newton_terms(
         self, features: Float[Tensor, "b d"], delta: Float[Tensor, "b m d"], means: Float[Tensor, "b k"]
     ) -> Terms:
-        """Return the terms with each sample's own curvature, at its predicted `means`, taken off the diagonal."""
-        own = self.objective.likelihood.curvature_diagonal(means)
+        """Return the terms with each sample's own curvature taken off the diagonal.
+
+        Args:
+            features: Φ of the b samples, (b, D).
+            delta: Δ of each, (b, m, D).
+            means: what the probe predicts for each, (b, k).
+        """
+        curvature = self.objective.likelihood.curvature_diagonal(means)
         squared = features.double().square()
-        return self._terms(-own[:, :, None] * (squared[:, None, :] / self.precision), delta)
+        return self._terms(-curvature[:, :, None] * (squared[:, None, :] / self.precision), delta)
 
     def refit_terms(
         self,
@@ -49,16 +55,22 @@ class Diagonal:
         delta: Float[Tensor, "b m d"],
         means: Float[Tensor, "n b k"],
     ) -> Terms:
-        """Return the terms with diag P₋ᵢ at the `means` that each of b refitted probes predicts for all n samples."""
+        """Return the terms with diag P₋ᵢ at what the refitted probes predict.
+
+        Args:
+            samples: (b,) which samples were left out.
+            delta: Δ of each refit, (b, m, D).
+            means: what each of the b probes predicts for all samples, (n, b, k).
+        """
         n, b, k = means.shape
         total = torch.zeros(b * k, self.precision.shape[1], dtype=torch.float64, device=means.device)
         for s in shards(n):
-            own = self.objective.likelihood.curvature_diagonal(means[s].flatten(0, 1).double()).reshape(-1, b, k)
+            curvature = self.objective.likelihood.curvature_diagonal(means[s].flatten(0, 1).double()).reshape(-1, b, k)
             inside = (samples >= s.start) & (samples < s.stop)
-            own[(samples - s.start)[inside], inside.nonzero()[:, 0]] = 0
-            total += own.flatten(1).T @ self.objective.design.values[s].double().square()
-        others = total.reshape(b, k, -1) + self.prior_precision
-        return self._terms(others / self.precision - 1, delta)
+            curvature[(samples - s.start)[inside], inside.nonzero()[:, 0]] = 0
+            total += curvature.flatten(1).T @ self.objective.design.values[s].double().square()
+        without_sample = total.reshape(b, k, -1) + self.prior_precision
+        return self._terms(without_sample / self.precision - 1, delta)
 
     def _terms(self, change: Float[Tensor, "b k d"], delta: Float[Tensor, "b m d"]) -> Terms:
         """Return the terms from ρ − 1 (`change`)."""

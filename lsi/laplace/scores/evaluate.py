@@ -46,7 +46,11 @@ class LeaveOneOut:
 
 
 def resolve(structure: str, probe: Probe) -> Structure:
-    """Return the structure itself, or what "auto" means for this probe."""
+    """Return the structure itself, or what "auto" means for this probe.
+
+    Raises:
+        UsageError: there is no such structure, or it is too large for this probe.
+    """
     if structure not in ("auto", "full", "kron", "diag"):
         raise UsageError(f"Expected structure full, kron, diag or auto, got {structure!r}.")
     p = math.prod(probe.objective.shape)
