@@ -37,7 +37,7 @@ Found = dict[str, tuple[np.ndarray, np.ndarray | None]]  # suspicion (higher = w
 
 
 def ours(problem: Problem) -> tuple[Found, np.ndarray, dict[str, float]]:
-    """Return our scores, the probabilities of the second look, and seconds."""
+    """Return our scores, the probabilities without suspects, and seconds."""
     start = time.perf_counter()
     design = DesignMatrix(with_bias(torch.from_numpy(problem.features)))
     labels = torch.from_numpy(problem.given)

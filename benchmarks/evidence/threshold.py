@@ -11,7 +11,7 @@ from benchmarks.evidence.probes import fitted, scores_of
 from benchmarks.evidence.problems import Problem, human_source, problems
 from lsi.audit.calibration import calibrate
 from lsi.audit.label_issues import label_issues
-from lsi.audit.summary import cuts
+from lsi.audit.summary import precision_recall_at
 from lsi.audit.without_suspects import probabilities_without_suspects
 
 MULTIPLES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # cuts, in units of the true number of wrong labels
@@ -49,7 +49,10 @@ def one(problem: Problem) -> dict[str, Any]:
     n, wrong = len(problem.given), problem.wrong
     score = label_probabilities[np.arange(n), problem.given]
     counts = tuple(min(n, max(1, round(m * int(wrong.sum())))) for m in MULTIPLES)
-    predicted, true = cuts(score, found.p_wrong, counts), cuts(score, wrong.astype(float), counts)
+    predicted, true = (
+        precision_recall_at(score, found.p_wrong, counts),
+        precision_recall_at(score, wrong.astype(float), counts),
+    )
     row = {
         "dataset": problem.name,
         "noise": problem.noise,

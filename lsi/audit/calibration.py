@@ -11,9 +11,9 @@ lets annotators err where the model doubts as well. P(wrong) of a label is the p
 Probabilities of a probe fitted to partly wrong labels are underconfident, and those of its suspects overconfident,
 because the labels that contradicted it were left out. So labels are flipped on purpose and the scores computed anew;
 the labels from before the flips are then held against probabilities that were not fitted to them, and the inverse
-temperature is the one that makes them likeliest. Labels alone do not tell noise from hard images: by likelihood too much
-of human noise passes for hard images, and confident learning's count without suspects takes too many hard images for
-noise. The expected share of wrong labels is held to the mean of both.
+temperature is the one that makes them likeliest. Labels alone do not tell noise from hard images: by likelihood too
+much of human noise passes for hard images, and confident learning's count without suspects takes too many hard images
+for noise. The expected share of wrong labels is held to the mean of both.
 """
 
 from dataclasses import dataclass

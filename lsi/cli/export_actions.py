@@ -74,7 +74,7 @@ def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selectio
 
 
 def _warn_of_changes(run: Run) -> None:
-    """Say on standard error where the data are no longer those that the indices speak of."""
+    """Say on standard error where the data are no longer those that the indices refer to."""
     changes = {} if run.images is None else run.images.changes()
     if changes:
         print(

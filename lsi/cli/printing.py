@@ -4,8 +4,9 @@ from typing import Any
 
 import pandas as pd
 
-from lsi.audit.summary import cuts, high_means
+from lsi.audit.summary import precision_recall_at
 from lsi.cli.output import text_table
+from lsi.export.wording import high_means
 from lsi.runs.run import Run
 
 
@@ -81,7 +82,11 @@ def _print_calibration(calibration: dict[str, Any] | None, suspected: int, run: 
         f"\nexpect about {calibration['expected_wrong']:.0f} wrong labels "
         f"({calibration['expected_wrong'] / len(table):.1%}), going by {calibration['n_planted']:,} planted flips"
     )
-    print(text_table(pd.DataFrame(cuts(table["label_score"].to_numpy(), table["p_wrong"].to_numpy(), counts))))
+    print(
+        text_table(
+            pd.DataFrame(precision_recall_at(table["label_score"].to_numpy(), table["p_wrong"].to_numpy(), counts))
+        )
+    )
 
 
 def _print_detection(detection: dict[str, Any] | None) -> None:

@@ -91,5 +91,5 @@ def calibration_summary(calibration: Calibration, table: pd.DataFrame) -> dict[s
         "doubt_exponent": DOUBT_EXPONENT,
         "n_planted": calibration.n_planted,
         "noise": calibration.noise.tolist(),
-        "cuts": summary.cuts(table["label_score"].to_numpy(), calibration.p_wrong),
+        "cuts": summary.precision_recall_at(table["label_score"].to_numpy(), calibration.p_wrong),
     }

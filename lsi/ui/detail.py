@@ -1,4 +1,4 @@
-"""One sample in full: its numbers, its likely classes, its neighbours, and who says so."""
+"""One sample in full: its numbers, its likely classes, its neighbours, and the most influential training samples."""
 
 import numpy as np
 import pandas as pd

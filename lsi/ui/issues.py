@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from lsi.audit.curation import ErrorEstimate, estimate_remaining_errors
-from lsi.audit.summary import cuts
+from lsi.audit.summary import precision_recall_at
 from lsi.export import charts
 from lsi.hashing import fingerprint
 from lsi.ui import bulk, detail, samples
@@ -63,13 +63,13 @@ def precision(view: View) -> None:
     with st.expander(f"How precise is a cut? About {expected:,.0f} of all {len(table):,} labels are wrong"):
         most = int(min(len(table), max(20, 4 * expected, 2 * table["is_label_issue"].sum())))
         taken = st.slider("Labels taken, the least probable first", 1, most, max(1, min(most, round(expected))))
-        at = cuts(table["label_score"].to_numpy(), table["p_wrong"].to_numpy(), (taken,))[0]
+        at = precision_recall_at(table["label_score"].to_numpy(), table["p_wrong"].to_numpy(), (taken,))[0]
         st.markdown(
             f"Of the **{taken:,}** least probable labels about **{at['precision']:.0%}** are wrong; they hold about "
             f"**{at['recall']:.0%}** of all wrong ones. Their label scores go up to {at['label_score']:.3g}."
         )
         counts = tuple(np.unique(np.linspace(1, most, 60).round().astype(int)).tolist())
-        curve = cuts(table["label_score"].to_numpy(), table["p_wrong"].to_numpy(), counts)
+        curve = precision_recall_at(table["label_score"].to_numpy(), table["p_wrong"].to_numpy(), counts)
         st.plotly_chart(
             charts.precision_recall_curve(pd.DataFrame(curve), taken), config={"displayModeBar": False}, key="cuts"
         )
@@ -118,8 +118,10 @@ def review(view: View, positions: np.ndarray) -> int | None:
 
 
 def reason(view: View, position: int) -> None:
-    """Show who says so, for the sample on screen."""
-    with st.expander(f"Who says so: the training {view.noun} that speak for and against the label", expanded=True):
+    """Show the most influential training samples, for the sample on screen."""
+    with st.expander(
+        f"The most influential training {view.noun}: which support the label and which contradict it", expanded=True
+    ):
         detail.reasons(view, position)
 
 

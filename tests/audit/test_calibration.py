@@ -6,7 +6,7 @@ import torch
 
 from lsi.audit.calibration import calibrate, fit_noise, temper
 from lsi.audit.label_issues import label_issues
-from lsi.audit.summary import cuts
+from lsi.audit.summary import precision_recall_at
 from lsi.audit.without_suspects import probabilities_without_suspects
 from lsi.compute import pipeline
 from lsi.config import DataSettings, NoiseSettings, ScoreSettings, Settings
@@ -68,7 +68,7 @@ def test_predicted_precision_is_near_the_true_one_on_digits():
     found = calibrate(probe, labels, label_probabilities)
     score = label_probabilities[np.arange(len(labels)), labels]
     counts = tuple(round(f * flipped.sum()) for f in (0.5, 1, 1.5))
-    for predicted, true in zip(cuts(score, found.p_wrong, counts), cuts(score, flipped.astype(float), counts),
+    for predicted, true in zip(precision_recall_at(score, found.p_wrong, counts), precision_recall_at(score, flipped.astype(float), counts),
                                strict=True):  # fmt: skip
         assert predicted["precision"] == pytest.approx(true["precision"], abs=0.1)
         assert predicted["recall"] == pytest.approx(true["recall"], abs=0.1)

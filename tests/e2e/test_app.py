@@ -134,7 +134,7 @@ def test_gallery_selects_ranges_and_opens_details(page: Page):
     expect(page.get_by_role("button", name="Exclude 4 selected images")).to_be_visible()
     page.locator(".tile").nth(1).dblclick()
     expect(page.get_by_text("Self-confidence")).to_be_visible()
-    expect(page.get_by_text(re.compile("^Speak for")).first).to_be_visible()
+    expect(page.get_by_text(re.compile("^Support ")).first).to_be_visible()
 
 
 def test_reload_in_the_middle_of_a_job_keeps_it(page: Page):

@@ -81,9 +81,9 @@ def test_a_flipped_label_is_spoken_against_and_the_true_one_suggested():
     for i in flipped:
         _, found = explained(problem, 1.0, int(i))
         right += found.suggested_label == truth[i]
-        speakers, against = found.proponents_and_opponents(3)
-        assert (found.support[speakers] > 0).all()
-        assert (found.support[against] < 0).all()
+        proponents, opponents = found.proponents_and_opponents(3)
+        assert (found.support[proponents] > 0).all()
+        assert (found.support[opponents] < 0).all()
         assert found.other_label != problem.labels[i]
     assert right / len(flipped) > 0.8
 

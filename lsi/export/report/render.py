@@ -14,11 +14,11 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from lsi.audit.curation import CurationCheck
-from lsi.audit.summary import high_means, what_lsi_is
 from lsi.data import Images
 from lsi.data.thumbnails import thumbnail
 from lsi.errors import DataError
 from lsi.export import charts
+from lsi.export.wording import high_means, what_lsi_is
 from lsi.runs.run import Run
 
 EXTREMES, SUSPECTS, MAP_POINTS = 12, 24, 30_000
