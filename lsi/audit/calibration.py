@@ -41,9 +41,11 @@ _ITERATIONS = 40
 class Calibration:
     """What label scores are worth.
 
-    `p_wrong` (n,) is the probability that a given label is wrong, `noise` (k, k) the probability of each given label
-    (columns) by the right one (rows), averaged over samples, `inverse_temperature` the power that the probabilities were raised
-    to, `n_planted` the number of planted flips.
+    Attributes:
+        p_wrong: (n,) probability that each given label is wrong.
+        noise: (k, k) probability of each given label (columns) by the right one (rows), averaged over samples.
+        inverse_temperature: the power that the probabilities were raised to.
+        n_planted: number of planted flips.
     """
 
     p_wrong: Float[np.ndarray, " n"]
@@ -117,7 +119,7 @@ def fit_noise(q: Float[np.ndarray, "n k"], labels: Int[np.ndarray, " n"], share:
         np.add.at(moved.T, labels, joint / total[:, None])
         stayed = np.bincount(labels, right / total, minlength=k)
         departed, overall = moved.sum(axis=1), moved.sum() / n
-        # ten samples of the overall rate for each class, a tenth of its moves spread evenly, so that small classes stay near the rest
+        # small classes stay near the rest: ten samples of the overall rate each, a tenth of the moves spread evenly
         rate = (departed + 10 * overall) / (departed + stayed + 10)
         if share is not None:
             rate = np.minimum(rate * share / max((rate * (departed + stayed)).sum() / n, 1e-9), 0.95)

@@ -14,8 +14,9 @@ from lsi.laplace.scores.evaluate import posterior_of
 
 
 def probabilities_without_suspects(probe: Probe, suspects: Bool[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
-    """Refit without `suspects`; return out-of-sample class probabilities: leave-one-out for the kept samples, by one
-    Newton step each, and held-out for the suspects.
+    """Refit without `suspects` and return out-of-sample class probabilities.
+
+    They are leave-one-out for the kept samples, by one Newton step each, and held-out for the suspects.
 
     Args:
         probe: fitted on n samples.

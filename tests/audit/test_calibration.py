@@ -68,8 +68,8 @@ def test_predicted_precision_is_near_the_true_one_on_digits():
     found = calibrate(probe, labels, label_probabilities)
     score = label_probabilities[np.arange(len(labels)), labels]
     counts = tuple(round(f * flipped.sum()) for f in (0.5, 1, 1.5))
-    for predicted, true in zip(precision_recall_at(score, found.p_wrong, counts), precision_recall_at(score, flipped.astype(float), counts),
-                               strict=True):  # fmt: skip
+    both = (precision_recall_at(score, p, counts) for p in (found.p_wrong, flipped.astype(float)))
+    for predicted, true in zip(*both, strict=True):
         assert predicted["precision"] == pytest.approx(true["precision"], abs=0.1)
         assert predicted["recall"] == pytest.approx(true["recall"], abs=0.1)
     assert found.p_wrong.sum() == pytest.approx(flipped.sum(), rel=0.2)
