@@ -11,9 +11,21 @@ FORMAT = 2  # of everything in the cache; rises when entries of before must not 
 
 
 def key(**ingredients: Any) -> str:
-    """Return a hash of everything that goes into a result, the cache format included: 16 hex digits."""
-    text = json.dumps({"format": FORMAT, **ingredients}, sort_keys=True, default=str)
+    """Return a hash of everything that goes into a result, the cache format included: 16 hex digits.
+
+    Raises:
+        TypeError: an ingredient is no plain value or path; arrays go in by their `fingerprint`.
+    """
+    text = json.dumps({"format": FORMAT, **ingredients}, sort_keys=True, default=_plain)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"Expected a plain value as an ingredient of a key, got {type(value).__name__}.")
 
 
 def fingerprint(*parts: bytes | np.ndarray | str) -> str:

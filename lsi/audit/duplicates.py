@@ -61,13 +61,13 @@ def neighbours(features: Float[np.ndarray, "n d"], count: int = 10, seed: int = 
     return Neighbours(index[~is_itself].reshape(shape).astype(np.int64), distance[~is_itself].reshape(shape))
 
 
-def near_duplicates(near: Neighbours, threshold: float = THRESHOLD) -> Duplicates:
+def near_duplicates(neighbours_of: Neighbours, threshold: float = THRESHOLD) -> Duplicates:
     """Return the groups of near duplicates."""
-    n = len(near.index)
-    nearest = near.distance[:, 0]
+    n = len(neighbours_of.index)
+    nearest = neighbours_of.distance[:, 0]
     limit = max(threshold * float(np.median(nearest)), _ROUNDING)
-    row, column = np.nonzero(near.distance <= limit)
-    links = coo_matrix((np.ones(len(row), bool), (row, near.index[row, column])), shape=(n, n))
+    row, column = np.nonzero(neighbours_of.distance <= limit)
+    links = coo_matrix((np.ones(len(row), bool), (row, neighbours_of.index[row, column])), shape=(n, n))
     _, component = connected_components(links, directed=False)
     sizes = np.bincount(component, minlength=n)
     grouped = sizes[component] > 1

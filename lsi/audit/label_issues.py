@@ -47,8 +47,8 @@ def label_issues(
         return _worst(_scores(labels, probabilities, filter_by), int(counted.sum()))
     rules = {"prune_by_class": _prune_by_class, "prune_by_noise_rate": _prune_by_noise_rate}
     chosen = list(rules) if filter_by == "both" else [filter_by]
-    found = np.logical_and.reduce([rules[r](labels, probabilities, joint) for r in chosen])
-    return found & differs
+    pruned = np.logical_and.reduce([rules[r](labels, probabilities, joint) for r in chosen])
+    return pruned & differs
 
 
 def residual_issues(standardised_residual: Float[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
@@ -104,47 +104,47 @@ def _confident_class(probabilities: np.ndarray, thresholds: np.ndarray) -> np.nd
 
 
 def _scores(labels: np.ndarray, probabilities: np.ndarray, filter_by: str) -> np.ndarray:
-    own = self_confidence(labels, probabilities)
+    of_given = self_confidence(labels, probabilities)
     if filter_by == "low_self_confidence":
-        return own
-    others = probabilities.copy()
-    others[np.arange(len(labels)), labels] = -1
-    return (own - others.max(axis=1) + 1) / 2
+        return of_given
+    rest = probabilities.copy()
+    rest[np.arange(len(labels)), labels] = -1
+    return (of_given - rest.max(axis=1) + 1) / 2
 
 
 def _worst(scores: np.ndarray, count: int) -> np.ndarray:
-    found = np.zeros(len(scores), dtype=bool)
-    found[np.argsort(scores)[:count]] = True
-    return found
+    is_issue = np.zeros(len(scores), dtype=bool)
+    is_issue[np.argsort(scores)[:count]] = True
+    return is_issue
 
 
 def _prune_by_class(labels: np.ndarray, probabilities: np.ndarray, joint: np.ndarray) -> np.ndarray:
-    found = np.zeros(len(labels), dtype=bool)
+    is_issue = np.zeros(len(labels), dtype=bool)
     counts = np.bincount(labels, minlength=len(joint))
-    own = self_confidence(labels, probabilities)
+    of_given = self_confidence(labels, probabilities)
     for c in np.flatnonzero(counts > _MIN_PER_CLASS):
         number = int(np.floor(counts[c] - joint[c, c]))
         rows = np.flatnonzero(labels == c)
         if number > 0:
-            limit = np.partition(own[rows], number)[number]
-            found[rows] = own[rows] < limit
-    return found
+            limit = np.partition(of_given[rows], number)[number]
+            is_issue[rows] = of_given[rows] < limit
+    return is_issue
 
 
 def _prune_by_noise_rate(labels: np.ndarray, probabilities: np.ndarray, joint: np.ndarray) -> np.ndarray:
-    found = np.zeros(len(labels), dtype=bool)
+    is_issue = np.zeros(len(labels), dtype=bool)
     counts = np.bincount(labels, minlength=len(joint))
-    own = self_confidence(labels, probabilities)
+    of_given = self_confidence(labels, probabilities)
     pruned = _keep_at_least(joint.T, _MIN_PER_CLASS)
     for given in np.flatnonzero(counts > _MIN_PER_CLASS):
         rows = np.flatnonzero(labels == given)
         for other in range(len(joint)):
             number = int(pruned[other, given])
             if other != given and number > 0:
-                margin = probabilities[rows, other] - own[rows]
+                margin = probabilities[rows, other] - of_given[rows]
                 limit = -np.partition(-margin, number - 1)[number - 1]
-                found[rows] |= margin >= limit
-    return found
+                is_issue[rows] |= margin >= limit
+    return is_issue
 
 
 _MIN_PER_CLASS = 5

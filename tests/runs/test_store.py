@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lsi.files import atomic, save_array
 from lsi.hashing import fingerprint, key
@@ -112,3 +114,31 @@ def test_sizes_and_clear(tmp_path):
     assert store.clear(("kind",)) > 800
     assert store.sizes() == {}
     assert (tmp_path / "reviews.db").exists()
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(plain, plain)
+def test_keys_are_equal_where_values_are(a, b):
+    assert key(value=a) == key(value=json.loads(json.dumps(a)))
+    if json.dumps(a, sort_keys=True) != json.dumps(b, sort_keys=True):
+        assert key(value=a) != key(value=b)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.text(max_size=5), max_size=4), st.lists(st.text(max_size=5), max_size=4))
+def test_fingerprints_are_equal_where_parts_are(a, b):
+    assert (fingerprint(*a) == fingerprint(*b)) == (a == b)
+
+
+def test_an_array_is_no_ingredient_of_a_key():
+    long = np.arange(5_000)
+    with pytest.raises(TypeError, match="Expected a plain value as an ingredient of a key, got ndarray"):
+        key(values=long)
+    assert key(path=Path("a"), number=np.int64(3)) == key(path="a", number=3)

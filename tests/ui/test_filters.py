@@ -1,6 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lsi.ui.filters import Filter, Lasso, in_polygon
 from lsi.ui.paths import below_data_roots
@@ -50,7 +52,8 @@ def test_each_part_of_the_filter(chosen, rows):
     np.testing.assert_array_equal(np.flatnonzero(chosen.mask(TABLE, DECIDED, POSITIONS)), rows)
     query = {k: [v] if isinstance(v, str) else v for k, v in chosen.to_query().items()}
     assert Filter.from_query(query) == chosen
-    assert len(chosen.chips()) == len({"lsi" if k == "lsi" else k for k in query})
+    assert len(chosen.chips()) == len(query)
+    assert len(set(chosen.chips())) == len(chosen.chips())
     for without in chosen.chips().values():
         assert without.mask(TABLE, DECIDED, POSITIONS).sum() >= len(rows)
 
@@ -104,3 +107,33 @@ def test_text_from_data_is_shown_as_it_is():
     assert plain("a*b") == r"a\*b"
     assert "](" not in plain("[x](javascript:alert(1))")
     assert plain(":material/home:") == r"\:material/home\:"
+
+
+words = st.lists(st.text(min_size=1, max_size=20), max_size=3, unique=True).map(tuple)
+coordinates = st.floats(-1e4, 1e4).map(lambda v: round(v, 2))
+# strategies give plain values: what they build is checked by type, and the checks draw at random
+lassos = st.tuples(st.sampled_from(["set", "add", "subtract"]),
+                   st.lists(st.tuples(coordinates, coordinates), min_size=3, max_size=6).map(tuple))  # fmt: skip
+shares = st.lists(st.integers(0, 1000), min_size=2, max_size=2, unique=True).map(sorted)
+filters = st.fixed_dictionaries(
+    {"classes": words, "predicted": words, "issues": st.booleans(), "decision": words, "split": words,
+     "duplicates": st.booleans(), "disputed": st.booleans(), "group": st.none() | st.integers(0, 10**6),
+     "text": st.text(max_size=50), "lassos": st.lists(lassos, max_size=3)}
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(filters, shares)
+def test_any_filter_survives_its_address(fields, share):
+    drawn = tuple(Lasso(*one) for one in fields["lassos"])
+    chosen = Filter(low=share[0] / 1000, high=share[1] / 1000, **(fields | {"lassos": drawn}))
+    query = {k: [v] if isinstance(v, str) else v for k, v in chosen.to_query().items()}
+    assert Filter.from_query(query) == chosen
+    assert all(rest != chosen for rest in chosen.chips().values())
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(st.sampled_from(["lsi", "group", "lasso", "issues", "class", "text", "decision", "split"]),
+                       st.lists(st.text(max_size=30), max_size=3)))  # fmt: skip
+def test_any_address_is_read_without_an_error(query):
+    Filter.from_query(query).mask(TABLE, DECIDED, POSITIONS)
