@@ -1,4 +1,4 @@
-"""Plotly figures: histogram, violins, matrix, budget curve, map. Colours are safe for colour-blind eyes."""
+"""Plotly figures: histogram, boxes, matrix, budget curve, map. Colours are safe for colour-blind eyes."""
 
 from typing import Any
 
@@ -31,38 +31,50 @@ def histogram(all_values: np.ndarray, shown: np.ndarray) -> go.Figure:
     return figure
 
 
-def violins(table: pd.DataFrame, class_names: list[str]) -> go.Figure:
-    """LSI per class as boxes with the number of samples."""
-    figure = go.Figure()
+def lsi_boxes_by_class(table: pd.DataFrame, class_names: list[str]) -> go.Figure:
+    """LSI per class as boxes with the number of samples; a class is known by its index, not by its name."""
+    figure, ticks = go.Figure(), []
     for c, name in enumerate(class_names):
         values = table.loc[table["given_label"] == c, "lsi"]
-        figure.add_box(y=values, name=f"{_short(name)} ({len(values):,})", marker_color=PALETTE[c % len(PALETTE)],
-                       boxpoints=False)  # fmt: skip
+        ticks.append(f"{_short(name)} ({len(values):,})")
+        figure.add_box(y=values, x0=c, name=ticks[-1], marker_color=PALETTE[c % len(PALETTE)], boxpoints=False)
     figure.update_layout(height=360, margin=_MARGIN, showlegend=False)
+    figure.update_xaxes(_class_axis(ticks))
     figure.update_yaxes(type="log", title="LSI in nats")
     return figure
 
 
 def matrix(table: pd.DataFrame, class_names: list[str]) -> go.Figure:
-    """How many suspected labels go from each given to each suggested class."""
+    """How many suspected labels go from each given to each suggested class.
+
+    A heatmap's cells cannot be selected by a click, so a see-through mark lies over each cell that holds something;
+    its `customdata` is the index of the given and of the suggested class.
+    """
     k = len(class_names)
     suspected = table[table["is_label_issue"]]
     counts = np.zeros((k, k), dtype=int)
     np.add.at(counts, (suspected["given_label"], suspected["predicted_label"]), 1)
-    names = [_short(n) for n in class_names]
+    names, side = [_short(n) for n in class_names], min(900, max(420, 24 * k))
     figure = go.Figure(
-        go.Heatmap(z=counts, x=names, y=names, colorscale="Blues", text=counts if k <= 20 else None,
-                   texttemplate="%{text}" if k <= 20 else None, hovertemplate="%{y} → %{x}: %{z}<extra></extra>",
-                   showscale=False)
+        go.Heatmap(z=counts, colorscale="Blues", text=counts if k <= 20 else None, showscale=False, hoverinfo="skip",
+                   texttemplate="%{text}" if k <= 20 else None)
     )  # fmt: skip
-    given, suggested = np.nonzero(counts)  # marks over the cells that hold something: a heatmap cannot be clicked
-    figure.add_scatter(x=np.array(names)[suggested], y=np.array(names)[given], mode="markers", hoverinfo="skip",
-                       marker={"symbol": "square", "size": 26, "opacity": 0}, showlegend=False,
+    given, suggested = np.nonzero(counts)
+    words = [f"{names[g]} → {names[s]}: {counts[g, s]}" for g, s in zip(given, suggested, strict=True)]
+    figure.add_scatter(x=suggested, y=given, mode="markers", showlegend=False, text=words,
+                       marker={"symbol": "square", "size": max(4, 0.75 * side / k), "opacity": 0},
+                       hovertemplate="%{text}<extra></extra>",
                        customdata=np.stack([given, suggested], axis=1))  # fmt: skip
-    figure.update_layout(height=420, margin=_MARGIN, clickmode="event+select")
-    figure.update_xaxes(title="suggested", type="category", categoryarray=names)
-    figure.update_yaxes(title="given", type="category", categoryarray=names, autorange="reversed")
+    figure.update_layout(height=side, margin=_MARGIN, clickmode="event+select", hovermode="closest")
+    figure.update_xaxes(_class_axis(names), title="suggested", constrain="domain")
+    figure.update_yaxes(_class_axis(names), title="given", range=[k - 0.5, -0.5], scaleanchor="x", constrain="domain")
     return figure
+
+
+def _class_axis(ticks: list[str]) -> dict[str, Any]:
+    """Return an axis with one whole number for each class, labelled by its name."""
+    return {"tickmode": "array", "tickvals": list(range(len(ticks))), "ticktext": ticks, "automargin": True,
+            "range": [-0.5, len(ticks) - 0.5], "showgrid": False, "zeroline": False}  # fmt: skip
 
 
 def budget(lsi: np.ndarray, share: float) -> go.Figure:
@@ -78,7 +90,7 @@ def budget(lsi: np.ndarray, share: float) -> go.Figure:
     return figure
 
 
-def cuts(curve: pd.DataFrame, taken: int) -> go.Figure:
+def precision_recall_curve(curve: pd.DataFrame, taken: int) -> go.Figure:
     """Predicted precision and recall over the number of labels taken."""
     figure = go.Figure()
     for name, colour in (("precision", BLUE), ("recall", ORANGE)):

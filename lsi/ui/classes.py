@@ -21,7 +21,8 @@ def per_class(view: View, positions: np.ndarray) -> None:
     """Show LSI per class, with bootstrap intervals of the mean."""
     st.subheader("Information per class", anchor=False)
     rows = view.table.iloc[positions]
-    st.plotly_chart(charts.violins(rows, view.run.class_names), alt="Boxes of LSI, one a class, on a log scale")
+    st.plotly_chart(charts.lsi_boxes_by_class(rows, view.run.class_names),
+                    alt="Boxes of LSI, one for each class, on a log scale")  # fmt: skip
     st.dataframe(
         _class_table(view.run.name, fingerprint(positions), view, positions),
         hide_index=True,
@@ -58,8 +59,10 @@ def _class_table(run: str, mark: str, _view: View, _positions: np.ndarray) -> pd
 def _interval(values: np.ndarray) -> tuple[float | None, float | None]:
     if len(values) < 3 or values.std() == 0:
         return None, None
-    found = bootstrap((values,), np.mean, n_resamples=_RESAMPLES, method="percentile", rng=np.random.default_rng(0))
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    interval = bootstrap(
+        (values,), np.mean, n_resamples=_RESAMPLES, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    return float(interval.low), float(interval.high)
 
 
 def confusions(view: View, positions: np.ndarray) -> None:
@@ -67,7 +70,7 @@ def confusions(view: View, positions: np.ndarray) -> None:
     st.subheader("Suspected labels: given against suggested", anchor=False)
     names, rows = view.run.class_names, view.table.iloc[positions]
     st.caption(f"A click on a cell opens its {view.noun}.")
-    event: Any = st.plotly_chart(charts.matrix(rows, names), key="matrix", on_select="rerun",
+    event: Any = st.plotly_chart(charts.matrix(rows, names), key=f"matrix-{view.run.name}", on_select="rerun",
                                  selection_mode="points", config={"displayModeBar": False},
                                  alt="Matrix of suspected labels, given by suggested class")  # fmt: skip
     for point in event["selection"]["points"]:
@@ -84,11 +87,11 @@ def confusions(view: View, positions: np.ndarray) -> None:
 
 def compare(view: View) -> None:
     """Compare with another run on the same samples."""
-    others = [n for n in run_names() if n != view.run.name]
-    if not others:
+    other_names = [n for n in run_names() if n != view.run.name]
+    if not other_names:
         return
     st.subheader("Against another run", anchor=False)
-    name = st.selectbox("Other run", others, index=None, key="other")
+    name = st.selectbox("Other run", other_names, index=None, key="other")
     other = open_view(name) if name else None
     if other is None:
         return

@@ -32,7 +32,7 @@ def show(view: View, position: int) -> None:
         if view.labelled:
             classes(view, position)
     if st.button("Show it on the map", icon=":material/scatter_plot:", type="tertiary"):
-        st.session_state["focus"] = position
+        st.session_state["focus"] = view.run.name, position
         go("map", current_filter())
     neighbours(view, position)
     reasons(view, position)

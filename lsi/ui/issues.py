@@ -11,7 +11,7 @@ from lsi.audit.summary import cuts
 from lsi.export import charts
 from lsi.hashing import fingerprint
 from lsi.ui import bulk, detail, samples
-from lsi.ui.components import queue
+from lsi.ui.components import ReviewItems, queue
 from lsi.ui.session import View, decisions, read_only, record, reviewer, reviews
 
 QUEUE = "queue"
@@ -66,7 +66,9 @@ def precision(view: View) -> None:
         )
         counts = tuple(np.unique(np.linspace(1, most, 60).round().astype(int)).tolist())
         curve = cuts(table["label_score"].to_numpy(), table["p_wrong"].to_numpy(), counts)
-        st.plotly_chart(charts.cuts(pd.DataFrame(curve), taken), config={"displayModeBar": False}, key="cuts")
+        st.plotly_chart(
+            charts.precision_recall_curve(pd.DataFrame(curve), taken), config={"displayModeBar": False}, key="cuts"
+        )
         st.caption(
             f"Predicted from {calibration['n_planted']:,} labels that were flipped on purpose and looked at again. "
             "Where annotators err at random, or hardly at all, it expects too many."
@@ -100,16 +102,15 @@ def review(view: View, positions: np.ndarray) -> int | None:
         for position, action, label in log if not forbidden else ():
             record(view, name, [position], action, label)
 
-    return queue(
+    shown = ReviewItems(
         mark=fingerprint(np.asarray(positions), view.run.name),
         base=f"/thumbs/{view.run.name}" if view.images is not None else "",
         items=items,
         classes=view.run.class_names,
         revision=sum(reviews().version(view.run.name)),
         read_only=forbidden,
-        decide=apply,
-        key=QUEUE,
     )
+    return queue(shown, apply, f"{QUEUE}-{view.run.name}")
 
 
 def reason(view: View, position: int) -> None:

@@ -11,7 +11,7 @@ from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettin
 from lsi.errors import LsiError, UsageError
 from lsi.ui.paths import below_data_roots
 from lsi.ui.session import cache, plain, read_only, run_names
-from lsi.ui.uploads import TYPES, keep
+from lsi.ui.uploads import TYPES, store_upload
 
 FIRST = Settings(noise=NoiseSettings(corrupt_label=0.05))
 _SHOWN = 3
@@ -150,7 +150,7 @@ def _say(progress: dict) -> str:
 
 def _path(text: str, upload: Any) -> Path | None:
     if upload is not None:
-        return keep(upload.name, upload.getvalue(), cache() / "uploads")
+        return store_upload(upload.name, upload.getvalue(), cache() / "uploads")
     return below_data_roots(Path(text.strip())) if text.strip() else None
 
 

@@ -5,8 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from lsi.ui import sidebar
-from lsi.ui.components import settle
-from lsi.ui.issues import QUEUE
+from lsi.ui.components import drain_decision_log
 from lsi.ui.jobs_panel import start_first_run
 
 ROOT = Path(__file__).parent.parent.parent
@@ -32,7 +31,7 @@ def main() -> None:
     st.session_state["pages"] = pages
     page = st.navigation(list(pages.values()), position="top")
     start_first_run()
-    settle(QUEUE)
+    drain_decision_log()
     sidebar.draw()
     page.run()
 

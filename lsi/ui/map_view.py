@@ -8,7 +8,7 @@ import streamlit as st
 from lsi.compute import jobs, queries
 from lsi.export import charts
 from lsi.ui import samples
-from lsi.ui.components import scatter
+from lsi.ui.components import MapPoints, MapTools, scatter
 from lsi.ui.filters import Lasso, decision_column
 from lsi.ui.session import View, cache, decisions, read_only
 from lsi.ui.sidebar import DECISIONS, current_filter, set_filter
@@ -19,10 +19,10 @@ COLOURS = ("LSI", "Class", "Suspected", "Decision")
 
 def positions(view: View) -> np.ndarray | None:
     """Return where the samples lie; while that is not computed, offer to."""
-    found = view.projection()
-    if found is None:
+    projection = view.projection()
+    if projection is None:
         _wait(view)
-    return found
+    return projection
 
 
 @st.fragment(run_every=2.0)
@@ -41,7 +41,13 @@ def _wait(view: View) -> None:
 
 
 def draw(view: View, where: np.ndarray, shown: np.ndarray) -> int | None:
-    """Show the map; return the sample that was clicked."""
+    """Show the map; return the sample that was clicked.
+
+    Args:
+        view: the run.
+        where: positions of all samples on the map, (n, 2).
+        shown: positions in the table of the samples that pass the filter; the rest is grey.
+    """
     with st.container(horizontal=True):
         hidden = {"classification": (), "self": ("Class", "Suspected")}.get(view.run.task, ("Class",))
         known = [c for c in COLOURS if c not in hidden]
@@ -54,8 +60,7 @@ def draw(view: View, where: np.ndarray, shown: np.ndarray) -> int | None:
     st.caption(
         "Drag to select, with shift to add and with alt to take away. Wheel zooms, right drag moves, click opens."
     )
-    focus = st.session_state.get("focus")
-    return scatter(
+    points = MapPoints(
         mark=view.run.name,
         base=f"/thumbs/{view.run.name}" if view.images is not None else "",
         positions=where,
@@ -63,12 +68,10 @@ def draw(view: View, where: np.ndarray, shown: np.ndarray) -> int | None:
         captions=view.captions,
         lsi=view.table["lsi"].to_numpy(),
         legend=_legend(view, str(kind)),
-        lassos=current_filter().lassos,
-        on_lasso=_lassoed,
-        box=tool == "Box",
-        focus=focus if focus is not None and focus < len(where) else None,
-        key="map",
     )
+    run, position = st.session_state.get("focus", (None, None))
+    tools = MapTools(current_filter().lassos, tool == "Box", position if run == view.run.name else None)
+    return scatter(points, tools, _lassoed, f"map-{view.run.name}")
 
 
 def images(view: View, shown: np.ndarray) -> tuple[list[int], int | None]:

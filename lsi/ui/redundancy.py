@@ -31,7 +31,7 @@ def groups(view: View, positions: np.ndarray) -> None:
         st.button(f"Exclude redundant {view.noun}: {len(drop):,}", on_click=decide,
                   args=(view, [int(i) for i in drop], "exclude"), icon=":material/block:")  # fmt: skip
     pages = -(-len(ordered) // PER_PAGE)
-    page = st.pagination(pages, key="group_page") if pages > 1 else 1
+    page = st.pagination(pages, key=f"group_page-{view.run.name}") if pages > 1 else 1
     for group in ordered[(page - 1) * PER_PAGE : page * PER_PAGE]:
         _row(view, group, set(drop.tolist()))
 
@@ -43,7 +43,7 @@ def _stays(view: View) -> str:
 def budget(view: View, positions: np.ndarray) -> None:
     """Say how much of the information a share of the samples keeps."""
     st.subheader("Budget", anchor=False)
-    st.write("Low information first: what is left out says little that the rest does not say.")
+    st.write("Samples with little information are left out first: the rest says nearly everything that they say.")
     share = st.slider(f"Share of the {view.noun} to keep", 1, 100, 80, format="%d %%", key="budget") / 100
     lsi = view.table["lsi"].to_numpy()[positions]  # the highest first
     kept = max(1, round(share * len(lsi)))
@@ -51,7 +51,7 @@ def budget(view: View, positions: np.ndarray) -> None:
         f"**{kept:,}** {view.noun} keep **{lsi[:kept].sum() / max(lsi.sum(), 1e-300):.1%}** of the information."
     )
     st.plotly_chart(charts.budget(lsi, share), alt="Share of the information kept over the share of samples kept")
-    st.caption("Information is no promise of accuracy: check the curated set on the Export page before you trust it.")
+    st.caption("Keeping the information does not guarantee the accuracy: check the curated set on the Export page.")
     bulk.actions(view, [int(i) for i in positions[kept:]], "low-information", "budget")
 
 
@@ -71,8 +71,8 @@ def _row(view: View, group: int, drop: set[int]) -> None:
     title = f"Group {group}: {len(rows)} {view.noun}, distance {rows['nearest_distance'].min():.2g}"
     st.markdown(f"**{title}**" + (f", **{labels} different {words}**" if labels > 1 else ""))
     if st.button("Information they hold together", key=f"together-{group}", type="tertiary",
-                 icon=":material/join_inner:", help="LSI of leaving the whole group out. Twins hide each other: "
-                 "one by one they hold little."):  # fmt: skip
+                 icon=":material/join_inner:", help="LSI of leaving the whole group out. Each copy alone holds "
+                 "little, since the others still say the same."):  # fmt: skip
         try:
             together = view.group_lsi(tuple(int(i) for i in rows.index))
             st.markdown(f"Together **{together:.3g} nats**; one by one {rows['lsi'].sum():.3g} nats in all.")

@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from lsi.export import charts
 from lsi.hashing import fingerprint
-from lsi.ui.components import gallery
+from lsi.ui.components import Tiles, gallery
 from lsi.ui.filters import decision_column
 from lsi.ui.session import View, decisions
 from lsi.ui.sidebar import DECISIONS, current_filter, set_filter
@@ -60,26 +61,38 @@ def _orders(view: View, column: str) -> bool:
 def grid(
     view: View, order: np.ndarray, size: int, height: int = 640, key: str = GALLERY
 ) -> tuple[list[int], int | None]:
-    """Show the gallery; return what is selected and what was opened."""
+    """Show the gallery; return what is selected and what was opened.
+
+    Args:
+        view: the run.
+        order: positions of the samples to show, in that order.
+        size: side of a tile in pixels.
+        height: of the gallery in pixels.
+        key: of the widget, which keeps one selection for each run.
+    """
     rows = view.table.iloc[order]
     decided = decision_column(view.table, decisions(view.run.name)).iloc[order]
     codes = decided.map({d: i for i, d in enumerate(DECISIONS)}).fillna(0)
     given, predicted, captions = view.captions
     has_images = view.images is not None
     texts = [] if has_images or "text" not in rows.columns else rows["text"].astype(str).tolist()
-    return gallery(
+    tiles = Tiles(
         mark=fingerprint(order, str(size), view.run.name),
         base=f"/thumbs/{view.run.name}" if has_images else "",
         size=size,
         height=height,
-        order=order,
-        given=given[order],
-        predicted=predicted[order],
-        value=rows["lsi"].to_numpy(),
-        issue=rows["is_label_issue"].to_numpy(),
-        decision=codes.to_numpy(),
-        classes=captions,
+        rows=pd.DataFrame(
+            {
+                "order": order,
+                "given": given[order],
+                "predicted": predicted[order],
+                "value": rows["lsi"].to_numpy(),
+                "issue": rows["is_label_issue"].to_numpy(),
+                "decision": codes.to_numpy(),
+            }
+        ),
+        captions=captions,
         decisions=["", *DECISIONS[1:]],
         texts=texts,
-        key=key,
     )
+    return gallery(tiles, f"{key}-{view.run.name}")

@@ -1,12 +1,17 @@
 """The ASGI side of the app: image routes, a health check and security headers around the Streamlit script."""
 
+import base64
+import hashlib
 import os
+import re
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+import streamlit
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -20,10 +25,20 @@ from lsi.ui.session import open_view
 
 SCRIPT = Path(__file__).parent / "main.py"
 FULL_SIZE = 1024
+
+
+def inline_script_hashes(page: str) -> list[str]:
+    """Return the sha256 of each inline script of a page, as a content security policy writes it."""
+    scripts = re.findall(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", page, re.DOTALL)
+    digests = [hashlib.sha256(script.encode()).digest() for script in scripts]
+    return [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
+
+
+_PAGE = Path(streamlit.__file__).parent / "static" / "index.html"
 _HEADERS = {
     "content-security-policy": (
-        # the hash is that of the one inline script in Streamlit's own page
-        "default-src 'self'; script-src 'self' blob: 'sha256-THxz9J9+wf7rhwR2YkXJoSZ13UCmYyC+3lNDv2+8ugA='; "
+        f"default-src 'self'; script-src 'self' blob: "
+        f"{' '.join(inline_script_hashes(_PAGE.read_text(encoding='utf-8')))}; "
         "img-src 'self' data: blob:; "
         "style-src 'self' 'unsafe-inline'; font-src 'self' data:; connect-src 'self' ws: wss:; "
         "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; frame-ancestors 'none'"
@@ -82,14 +97,10 @@ async def send_at_once(_app: Any) -> AsyncIterator[None]:
     Streamlit's socket is one on which asyncio does not do this: headers and body of a small answer travel apart, and
     the second waits up to 40 ms for the first to be acknowledged. Images then come at 25 a second and connection.
     """
-    folder = Path("/proc/self/fd")
-    for descriptor in list(folder.iterdir()) if folder.is_dir() else ():
-        try:
-            with socket.socket(fileno=os.dup(int(descriptor.name))) as found:
-                if found.type == socket.SOCK_STREAM and found.family in (socket.AF_INET, socket.AF_INET6):
-                    found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError:  # not a socket, or closed meanwhile
-            continue
+    for connection in psutil.Process().net_connections(kind="tcp"):
+        if connection.status == psutil.CONN_LISTEN and connection.fd >= 0:
+            with suppress(OSError), socket.socket(fileno=os.dup(connection.fd)) as listening:
+                listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     yield
 
 

@@ -1,4 +1,4 @@
-"""The sidebar: which run, who is looking, and the filter with its chips; all of it stands in the URL."""
+"""The sidebar: the run, the reviewer, and the filter with its chips; run and filter stand in the address."""
 
 from dataclasses import replace
 
@@ -10,7 +10,8 @@ from lsi.ui.filters import Filter, decision_column
 from lsi.ui.session import View, decisions, open_view, plain, read_only, redo, run_names, undo
 
 DECISIONS = ("undecided", "keep", "relabel", "exclude", "unsure")
-_FILTER, _RUN = "filter", "run"
+# the chosen run has a key that is no widget's: Streamlit forgets those of a widget when the page changes
+_FILTER, _RUN, _RUN_BOX = "filter", "chosen_run", "run_box"
 
 
 def current_view() -> View | None:
@@ -33,13 +34,13 @@ def need_labels(view: View, what: str) -> None:
     """Where the samples have no classes, say so and where to go instead, and end the page."""
     if view.labelled:
         return
-    told = {
+    targets = {
         "self": "no labels",
         "regression": "numbers instead of classes",
         "paired": "partners instead of classes",
     }[view.run.task]
     st.info(
-        f"These {view.noun} have {told}, so there is no {what} to see. Samples, Map and Redundancy show what is "
+        f"These {view.noun} have {targets}, so there is no {what} to see. Samples, Map and Redundancy show what is "
         "typical, odd or redundant."
     )
     if st.button("Browse by information", icon=":material/grid_view:", type="tertiary"):
@@ -68,9 +69,9 @@ def set_filter(new: Filter) -> None:
 
 
 def go(page: str, chosen: Filter) -> None:
-    """Switch to a page, with this filter in force."""
+    """Switch to a page with this filter in force, and stay in the chosen run."""
     set_filter(chosen)
-    st.switch_page(st.session_state["pages"][page])
+    st.switch_page(st.session_state["pages"][page], query_params=_query())
 
 
 def filtered(view: View) -> np.ndarray:
@@ -88,10 +89,12 @@ def draw() -> None:
     with st.sidebar:
         if names:
             if st.session_state.get("next_run") in names:
-                st.session_state[_RUN] = st.session_state.pop("next_run")
+                _choose(st.session_state.pop("next_run"))
             if st.session_state.get(_RUN) not in names:
-                st.session_state[_RUN] = names[0]
-            st.selectbox("Run", names, key=_RUN, help="A dataset with one set of settings, computed once and kept.")
+                _choose(names[0])
+            st.session_state[_RUN_BOX] = st.session_state[_RUN]
+            st.selectbox("Run", names, key=_RUN_BOX, on_change=lambda: _choose(st.session_state[_RUN_BOX]),
+                         help="A dataset with one set of settings, computed once and kept.")  # fmt: skip
             view = current_view()
             if view is not None:
                 _controls(view)
@@ -100,6 +103,16 @@ def draw() -> None:
         else:
             st.text_input("Reviewer", value="me", key="reviewer", help="Decisions are kept under this name.")
     _write_url()
+
+
+def _choose(name: str) -> None:
+    """Choose a run, and drop the parts of the filter that speak of positions or classes of another one."""
+    st.session_state[_RUN] = name
+    view, chosen = open_view(name), current_filter()
+    if view is not None:
+        known = set(view.run.class_names) if view.labelled else set()
+        set_filter(replace(chosen, lassos=(), group=None, classes=tuple(c for c in chosen.classes if c in known),
+                           predicted=tuple(c for c in chosen.predicted if c in known)))  # fmt: skip
 
 
 def chips(view: View, shown: int) -> None:
@@ -134,8 +147,8 @@ def _controls(view: View) -> None:
     decided = decisions(view.run.name)
     if chosen.disputed or len(decided["reviewer"].unique()) > 1:
         st.toggle("Reviewers disagree", key="f_disputed", on_change=_changed)
-    told = [d for d in DECISIONS if view.labelled or d != "relabel"]
-    st.pills("Decision", told, key="f_decision", selection_mode="multi", on_change=_changed)
+    possible = [d for d in DECISIONS if view.labelled or d != "relabel"]
+    st.pills("Decision", possible, key="f_decision", selection_mode="multi", on_change=_changed)
     if "split" in table.columns:
         st.multiselect("Split", sorted(map(str, table["split"].unique())), key="f_split", on_change=_changed)
     st.text_input("Text contains" if view.noun == "texts" else "Path contains", key="f_text", on_change=_changed)
@@ -148,8 +161,8 @@ def _controls(view: View) -> None:
 
 def _counts(table: pd.DataFrame, decided: pd.DataFrame) -> None:
     counts = decision_column(table, decided).value_counts()
-    told = ", ".join(f"{counts[d]} {d}" for d in DECISIONS[1:] if d in counts)
-    st.markdown(f"Decisions: {told or 'none yet'}")
+    summary = ", ".join(f"{counts[d]} {d}" for d in DECISIONS[1:] if d in counts)
+    st.markdown(f"Decisions: {summary or 'none yet'}")
 
 
 def _changed() -> None:
@@ -177,10 +190,16 @@ def _read_url() -> None:
         st.session_state[_RUN] = wanted
 
 
-def _write_url() -> None:
+def _query() -> dict[str, str | list[str]]:
+    """Return the filter and the chosen run as parameters of the address."""
     query: dict[str, str | list[str]] = dict(current_filter().to_query())
     if st.session_state.get(_RUN):
         query["run"] = st.session_state[_RUN]
+    return query
+
+
+def _write_url() -> None:
+    query = _query()
     present = {name: st.query_params.get_all(name) for name in st.query_params}
     if present != {name: [v] if isinstance(v, str) else v for name, v in query.items()}:
         st.query_params.from_dict(query)

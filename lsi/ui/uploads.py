@@ -16,8 +16,13 @@ MOST_BYTES = 2 * 2**30
 _INSIDE = SUFFIXES | {".csv", ".parquet"}
 
 
-def keep(name: str, content: bytes, folder: Path) -> Path:
-    """Store an upload below `folder` and return the path to compute from; an archive is unpacked.
+def store_upload(name: str, content: bytes, folder: Path) -> Path:
+    """Store an upload and return the path to compute from; an archive is unpacked.
+
+    Args:
+        name: of the file as its owner calls it; only its suffix is used.
+        content: the file's bytes.
+        folder: where uploads are kept, each under the hash of its content.
 
     Raises:
         DataError: its type is not taken, or an archive holds too much, or paths that lead out of it.
@@ -27,12 +32,24 @@ def keep(name: str, content: bytes, folder: Path) -> Path:
         raise DataError(f"Expected a file of type {', '.join(TYPES)}, got {PurePosixPath(name).name!r}.")
     place = folder / fingerprint(content)
     if suffix == ".zip":
-        return _only(place) if place.is_dir() else _unpack(content, place)
+        return entry_point(place) if place.is_dir() else _unpack(content, place)
     path = place / f"data{suffix}"
     if not path.exists():
         with atomic(path) as temporary:
             temporary.write_bytes(content)
     return path
+
+
+def entry_point(folder: Path) -> Path:
+    """Return the manifest or Parquet file at the top of an unpacked archive, or the folder with the classes."""
+    while True:
+        tables = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".csv", ".parquet"))
+        inside = sorted(folder.iterdir())
+        if tables:
+            return tables[0]
+        if len(inside) != 1 or not inside[0].is_dir():
+            return folder
+        folder = inside[0]
 
 
 def _unpack(content: bytes, place: Path) -> Path:
@@ -51,7 +68,7 @@ def _unpack(content: bytes, place: Path) -> Path:
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
         packed.unlink(missing_ok=True)
-    return _only(place)
+    return entry_point(place)
 
 
 def _checked(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
@@ -72,15 +89,3 @@ def _checked(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     if not data:
         raise DataError("The archive holds no images, CSV or Parquet file.")
     return data
-
-
-def _only(folder: Path) -> Path:
-    """Return the manifest or Parquet file at the top of an unpacked archive, or the folder with the classes."""
-    while True:
-        tables = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".csv", ".parquet"))
-        inside = sorted(folder.iterdir())
-        if tables:
-            return tables[0]
-        if len(inside) != 1 or not inside[0].is_dir():
-            return folder
-        folder = inside[0]

@@ -54,7 +54,7 @@ def render(run: Run, images: Images | None, *, check: Check | None, positions: n
     lsi = table["lsi"].to_numpy()
     figures = {"histogram": charts.histogram(lsi, lsi), "budget": charts.budget(lsi, 0.8)}
     if run.task == "classification":
-        figures |= {"classes": charts.violins(table, names), "matrix": charts.matrix(table, names)}
+        figures |= {"classes": charts.lsi_boxes_by_class(table, names), "matrix": charts.matrix(table, names)}
     if positions is not None:
         figures["map"] = charts.scatter(positions, lsi, MAP_POINTS)
     return _template().render(

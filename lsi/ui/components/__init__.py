@@ -1,5 +1,14 @@
-"""The app's own components: the gallery, the review queue and the map, each a few hundred lines of plain JavaScript."""
+"""The app's own components: the gallery, the review queue and the map, written in plain JavaScript."""
 
-from lsi.ui.components.widgets import gallery, queue, scatter, settle
+from lsi.ui.components.widgets import (
+    MapPoints,
+    MapTools,
+    ReviewItems,
+    Tiles,
+    drain_decision_log,
+    gallery,
+    queue,
+    scatter,
+)
 
-__all__ = ["gallery", "queue", "scatter", "settle"]
+__all__ = ["MapPoints", "MapTools", "ReviewItems", "Tiles", "drain_decision_log", "gallery", "queue", "scatter"]

@@ -1,5 +1,5 @@
 // A virtualised gallery: only the rows on screen are in the document. Images come from the server's image route.
-// data: base, size, height, rows (Arrow: order, given, predicted, value, issue, decision), classes, decisions, selected. Out: `selected` (positions), `open` (one position, a trigger).
+// data: key, base, size, height, rows (Arrow: order, given, predicted, value, issue, decision), classes, decisions, selected. Out: `selected` (positions), `open` (one position, a trigger).
 const stores = new WeakMap();
 
 export default function (component) {
@@ -20,9 +20,10 @@ export default function (component) {
     publish: () => setStateValue("selected", [...s.selected]),
     open: (position) => setTriggerValue("open", position),
   });
-  if (data.selected_version !== s.version) {
-    s.version = data.selected_version;
+  if (data.key !== s.key) { // a new widget: nothing of another run stays selected
+    s.key = data.key;
     s.selected = new Set(data.selected);
+    s.anchor = null;
   }
   if (fresh) {
     s.tiles.forEach((tile) => tile.remove());
@@ -109,12 +110,12 @@ function paint(s, tile, slot) {
   const given = classes[s.given[slot]];
   const other = s.given[slot] !== s.predicted[slot] ? " → " + classes[s.predicted[slot]] : "";
   name.textContent = given + other;
-  const told = decisions[s.decision[slot]];
-  value.textContent = s.value[slot].toPrecision(3) + (told ? " · " + told : "");
+  const decision = decisions[s.decision[slot]];
+  value.textContent = s.value[slot].toPrecision(3) + (decision ? " · " + decision : "");
   const on = s.selected.has(position);
   tile.classList.toggle("selected", on);
   tile.classList.toggle("issue", s.issue[slot] === 1);
-  tile.classList.toggle("excluded", told === "exclude");
+  tile.classList.toggle("excluded", decision === "exclude");
   tile.setAttribute("aria-pressed", on);
   tile.setAttribute("aria-label", `sample ${position}, ${given}${other}, ${value.textContent}`);
   tile.tabIndex = slot === s.focus ? 0 : -1;

@@ -1,7 +1,8 @@
-"""The Python side of the components: what goes in, what comes back, and the log that loses nothing."""
+"""The Python side of the components: their data as records, what they return, and the log of decisions."""
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import streamlit as st
 from lsi.ui.filters import Lasso
 
 _HERE = Path(__file__).parent
+_LOGS = "decision_logs"
 _HTML = {
     "gallery": (
         '<div class="tools"><button type="button" data-do="all">Select all <kbd>A</kbd></button>'
@@ -36,130 +38,138 @@ def _component(name: str) -> Callable[..., Any]:
     return v2.component(f"lsi_{name}", html=html, css=css, js=js)
 
 
-def gallery(
-    *,
-    mark: str,
-    base: str,
-    size: int,
-    height: int,
-    order: np.ndarray,
-    given: np.ndarray,
-    predicted: np.ndarray,
-    value: np.ndarray,
-    issue: np.ndarray,
-    decision: np.ndarray,
-    classes: Sequence[str],
-    decisions: Sequence[str],
-    texts: Sequence[str],
-    key: str,
-) -> tuple[list[int], int | None]:
-    """Show samples as tiles; return the selected positions, and the one that was just opened, if any.
+@dataclass(frozen=True)
+class Tiles:
+    """What the gallery shows.
 
-    Args:
+    Attributes:
         mark: changes when other samples are shown.
         base: of the image addresses; empty where there are no images.
         size: of a tile in pixels.
         height: of the gallery in pixels.
-        order: positions, in the order shown; the arrays after it follow this order.
-        given: class of the given label.
-        predicted: class predicted by leave-one-out.
-        value: number printed on the tile.
-        issue: 1 for suspected labels.
-        decision: index into `decisions`.
-        classes: class names.
+        rows: a row a tile, in the order shown: `order` (the sample's position in the run), `given` and `predicted`
+            (indices into `captions`), `value` (the number on the tile), `issue` (suspected label), `decision` (index
+            into `decisions`).
+        captions: what was given or is predicted, as text.
         decisions: names of the decisions, the first for none.
-        texts: shown where there are no images.
-        key: of the widget.
+        texts: shown where there are no images, a text a row.
     """
-    version = st.session_state.get(f"{key}_version", 0)
+
+    mark: str
+    base: str
+    size: int
+    height: int
+    rows: pd.DataFrame
+    captions: Sequence[str]
+    decisions: Sequence[str]
+    texts: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class ReviewItems:
+    """What the review queue shows.
+
+    Attributes:
+        mark: changes when other samples are shown.
+        base: of the image addresses; empty where there are no images.
+        items: a sample each: `i` (position), `id`, `text`, `given`, `top` (class and probability), `decision`, `label`.
+        classes: class names.
+        revision: changes when decisions were made or taken back elsewhere.
+        read_only: nothing can be decided.
+    """
+
+    mark: str
+    base: str
+    items: list[dict[str, Any]]
+    classes: Sequence[str]
+    revision: int
+    read_only: bool
+
+
+@dataclass(frozen=True)
+class MapPoints:
+    """What the map shows.
+
+    Attributes:
+        mark: changes when other points are shown.
+        base: of the image addresses; empty where there are no images.
+        positions: (n, 2).
+        colors: (n, 4) uint8, red, green, blue, opacity.
+        captions: codes of what was given and of what is predicted for each point, and their texts, shown under the
+            pointer.
+        lsi: of each point in nats, shown there too.
+        legend: what the colours mean: a CSS colour and a text each.
+    """
+
+    mark: str
+    base: str
+    positions: np.ndarray
+    colors: np.ndarray
+    captions: tuple[np.ndarray, np.ndarray, Sequence[str]]
+    lsi: np.ndarray
+    legend: Sequence[tuple[str, str]]
+
+    def table(self) -> pd.DataFrame:
+        """Return the points as the columns that the component reads."""
+        return pd.DataFrame(
+            {
+                "x": self.positions[:, 0].astype(np.float32),
+                "y": self.positions[:, 1].astype(np.float32),
+                "color": np.ascontiguousarray(self.colors, np.uint8).view(np.uint32)[:, 0],
+                "given": self.captions[0].astype(np.int32),
+                "predicted": self.captions[1].astype(np.int32),
+                "value": self.lsi.astype(np.float32),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class MapTools:
+    """How the map is used at the moment.
+
+    Attributes:
+        lassos: drawn so far.
+        box: dragging draws a box instead of a lasso.
+        focus: position of a point to ring and centre on, if any.
+    """
+
+    lassos: tuple[Lasso, ...] = ()
+    box: bool = False
+    focus: int | None = None
+
+
+def gallery(tiles: Tiles, key: str) -> tuple[list[int], int | None]:
+    """Show samples as tiles; return the selected positions, and the one that was just opened, if any.
+
+    The selection belongs to the key, so a key must hold the name of the run whose positions are shown.
+    """
     state = st.session_state.get(key) or {}
-    current = version == st.session_state.get(f"{key}_seen", 0)
-    selected = [int(i) for i in state.get("selected") or []] if current else []
-    st.session_state[f"{key}_seen"] = version
+    selected = [int(i) for i in state.get("selected") or []]
+    columns = {"order": np.int32, "given": np.int32, "predicted": np.int32, "value": np.float32, "issue": np.uint8,
+               "decision": np.uint8}  # fmt: skip
     result = _component("gallery")(
         key=key,
         data={
-            "mark": mark,
-            "base": base,
-            "size": size,
-            "height": height,
-            "rows": pd.DataFrame(
-                {
-                    "order": order.astype(np.int32),
-                    "given": given.astype(np.int32),
-                    "predicted": predicted.astype(np.int32),
-                    "value": value.astype(np.float32),
-                    "issue": issue.astype(np.uint8),
-                    "decision": decision.astype(np.uint8),
-                }
-            ),
-            "classes": list(classes),
-            "decisions": list(decisions),
-            "texts": list(texts),
+            "key": key,
+            "mark": tiles.mark,
+            "base": tiles.base,
+            "size": tiles.size,
+            "height": tiles.height,
+            "rows": tiles.rows[list(columns)].astype(columns).reset_index(drop=True),
+            "classes": list(tiles.captions),
+            "decisions": list(tiles.decisions),
+            "texts": list(tiles.texts),
             "selected": selected,
-            "selected_version": version,
         },
         on_selected_change=lambda: None,
         on_open_change=lambda: None,
     )
-    shown = set(order.tolist())
+    shown = set(tiles.rows["order"].tolist())
     return [i for i in selected if i in shown], result.open
 
 
-def clear_selection(key: str) -> None:
-    """Empty a gallery's selection."""
-    st.session_state[f"{key}_version"] = st.session_state.get(f"{key}_version", 0) + 1
-
-
-def queue(
-    *,
-    mark: str,
-    base: str,
-    items: list[dict[str, Any]],
-    classes: Sequence[str],
-    revision: int,
-    read_only: bool,
-    decide: Callable[[list[tuple[int, str, int | None]]], None],
-    key: str,
-) -> int | None:
-    """Show the review queue and return the position on screen.
-
-    Decisions arrive as a numbered log and are passed to `decide`, each once; `decide` must not touch Streamlit.
-    """
-    box = st.session_state.setdefault(f"{key}_box", _Acknowledged())
-    box.decide = decide
-    result = _component("queue")(
-        key=key,
-        data={
-            "mark": mark,
-            "base": base,
-            "items": items,
-            "classes": list(classes),
-            "ack": box.last,
-            "revision": revision,
-            "read_only": read_only,
-        },
-        on_log_change=lambda: settle(key),
-        on_current_change=lambda: None,
-    )
-    if box.take(result.log or []):
-        st.rerun()
-    return None if result.current is None else int(result.current)
-
-
-def settle(key: str) -> None:
-    """Take what the queue has sent, and wait for whoever is taking.
-
-    Call it before anything that shows decisions. Streamlit starts a run for the newest event while callbacks of older
-    ones still write, and ends a callback at any touch of the session: neither may lose or hide a decision.
-    """
-    box = st.session_state.get(f"{key}_box")
-    if box is not None:
-        box.take((st.session_state.get(key) or {}).get("log") or [])
-
-
-class _Acknowledged:
-    """The last log entry that was taken; `take` touches nothing of Streamlit, so nothing can end it half-way."""
+class DecisionLog:
+    """The last entry of a queue's log that was taken; `take` touches nothing of Streamlit, so nothing can end it."""
 
     def __init__(self) -> None:
         self.last = 0
@@ -176,63 +186,72 @@ class _Acknowledged:
             return len(new)
 
 
-def scatter(
-    *,
-    mark: str,
-    base: str,
-    positions: np.ndarray,
-    colors: np.ndarray,
-    captions: tuple[np.ndarray, np.ndarray, Sequence[str]],
-    lsi: np.ndarray,
-    legend: Sequence[tuple[str, str]],
-    lassos: tuple[Lasso, ...],
-    on_lasso: Callable[[tuple[Lasso, ...]], None],
-    box: bool,
-    focus: int | None,
-    key: str,
-) -> int | None:
+def queue(shown: ReviewItems, decide: Callable[[list[tuple[int, str, int | None]]], None], key: str) -> int | None:
+    """Show the review queue and return the position on screen.
+
+    Decisions arrive as a numbered log and are passed on, each once.
+
+    Args:
+        shown: the samples to review.
+        decide: takes decisions as position, action and class; it must not touch Streamlit.
+        key: of the widget; it must hold the name of the run, since the log speaks of positions.
+    """
+    log = st.session_state.setdefault(_LOGS, {}).setdefault(key, DecisionLog())
+    log.decide = decide
+    result = _component("queue")(
+        key=key,
+        data={
+            "mark": shown.mark,
+            "base": shown.base,
+            "items": shown.items,
+            "classes": list(shown.classes),
+            "ack": log.last,
+            "revision": shown.revision,
+            "read_only": shown.read_only,
+        },
+        on_log_change=drain_decision_log,
+        on_current_change=lambda: None,
+    )
+    if log.take(result.log or []):
+        st.rerun()
+    return None if result.current is None else int(result.current)
+
+
+def drain_decision_log() -> None:
+    """Take what the queues of this session have sent, and wait for whoever is taking.
+
+    Call it before anything that shows decisions. Streamlit starts a run for the newest event while callbacks of older
+    ones still write, and ends a callback at any touch of the session: neither may lose or hide a decision.
+    """
+    for key, log in dict(st.session_state.get(_LOGS, {})).items():
+        log.take((st.session_state.get(key) or {}).get("log") or [])
+
+
+def scatter(points: MapPoints, tools: MapTools, on_lasso: Callable[[tuple[Lasso, ...]], None], key: str) -> int | None:
     """Show points on a map; return the one that was just clicked, if any.
 
     Args:
-        mark: changes when other points are shown.
-        base: of the image addresses; empty where there are no images.
-        positions: (n, 2).
-        colors: (n, 4) uint8, red, green, blue, opacity.
-        captions: codes of what was given and of what is predicted for each point, and their texts, shown under the
-            pointer.
-        lsi: of each point, shown there too.
-        legend: what the colours mean: a CSS colour and a text each.
-        lassos: drawn so far.
+        points: the points, their colours and what they are called.
+        tools: the lassos and the point in focus.
         on_lasso: called with all lassos when one was drawn.
-        box: dragging draws a box instead of a lasso.
-        focus: a point to ring and centre on.
         key: of the widget.
     """
 
     def changed() -> None:
-        found = st.session_state[key].get("lassos") or []
-        on_lasso(tuple(Lasso(o["mode"], tuple((float(x), float(y)) for x, y in o["points"])) for o in found))
+        drawn = st.session_state[key].get("lassos") or []
+        on_lasso(tuple(Lasso(o["mode"], tuple((float(x), float(y)) for x, y in o["points"])) for o in drawn))
 
     result = _component("map")(
         key=key,
         data={
-            "mark": mark,
-            "base": base,
-            "points": pd.DataFrame(
-                {
-                    "x": positions[:, 0].astype(np.float32),
-                    "y": positions[:, 1].astype(np.float32),
-                    "color": np.ascontiguousarray(colors, np.uint8).view(np.uint32)[:, 0],
-                    "given": captions[0].astype(np.int32),
-                    "predicted": captions[1].astype(np.int32),
-                    "value": lsi.astype(np.float32),
-                }
-            ),
-            "classes": list(captions[2]),
-            "legend": [list(entry) for entry in legend],
-            "tool": "box" if box else "lasso",
-            "focus": focus,
-            "lassos": [{"mode": o.mode, "points": [list(p) for p in o.points]} for o in lassos],
+            "mark": points.mark,
+            "base": points.base,
+            "points": points.table(),
+            "classes": list(points.captions[2]),
+            "legend": [list(entry) for entry in points.legend],
+            "tool": "box" if tools.box else "lasso",
+            "focus": tools.focus,
+            "lassos": [{"mode": o.mode, "points": [list(p) for p in o.points]} for o in tools.lassos],
         },
         on_lassos_change=changed,
         on_open_change=lambda: None,
