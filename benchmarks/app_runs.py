@@ -4,17 +4,20 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from lsi.audit.duplicates import Duplicates
 from lsi.compute import inputs, pipeline, queries
 from lsi.compute.tasks import classify
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.data import Dataset
+from lsi.features.design import FILES, VALUES, Recipe, read_design, write_parts
 from lsi.files import save_array
-from lsi.laplace.objective import with_bias
+from lsi.laplace.design_matrix import DesignMatrix, with_bias
 from lsi.progress import Progress
+from lsi.runs.images import describe_images, file_facts
 from lsi.runs.manifest import make_manifest, make_table
-from lsi.runs.run import KIND, Run, write_run
+from lsi.runs.run import DESIGNS, KIND, PROJECTIONS, Run, RunContent, write_run
 from lsi.runs.store import Entry, Store
 
 CIFAR = Path("../shared/data/cifar10/train.parquet")
@@ -44,8 +47,7 @@ def copies(cache: Path, n: int) -> Run:
     settings = Settings(DataSettings(data=path), NoiseSettings(corrupt_label=0.05),
                         FeatureSettings(backbone="pixels"), ScoreSettings(certify=0))  # fmt: skip
     run = pipeline.run(settings, cache, Progress())
-    phi = queries.features_of_run(run, cache).numpy()[:, :2].copy()
-    _put_map(run, cache, phi)
+    _put_map(run, cache, np.array(run.design.values[:, :2]))
     return run
 
 
@@ -59,27 +61,34 @@ def points(cache: Path, n: int) -> Run:
     np.savez(path, images=rng.integers(0, 256, (n, 8, 8), dtype=np.uint8), labels=labels)
     settings = Settings(DataSettings(data=path), features=FeatureSettings(backbone="pixels"))
     dataset = inputs.prepare(settings).dataset
-    entry = Store(cache).get(KIND, f"points-{n}", lambda e: _write(e, settings, dataset, where))
+    design = Store(cache).get(DESIGNS, f"points-{n}", lambda e: _write_design(e, where))
+    entry = Store(cache).get(KIND, f"points-{n}", lambda e: write_run(e, _content(settings, dataset, design)))
     run = Run(entry.folder)
     _put_map(run, cache, where)
     return run
 
 
-def _write(entry: Entry, settings: Settings, dataset: Dataset, where: np.ndarray) -> list[str]:
-    import torch
+def _write_design(entry: Entry, where: np.ndarray) -> list[str]:
+    recipe, rows = Recipe(None, "float32"), np.arange(len(where))
+    recipe.write(entry.path(VALUES), where, rows)
+    gram = DesignMatrix(with_bias(torch.from_numpy(where))).gram_factor
+    write_parts(entry.folder, recipe, rows, (gram.values.numpy(), gram.vectors.numpy()))
+    return list(FILES)
 
-    n = len(dataset)
-    phi = with_bias(torch.from_numpy(where))
-    judged = classify(dataset, phi, ScoreSettings(1.0, "full", certify=0), 0, lambda _: nullcontext())
-    none = Duplicates(np.full(n, -1), np.ones(n), 0.0)
-    table = make_table(dataset, judged.columns, np.zeros(n, bool), none)
-    manifest = make_manifest(dataset, "classification", table, np.zeros(n, bool), phi.device) | judged.about
-    manifest["calibration"] = None
+
+def _content(settings: Settings, dataset: Dataset, design: Entry) -> RunContent:
+    n, phi = len(dataset), DesignMatrix(torch.from_numpy(read_design(design.folder).values))
+    result = classify(dataset, phi, ScoreSettings(1.0, "full", certify=0), 0, lambda _: nullcontext())
+    table = make_table(dataset, result.table, np.zeros(n, bool), Duplicates(np.full(n, -1), np.ones(n), 0.0))
+    manifest = make_manifest(dataset, "classification", table, np.zeros(n, bool), phi.device) | result.manifest
     manifest["dataset"]["skipped"] = []
     manifest |= {"settings": settings.to_dict(), "seconds": {}, "near_duplicates": {"threshold": 0.0},
-                 "features": {"key": dataset.fingerprint, "backbone": "points", "n_features": 2}}  # fmt: skip
-    near = np.stack([(np.arange(n) + 1) % n], axis=1)
-    return write_run(entry, manifest, table, judged.arrays, judged.weights, (near, np.ones((n, 1), np.float32)))
+                 "images": {"files": file_facts(dataset.files)},
+                 "features": {"key": "", "design": design.folder.name, "backbone": "points",
+                              "n_features": 2}}  # fmt: skip
+    samples = describe_images(dataset, None).assign(position=np.arange(n))
+    near = (np.stack([(np.arange(n) + 1) % n], axis=1), np.ones((n, 1), np.float32))
+    return RunContent(manifest, table, samples, result.arrays, result.weights, near)
 
 
 def _put_map(run: Run, cache: Path, where: np.ndarray) -> None:
@@ -87,4 +96,4 @@ def _put_map(run: Run, cache: Path, where: np.ndarray) -> None:
         save_array(entry.path(queries.PROJECTION), where)
         return [queries.PROJECTION]
 
-    Store(cache).get("projections", queries.projection_key(run), write)
+    Store(cache).get(PROJECTIONS, queries.projection_key(run), write)

@@ -18,8 +18,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
 from benchmarks.record import save
-from lsi.compute import pipeline, queries
+from lsi.compute import pipeline
 from lsi.config import DataSettings, FeatureSettings, Settings
+from lsi.laplace.design_matrix import DesignMatrix
 from lsi.laplace.objective import Objective
 from lsi.laplace.probe import fit
 from lsi.laplace.scores import LeaveOneOut, evaluate
@@ -37,11 +38,11 @@ def main() -> None:
         start = time.perf_counter()
         run = pipeline.run(settings, Path(root))
         seconds = time.perf_counter() - start
-        phi = queries.features_of_run(run, Path(root))
+        phi = run.design_matrix.values
         wrong = run.scores["is_corrupted"].to_numpy()
         given = run.scores["given_label"].to_numpy()
-        own = run.objective(phi)
-        probe = fit(Objective(own.likelihood, own.features, own.targets, own.prior_precision))
+        own = run.objective()
+        probe = fit(Objective(own.likelihood, DesignMatrix(own.design.values), own.targets, own.prior_precision))
         loo = LeaveOneOut(certify=0)
         scores = dict(zip(("full", "diag", "kron"), evaluate(probe, ("full", "diag", "kron"), loo), strict=True))
         rows = {"label_score": quality(wrong, 1 - run.scores["label_score"].to_numpy())}

@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lsi.laplace.explanation import Explanation, explain
     from lsi.laplace.scores import LeaveOneOut, RegressionScores, Scores, score
+    from lsi.runs.run import Run, open_run
 
 __version__ = "0.1.0"
-__all__ = ["Explanation", "LeaveOneOut", "RegressionScores", "Scores", "explain", "score"]
+__all__ = ["Explanation", "LeaveOneOut", "RegressionScores", "Run", "Scores", "explain", "open_run", "score"]
 
 _HOMES = {
     "Explanation": "lsi.laplace.explanation",
     "LeaveOneOut": "lsi.laplace.scores",
     "RegressionScores": "lsi.laplace.scores",
+    "Run": "lsi.runs.run",
     "Scores": "lsi.laplace.scores",
     "explain": "lsi.laplace.explanation",
+    "open_run": "lsi.runs.run",
     "score": "lsi.laplace.scores",
 }
 

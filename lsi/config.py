@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -191,6 +191,19 @@ class Settings:
         if self.device not in ("auto", "cpu", "cuda") and not self.device.startswith("cuda:"):
             raise UsageError(f"Expected device auto, cpu, cuda or cuda:N, got {self.device!r}.")
 
+    def resolved(self) -> "Settings":
+        """Return the settings with absolute paths, so that they mean the same wherever they are read."""
+        data = self.data
+        return replace(
+            self,
+            data=replace(
+                data,
+                data=None if data.data is None else data.data.expanduser().resolve(),
+                labels=_resolved_file(data.labels),
+                targets=_resolved_file(data.targets),
+            ),
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as JSON holds them."""
         return _plain(asdict(self))
@@ -209,6 +222,18 @@ class Settings:
             values["seed"],
             values["device"],
         )
+
+
+def _resolved_file(specification: str | None) -> str | None:
+    """Return PATH[:KEY] with an absolute path where the path is a file; anything else as it is."""
+    if specification is None:
+        return None
+    whole = Path(specification).expanduser()
+    if whole.is_file():
+        return str(whole.resolve())
+    name, colon, part = specification.rpartition(":")
+    path = Path(name).expanduser()
+    return f"{path.resolve()}{colon}{part}" if colon and path.is_file() else specification
 
 
 def _plain(value: Any) -> Any:

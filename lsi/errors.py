@@ -23,3 +23,7 @@ class NumericalError(LsiError, ArithmeticError):
 
 class MissingRunError(LsiError, LookupError):
     """No run of that name lies in the cache."""
+
+
+class StorageError(LsiError, OSError):
+    """The database of decisions cannot be read or written."""

@@ -27,7 +27,14 @@ class Progress:
     _first: int = 0
 
     def report(self, stage: str, done: int, total: int, unit: str = "") -> None:
-        """Report that `done` of `total` steps of `stage` are done; the first report of a stage starts its clock."""
+        """Report that `done` of `total` steps of `stage` are done; the first report of a stage starts its clock.
+
+        Args:
+            stage: its name.
+            done: steps done.
+            total: steps in all.
+            unit: what a step is, in the plural; empty where a stage is one step.
+        """
         now = time.monotonic()
         if (stage, unit) != self._stage:  # what a stage does before its first step does not count
             self._stage, self._started, self._first = (stage, unit), now, done

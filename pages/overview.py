@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from lsi.audit.summary import what_lsi_is
+from lsi.export.wording import what_lsi_is
 from lsi.ui import jobs_panel, overview
 from lsi.ui.session import read_only
 from lsi.ui.sidebar import current_view

@@ -48,6 +48,20 @@ def precision(phi: np.ndarray, theta: np.ndarray, prior_precision: float) -> np.
     return blocks.reshape(k * d, k * d) + prior_precision * np.eye(k * d)
 
 
+def probabilities(phi: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    return softmax(phi @ theta.T, axis=1)
+
+
+def newton_step(phi: np.ndarray, y: np.ndarray, prior_precision: float, group: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return θ̂, the weights after one Newton step without `group`, and the precision without it at θ̂."""
+    theta = fit(phi, y, prior_precision)
+    kept = ~np.isin(np.arange(len(phi)), group)
+    without = precision(phi[kept], theta, prior_precision)
+    residuals = probabilities(phi[group], theta) - np.eye(len(theta))[y[group]]
+    step = np.linalg.solve(without, (residuals.T @ phi[group]).ravel()).reshape(theta.shape)
+    return theta, theta + step, without
+
+
 def kron_precision(phi: np.ndarray, theta: np.ndarray, prior_precision: float) -> np.ndarray:
     """Return B ⊗ A / n + λI."""
     p = softmax(phi @ theta.T, axis=1)

@@ -15,8 +15,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
 from benchmarks.evidence.problems import human_source
+from lsi.laplace.design_matrix import DesignMatrix, with_bias
 from lsi.laplace.likelihood import Softmax
-from lsi.laplace.objective import Objective, with_bias
+from lsi.laplace.objective import Objective
 from lsi.laplace.posterior import Full, Kron
 from lsi.laplace.prior_precision import choose
 from lsi.laplace.probe import fit
@@ -38,12 +39,12 @@ def problem(n: int, d: int, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 def ours(features: np.ndarray, labels: np.ndarray, structure: str) -> dict[str, float]:
     """Return seconds of the choice of λ, the fit, the posterior, and leave-one-out with all terms."""
-    phi, y = with_bias(torch.from_numpy(features)), torch.from_numpy(labels)
+    design, y = DesignMatrix(with_bias(torch.from_numpy(features))), torch.from_numpy(labels)
     softmax = Softmax(int(labels.max()) + 1)
     start = time.perf_counter()
-    prior = choose(softmax, phi, y).prior_precision
+    prior = choose(softmax, design, y).prior_precision
     chosen = time.perf_counter()
-    probe = fit(Objective(softmax, phi, y, prior))
+    probe = fit(Objective(softmax, design, y, prior))
     fitted = time.perf_counter()
     evaluate(probe, (structure,), LeaveOneOut(certify=0))  # type: ignore[arg-type]
     done = time.perf_counter()

@@ -10,7 +10,7 @@ from benchmarks.evidence import probes, small_net
 from benchmarks.evidence.problems import Source, flipped, sources
 from lsi.audit.duplicates import near_duplicates, neighbours
 from lsi.audit.label_issues import label_issues
-from lsi.audit.without_suspects import second_look
+from lsi.audit.without_suspects import probabilities_without_suspects
 
 TEST = 1 / 3
 LOWEST = 0.2  # share of lowest LSI to do without
@@ -54,8 +54,8 @@ def arms(source: Source, given: np.ndarray, rest: np.ndarray, k: int, rng: np.ra
     """Return the training sets by name; each removal has a random one of the same size beside it."""
     probe = probes.fitted(source.features[rest], given[rest], k)
     scores = probes.scores_of(probe)
-    looked = second_look(probe, label_issues(given[rest], scores.loo_probabilities))
-    suspect = label_issues(given[rest], looked)
+    label_probabilities = probabilities_without_suspects(probe, label_issues(given[rest], scores.loo_probabilities))
+    suspect = label_issues(given[rest], label_probabilities)
     lowest = np.argsort(scores.lsi)[: round(LOWEST * len(rest))]
     found: dict[str, Arm] = {"as given": (rest, given[rest])}
 
@@ -65,7 +65,7 @@ def arms(source: Source, given: np.ndarray, rest: np.ndarray, k: int, rng: np.ra
         found[f"{name}: as many at random"] = thinned, given[thinned]
 
     removal("suspects removed", ~suspect, rest)
-    found["suspects relabelled"] = rest, np.where(suspect, looked.argmax(axis=1), given[rest])
+    found["suspects relabelled"] = rest, np.where(suspect, label_probabilities.argmax(axis=1), given[rest])
     removal("lowest LSI removed", ~np.isin(np.arange(len(rest)), lowest), rest)
     once = rest[: 2 * len(rest) // 3]
     copied = np.concatenate([once, once[: len(once) // 2]])

@@ -11,8 +11,9 @@ from scipy.stats import spearmanr
 import lsi
 from benchmarks.evidence.problems import flipped, sources
 from lsi.features import fit_standardisation
+from lsi.laplace.design_matrix import DesignMatrix, with_bias
 from lsi.laplace.likelihood import Softmax
-from lsi.laplace.objective import Objective, with_bias
+from lsi.laplace.objective import Objective
 from lsi.laplace.prior_precision import choose
 from lsi.laplace.probe import fit
 from lsi.laplace.scores import LeaveOneOut, Scores, evaluate
@@ -27,16 +28,16 @@ def study(quick: bool, cache: Path) -> dict[str, Any]:
 
 
 def one(features: np.ndarray, labels: np.ndarray, quick: bool) -> dict[str, Any]:
-    phi, y = with_bias(torch.from_numpy(features)), torch.from_numpy(labels)
+    design, y = DesignMatrix(with_bias(torch.from_numpy(features))), torch.from_numpy(labels)
     softmax = Softmax(int(labels.max()) + 1)
-    prior = choose(softmax, phi, y).prior_precision
+    prior = choose(softmax, design, y).prior_precision
     count = 20 if quick else REFITTED
     samples = np.sort(np.random.default_rng(0).choice(len(labels), count, replace=False))
 
     def scored(values: np.ndarray, structure: str, precision: float, refit: bool = False) -> tuple[Scores, float]:
         start = time.perf_counter()
         loo = LeaveOneOut(certify=0, refit_samples=tuple(samples.tolist()) if refit else ())
-        probe = fit(Objective(softmax, with_bias(torch.from_numpy(values)), y, precision))
+        probe = fit(Objective(softmax, DesignMatrix(with_bias(torch.from_numpy(values))), y, precision))
         return evaluate(probe, (structure,), loo)[0], time.perf_counter() - start  # type: ignore[arg-type]
 
     full, seconds = scored(features, "full", prior)

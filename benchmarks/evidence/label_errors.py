@@ -25,9 +25,10 @@ from benchmarks.evidence.probes import fitted
 from benchmarks.evidence.problems import Problem, problems
 from lsi.audit.duplicates import neighbours
 from lsi.audit.label_issues import label_issues
-from lsi.audit.without_suspects import second_look
+from lsi.audit.without_suspects import probabilities_without_suspects
+from lsi.laplace.design_matrix import DesignMatrix, with_bias
 from lsi.laplace.likelihood import Softmax
-from lsi.laplace.objective import Objective, with_bias
+from lsi.laplace.objective import Objective
 from lsi.laplace.prior_precision import choose
 from lsi.laplace.probe import fit
 from lsi.laplace.scores import LeaveOneOut, evaluate
@@ -36,17 +37,17 @@ Found = dict[str, tuple[np.ndarray, np.ndarray | None]]  # suspicion (higher = w
 
 
 def ours(problem: Problem) -> tuple[Found, np.ndarray, dict[str, float]]:
-    """Return our scores, the probabilities of the second look, and seconds."""
+    """Return our scores, the probabilities without suspects, and seconds."""
     start = time.perf_counter()
-    phi = with_bias(torch.from_numpy(problem.features))
+    design = DesignMatrix(with_bias(torch.from_numpy(problem.features)))
     labels = torch.from_numpy(problem.given)
     likelihood = Softmax(int(problem.clean.max()) + 1)
-    prior = choose(likelihood, phi, labels).prior_precision
-    probe = fit(Objective(likelihood, phi, labels, prior))
+    prior = choose(likelihood, design, labels).prior_precision
+    probe = fit(Objective(likelihood, design, labels, prior))
     full, diag, kron = evaluate(probe, ("full", "diag", "kron"), LeaveOneOut(certify=0))
     p, n = full.loo_probabilities, np.arange(len(labels))
     scored = time.perf_counter()
-    again = second_look(probe, label_issues(problem.given, p))
+    again = probabilities_without_suspects(probe, label_issues(problem.given, p))
     mean = (p + again) / 2
     done = time.perf_counter()
     in_sample = probe.means.numpy()[n, problem.given]
@@ -60,7 +61,7 @@ def ours(problem: Problem) -> tuple[Found, np.ndarray, dict[str, float]]:
         "LSI diag": (diag.lsi, None),
         "LSI kron": (kron.lsi, None),
         "in-sample loss": (-np.log(in_sample), None),
-        "gradient norm": (residual * np.linalg.norm(phi.numpy(), axis=1), None),
+        "gradient norm": (residual * np.linalg.norm(design.values.numpy(), axis=1), None),
     }
     return found, again, {"lsi": scored - start, "second_look": done - scored, "prior_precision": prior}
 
@@ -124,8 +125,8 @@ def study(quick: bool, cache: Path) -> dict[str, Any]:
     """Return one row a problem and seed, with the figures of every detector."""
     rows = []
     for problem, seed in problems(cache, 400 if quick else 3_000, 1 if quick else 3):
-        found, looked, seconds = ours(problem)
-        flagged = {"is_label_issue": label_issues(problem.given, looked)}
+        found, label_probabilities, seconds = ours(problem)
+        flagged = {"is_label_issue": label_issues(problem.given, label_probabilities)}
         for name, c in (("cleanlab_default", 1.0), ("cleanlab_regularised", 0.01)):
             start = time.perf_counter()
             scores, flags = cross_validated(problem, c)

@@ -4,8 +4,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from lsi.laplace.design_matrix import DesignMatrix, with_bias
 from lsi.laplace.likelihood import Softmax
-from lsi.laplace.objective import Objective, with_bias
+from lsi.laplace.objective import Objective
 from lsi.laplace.prior_precision import choose
 from lsi.laplace.probe import Probe, fit
 from lsi.laplace.scores import LeaveOneOut, Scores, evaluate
@@ -15,9 +16,9 @@ def fitted(
     features: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"], n_classes: int, prior: float | None = None
 ) -> Probe:
     """Return the probe at λ, by default the product's choice."""
-    phi, y = with_bias(torch.from_numpy(features)), torch.from_numpy(labels)
+    design, y = DesignMatrix(with_bias(torch.from_numpy(features))), torch.from_numpy(labels)
     likelihood = Softmax(n_classes)
-    return fit(Objective(likelihood, phi, y, prior or choose(likelihood, phi, y).prior_precision))
+    return fit(Objective(likelihood, design, y, prior or choose(likelihood, design, y).prior_precision))
 
 
 def scores_of(probe: Probe, structure: str = "full") -> Scores:

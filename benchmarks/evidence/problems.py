@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int
 
 from lsi.compute import inputs
@@ -125,4 +126,6 @@ def _source(name: str, data: DataSettings, backbone: str, cache: Path, pca: int 
 
 
 def _features(settings: Settings, cache: Path) -> Float[np.ndarray, "n d"]:
-    return inputs.features_of(settings, inputs.prepare(settings), Store(cache), Progress()).values
+    prepared, store = inputs.prepare(settings), Store(cache)
+    raw = inputs.raw_features(prepared, settings.features, torch.device("cpu"), store, Progress())
+    return np.asarray(inputs.design_of(prepared, raw, settings, store).design.values[:, :-1])

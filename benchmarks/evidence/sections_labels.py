@@ -42,7 +42,7 @@ def label_errors(r: dict[str, Any]) -> str:
     n = max(row["n"] for row in every)
     return (
         f"At most {n:,} samples a problem; AUROC for finding wrong labels, mean over seeds. `label_score` is the "
-        "probability of the given label at a second look: by a probe fitted without the suspects of the first, "
+        "probability of the given label by a probe fitted without the suspects, "
         "leave-one-out for everybody else. The last column is `label_score` less the best peer of that row.\n\n"
         + table(["dataset", "noise", "seeds", *OURS[:5], "best peer", "difference"], body)
         + f"\n\n`label_score` lies {min(gaps):+.4f} from the best peer at worst. Mean over the rows above:\n\n"

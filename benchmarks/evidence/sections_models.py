@@ -91,7 +91,7 @@ def settings(r: dict[str, Any]) -> str:
         f"- **256 principal components** (32 to 128: {change('32 components', '64 components', '128 components')}; "
         f"512 or all: {change('512 components', 'no PCA')}).\n"
         f"- **160 px for images of up to 64 px** (96 px: {change('96 px')}; 224 px: {change('224 px')}).\n"
-        "- **`label_score` from a second look**: the first table of this page."
+        "- **`label_score` from a refit without suspects**: the first table of this page."
     )
 
 

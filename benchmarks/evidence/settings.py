@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from benchmarks.evidence.probes import fitted, scores_of
 from benchmarks.evidence.problems import Source, flipped, sources
 from lsi.audit.label_issues import label_issues
-from lsi.audit.without_suspects import second_look
+from lsi.audit.without_suspects import probabilities_without_suspects
 
 SIZES, COMPONENTS = (96, 224), (32, 64, 128, 512, 0)
 
@@ -46,11 +46,11 @@ def _figures(
     start = time.perf_counter()
     probe = fitted(features.astype(np.float32), given, int(clean.max()) + 1, prior)
     scores = scores_of(probe, structure)
-    looked = second_look(probe, label_issues(given, scores.loo_probabilities))
+    label_probabilities = probabilities_without_suspects(probe, label_issues(given, scores.loo_probabilities))
     spent = time.perf_counter() - start
     wrong = given != clean
     return {
-        "label_score": float(roc_auc_score(wrong, -looked[np.arange(len(given)), given])),
+        "label_score": float(roc_auc_score(wrong, -label_probabilities[np.arange(len(given)), given])),
         "lsi": float(roc_auc_score(wrong, scores.lsi)),
         "accuracy": float((scores.predicted_label == clean).mean()),
         "prior_precision": probe.objective.prior_precision,

@@ -11,8 +11,8 @@ from benchmarks.evidence.probes import fitted, scores_of
 from benchmarks.evidence.problems import Problem, human_source, problems
 from lsi.audit.calibration import calibrate
 from lsi.audit.label_issues import label_issues
-from lsi.audit.summary import cuts
-from lsi.audit.without_suspects import second_look
+from lsi.audit.summary import precision_recall_at
+from lsi.audit.without_suspects import probabilities_without_suspects
 
 MULTIPLES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # cuts, in units of the true number of wrong labels
 
@@ -40,21 +40,26 @@ def human(cache: Path) -> Iterator[Problem]:
 def one(problem: Problem) -> dict[str, Any]:
     start = time.perf_counter()
     probe = fitted(problem.features, problem.given, int(problem.clean.max()) + 1)
-    looked = second_look(probe, label_issues(problem.given, scores_of(probe).loo_probabilities))
+    label_probabilities = probabilities_without_suspects(
+        probe, label_issues(problem.given, scores_of(probe).loo_probabilities)
+    )
     scored = time.perf_counter()
-    found = calibrate(probe, problem.given, looked)
+    found = calibrate(probe, problem.given, label_probabilities)
     done = time.perf_counter()
     n, wrong = len(problem.given), problem.wrong
-    score = looked[np.arange(n), problem.given]
+    score = label_probabilities[np.arange(n), problem.given]
     counts = tuple(min(n, max(1, round(m * int(wrong.sum())))) for m in MULTIPLES)
-    predicted, true = cuts(score, found.p_wrong, counts), cuts(score, wrong.astype(float), counts)
+    predicted, true = (
+        precision_recall_at(score, found.p_wrong, counts),
+        precision_recall_at(score, wrong.astype(float), counts),
+    )
     row = {
         "dataset": problem.name,
         "noise": problem.noise,
         "n": n,
         "wrong": int(wrong.sum()),
         "expected_wrong": float(found.p_wrong.sum()),
-        "sharpness": found.sharpness,
+        "sharpness": found.inverse_temperature,
         "seconds": {"scores": scored - start, "calibration": done - scored},
         "precision": [p["precision"] for p in predicted],
         "true_precision": [t["precision"] for t in true],

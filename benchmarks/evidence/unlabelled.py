@@ -21,7 +21,7 @@ from lsi.compute import inputs, pipeline, queries
 from lsi.config import DataSettings, FeatureSettings, Settings
 from lsi.data.sources import from_parquet
 from lsi.features import fit_standardisation
-from lsi.laplace.objective import with_bias
+from lsi.laplace.design_matrix import with_bias
 from lsi.laplace.scores import score_ridge
 from lsi.progress import Progress
 from lsi.runs.store import Store
@@ -70,8 +70,9 @@ def foreign(seed: int, cache: Path, n: int) -> dict[str, Any]:
     run = pipeline.run(settings, cache)
     plain = Settings(settings.data, features=FeatureSettings(backbone="efficientnet_lite0", standardise=False))
     prepared = inputs.prepare(plain)
-    raw_features = np.asarray(inputs.features_of(plain, prepared, Store(cache), Progress()).values)
-    reduced = queries.features_of_run(run, cache)[:, :-1].numpy()
+    raw = inputs.raw_features(prepared, plain.features, torch.device("cpu"), Store(cache), Progress())
+    raw_features = np.asarray(inputs.design_of(prepared, raw, plain, Store(cache)).design.values[:, :-1])
+    reduced = run.design.values[:, :-1]
     table = run.scores
     suspicion: dict[str, Any] = {
         "LSI, task self": table["lsi"],
@@ -98,7 +99,7 @@ def twins(cache: Path, n: int) -> dict[str, float]:
         data = DataSettings(data=cache / f"{name}.npz")
         runs.append(pipeline.run(Settings(data, features=FeatureSettings(backbone="efficientnet_lite0")), cache))
     alone, among = (run.scores["lsi"].to_numpy()[chosen] for run in runs)
-    fitted = queries.fitted_run(runs[1], cache, queries.features_of_run(runs[1], cache))
+    fitted = queries.refit_of_run(runs[1])
     groups = np.stack([chosen, n + np.arange(50), n + 50 + np.arange(50)], axis=1)
     together = np.array([fitted.group_information(g) for g in groups])
     return {

@@ -1,78 +1,172 @@
-"""Does curation help? A probe retrained on the curated set against same-size random removals, on held-out data."""
+"""Whether curation helps, by retraining on held-out data, and how many labels remain to be corrected."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.special import expit, logit, stdtrit
-from torch import Tensor
 
-from lsi.errors import UsageError
-from lsi.laplace.likelihood import Likelihood
+from lsi.errors import ConvergenceError, UsageError
 from lsi.laplace.objective import Objective
 from lsi.laplace.probe import fit
 
 SEEDS = 5
 HELD_OUT = 0.3
+_PRIOR_MEAN = np.array([0.0, 1.0])
+_PRIOR_PRECISION = np.diag([1 / 1.5**2, 1 / 0.5**2])
+_GRADIENT_TOLERANCE = 1e-10  # of the sum of the sizes of the gradient's terms
+_NEWTON_STEPS = 100
+_DRAWS = 2_000
 _ROWS = 1_024
 
 
 @dataclass(frozen=True)
-class WrongLeft:
-    """How many undecided labels are wrong: the `expected` number with a 95 % interval `low` … `high`."""
+class ErrorEstimate:
+    """How many of the undecided labels are wrong.
+
+    Attributes:
+        expected: the expected number.
+        low: lower end of the 95 % interval, ≥ 0.
+        high: upper end of the 95 % interval, ≤ the number of undecided labels.
+        intercept: a of P(wrong) = σ(a + b·logit(1 − p)), at the maximum of the posterior.
+        slope: b of the same.
+        gradient_norm: length of the gradient of the negative log-posterior at (a, b), which proves convergence.
+    """
 
     expected: float
     low: float
     high: float
+    intercept: float
+    slope: float
+    gradient_norm: float
 
 
-def wrong_left(
-    open_p: Float[np.ndarray, " o"], decided_p: Float[np.ndarray, " d"], decided_wrong: Bool[np.ndarray, " d"]
-) -> WrongLeft:
-    """Estimate how many of the undecided labels are wrong, from leave-one-out probabilities and the decisions so far.
+def estimate_remaining_errors(
+    undecided_p: Float[np.ndarray, " u"], decided_p: Float[np.ndarray, " d"], decided_wrong: Bool[np.ndarray, " d"]
+) -> ErrorEstimate:
+    """Estimate how many of the undecided labels are wrong, from probabilities of labels and the decisions so far.
 
-    P(wrong) = σ(a + b·logit(1 − p)) with p the leave-one-out probability of the given label. Before any decision
-    a = 0 and b = 1 take probabilities at their word, with priors a ~ N(0, 1.5²), b ~ N(1, 0.5²), since under label
-    noise they are not certain enough; each decision moves them. The interval is of 2,000 draws from the Laplace
-    posterior of (a, b), each with its coin tosses.
+    P(wrong) = σ(a + b·logit(1 − p)), where p is the probability of the given label by a probe that has not seen it.
+    Without decisions the centre is a = 0 and b = 1, which takes the probabilities as they are. The priors are
+    a ~ N(0, 1.5²) and b ~ N(1, 0.5²), since probabilities are underconfident under label noise. The interval is that
+    of 2,000 draws of (a, b) from the Laplace approximation at the maximum of the posterior, each with binomial noise.
 
     Args:
-        open_p: leave-one-out probability of the given label, of those not decided.
-        decided_p: the same of those decided.
-        decided_wrong: which of those were found wrong.
+        undecided_p: probability of the given label, of the u labels that are not decided, 0 … 1.
+        decided_p: the same of the d labels that are decided.
+        decided_wrong: which of the decided labels were judged wrong, (d,).
+
+    Raises:
+        ConvergenceError: Newton's method with a line search did not reach a gradient of zero.
     """
-    centre, precision = np.array([0.0, 1.0]), np.diag([1 / 1.5**2, 1 / 0.5**2])
-
-    def design(p: np.ndarray) -> np.ndarray:
-        return np.stack([np.ones(len(p)), -logit(np.clip(p, 1e-6, 1 - 1e-6))], axis=1)
-
-    x, coefficients, hessian = design(decided_p), centre, precision
-    for _ in range(50):  # Newton; the objective is convex and has two unknowns
-        share = expit(x @ coefficients)
-        gradient = x.T @ (share - decided_wrong) + precision @ (coefficients - centre)
-        hessian = (x.T * (share * (1 - share))) @ x + precision
-        step = np.linalg.solve(hessian, gradient)
-        coefficients = coefficients - step
-        if np.abs(step).max() < 1e-9:
-            break
+    coefficients, hessian, gradient_norm = _logistic_map(_log_odds(decided_p), decided_wrong.astype(np.float64))
     rng = np.random.default_rng(0)
-    draws = rng.multivariate_normal(coefficients, np.linalg.inv(hessian), size=2_000)
-    mean, variance = np.zeros(len(draws)), np.zeros(len(draws))
-    for start in range(0, len(open_p), _ROWS):
-        shares = expit(design(open_p[start : start + _ROWS]) @ draws.T)
-        mean += shares.sum(axis=0)
-        variance += (shares * (1 - shares)).sum(axis=0)
-    counts = mean + rng.normal(size=len(mean)) * np.sqrt(variance)
-    low, high = np.clip(np.quantile(counts, [0.025, 0.975]), 0, len(open_p))
-    return WrongLeft(float(mean.mean()), float(low), float(high))
+    lower = np.linalg.cholesky(hessian)
+    draws = coefficients[:, None] + solve_triangular(lower.T, rng.normal(size=(2, _DRAWS)))
+    mean, variance = np.zeros(_DRAWS), np.zeros(_DRAWS)
+    for start in range(0, len(undecided_p), _ROWS):
+        p_wrong = expit(_log_odds(undecided_p[start : start + _ROWS]) @ draws)
+        mean += p_wrong.sum(axis=0)
+        variance += (p_wrong * (1 - p_wrong)).sum(axis=0)
+    counts = mean + rng.normal(size=_DRAWS) * np.sqrt(variance)
+    low, high = np.clip(np.quantile(counts, [0.025, 0.975]), 0, len(undecided_p))
+    a, b = coefficients.tolist()
+    return ErrorEstimate(float(mean.mean()), float(low), float(high), a, b, gradient_norm)
+
+
+def _log_odds(p: np.ndarray) -> np.ndarray:
+    """Return the rows (1, logit(1 − p)) of the logistic model's design matrix."""
+    return np.stack([np.ones(len(p)), -logit(np.clip(p, 1e-6, 1 - 1e-6))], axis=1)
+
+
+def _logistic_map(design: np.ndarray, wrong: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return the maximum of the posterior of (a, b), the Hessian there, and the length of the gradient.
+
+    The negative log-posterior Σ log(1 + exp(xᵀc)) − y·xᵀc + ½(c − c₀)ᵀΛ(c − c₀) is strictly convex. Newton's method
+    with backtracking (Armijo's rule) converges from every starting point; undamped, it can oscillate for ever.
+    """
+
+    def loss(c: np.ndarray) -> float:
+        scores, offset = design @ c, c - _PRIOR_MEAN
+        return float((np.logaddexp(0, scores) - wrong * scores).sum() + 0.5 * offset @ _PRIOR_PRECISION @ offset)
+
+    tolerance = _GRADIENT_TOLERANCE * (1 + float(np.abs(design).sum()))
+    c = _PRIOR_MEAN.copy()
+    gradient_norm = np.inf
+    for _ in range(_NEWTON_STEPS):
+        share = expit(design @ c)
+        gradient = design.T @ (share - wrong) + _PRIOR_PRECISION @ (c - _PRIOR_MEAN)
+        hessian = (design.T * (share * (1 - share))) @ design + _PRIOR_PRECISION
+        gradient_norm = float(np.linalg.norm(gradient))
+        if gradient_norm <= tolerance:
+            return c, hessian, gradient_norm
+        if not np.isfinite(gradient_norm):
+            break
+        step = cho_solve(cho_factor(hessian), gradient)
+        before, size = loss(c), 1.0
+        rounding = 1e-13 * (1 + abs(before))  # differences of the loss below this are noise
+        while loss(c - size * step) > before - 1e-4 * size * float(gradient @ step) + rounding and size > 1e-10:
+            size /= 2
+        c = c - size * step
+    raise ConvergenceError(
+        f"The estimate of remaining label errors did not converge: its gradient is {gradient_norm:.2g} long, "
+        f"expected at most {tolerance:.2g}, after up to {_NEWTON_STEPS} Newton steps. "
+        "Check the label probabilities for NaN."
+    )
+
+
+@dataclass(frozen=True)
+class ResampledDifference:
+    """The `mean` of a difference over random splits, with a 95 % interval `low` … `high`, in the difference's unit."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def resampled_difference(differences: Float[np.ndarray, " s"], n_held_out: int, n_trained: int) -> ResampledDifference:
+    """Return the corrected resampled t interval of a difference in accuracy over random splits.
+
+    The splits overlap, so their differences are not independent. Their mean has the variance
+
+        (1/J + n_test/n_train)·σ²,      J splits, σ² the sample variance of the differences,
+
+    and the half width is its root times the 0.975 quantile of Student's t with J − 1 degrees of freedom.
+
+    Source: Nadeau and Bengio, Inference for the Generalization Error, Machine Learning 52, 2003.
+
+    Args:
+        differences: one difference per split, (J,) with J ≥ 2.
+        n_held_out: samples that each split tests on.
+        n_trained: samples that each split leaves to train on.
+
+    Raises:
+        UsageError: there are fewer than two splits.
+    """
+    n_splits = len(differences)
+    if n_splits < 2:
+        raise UsageError(f"Expected at least two splits to compare, got {n_splits}.")
+    variance = (1 / n_splits + n_held_out / n_trained) * float(differences.var(ddof=1))
+    half = float(stdtrit(n_splits - 1, 0.975)) * variance**0.5
+    mean = float(differences.mean())
+    return ResampledDifference(mean, mean - half, mean + half)
 
 
 @dataclass(frozen=True)
 class CurationCheck:
-    """Accuracy on held-out samples, an array entry a seed.
+    """Accuracy on held-out samples, 0 … 1, one array entry per split.
 
-    `difference` is curated − random removal, with a 95 % interval `low` … `high` over seeds (Student's t).
+    Attributes:
+        original: trained on the whole training part, under the given labels, (s,).
+        curated: trained on what curation keeps, under the new labels, (s,).
+        random: trained on as many samples as curation keeps, drawn at random, under the given labels, (s,).
+        difference: mean of curated − random.
+        low: lower end of its 95 % interval, see `resampled_difference`.
+        high: upper end of the same.
+        n_removed: samples that curation removes.
+        n_held_out: samples held out by each split.
     """
 
     original: Float[np.ndarray, " s"]
@@ -102,54 +196,68 @@ class CurationCheck:
 
 
 def check_curation(
-    likelihood: Likelihood,
-    phi: Float[Tensor, "n d"],
-    given: Int[np.ndarray, " n"],
-    new: Int[np.ndarray, " n"],
-    kept: Bool[np.ndarray, " n"],
-    prior_precision: float,
-    seeds: int = SEEDS,
+    objective: Objective, new: Int[np.ndarray, " n"], kept: Bool[np.ndarray, " n"], seeds: int = SEEDS
 ) -> CurationCheck:
-    """Retrain on the curated, the original and randomly thinned training part, and compare on the held-out part.
+    """Retrain on the curated, the original and a randomly thinned training part, and compare on the held-out part.
 
-    Each seed holds out a different 30 % of the samples; cleaning does not touch them: their labels stay as given.
+    Each split holds out a different 30 % of the samples. Cleaning does not touch the held-out samples: they are judged
+    by their given labels, which may be wrong.
 
     Args:
-        likelihood: of the probe.
-        phi: features, bias column included.
-        given: labels before curation.
-        new: labels after curation.
-        kept: which samples curation keeps.
-        prior_precision: λ.
-        seeds: repetitions.
+        objective: the probe's, over n samples with their given labels as targets.
+        new: labels after curation, 0 … k − 1, (n,).
+        kept: which samples curation keeps, (n,).
+        seeds: number of splits, at least 2.
 
     Raises:
-        UsageError: curation changes nothing, or leaves too little to train on.
+        UsageError: curation changes nothing, or leaves too little to train on, or there are fewer than two splits.
     """
+    given = objective.targets.cpu().numpy()
     if kept.all() and (given == new).all():
         raise UsageError("Nothing is excluded or relabelled yet: there is nothing to check.")
-    rows = np.array([_once(likelihood, phi, given, new, kept, prior_precision, s) for s in range(seeds)])
-    gain = rows[:, 1] - rows[:, 2]
-    half = float(stdtrit(seeds - 1, 0.975) * gain.std(ddof=1) / np.sqrt(seeds))
-    mean = float(gain.mean())
-    held = round(HELD_OUT * len(given))
-    return CurationCheck(rows[:, 0], rows[:, 1], rows[:, 2], mean, mean - half, mean + half, int((~kept).sum()), held)
+    splits = [_retrain(objective, new, kept, seed) for seed in range(seeds)]
+    original, curated, random = (np.array([getattr(s, f) for s in splits]) for f in ("original", "curated", "random"))
+    held_out = round(HELD_OUT * len(given))
+    gain = resampled_difference(curated - random, held_out, len(given) - held_out)
+    return CurationCheck(
+        original, curated, random, gain.mean, gain.low, gain.high, n_removed=int((~kept).sum()), n_held_out=held_out
+    )
 
 
-def _once(likelihood, phi, given, new, kept, prior_precision: float, seed: int) -> tuple[float, float, float]:
+@dataclass(frozen=True)
+class _Accuracies:
+    """Accuracy on the held-out part of one split, by what the probe was trained on."""
+
+    original: float
+    curated: float
+    random: float
+
+
+def _retrain(objective: Objective, new: np.ndarray, kept: np.ndarray, seed: int) -> _Accuracies:
+    """Return the held-out accuracies of one split.
+
+    Args:
+        objective: over all samples, with their given labels.
+        new: labels after curation, (n,).
+        kept: which samples curation keeps, (n,).
+        seed: of the split and of the random removal.
+    """
+    given = objective.targets.cpu().numpy()
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(given))
     cut = round(HELD_OUT * len(given))
-    held, train = order[:cut], order[cut:]
+    held_out, train = order[:cut], order[cut:]
     curated = train[kept[train]]
     if len(np.unique(new[curated])) < 2:
         raise UsageError("Curation leaves samples of fewer than two classes to train on.")
     thinned = rng.permutation(train)[: len(curated)]
+    device = objective.targets.device
+    test = objective.rows(torch.from_numpy(held_out).to(device))
 
     def accuracy(rows: np.ndarray, labels: np.ndarray) -> float:
-        index = torch.from_numpy(np.sort(rows))
-        probe = fit(Objective(likelihood, phi[index], torch.from_numpy(labels)[index], prior_precision))
-        predicted = (phi[torch.from_numpy(held)].double() @ probe.logit_weights.T).argmax(dim=1).numpy()
-        return float((predicted == given[held]).mean())
+        rows = np.sort(rows)
+        part = objective.rows(torch.from_numpy(rows).to(device))
+        probe = fit(part.with_targets(torch.from_numpy(labels[rows]).to(device)))
+        return float((test.logits(probe.weights).argmax(dim=1) == test.targets).double().mean())
 
-    return accuracy(train, given), accuracy(curated, new), accuracy(thinned, given)
+    return _Accuracies(accuracy(train, given), accuracy(curated, new), accuracy(thinned, given))

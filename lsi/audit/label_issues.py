@@ -79,7 +79,13 @@ def class_thresholds(labels: Int[np.ndarray, " n"], probabilities: Float[np.ndar
 def calibrated_joint(
     labels: Int[np.ndarray, " n"], confident: Int[np.ndarray, " n"], n_classes: int
 ) -> Int[np.ndarray, "k k"]:
-    """Return the confident joint: counts of (given, confident class), scaled to the given labels' counts."""
+    """Return the confident joint: counts of (given, confident class), scaled to the given labels' counts.
+
+    Args:
+        labels: (n,) given labels 0 … k − 1.
+        confident: (n,) the class each sample is confidently of, −1 for none.
+        n_classes: k.
+    """
     kept = confident >= 0
     joint = np.zeros((n_classes, n_classes), dtype=np.int64)
     np.add.at(joint, (labels[kept], confident[kept]), 1)

@@ -6,20 +6,6 @@ import numpy as np
 import pandas as pd
 
 
-def what_lsi_is(noun: str = "images") -> str:
-    """Return in a sentence what LSI is; `noun` is what the samples are, in the plural."""
-    return (
-        "Laplace Sample Information (LSI) says how much the model's knowledge depends on one "
-        f"{noun.removesuffix('s')}, in nats: high for atypical, hard or wrongly labelled {noun}, low for typical or "
-        "redundant ones."
-    )
-
-
-def high_means(task: str) -> str:
-    """Return what high LSI stands for."""
-    return "atypical, hard or wrongly labelled" if task == "classification" else "atypical, odd or out of place"
-
-
 def dataset_summary(table: pd.DataFrame) -> dict[str, Any]:
     """Return the figures of the whole dataset; LSI in nats."""
     lsi = table["lsi"].to_numpy()
@@ -83,7 +69,7 @@ def detection_summary(corrupted: np.ndarray, table: pd.DataFrame) -> dict[str, A
     return {"n_corrupted": found, "noise_rate": found / len(corrupted), **methods}
 
 
-def cuts(
+def precision_recall_at(
     label_score: np.ndarray, p_wrong: np.ndarray, counts: tuple[int, ...] | None = None
 ) -> list[dict[str, float | int]]:
     """Return what taking the worst labels would give: predicted precision, and recall of all that are wrong.

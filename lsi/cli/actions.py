@@ -21,8 +21,9 @@ from lsi.compute import pipeline, queries
 from lsi.errors import UsageError
 from lsi.export import issue_table
 from lsi.files import write_json
+from lsi.laplace.explanation import Explanation
 from lsi.progress import Progress, Status
-from lsi.runs.run import Run, find_run, list_runs
+from lsi.runs.run import DESIGN, Run, find_run, list_runs, used_by_runs
 from lsi.runs.store import Store
 
 
@@ -114,6 +115,7 @@ def _copy(run: Run, output: Path) -> None:
     output.mkdir(parents=True, exist_ok=True)
     for name in run.files:
         shutil.copy2(run.folder / name, output / name)
+    shutil.copytree(run.design_folder, output / DESIGN, dirs_exist_ok=True)  # so that the copy stands on its own
 
 
 def _show(command: commands.Show) -> None:
@@ -137,13 +139,13 @@ def _issues(command: commands.Issues) -> None:
 
 
 def _print_issues(command: commands.Issues, table: pd.DataFrame, columns: list[str], rule: str) -> None:
-    found = table[table["is_label_issue"]].sort_values("label_score")
-    found = found if command.rows == 0 else found.head(command.rows)
+    suspects = table[table["is_label_issue"]].sort_values("label_score")
+    suspects = suspects if command.rows == 0 else suspects.head(command.rows)
     if command.json:
-        print_json(json.loads(found.to_json(orient="records")))
+        print_json(json.loads(suspects.to_json(orient="records")))
         return
     print(f"{int(table['is_label_issue'].sum())} of {len(table)} labels suspected by {rule}")
-    print(text_table(found[columns]))
+    print(text_table(suspects[columns]))
 
 
 def _explain(command: commands.Explain) -> None:
@@ -154,47 +156,64 @@ def _explain(command: commands.Explain) -> None:
     if run.task != "classification":
         _explain_target(command, run, int(rows[0]))
         return
-    found = queries.explain_sample(run, command.cache, int(rows[0]))
-    names = run.class_names
-    speakers = dict(zip(("for", "against"), found.speakers(command.rows), strict=True))
+    explanation, names = queries.explain_sample(run, int(rows[0])), run.class_names
+    given, other, suggested = (
+        names[c] for c in (explanation.given_label, explanation.other_label, explanation.suggested_label)
+    )
+    table = _influence_table(run, explanation, command.rows)
+    if command.json:
+        labels = {names[c]: float(v) for c, v in enumerate(explanation.label_lsi)}
+        print_json({"index": command.index, "given": given, "other": other, "suggested": suggested,
+                    "label_lsi": labels, "speakers": _influence_records(table)})  # fmt: skip
+        return
+    print(
+        f"sample {command.index}: labelled {given}, leave-one-out probability {run.scores['loo_p_given'][rows[0]]:.3f}"
+    )
+    print(f"\nmost influential training samples, by the log-odds of {given} against {other} that each adds")
+    print(text_table(table[["side", "index", "id", "given", "support", "is_label_issue"]]))
+    print("\ninformation the sample would hold under each label, in nats (least: the suggestion)")
+    order = np.argsort(explanation.label_lsi)[:5]
+    print(text_table(pd.DataFrame({"label": [names[c] for c in order], "lsi": explanation.label_lsi[order]})))
+
+
+def _influence_table(run: Run, explanation: Explanation, count: int) -> pd.DataFrame:
+    """Return the samples that support a label and those that contradict it, the strongest of each side first."""
+    sides = dict(zip(("supports", "contradicts"), explanation.proponents_and_opponents(count), strict=True))
     parts = []
-    for side, positions in speakers.items():
+    for side, positions in sides.items():
         part = run.scores.loc[positions, ["index", "id", "given_label", "is_label_issue"]].copy()
-        part["support"] = found.support[positions]
-        part.insert(0, "speaks", side)
+        part["support"] = explanation.support[positions]
+        part.insert(0, "side", side)
         parts.append(part)
     table = pd.concat(parts)
-    table["given"] = [names[c] for c in table["given_label"]]
-    if command.json:
-        labels = {names[c]: float(v) for c, v in enumerate(found.label_lsi)}
-        records = json.loads(table.drop(columns="given_label").to_json(orient="records"))
-        print_json({"index": command.index, "given": names[found.given_label], "other": names[found.other_label],
-                     "suggested": names[found.suggested_label], "label_lsi": labels, "speakers": records})  # fmt: skip
-        return
-    probability = run.scores["loo_p_given"].iloc[int(rows[0])]
-    print(f"sample {command.index}: labelled {names[found.given_label]}, leave-one-out probability {probability:.3f}")
-    print(f"\nwho speaks for {names[found.given_label]}, and who for {names[found.other_label]} (log-odds each adds)")
-    print(text_table(table[["speaks", "index", "id", "given", "support", "is_label_issue"]]))
-    print("\ninformation the sample would hold under each label, in nats (least: the suggestion)")
-    order = np.argsort(found.label_lsi)[:5]
-    print(text_table(pd.DataFrame({"label": [names[c] for c in order], "lsi": found.label_lsi[order]})))
+    table["given"] = [run.class_names[c] for c in table["given_label"]]
+    return table.drop(columns="given_label")
+
+
+def _influence_records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the same under the names that programs have read since the first version: who speaks for or against."""
+    words = {"supports": "for", "contradicts": "against"}
+    renamed = table.rename(columns={"side": "speaks"}).replace({"speaks": words})
+    return json.loads(renamed.to_json(orient="records"))
 
 
 def _explain_target(command: commands.Explain, run: Run, position: int) -> None:
-    fitted = queries.fitted_run(run, command.cache, queries.features_of_run(run, command.cache))
-    assert isinstance(fitted, queries.Linear)
-    to, away, support = queries.speakers(fitted.head, position, command.rows)
-    table = run.scores.iloc[np.concatenate([to, away])][["index", "id", "lsi"]].copy()
-    table.insert(0, "draws", ["to the target"] * len(to) + ["away"] * len(away))
-    table["support"] = support[np.concatenate([to, away])]
+    refit = queries.refit_of_run(run)
+    assert isinstance(refit, queries.RegressionFit)
+    influence = queries.influence_on_target(refit.head, position, command.rows)
+    chosen = np.concatenate([influence.proponents, influence.opponents])
+    table = run.scores.iloc[chosen][["index", "id", "lsi"]].copy()
+    table.insert(0, "pulls", ["to the target"] * len(influence.proponents) + ["away"] * len(influence.opponents))
+    table["support"] = influence.support[chosen]
     if command.json:
-        print_json({"index": command.index, "speakers": json.loads(table.to_json(orient="records"))})
+        records = table.rename(columns={"pulls": "draws"}).to_json(orient="records")
+        print_json({"index": command.index, "speakers": json.loads(records)})
         return
     row = run.scores.iloc[position]
     print(
         f"sample {command.index}: LSI {row['lsi']:.4g} nats, standardised residual {row['standardised_residual']:.3g}"
     )
-    print("\nwho draws the prediction for it to its target, and who away (in standardised units)")
+    print("\nmost influential training samples: which way each pulls the prediction, in standardised units")
     print(text_table(table))
 
 
@@ -231,7 +250,7 @@ def _runs(command: commands.Runs) -> None:
 def _cache(command: commands.Cache) -> None:
     store = Store(command.cache)
     if command.action == "clear":
-        freed = store.clear(command.kinds)
+        freed = store.clear(command.kinds, used_by_runs(command.cache))
         print(json.dumps({"freed": freed}) if command.json else f"{freed / 2**20:.1f} MiB freed")
         return
     sizes = store.sizes()

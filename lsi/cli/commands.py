@@ -86,12 +86,12 @@ class Issues(Common):
 
 @dataclass(frozen=True)
 class Explain(Common):
-    """Say who speaks for and against a sample's label, and what each other label would cost.
+    """Show which training samples support and which contradict a sample's label, and what each other label would cost.
 
     Attributes:
         run: name of a run, the start of its name, its folder, or latest.
         index: position of the sample in the source, as the table's index column says.
-        rows: how many speakers to print on either side.
+        rows: how many influential samples to print on either side.
     """
 
     run: RunName
@@ -122,8 +122,8 @@ class Export(Common):
         keep_top: keep only this many samples, those of highest LSI among the rest.
         decisions: what people decided in the app, instead of the rules above.
         formats: of the index lists.
-        images: write the kept images too, under their new labels: copied or linked into a folder a class, or as
-            Hugging Face Parquet.
+        images: write the kept images too, under their new labels: copied or linked into one folder per class, or
+            as Hugging Face Parquet.
     """
 
     run: RunName = "latest"
@@ -179,14 +179,15 @@ class Cache(Common):
 
     Attributes:
         action: list, size or clear.
-        kinds: what to clear; runs and decisions only where they are named.
+        kinds: what to clear; runs, jobs and uploads only where they are named. Design matrices that a run refers to
+            stay as long as the run does.
     """
 
     action: Annotated[Literal["list", "size", "clear"], tyro.conf.Positional] = "list"
-    kinds: tuple[Literal["features", "projections", "thumbnails", "runs"], ...] = (
+    kinds: tuple[Literal["features", "designs", "projections", "runs", "jobs", "uploads"], ...] = (
         "features",
+        "designs",
         "projections",
-        "thumbnails",
     )
 
 

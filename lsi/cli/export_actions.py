@@ -1,5 +1,6 @@
 """The commands that write what leaves: export, apply, report."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,26 @@ from lsi.cli import commands
 from lsi.cli.output import print_json
 from lsi.compute import queries
 from lsi.errors import DataError, UsageError
-from lsi.export import Selection, decision_records, export, select, selection_from_records, selection_of, write_images
+from lsi.export import (
+    Selection,
+    decision_records,
+    export,
+    refuse_changed,
+    select,
+    selection_from_records,
+    selection_of,
+    write_images,
+)
 from lsi.files import atomic, read_json
 from lsi.runs.run import Run, find_run
 
 
 def export_selection(command: commands.Export) -> None:
-    """Export what rules or decisions come to."""
+    """Export what rules or decisions come to.
+
+    Raises:
+        UsageError: rules and decisions are asked for at once, or images of samples without any.
+    """
     run = find_run(command.cache, command.run)
     records = None
     if command.decisions:
@@ -23,15 +37,19 @@ def export_selection(command: commands.Export) -> None:
             raise UsageError(
                 "--decisions exports what people decided; leave --drop-issues, --keep-one and --keep-top out."
             )
-        decided = _decisions(command.cache, run)
-        chosen, records = selection_of(run, decided), decision_records(run, decided)
+        decisions = _decisions(command.cache, run)
+        chosen, records = selection_of(run, decisions), decision_records(run, decisions)
     else:
         chosen = select(run, drop_issues=command.drop_issues, keep_one=command.keep_one, keep_top=command.keep_top)
     _write(command, run, chosen, records)
 
 
 def apply_decisions(command: commands.Apply) -> None:
-    """Export what a file of decisions comes to."""
+    """Export what a file of decisions comes to.
+
+    Raises:
+        DataError: it is no file of decisions, or they belong to other data.
+    """
     content = read_json(command.decisions)
     if not isinstance(content, dict) or not isinstance(content.get("decisions"), list):
         raise DataError(f"{command.decisions}: expected the decisions.json that an export wrote.")
@@ -41,12 +59,13 @@ def apply_decisions(command: commands.Apply) -> None:
 
 
 def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selection, records: Any) -> None:
+    if command.images and run.images is not None:
+        refuse_changed(run.images, chosen.kept)  # before anything is written
     written = export(run, chosen, command.output, command.formats, records)
-    if command.images:
-        images = queries.images_of_run(run).images
-        if images is None:
-            raise UsageError("These samples have no images: leave --images out.")
-        written += [write_images(run, chosen, images, command.output, how) for how in command.images]
+    if command.images and run.images is None:
+        raise UsageError("These samples have no images: leave --images out.")
+    written += [write_images(run, chosen, command.output, how) for how in command.images]
+    _warn_of_changes(run)
     if command.json:
         print_json({"kept": len(chosen.kept), "removed": len(chosen.removed), "files": [str(p) for p in written]})
         return
@@ -54,13 +73,22 @@ def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selectio
     print("\n".join(str(p) for p in written))
 
 
+def _warn_of_changes(run: Run) -> None:
+    """Say on standard error where the data are no longer those that the indices refer to."""
+    changes = {} if run.images is None else run.images.changes()
+    if changes:
+        print(
+            f"lsi: {len(changes):,} of {len(run.scores):,} images have changed since this run: indices refer to the "
+            "data as they were",
+            file=sys.stderr,
+        )
+
+
 def write_report(command: commands.Report) -> None:
     """Write the report of a run."""
     run = find_run(command.cache, command.run)
     path = command.output or Path(f"{run.name}.html")
-    images, phi = queries.images_of_run(run).images, queries.features_of_run(run, command.cache)
-    positions = queries.cached_projection(run, command.cache)
-    html = queries.report_of_run(run, images, phi, positions, _decisions(command.cache, run))
+    html = queries.report_of_run(run, queries.cached_projection(run, command.cache), _decisions(command.cache, run))
     with atomic(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
     print_json({"run": run.name, "file": str(path)}) if command.json else print(path)

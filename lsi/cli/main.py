@@ -76,11 +76,11 @@ def _flags(given: list[str]) -> list[str]:
 
 
 def _boolean_fields(kind: type) -> list[str]:
-    found = []
+    names = []
     hints = get_type_hints(kind)
     for item in fields(kind):
         if is_dataclass(hints[item.name]):
-            found += _boolean_fields(hints[item.name])  # type: ignore[arg-type]
+            names += _boolean_fields(hints[item.name])  # type: ignore[arg-type]
         elif hints[item.name] is bool:
-            found.append(item.name.replace("_", "-"))
-    return found
+            names.append(item.name.replace("_", "-"))
+    return names

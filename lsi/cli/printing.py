@@ -4,8 +4,9 @@ from typing import Any
 
 import pandas as pd
 
-from lsi.audit.summary import cuts, high_means
+from lsi.audit.summary import precision_recall_at
 from lsi.cli.output import text_table
+from lsi.export.wording import high_means
 from lsi.runs.run import Run
 
 
@@ -33,8 +34,8 @@ def print_run(run: Run, rows: int) -> None:
     if run.task == "classification":
         print(f"leave-one-out accuracy {summary['loo_accuracy']:.1%}; {summary['n_label_issues']} suspected labels")
     else:
-        told = "" if run.task == "self" else f"; {summary['n_label_issues']} suspected targets"
-        print(f"leave-one-out R² {manifest['targets']['loo_r2']:.3f}{told}")
+        suspected = "" if run.task == "self" else f"; {summary['n_label_issues']} suspected targets"
+        print(f"leave-one-out R² {manifest['targets']['loo_r2']:.3f}{suspected}")
     print(f"{summary['n_near_duplicates']} samples in {summary['n_near_duplicate_groups']} near-duplicate groups")
     _print_calibration(manifest.get("calibration"), summary["n_label_issues"], run)
     if data["skipped"]:
@@ -81,7 +82,11 @@ def _print_calibration(calibration: dict[str, Any] | None, suspected: int, run: 
         f"\nexpect about {calibration['expected_wrong']:.0f} wrong labels "
         f"({calibration['expected_wrong'] / len(table):.1%}), going by {calibration['n_planted']:,} planted flips"
     )
-    print(text_table(pd.DataFrame(cuts(table["label_score"].to_numpy(), table["p_wrong"].to_numpy(), counts))))
+    print(
+        text_table(
+            pd.DataFrame(precision_recall_at(table["label_score"].to_numpy(), table["p_wrong"].to_numpy(), counts))
+        )
+    )
 
 
 def _print_detection(detection: dict[str, Any] | None) -> None:

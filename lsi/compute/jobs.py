@@ -4,8 +4,8 @@ A job is a folder `cache/jobs/<key>` with `job.json` (settings, process), `progr
 reads these; nothing hangs on the process that started it. The same settings are the same job.
 """
 
+import logging
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -13,11 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 from filelock import FileLock
 
 from lsi.config import CACHE_VARIABLE, Settings
+from lsi.errors import UsageError
 from lsi.files import read_json, write_json
 from lsi.hashing import key
+
+log = logging.getLogger(__name__)
 
 KIND = "jobs"
 JOB, PROGRESS, LOG = "job.json", "progress.json", "log.txt"
@@ -43,8 +47,15 @@ class Job:
 
     @property
     def settings(self) -> Settings:
-        """The settings that it computes."""
-        return Settings.from_dict(self.facts["settings"])
+        """The settings that it computes.
+
+        Raises:
+            UsageError: the job is of a version whose settings this one cannot read.
+        """
+        try:
+            return Settings.from_dict(self.facts["settings"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise UsageError(f"{self.folder.name}: this job was started by another version of the program.") from error
 
     @property
     def state(self) -> str:
@@ -59,8 +70,7 @@ class Job:
     @property
     def alive(self) -> bool:
         """Whether its process runs; a job that is done may still compute the 2-D view."""
-        facts = self.facts
-        return _alive(facts.get("pid"), facts.get("process_start"))
+        return _process(self.facts) is not None
 
     @property
     def run_name(self) -> str | None:
@@ -75,21 +85,29 @@ class Job:
         return path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
 
     def cancel(self) -> None:
-        """End the process; what it finished stays in the cache."""
-        facts = self.facts
-        if self.state != "running":
+        """End the process and what it started; what it finished stays in the cache."""
+        facts, process = self.facts, _process(self.facts)
+        if self.state != "running" or process is None:
             return
         write_json(self.folder / JOB, facts | {"cancelled": True})
-        _signal(facts["pid"], signal.SIGTERM)
-        deadline = time.monotonic() + _CANCEL_SECONDS
-        while _alive(facts["pid"], facts["process_start"]) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        if _alive(facts["pid"], facts["process_start"]):
-            _signal(facts["pid"], signal.SIGKILL)
+        family = _family(process)
+        for member in family:
+            _ask(member, "terminate")
+        _, alive = psutil.wait_procs(family, timeout=_CANCEL_SECONDS)
+        for member in alive:
+            _ask(member, "kill")
+        psutil.wait_procs(alive, timeout=_CANCEL_SECONDS)
 
 
 def start(settings: Settings, cache: Path, project: bool = True) -> Job:
-    """Start a job, or return the one that already runs or has finished with these settings."""
+    """Start a job, or return the one that already runs with these settings; a job that has ended is started anew.
+
+    Args:
+        settings: what to compute; relative paths are those of the working folder.
+        cache: where everything computed is kept.
+        project: compute the 2-D view too.
+    """
+    settings = settings.resolved()
     job = Job(cache / KIND / key(settings=settings.to_dict()))
     job.folder.mkdir(parents=True, exist_ok=True)
     with FileLock(job.folder / "lock"):
@@ -100,20 +118,26 @@ def start(settings: Settings, cache: Path, project: bool = True) -> Job:
         words += ["--quiet", "--verbose", "--progress", str((job.folder / PROGRESS).resolve())]
         words += ["--project"] if project else []
         environment = {**os.environ, CACHE_VARIABLE: str(cache.resolve())}
-        with (job.folder / LOG).open("wb") as log:
+        with (job.folder / LOG).open("wb") as output:
             process = subprocess.Popen(
-                words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, start_new_session=True
+                words, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment, **_DETACHED
             )
-        facts = {"pid": process.pid, "process_start": _process_start(process.pid), "started": time.time()}
+        facts = {"pid": process.pid, "process_start": _start_time(process.pid), "started": time.time()}
         write_json(job.folder / JOB, {**facts, "settings": settings.to_dict()})
     _CHILDREN.append(process)
     return job
 
 
 def list_jobs(cache: Path) -> list[Job]:
-    """Return all jobs, the newest first."""
-    jobs = [Job(p.parent) for p in (cache / KIND).glob(f"*/{JOB}")]
-    return sorted(jobs, key=lambda j: j.facts.get("started", 0), reverse=True)
+    """Return all jobs that this version can read, the newest first."""
+    jobs = []
+    for path in (cache / KIND).glob(f"*/{JOB}"):
+        job = Job(path.parent)
+        try:
+            jobs.append((float(job.facts["started"]), job, job.settings))
+        except (UsageError, KeyError, TypeError, ValueError, AttributeError) as error:
+            log.warning("%s is left out: %s", path, error)
+    return [job for _, job, _ in sorted(jobs, key=lambda entry: entry[0], reverse=True)]
 
 
 def to_arguments(settings: Settings) -> list[str]:
@@ -135,36 +159,48 @@ def to_arguments(settings: Settings) -> list[str]:
     return words
 
 
-_CHILDREN: list[subprocess.Popen] = []
+_CHILDREN: list[subprocess.Popen] = []  # of this process: whoever started one must reap it
+# a process of its own group or session, which an interrupt of the terminal does not reach
+_DETACHED: dict[str, Any] = (
+    {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+    if sys.platform == "win32"
+    else {"start_new_session": True}
+)
+_SAME_START_SECONDS = 0.01
 
 
-def _alive(pid: int | None, started: str | None) -> bool:
-    for child in _CHILDREN:
-        child.poll()  # a finished child of ours would stay a zombie
-    return pid is not None and started is not None and _process_start(pid) == started
-
-
-def _process_start(pid: int) -> str | None:
-    """Return when a process started, which tells it from a later one with the same number; None where it is gone."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    except OSError:
-        return _posix_alive(pid)
-    return None if fields[0] in ("Z", "X") else fields[19]
-
-
-def _posix_alive(pid: int) -> str | None:
-    if Path("/proc/self/stat").exists():
+def _process(facts: dict[str, Any]) -> psutil.Process | None:
+    """Return the running process of a job, told from a later one of the same number by when it started."""
+    _CHILDREN[:] = [child for child in _CHILDREN if child.poll() is None]  # a finished child would stay a zombie
+    pid, started = facts.get("pid"), facts.get("process_start")
+    if not isinstance(pid, int) or not isinstance(started, float):
         return None
     try:
-        os.kill(pid, 0)
-    except OSError:
+        process = psutil.Process(pid)
+        is_same = abs(process.create_time() - started) < _SAME_START_SECONDS
+        return process if is_same and process.status() != psutil.STATUS_ZOMBIE else None
+    except psutil.Error:
         return None
-    return "running"
 
 
-def _signal(pid: int, number: int) -> None:
+def _start_time(pid: int) -> float | None:
+    """Return when a process started, in seconds since 1970; None where it is gone."""
     try:
-        os.killpg(pid, number)
-    except OSError:
+        return psutil.Process(pid).create_time()
+    except psutil.Error:
+        return None
+
+
+def _family(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return [*process.children(recursive=True), process]
+    except psutil.Error:
+        return [process]
+
+
+def _ask(process: psutil.Process, what: str) -> None:
+    """Terminate or kill a process, if it is still there and ours."""
+    try:
+        getattr(process, what)()
+    except psutil.Error:
         return

@@ -6,41 +6,55 @@ dataset → noise → features → probe → posterior → leave-one-out → sco
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 
 from lsi.audit.duplicates import near_duplicates, neighbours
-from lsi.compute.inputs import Prepared, features_of, prepare, targets_of
-from lsi.compute.tasks import classify, regress
+from lsi.compute.inputs import (
+    Prepared,
+    check_readable,
+    design_of,
+    prepare,
+    raw_features,
+    standardisation_facts,
+    targets_of,
+)
+from lsi.compute.tasks import RegressionTask, classify, regress
 from lsi.config import Settings
 from lsi.devices import choose_device
+from lsi.features import FEATURES_VERSION
 from lsi.hashing import fingerprint, key
-from lsi.laplace.objective import with_bias
 from lsi.memory import keep_freed_memory
 from lsi.progress import Progress
+from lsi.runs.images import describe_images, file_facts
 from lsi.runs.manifest import calibration_summary, make_manifest, make_table
-from lsi.runs.run import KIND, Run, write_run
-from lsi.runs.store import Entry, Store
+from lsi.runs.run import KIND, Run, RunContent, write_run
+from lsi.runs.store import Store
 
 log = logging.getLogger(__name__)
 
-SCORES_VERSION = 4  # rises when the same settings give other numbers or files
+SCORES_VERSION = 5  # rises when the same settings give other numbers or files
+NO_EFFECT = {"features": ("batch_size",)}  # settings that change no result, by their group
 
 
 @dataclass
-class Timings:
-    """Seconds spent in each stage."""
+class Stages:
+    """The stages of a run: each reports its start to `progress`, and leaves its `seconds`."""
 
+    progress: Progress
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
-    def stage(self, name: str, progress: Progress) -> Iterator[None]:
+    def __call__(self, name: str) -> Iterator[None]:
         """Time a stage and report its start."""
         log.info("%s", name)
-        progress.report(name, 0, 1)
+        self.progress.report(name, 0, 1)
         start = time.perf_counter()
         yield
         self.seconds[name] = round(time.perf_counter() - start, 3)
@@ -49,72 +63,98 @@ class Timings:
 def run(settings: Settings, cache: Path, progress: Progress | None = None) -> Run:
     """Compute a run, or return the one that is there.
 
+    Args:
+        settings: everything it depends on; relative paths are those of the working folder.
+        cache: where everything computed is kept.
+        progress: told how far it is.
+
     Raises:
         LsiError: with what was expected, what came, and what to do.
     """
     keep_freed_memory()
-    progress, store, timings = progress or Progress(), Store(cache), Timings()
-    settings = _with_preset(settings)
-    with timings.stage("dataset", progress):
+    settings, store = _with_preset(settings).resolved(), Store(cache)
+    stages = Stages(progress or Progress())
+    with stages("dataset"):
         prepared = prepare(settings)
     name = f"{prepared.dataset.name}-{run_key(settings, prepared)}"
-    entry = store.get(KIND, name, lambda e: _compute(settings, prepared, store, e, progress, timings))
-    progress.report("done", 1, 1)
+    entry = store.get(KIND, name, lambda e: write_run(e, _compute(settings, prepared, store, stages)))
+    stages.progress.report("done", 1, 1)
     return Run(entry.folder)
 
 
 def run_key(settings: Settings, prepared: Prepared) -> str:
-    """Return the hash of everything that a run's result depends on."""
-    values = settings.to_dict()
-    content = (prepared.dataset.fingerprint, fingerprint(prepared.dataset.labels, prepared.dataset.source_index))
-    where = settings.data.data and settings.data.data.resolve()  # images are read from there again later
-    more = {}
-    if prepared.task != "classification":
-        targets = prepared.dataset.targets
-        more = {"task": prepared.task, "targets": None if targets is None else fingerprint(targets),
-                "names": prepared.dataset.target_names}  # fmt: skip
-    return key(version=SCORES_VERSION, content=content, score=values["score"], features=values["features"],
-               noise=values["noise"], seed=settings.seed, where=where, on_error=settings.data.on_error,
-               device=choose_device(settings.device), **more)  # fmt: skip
+    """Return the hash of everything that a run's result depends on: every setting but NO_EFFECT, and the data."""
+    dataset, values = prepared.dataset, settings.resolved().to_dict()
+    for group, names in NO_EFFECT.items():
+        values[group] = {k: v for k, v in values[group].items() if k not in names}
+    arrays = {"labels": dataset.labels, "true_label": dataset.true_label, "targets": dataset.targets}
+    return key(
+        scores=SCORES_VERSION,
+        features=FEATURES_VERSION,
+        settings=values | {"device": choose_device(settings.device)},
+        samples=dataset.fingerprint,
+        text=None if dataset.text is None else fingerprint(*map(str, dataset.text)),
+        names=(dataset.name, dataset.class_names, dataset.target_names),
+        task=prepared.task,
+        **{name: None if array is None else fingerprint(array) for name, array in arrays.items()},
+    )
 
 
-def _compute(
-    settings: Settings, prepared: Prepared, store: Store, entry: Entry, progress: Progress, timings: Timings
-) -> list[str]:
-    task = prepared.task
-    with timings.stage("features", progress):
-        features = features_of(settings, prepared, store, progress)
-        targets = targets_of(settings, prepared, features, store, progress)
-    dataset = prepared.dataset.take(features.kept)
+def _compute(settings: Settings, prepared: Prepared, store: Store, stages: "Stages") -> RunContent:
     device = torch.device(choose_device(settings.device))
-    phi = with_bias(torch.from_numpy(features.values).to(device))
-
-    def stage(name: str) -> AbstractContextManager[None]:
-        return timings.stage(name, progress)
-
+    with stages("features"):
+        raw = raw_features(prepared, settings.features, device, store, stages.progress)
+        check_readable(raw, settings.data)
+        entry = design_of(prepared, raw, settings, store)
+        targets = targets_of(prepared, raw, entry, settings, store, stages.progress)
+    dataset, design = prepared.dataset.take(raw.rows), entry.matrix(device)
     if targets is None:
         dataset.check_trainable()
-        judged = classify(dataset, phi, settings.score, settings.seed, stage)
+        result = classify(dataset, design, settings.score, settings.seed, stages)
     else:
-        judged = regress(dataset, phi, targets, settings.score, settings.seed, stage, suspects=task != "self")
-    with stage("near duplicates"):
-        near = neighbours(features.values, seed=settings.seed)
-        groups = near_duplicates(near)
-    with stage("label issues and summaries"):
-        corrupted = prepared.corrupted[features.kept]
-        table = make_table(dataset, judged.columns, corrupted, groups)
-        about = {"backbone": features.backbone, "n_features": features.values.shape[1], **features.facts}
-        skipped = [{"id": str(prepared.dataset.ids[i]), "reason": why} for i, why in sorted(features.skipped.items())]
-        manifest = make_manifest(dataset, task, table, corrupted, device) | judged.about
-    manifest["dataset"]["skipped"] = skipped
-    manifest["calibration"] = None if judged.calibration is None else calibration_summary(judged.calibration, table)
+        task = RegressionTask(targets, can_be_suspect=prepared.task != "self")
+        result = regress(dataset, design, task, settings.score, settings.seed, stages)
+    with stages("near duplicates"):
+        nearest = neighbours(entry.design.values[:, :-1], seed=settings.seed)
+        groups = near_duplicates(nearest)
+    with stages("label issues and summaries"):
+        corrupted = prepared.corrupted[raw.rows]
+        table = make_table(dataset, result.table, corrupted, groups)
+        manifest = make_manifest(dataset, prepared.task, table, corrupted, device) | result.manifest
+        manifest["dataset"]["skipped"] = [
+            {"id": str(prepared.dataset.ids[i]), "reason": reason} for i, reason in sorted(raw.skipped.items())
+        ]
+        if result.calibration is not None:
+            manifest["calibration"] = calibration_summary(result.calibration, table)
+        samples = _samples(prepared, raw.rows)
+    n_features = entry.design.values.shape[1] - 1
     manifest |= {
         "settings": settings.to_dict(),
-        "features": {"key": dataset.fingerprint, **about},
+        "features": {"key": raw.key, "design": entry.key, "design_fingerprint": entry.design.fingerprint,
+                     "backbone": raw.backbone, "n_features": n_features, **raw.facts,
+                     **standardisation_facts(entry.design)},
         "near_duplicates": {"threshold": groups.threshold},
-        "seconds": timings.seconds,
-    }
-    return write_run(entry, manifest, table, judged.arrays, judged.weights, (near.index, near.distance))
+        "images": _image_facts(prepared),
+        "seconds": stages.seconds,
+    }  # fmt: skip
+    pairs = (nearest.index, nearest.distance)
+    return RunContent(manifest, table, samples, result.arrays, result.weights, pairs)
+
+
+def _samples(prepared: Prepared, rows: np.ndarray) -> pd.DataFrame | None:
+    """Return what tells later whether an image is still the same, a row for each row of the table."""
+    if prepared.dataset.images is None:
+        return None
+    noisy = None if prepared.image_noise is None else prepared.image_noise.noisy
+    table = describe_images(prepared.dataset, noisy)
+    table["position"] = np.arange(len(table))
+    return table.iloc[rows].reset_index(drop=True)
+
+
+def _image_facts(prepared: Prepared) -> dict[str, Any]:
+    noise = prepared.image_noise
+    added = {} if noise is None else {"sigma": noise.sigma, "seed": noise.seed}
+    return {"files": file_facts(prepared.dataset.files), **added}
 
 
 def _with_preset(settings: Settings) -> Settings:

@@ -12,19 +12,22 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from lsi.audit.calibration import Calibration, calibrate
 from lsi.audit.label_issues import label_issues, residual_issues, self_confidence
-from lsi.audit.without_suspects import second_look
+from lsi.audit.without_suspects import probabilities_without_suspects
 from lsi.config import ScoreSettings, Task
 from lsi.data import Dataset
 from lsi.errors import UsageError
+from lsi.laplace.design_matrix import DesignMatrix
 from lsi.laplace.likelihood import Softmax
-from lsi.laplace.scores import LeaveOneOut, Method, compute, score_ridge
+from lsi.laplace.posterior import Full, Kron
+from lsi.laplace.probe import Probe
+from lsi.laplace.scores import LeaveOneOut, Method, Scores, compute, score_ridge
 
 Stage = Callable[[str], AbstractContextManager[None]]
 SHOWN_TARGETS = 8
+KEPT_BYTES = 64 * 2**20  # a covariance of up to 4,096 weights
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,19 @@ class Targets:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """The columns of the table, the manifest's parts, and the arrays that a run keeps by name."""
+class TaskResult:
+    """What scoring gives.
 
-    columns: pd.DataFrame
-    about: dict[str, Any]
+    Attributes:
+        table: one row a sample, the columns of its scores.
+        manifest: the parts of the manifest that tell of the probe and of leave-one-out.
+        arrays: what a run keeps as one file each, by its name.
+        weights: what a run keeps of the probe, by name.
+        calibration: of the label scores, where it was asked for.
+    """
+
+    table: pd.DataFrame
+    manifest: dict[str, Any]
     arrays: dict[str, np.ndarray]
     weights: dict[str, np.ndarray]
     calibration: Calibration | None = None
@@ -64,35 +75,61 @@ def task_of(asked: str, dataset: Dataset) -> Task:
     return asked  # type: ignore[return-value]
 
 
-def classify(dataset: Dataset, phi: Tensor, score: ScoreSettings, seed: int, stage: Stage) -> Judged:
-    """Return LSI under the softmax likelihood, and label issues by a second look.
+def classify(dataset: Dataset, design: DesignMatrix, score: ScoreSettings, seed: int, stage: Stage) -> TaskResult:
+    """Return LSI under the softmax likelihood, and label issues by probabilities without suspects.
 
     Args:
         dataset: samples with labels.
-        phi: Φ (n, D), bias column included.
+        design: Φ (n, D), bias column included.
         score: how.
         seed: of the choice of λ and of planted flips.
         stage: times a stage by its name.
     """
     with stage("probe and leave-one-out"):
-        targets = torch.from_numpy(dataset.labels).to(phi.device)
+        labels = torch.from_numpy(dataset.labels).to(design.values.device)
         loo = LeaveOneOut(score.loo, score.refit_top, (), score.certify)
         method = Method(score.prior_precision, score.structure, loo, score.preset)
-        result = compute(Softmax(len(dataset.class_names)), phi, targets, method, seed)
-    scores, probe, choice = result.scores, result.probe, result.scores.prior_choice
-    with stage("second look at the labels"):
-        looked = second_look(probe, label_issues(dataset.labels, scores.loo_probabilities))
+        result = compute(Softmax(len(dataset.class_names)), design, labels, method, seed)
+    scores, probe = result.scores, result.probe
+    with stage("refit without suspects"):
+        suspects = label_issues(dataset.labels, scores.loo_probabilities)
+        label_probabilities = probabilities_without_suspects(probe, suspects)
     calibration = None
     if score.calibrate:
         with stage("planted flips"):
-            calibration = calibrate(probe, dataset.labels, looked, seed)
-    columns = scores.to_frame()
-    columns["is_label_issue"] = label_issues(dataset.labels, looked)
-    columns["label_score"] = self_confidence(dataset.labels, looked)
+            calibration = calibrate(probe, dataset.labels, label_probabilities, seed)
+    table = scores.to_frame()
+    table["is_label_issue"] = label_issues(dataset.labels, label_probabilities)
+    table["label_score"] = self_confidence(dataset.labels, label_probabilities)
     if calibration is not None:
-        columns["p_wrong"] = calibration.p_wrong
-    checked = scores.loo_residual[np.isfinite(scores.loo_residual)]
-    about = {
+        table["p_wrong"] = calibration.p_wrong
+    arrays = {"loo_probabilities": scores.loo_probabilities, "label_probabilities": label_probabilities}
+    arrays |= _kept_covariance(result.posterior)
+    weights = {"weights": probe.weights.cpu().numpy(), "class_weights": probe.logit_weights.cpu().numpy()}
+    return TaskResult(table, _facts(scores, probe), arrays, weights, calibration)
+
+
+def _kept_covariance(posterior: Full | Kron) -> dict[str, np.ndarray]:
+    """Return P⁻¹ as (p, p) float32 where it is small: with it explanations take a tenth of the time."""
+    if isinstance(posterior, Kron) or posterior.covariance.numel() * 4 > KEPT_BYTES:
+        return {}
+    m, d = posterior.objective.shape
+    return {"posterior_covariance": posterior.covariance.reshape(m * d, m * d).float().cpu().numpy()}
+
+
+def _facts(scores: Scores, probe: Probe) -> dict[str, Any]:
+    """Return what the manifest says of a softmax probe and its leave-one-out."""
+    choice, certified = scores.prior_choice, scores.loo_residual[np.isfinite(scores.loo_residual)]
+    prior_choice = None
+    if choice is not None:
+        prior_choice = {
+            "grid": choice.grid,
+            "loo_log_likelihood": choice.log_likelihood,
+            "n_samples": choice.n_samples,
+            "folds": choice.folds,
+            "at_edge": choice.at_edge,
+        }
+    return {
         "probe": {
             "prior_precision": scores.prior_precision,
             "n_params": scores.n_params,
@@ -102,55 +139,54 @@ def classify(dataset: Dataset, phi: Tensor, score: ScoreSettings, seed: int, sta
             "newton_steps": probe.n_newton_steps,
             "loss": probe.loss,
         },
-        "prior_choice": None
-        if choice is None
-        else {
-            "grid": choice.grid,
-            "loo_log_likelihood": choice.log_likelihood,
-            "n_samples": choice.n_samples,
-            "folds": choice.folds,
-        },
+        "prior_choice": prior_choice,
         "leave_one_out": {
             "structure": scores.structure,
             "n_refitted": int(scores.refitted.sum()),
-            "n_certified": len(checked),
-            "largest_residual": float(checked.max()) if len(checked) else None,
+            "n_certified": len(certified),
+            "largest_residual": float(certified.max()) if len(certified) else None,
         },
     }
-    arrays = {"loo_probabilities": scores.loo_probabilities, "label_probabilities": looked}
-    weights = {"weights": probe.weights.cpu().numpy(), "class_weights": probe.logit_weights.cpu().numpy()}
-    return Judged(columns, about, arrays, weights, calibration)
+
+
+@dataclass(frozen=True)
+class RegressionTask:
+    """What a Gaussian head is asked: its `targets`, and whether an unusual residual makes a target suspect."""
+
+    targets: Targets
+    can_be_suspect: bool
 
 
 def regress(
-    dataset: Dataset, phi: Tensor, targets: Targets, score: ScoreSettings, seed: int, stage: Stage, *, suspects: bool
-) -> Judged:
+    dataset: Dataset, design: DesignMatrix, task: RegressionTask, score: ScoreSettings, seed: int, stage: Stage
+) -> TaskResult:
     """Return LSI under the Gaussian likelihood, everything exact.
 
     Args:
         dataset: the samples.
-        phi: Φ (n, D), bias column included.
-        targets: what is predicted.
+        design: Φ (n, D), bias column included.
+        task: what is predicted.
         score: how; only λ says anything here.
         seed: of the samples that λ and σ² are chosen on.
         stage: times a stage by its name.
-        suspects: whether an unusual residual makes a target suspect.
     """
+    targets = task.targets
     with stage("probe and leave-one-out"):
         prior = None if score.prior_precision == "auto" else score.prior_precision
-        values = torch.from_numpy(targets.values).to(phi.device)
-        scores, head = score_ridge(phi, values, prior, None, seed)
-    columns = scores.to_frame()
-    columns["given_label"] = columns["predicted_label"] = np.zeros(len(dataset), np.int64)
+        values = torch.from_numpy(targets.values).to(design.values.device)
+        result = score_ridge(design.values, values, prior, None, seed)
+        scores, head = result.scores, result.head
+    table = scores.to_frame()
+    table["given_label"] = table["predicted_label"] = np.zeros(len(dataset), np.int64)
     residuals = scores.targets - scores.loo_predictions
-    columns["loo_residual_norm"] = np.linalg.norm(residuals * targets.scale, axis=1)
+    table["loo_residual_norm"] = np.linalg.norm(residuals * targets.scale, axis=1)
     for i, name in enumerate(targets.names[:SHOWN_TARGETS]):
-        columns[f"target {name}"] = scores.targets[:, i] * targets.scale[i] + targets.mean[i]
-        columns[f"loo_prediction {name}"] = scores.loo_predictions[:, i] * targets.scale[i] + targets.mean[i]
-    found = residual_issues(scores.standardised_residual)
-    columns["is_label_issue"] = found if suspects else np.zeros(len(dataset), bool)
+        table[f"target {name}"] = scores.targets[:, i] * targets.scale[i] + targets.mean[i]
+        table[f"loo_prediction {name}"] = scores.loo_predictions[:, i] * targets.scale[i] + targets.mean[i]
+    unusual = residual_issues(scores.standardised_residual)
+    table["is_label_issue"] = unusual if task.can_be_suspect else np.zeros(len(dataset), bool)
     spread = float(((scores.targets - scores.targets.mean(axis=0)) ** 2).sum())
-    about = {
+    manifest = {
         "probe": {
             "prior_precision": scores.prior_precision,
             "noise_variance": scores.noise_variance,
@@ -166,4 +202,5 @@ def regress(
             "loo_r2": 1 - float((residuals**2).sum()) / max(spread, 1e-300),
         },
     }
-    return Judged(columns, about, {}, {"weights": head.weights.cpu().numpy()})
+    weights = {"weights": head.weights.cpu().numpy(), "target_mean": targets.mean, "target_scale": targets.scale}
+    return TaskResult(table, manifest, {"targets": targets.values}, weights)

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from lsi.config import DataSettings
-from lsi.data.arrays import as_labels, from_arrays, read_array
 from lsi.data.encoding import encode_labels
 from lsi.data.images import Images, decode, to_rgb
 from lsi.data.record import Dataset
-from lsi.data.sources import digits, from_folder, from_manifest, from_parquet, from_torchvision
+from lsi.data.sources import open_source
+from lsi.data.sources.arrays import as_labels, read_array
 from lsi.errors import DataError
 
 __all__ = ["Dataset", "Images", "decode", "load", "to_rgb"]
@@ -24,7 +24,7 @@ def load(settings: DataSettings, data_root: Path) -> Dataset:
     """
     from_file = settings.targets is not None and Path(settings.targets.partition(":")[0]).is_file()
     columns = () if from_file or not settings.targets else tuple(c.strip() for c in settings.targets.split(","))
-    dataset = _open(settings, data_root, columns)
+    dataset = open_source(settings, data_root, columns)
     if from_file and settings.targets is not None:
         dataset = _with_targets(dataset, settings.targets)
     if settings.labels is None:
@@ -47,26 +47,3 @@ def _with_targets(dataset: Dataset, specification: str) -> Dataset:
         )
     values = values.reshape(len(values), -1).astype(np.float64)
     return dataset.with_targets(values, tuple(f"target {i}" for i in range(values.shape[1])))
-
-
-def _open(settings: DataSettings, data_root: Path, targets: tuple[str, ...]) -> Dataset:
-    path = settings.data
-    if targets and (path is None or path.suffix not in (".parquet", ".csv", ".npz")):
-        raise DataError(f"--targets: no such file: {settings.targets}; columns by name need a .csv, .parquet or .npz.")
-    if path is None:
-        name = settings.dataset.lower()
-        return digits() if name == "digits" else from_torchvision(settings.dataset, data_root, settings.split)
-    if not path.exists():
-        raise DataError(f"--data: no such file or folder: {path}.")
-    if path.is_dir():
-        has_parquet = any(path.rglob("*.parquet"))
-        return from_parquet(path, settings.split) if has_parquet else from_folder(path, settings.split)
-    readers = {".parquet": from_parquet, ".csv": from_manifest}
-    if path.suffix in readers:
-        return readers[path.suffix](path, settings.split, targets)
-    if path.suffix in (".npz", ".npy"):
-        return from_arrays(path, targets)
-    raise DataError(
-        "--data: expected a folder of images or with one subfolder per class, or a .parquet, .csv, .npz or .npy file, "
-        f"got {path}."
-    )

@@ -1,5 +1,6 @@
 """How labels become class indices, and names become fit for a folder."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,21 +9,39 @@ import numpy as np
 
 from lsi.errors import DataError
 
+_INTEGER = re.compile(r"-?(0|[1-9]\d*)")
+
 
 def encode_labels(values: list, class_names: list[str] | None = None) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return class indices and names; integers with names keep their meaning, anything else is sorted."""
+    """Return class indices (n,) and the names of the classes.
+
+    With `class_names` integers are their positions and text is one of them. Otherwise the distinct values are the
+    classes and keep their text, integers in rising order, anything else by alphabet.
+
+    Raises:
+        DataError: a label is missing, or is none of the class names.
+    """
     if any(v is None for v in values):
         raise DataError("Expected a label for every sample; some are missing.")
-    if all(isinstance(v, int | np.integer) for v in values):
+    are_integers = all(isinstance(v, int | np.integer) for v in values)
+    if class_names is not None and are_integers:
         labels = np.asarray(values, dtype=np.int64)
-        if class_names is not None:
-            return labels, tuple(class_names)
-        if len(labels) and (labels.min() < 0 or labels.max() > 10 * len(labels)):
-            raise DataError(f"Expected integer labels 0 … k − 1, got {labels.min()} … {labels.max()}.")
-        return labels, tuple(str(c) for c in range(int(labels.max(initial=0)) + 1))
-    names = class_names or sorted({str(v) for v in values})
+        if len(labels) and (labels.min() < 0 or labels.max() >= len(class_names)):
+            raise DataError(
+                f"Expected labels 0 … {len(class_names) - 1} for {len(class_names)} class names, "
+                f"got {labels.min()} … {labels.max()}."
+            )
+        return labels, tuple(class_names)
+    texts = [str(v) for v in values]
+    distinct = sorted(set(texts))
+    if class_names is None and all(_INTEGER.fullmatch(v) for v in distinct):
+        distinct.sort(key=int)
+    names = distinct if class_names is None else class_names
     positions = {c: i for i, c in enumerate(names)}
-    return np.array([positions[str(v)] for v in values], dtype=np.int64), tuple(names)
+    unknown = [v for v in distinct if v not in positions]
+    if unknown:
+        raise DataError(f"Expected labels among {', '.join(names[:5])}, …, got {', '.join(unknown[:3])}.")
+    return np.array([positions[v] for v in texts], dtype=np.int64), tuple(names)
 
 
 NO_CLASS = ("all",)  # the class of samples without labels
@@ -35,6 +54,11 @@ def no_labels(n: int) -> tuple[np.ndarray, tuple[str, ...]]:
 
 def numbers(table: Mapping[str, Any], names: tuple[str, ...], path: Path) -> np.ndarray | None:
     """Return columns of numbers as one array (n, m), or None where no names are given.
+
+    Args:
+        table: columns by name.
+        names: of the columns to take.
+        path: what a message names.
 
     Raises:
         DataError: a column is missing or holds something else than numbers.

@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -9,10 +10,13 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lsi.errors import DataError
+from lsi.hashing import file_checksum, fingerprint
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"})
 MAX_PIXELS = 64_000_000
+# Pillow warns of damaged metadata; images are read in several threads, where warnings cannot be caught one by one
+warnings.filterwarnings("ignore", module=r"PIL\..*")
 
 
 @runtime_checkable
@@ -35,6 +39,10 @@ class Images(Protocol):
         """Return where image `index` comes from: its file, its encoded bytes, or None where it has neither."""
         ...
 
+    def checksum(self, index: int) -> str:
+        """Return a hash of the content of image `index`, "" where there is nothing to read."""
+        ...
+
 
 def decode(data: bytes | Path, name: str = "image") -> Image.Image:
     """Return an encoded image as RGB, upright, its transparency laid over white, 16 bits scaled to 8.
@@ -45,14 +53,12 @@ def decode(data: bytes | Path, name: str = "image") -> Image.Image:
     if isinstance(data, bytes) and not data:
         raise DataError(f"{name}: the file is empty")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            source = io.BytesIO(data) if isinstance(data, bytes) else data
-            with Image.open(source, formats=FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise DataError(f"{name}: {image.width} × {image.height} pixels are more than {MAX_PIXELS:,}")
-                image.load()
-                return to_rgb(ImageOps.exif_transpose(image))
+        source = io.BytesIO(data) if isinstance(data, bytes) else data
+        with Image.open(source, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise DataError(f"{name}: {image.width} × {image.height} pixels are more than {MAX_PIXELS:,}")
+            image.load()
+            return to_rgb(ImageOps.exif_transpose(image))
     except DataError:
         raise
     except UnidentifiedImageError:
@@ -104,12 +110,17 @@ class ArrayImages:
     def source(self, index: int) -> None:
         """Return None: pixels in memory have no encoding."""
 
+    def checksum(self, index: int) -> str:
+        """Return a hash of the pixels of image `index`."""
+        return fingerprint(self.values[index])
+
 
 class FileImages:
     """Images that lie in files."""
 
-    def __init__(self, paths: list[Path]) -> None:
+    def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = paths
+        self._checksums: dict[int, str] = {}  # a file is read once for it, however often the samples are chosen anew
 
     def __len__(self) -> int:
         """Return how many images there are."""
@@ -123,6 +134,15 @@ class FileImages:
         """Return the file of image `index`."""
         return self.paths[index]
 
+    def checksum(self, index: int) -> str:
+        """Return a hash of the file's content, "" where it cannot be read."""
+        if index not in self._checksums:
+            try:
+                self._checksums[index] = file_checksum(self.paths[index])
+            except OSError:
+                self._checksums[index] = ""
+        return self._checksums[index]
+
 
 class EncodedImages:
     """Images whose encoded bytes lie in a column (an Arrow array, memory-mapped where the file allows)."""
@@ -135,7 +155,11 @@ class EncodedImages:
         return len(self.names)
 
     def read(self, index: int) -> Image.Image:
-        """Return image `index` as RGB."""
+        """Return image `index` as RGB.
+
+        Raises:
+            DataError: the row holds no bytes, or no image.
+        """
         data = self.column[index].as_py()
         if data is None:
             raise DataError(f"{self.names[index]}: no image bytes")
@@ -144,6 +168,11 @@ class EncodedImages:
     def source(self, index: int) -> bytes | None:
         """Return the encoded bytes of image `index`."""
         return self.column[index].as_py()
+
+    def checksum(self, index: int) -> str:
+        """Return a hash of the encoded bytes of image `index`."""
+        data = self.column[index].as_py()
+        return "" if data is None else fingerprint(data)
 
 
 class ChosenImages:
@@ -163,6 +192,41 @@ class ChosenImages:
     def source(self, index: int) -> Path | bytes | None:
         """Return where image `index` comes from."""
         return self.images.source(int(self.index[index]))
+
+    def checksum(self, index: int) -> str:
+        """Return a hash of the content of image `index`."""
+        return self.images.checksum(int(self.index[index]))
+
+
+class JoinedImages:
+    """The images of several sources, one after the other."""
+
+    def __init__(self, parts: Sequence[Images]) -> None:
+        self.parts = parts
+        self.ends = np.cumsum([len(part) for part in parts])
+
+    def __len__(self) -> int:
+        """Return how many images there are."""
+        return int(self.ends[-1])
+
+    def read(self, index: int) -> Image.Image:
+        """Return image `index` as RGB."""
+        part, within = self._place(index)
+        return part.read(within)
+
+    def source(self, index: int) -> Path | bytes | None:
+        """Return where image `index` comes from."""
+        part, within = self._place(index)
+        return part.source(within)
+
+    def checksum(self, index: int) -> str:
+        """Return a hash of the content of image `index`."""
+        part, within = self._place(index)
+        return part.checksum(within)
+
+    def _place(self, index: int) -> tuple[Images, int]:
+        number = int(np.searchsorted(self.ends, index, side="right"))
+        return self.parts[number], index - (int(self.ends[number - 1]) if number else 0)
 
 
 def encoded(images: Images, index: int) -> tuple[bytes, str]:

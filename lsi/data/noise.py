@@ -1,5 +1,6 @@
 """Corruption on purpose, for experiments: flipped labels, noisy images, human labels. Always seeded first."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 from PIL import Image
 
+from lsi.data.images import Images
 from lsi.errors import DataError, UsageError
 
 HUMAN_FILES = {
@@ -17,7 +19,14 @@ _SAMPLE = 1_000
 
 
 def flip_labels(labels: Int[np.ndarray, " n"], n_classes: int, share: float, seed: int) -> Int[np.ndarray, " n"]:
-    """Return labels of which a `share` has moved to another class, chosen uniformly."""
+    """Return labels of which a `share` has moved to another class, chosen uniformly.
+
+    Args:
+        labels: (n,) class indices 0 … k − 1.
+        n_classes: k.
+        share: of the labels to move, 0 … 1.
+        seed: of the choice.
+    """
     rng = np.random.default_rng(seed)
     chosen = rng.choice(len(labels), round(share * len(labels)), replace=False)
     flipped = labels.copy()
@@ -28,13 +37,16 @@ def flip_labels(labels: Int[np.ndarray, " n"], n_classes: int, share: float, see
 class NoisyImages:
     """Images of which some carry Gaussian noise, the same at every reading."""
 
-    def __init__(self, images: Any, noisy: Bool[np.ndarray, " n"], strength: float, seed: int) -> None:
-        """Take `images` (with `read` and a length) and add `strength` standard deviations of their pixel values."""
-        self.images, self.noisy, self.seed = images, noisy, seed
-        rng = np.random.default_rng(seed)
-        sample = rng.permutation(len(images))[:_SAMPLE]
-        pixels = [np.asarray(self._read_or_none(int(i)), dtype=np.float64).ravel() for i in sample]
-        self.sigma = strength * float(np.concatenate(pixels).std())
+    def __init__(self, images: Images, noisy: Bool[np.ndarray, " n"], sigma: float, seed: int) -> None:
+        """Add noise of standard deviation `sigma`, in units of pixel values 0 … 255, to the images in `noisy`.
+
+        Args:
+            images: the images, as they are.
+            noisy: (n,) which of them get noise.
+            sigma: standard deviation of the noise.
+            seed: of the noise; each image draws from the seed and its position.
+        """
+        self.images, self.noisy, self.sigma, self.seed = images, noisy, sigma, seed
 
     def __len__(self) -> int:
         """Return how many images there are."""
@@ -45,18 +57,37 @@ class NoisyImages:
         image = self.images.read(index)
         if not self.noisy[index]:
             return image
-        values = np.asarray(image, dtype=np.float64)
-        values = values + np.random.default_rng([self.seed, index]).normal(scale=self.sigma, size=values.shape)
-        return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
+        return add_noise(image, self.sigma, self.seed, index)
 
     def source(self, index: int) -> None:
         """Return None: noise is added after decoding."""
 
-    def _read_or_none(self, index: int) -> Any:
-        try:
-            return self.images.read(index)
-        except DataError:
-            return np.zeros(0)
+    def checksum(self, index: int) -> str:
+        """Return a hash of image `index` before the noise."""
+        return self.images.checksum(index)
+
+
+def add_noise(image: Image.Image, sigma: float, seed: int, index: int) -> Image.Image:
+    """Return an image with Gaussian noise.
+
+    Args:
+        image: RGB.
+        sigma: standard deviation of the noise, in units of pixel values 0 … 255.
+        seed: of the noise.
+        index: the image's position, by which images draw differently.
+    """
+    values = np.asarray(image, dtype=np.float64)
+    values = values + np.random.default_rng([seed, index]).normal(scale=sigma, size=values.shape)
+    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
+
+
+def pixel_deviation(images: Images, seed: int) -> float:
+    """Return the standard deviation of the pixel values 0 … 255, over up to 1,000 images drawn with `seed`."""
+    pixels = []
+    for i in np.random.default_rng(seed).permutation(len(images))[:_SAMPLE]:
+        with contextlib.suppress(DataError):
+            pixels.append(np.asarray(images.read(int(i)), dtype=np.float64).ravel())
+    return float(np.concatenate(pixels).std()) if pixels else 0.0
 
 
 def human_labels(name: str, folder: Path, n: int) -> Int[np.ndarray, " n"]:
@@ -64,6 +95,11 @@ def human_labels(name: str, folder: Path, n: int) -> Int[np.ndarray, " n"]:
 
     Source: Wei et al., Learning with Noisy Labels Revisited, ICLR 2022. Their `.pt` file is a pickle; it is read by
     PyTorch's restricted unpickler, which builds arrays and runs nothing in the file.
+
+    Args:
+        name: of the dataset, cifar10 or cifar100.
+        folder: where the published file lies.
+        n: how many labels are expected.
 
     Raises:
         UsageError: the dataset has no such labels.
@@ -77,8 +113,8 @@ def human_labels(name: str, folder: Path, n: int) -> Int[np.ndarray, " n"]:
         raise DataError(f"Expected the published file {files[0]} in {folder}: put it there (CIFAR-N project).")
     labels = _arrays(path).get(key)
     if labels is None or len(labels) != n:
-        found = "nothing" if labels is None else f"{len(labels)} labels"
-        raise DataError(f"{path}: expected {n} labels under {key!r}, got {found}.")
+        content = "nothing" if labels is None else f"{len(labels)} labels"
+        raise DataError(f"{path}: expected {n} labels under {key!r}, got {content}.")
     return np.asarray(labels).astype(np.int64)
 
 

@@ -1,12 +1,15 @@
 """The record that every source of data becomes: it checks itself."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from lsi.data.images import ChosenImages, Images
 from lsi.errors import DataError
+from lsi.hashing import fingerprint
 
 
 @dataclass(frozen=True)
@@ -18,23 +21,23 @@ class Dataset:
         ids: (n,) text, unique: a path, or a number.
         labels: (n,) integers, class indices 0 … k − 1.
         class_names: k texts.
-        fingerprint: hash of the content.
         images: reads image i; None where the samples are features or text only.
         features: (n, d) ready-made features, or None.
         split: (n,) texts, or None.
         text: (n,) texts shown instead of an image, or None.
-        index: (n,) positions in the source, which exports speak of; 0 … n − 1 unless samples were left out.
+        index: (n,) rows of the source before any filter, which exports refer to; 0 … n − 1 unless samples were left
+            out. The source is the file, or the folder or files of the split.
         true_label: (n,) the labels before noise or replacement, or None where nothing is known.
         targets: (n, m) numbers to predict instead of labels, or None.
         target_names: m texts, or none.
         is_labelled: whether the labels say anything; where not they are all 0.
+        files: the files that hold several samples; none where each sample is a file, or comes with a package.
     """
 
     name: str
     ids: np.ndarray
     labels: np.ndarray
     class_names: tuple[str, ...]
-    fingerprint: str
     images: Images | None = None
     features: np.ndarray | None = None
     split: np.ndarray | None = None
@@ -44,6 +47,7 @@ class Dataset:
     targets: np.ndarray | None = None
     target_names: tuple[str, ...] = ()
     is_labelled: bool = True
+    files: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.labels)
@@ -74,6 +78,23 @@ class Dataset:
     def source_index(self) -> Int[np.ndarray, " n"]:
         """Positions in the source."""
         return np.arange(len(self.labels)) if self.index is None else self.index
+
+    @cached_property
+    def checksums(self) -> tuple[str, ...]:
+        """A hash of the content of each sample: its image, its ready-made features, its text."""
+        return tuple(self._checksum(i) for i in range(len(self)))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of what the samples are, labels aside: ids, splits, places in the source, content, in their order."""
+        split = [] if self.split is None else self.split.tolist()
+        return fingerprint(self.source_index, *map(str, self.ids), *map(str, split), *self.checksums)
+
+    def _checksum(self, position: int) -> str:
+        image = "" if self.images is None else self.images.checksum(position)
+        parts = [] if self.features is None else [self.features[position]]
+        parts += [] if self.text is None else [str(self.text[position])]
+        return fingerprint(image, *parts) if parts else image
 
     def take(self, chosen: Int[np.ndarray, " s"]) -> "Dataset":
         """Return the samples at these positions, in this order."""

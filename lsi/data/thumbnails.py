@@ -2,10 +2,11 @@
 
 import io
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 SIZES = (64, 128, 256, 512)
 _LOSSLESS_UP_TO = 64
+MISSING, CHANGED = "is no longer there", "has changed since this run"  # what an error says of an image
 
 
 def thumbnail(image: Image.Image, size: int, *, enlarge: bool = False) -> bytes:
@@ -23,4 +24,22 @@ def thumbnail(image: Image.Image, size: int, *, enlarge: bool = False) -> bytes:
     buffer = io.BytesIO()
     small = max(image.size) <= _LOSSLESS_UP_TO
     image.save(buffer, "WEBP", lossless=small, quality=85, method=0 if small else 2)
+    return buffer.getvalue()
+
+
+def placeholder(reason: str, size: int) -> bytes:
+    """Return a grey square that says why there is no image, as WebP.
+
+    Args:
+        reason: "… has changed since this run" or "… is no longer there"; the words that matter are drawn.
+        size: of a side in pixels.
+    """
+    words = "changed\nsince this run" if reason.endswith(CHANGED) else "no longer\nthere"
+    image = Image.new("RGB", (size, size), (222, 226, 230))
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.load_default(max(8, size // 9))
+    draw.rectangle((0, 0, size - 1, size - 1), outline=(150, 156, 162))
+    draw.multiline_text((size / 2, size / 2), words, fill=(40, 46, 52), font=font, anchor="mm", align="center")
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=85)
     return buffer.getvalue()

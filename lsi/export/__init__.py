@@ -1,7 +1,7 @@
 """What leaves: index lists, tables and image folders of a curated subset."""
 
 from lsi.export.check import check_selection
-from lsi.export.images import ImageFormat, write_images
+from lsi.export.images import ImageFormat, refuse_changed, write_images
 from lsi.export.lists import FORMATS, Format, export, issue_table, relabel_table, spreadsheet_safe, write_indices
 from lsi.export.selection import (
     Selection,
@@ -24,6 +24,7 @@ __all__ = [
     "exclusion_records",
     "export",
     "issue_table",
+    "refuse_changed",
     "relabel_table",
     "select",
     "selection_from_records",

@@ -15,35 +15,58 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lsi.data.images import Images, encoded
-from lsi.errors import UsageError
+from lsi.errors import DataError, UsageError
 from lsi.export.lists import check_folder
 from lsi.export.selection import Selection
 from lsi.files import atomic
+from lsi.runs.images import RunImages
 from lsi.runs.run import Run
 
 ImageFormat = Literal["copy", "link", "huggingface"]
 _ROWS = 1_000
+_NAMED = 10  # so many changed images a message names
 
 
-def write_images(run: Run, selection: Selection, images: Images, folder: Path, how: ImageFormat) -> Path:
+def write_images(run: Run, selection: Selection, folder: Path, how: ImageFormat) -> Path:
     """Write the kept images below `folder` and return what was written.
 
     Args:
         run: the run.
         selection: which images stay, and their new labels.
-        images: reads image i of the run's table.
         folder: where to write; copy and link make `images/<class>/<index>.<suffix>` in it.
         how: copy, link (symbolic, for images that lie in files), or huggingface (`train.parquet`).
 
     Raises:
-        UsageError: the folder is the run's own or holds images already, or there are no files to link to.
+        UsageError: the run has no images, the folder is its own or holds images already, or there are no files to
+            link to.
+        DataError: images have changed since the run or are no longer there; the message names them.
     """
     check_folder(run, folder)
+    images = run.images
+    if images is None:
+        raise UsageError(f"{run.name} has no images to write.")
+    refuse_changed(images, selection.kept)
     labels = run.scores["given_label"].to_numpy().astype(np.int64)
     labels[list(selection.relabelled)] = list(selection.relabelled.values())
     if how == "huggingface":
         return _parquet(run, selection, images, labels, folder / "train.parquet")
     return _folder(run, selection, images, labels, folder / "images", link=how == "link")
+
+
+def refuse_changed(images: RunImages, positions: np.ndarray) -> None:
+    """Raise where images are not those that the run was computed on.
+
+    Raises:
+        DataError: with the first of them by name.
+    """
+    changes = images.changes(positions)
+    if changes:
+        first = "; ".join(f"{images.name(i)} {reason}" for i, reason in list(changes.items())[:_NAMED])
+        more = f"; and {len(changes) - _NAMED:,} more" if len(changes) > _NAMED else ""
+        raise DataError(
+            f"{len(changes):,} of the {len(positions):,} images to write are not those that the run was computed on: "
+            f"{first}{more}. Put them back, exclude them, or compute the run again."
+        )
 
 
 def _folder(run: Run, selection: Selection, images: Images, labels: np.ndarray, root: Path, link: bool) -> Path:

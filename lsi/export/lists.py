@@ -20,13 +20,23 @@ _FORMULA = re.compile(r"^[=+\-@\t\r]")
 
 
 def check_folder(run: Run, folder: Path) -> None:
-    """Raise where `folder` is the run's own."""
+    """Raise where `folder` is the run's own.
+
+    Raises:
+        UsageError: it is.
+    """
     if folder.resolve() == run.folder.resolve():
         raise UsageError("Export into a folder of its own: this one holds the run.")
 
 
 def write_indices(path: Path, values: np.ndarray, how: Format) -> None:
-    """Write source indices, one a line or one array."""
+    """Write source indices, one per line or as one array.
+
+    Args:
+        path: of the file.
+        values: (s,) rows of the source.
+        how: format of the file.
+    """
     values = np.asarray(values, dtype=np.int64)
     with atomic(path) as temporary:
         if how == "txt":
@@ -49,6 +59,13 @@ def export(
     decisions: list[dict[str, Any]] | None = None,
 ) -> list[Path]:
     """Write kept and removed source indices, the relabel table, cleanlab's columns and the manifest into `folder`.
+
+    Args:
+        run: the run.
+        selection: what is kept, removed and relabelled.
+        folder: where to write.
+        formats: of the index lists.
+        decisions: the records that the selection was made from; None: it was made by rule.
 
     Raises:
         UsageError: a format is unknown, or the folder is the run's own.

@@ -35,6 +35,9 @@ def select(run: Run, *, drop_issues: bool = False, keep_top: int | None = None, 
         drop_issues: remove the suspected label issues.
         keep_top: keep only this many samples, those of highest LSI among the rest.
         keep_one: keep one sample of each near-duplicate group, the one whose given label is likeliest.
+
+    Raises:
+        UsageError: `keep_top` is below 1.
     """
     table = run.scores
     kept = np.ones(len(table), dtype=bool)
@@ -62,17 +65,23 @@ def selection_of(run: Run, decided: pd.DataFrame) -> Selection:
 def decision_records(run: Run, decided: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the decisions as plain records, by source index and id."""
     rows = run.scores.loc[decided.index]
-    told = zip(rows["index"], rows["id"], decided["action"], decided["label"], decided["reviewer"], decided["time"],
+    columns = zip(rows["index"], rows["id"], decided["action"], decided["label"], decided["reviewer"], decided["time"],
                strict=True)  # fmt: skip
     return [
         {"index": int(index), "id": str(name), "action": str(action), "label": None if pd.isna(label) else int(label),
          "reviewer": str(reviewer), "time": str(when)}
-        for index, name, action, label, reviewer, when in told
+        for index, name, action, label, reviewer, when in columns
     ]  # fmt: skip
 
 
 def exclusion_records(run: Run, positions: np.ndarray, reviewer: str) -> list[dict[str, Any]]:
-    """Return records that exclude these samples, for what a rule and no person leaves out."""
+    """Return records that exclude these samples, for what a rule and no person leaves out.
+
+    Args:
+        run: the run.
+        positions: (s,) rows of its table.
+        reviewer: what stands in the place of a reviewer's name.
+    """
     rows = run.scores.iloc[positions]
     about = {"action": "exclude", "label": None, "reviewer": reviewer, "time": ""}
     return [{"index": int(i), "id": str(name), **about} for i, name in zip(rows["index"], rows["id"], strict=True)]

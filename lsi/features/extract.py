@@ -41,7 +41,17 @@ class Plan:
 
 
 def plan(images, backbone: Backbone, image_size: int | None, batch_size: int) -> Plan:
-    """Return the plan for these images, taking the size and the greyness from the first readable ones."""
+    """Return the plan for these images, taking the size and the greyness from the first readable ones.
+
+    Args:
+        images: n images, read one by one.
+        backbone: what turns them into features.
+        image_size: side in pixels; None: by the size of the images.
+        batch_size: images a batch.
+
+    Raises:
+        DataError: none of the images can be read.
+    """
     seen = list(_first_readable(images, 16))
     if not seen:
         raise DataError("None of the images could be read: check the paths and the files.")
@@ -57,6 +67,13 @@ def extract(images, how: Plan, folder: Path, device: torch.device, progress: Pro
     """Write `features.npy` (n, d) float32 into `folder` and return the failures: position to reason.
 
     An interrupted extraction goes on where it stopped: `partial.npy` and `partial.json` hold what is done.
+
+    Args:
+        images: n images, read one by one.
+        how: size, channels and backbone, as `plan` gives them.
+        folder: where to write.
+        device: where the backbone runs.
+        progress: told how many images are done.
     """
     n, net = len(images), _network(how, device)
     width = net(_batch([np.zeros((how.size, how.size, 3), np.uint8)], how, device)).shape[1]

@@ -8,7 +8,13 @@ from jaxtyping import Float
 
 
 def project(features: Float[np.ndarray, "n d"], seed: int = 0, n_neighbours: int = 15) -> Float[np.ndarray, "n 2"]:
-    """Return the UMAP positions of the samples, the same for the same seed."""
+    """Return the UMAP positions of the samples, the same for the same seed.
+
+    Args:
+        features: (n, d).
+        seed: of the layout.
+        n_neighbours: how many neighbours a sample is held to; fewer where there are fewer samples.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns where TensorFlow is missing, which this does not use
         import umap

@@ -32,6 +32,11 @@ def embed(texts: np.ndarray, device: str, progress: Progress) -> Float[np.ndarra
 
     Source: Wang et al., MiniLM, NeurIPS 2020; Reimers and Gurevych, Sentence-BERT, EMNLP 2019.
 
+    Args:
+        texts: (n,).
+        device: cpu, cuda or cuda:N.
+        progress: told how many texts are done.
+
     Raises:
         UsageError: the encoder is not installed.
     """

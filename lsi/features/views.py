@@ -46,3 +46,7 @@ class ViewedImages:
 
     def source(self, index: int) -> None:
         """Return None: a view has no file."""
+
+    def checksum(self, index: int) -> str:
+        """Return a hash of image `index` itself."""
+        return self.images.checksum(index)

@@ -31,7 +31,14 @@ class Kronecker:
         n_samples: int,
         prior_precision: float,
     ) -> "Kronecker":
-        """Factor B ⊗ A / n + λI from B (`output`) and A (`feature`), both positive semi-definite."""
+        """Factor B ⊗ A / n + λI.
+
+        Args:
+            output: B (m, m), positive semi-definite.
+            feature: A (D, D), positive semi-definite.
+            n_samples: n.
+            prior_precision: λ.
+        """
         alpha, basis = torch.linalg.eigh(feature)
         return Kronecker.refactor(output, basis, alpha.clamp_min(0), n_samples, prior_precision)
 
@@ -44,7 +51,15 @@ class Kronecker:
         n_samples: int,
         prior_precision: float,
     ) -> "Kronecker":
-        """Factor with another B where A's eigenvectors are at hand."""
+        """Factor with another B where A's eigenvectors are at hand.
+
+        Args:
+            output: B (m, m), positive semi-definite.
+            feature_basis: eigenvectors of A as columns, (D, D).
+            feature_values: eigenvalues of A, (D,).
+            n_samples: n.
+            prior_precision: λ.
+        """
         beta, basis = torch.linalg.eigh(output.to(feature_basis))
         return Kronecker(basis, feature_basis, beta.clamp_min(0), feature_values, n_samples, prior_precision)
 

@@ -11,30 +11,16 @@ Features stay in their own dtype; losses and gradients are summed in float64, sh
 is fitted to float64 accuracy. Products with the Hessian run in the features' dtype.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from lsi.laplace.design_matrix import DesignMatrix, shards
 from lsi.laplace.kronecker import Kronecker
 from lsi.laplace.likelihood import Likelihood
-
-SHARD = 4096
-
-
-def with_bias(features: Float[Tensor, "n d"]) -> Float[Tensor, "n d1"]:
-    """Return Φ: the features with a constant 1 appended as the last column."""
-    return torch.cat([features, features.new_ones(len(features), 1)], dim=1)
-
-
-def shards(n_samples: int, size: int = SHARD) -> Iterator[slice]:
-    """Yield slices that cut `n_samples` rows into pieces of at most `size`."""
-    for start in range(0, n_samples, size):
-        yield slice(start, min(start + size, n_samples))
 
 
 @dataclass(frozen=True)
@@ -48,43 +34,41 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Objective:
-    """L(V) over `features` Φ (n, D), bias column included, and `targets` as the likelihood takes them."""
+    """L(V) over the samples of a `design` matrix Φ (n, D), and their `targets` as the likelihood takes them.
+
+    Objectives on the same design matrix share its factor of ΦᵀΦ.
+    """
 
     likelihood: Likelihood
-    features: Float[Tensor, "n d"]
+    design: DesignMatrix
     targets: Shaped[Tensor, "n ..."]
     prior_precision: float
 
     def rows(self, chosen: Shaped[Tensor, " s"]) -> "Objective":
         """Return the objective over some of the samples, by mask or by index."""
-        return Objective(self.likelihood, self.features[chosen], self.targets[chosen], self.prior_precision)
+        return Objective(self.likelihood, self.design.rows(chosen), self.targets[chosen], self.prior_precision)
 
     def with_targets(self, targets: Shaped[Tensor, "n ..."]) -> "Objective":
         """Return the objective over the same samples with other targets."""
-        return self._on_same_features(targets=targets)
+        return replace(self, targets=targets)
 
     def with_prior_precision(self, prior_precision: float) -> "Objective":
         """Return the objective over the same samples with another λ."""
-        return self._on_same_features(prior_precision=prior_precision)
-
-    def _on_same_features(self, **changes: Any) -> "Objective":
-        other = replace(self, **changes)
-        vars(other)["_feature_factor"] = self._feature_factor  # ΦᵀΦ is factored once
-        return other
+        return replace(self, prior_precision=prior_precision)
 
     @property
     def shape(self) -> tuple[int, int]:
         """The shape (m, D) of V."""
-        return self.likelihood.basis.shape[1], self.features.shape[1]
+        return self.likelihood.basis.shape[1], self.design.shape[1]
 
     @cached_property
     def basis(self) -> Float[Tensor, "k m"]:
         """Q on the features' device, in float64."""
-        return self.likelihood.basis.to(self.features.device)
+        return self.likelihood.basis.to(self.design.device)
 
     def logits(self, weights: Float[Tensor, "m d"]) -> Float[Tensor, "n k"]:
         """Return the logits Q V φ of every sample in float64."""
-        rows = [self.features[s].double() @ weights.T for s in shards(len(self.features))]
+        rows = [self.design.values[s].double() @ weights.T for s in shards(len(self.design))]
         return torch.cat(rows) @ self.basis.T
 
     def evaluate(self, weights: Float[Tensor, "m d"]) -> Evaluation:
@@ -92,10 +76,10 @@ class Objective:
         loss = 0.5 * self.prior_precision * weights.square().sum()
         gradient = self.prior_precision * weights
         means = []
-        for s in shards(len(self.features)):
-            phi = self.features[s].double()
+        for s in shards(len(self.design)):
+            phi = self.design.values[s].double()
             logits = (phi @ weights.T) @ self.basis.T
-            mean = self.likelihood.predict(logits)
+            mean = self.likelihood.predict(logits)  # as `predict` does, to the bit
             loss = loss + self.likelihood.losses(logits, self.targets[s]).sum()
             gradient = gradient + self.likelihood.residuals(mean, self.targets[s]).T @ phi
             means.append(mean)
@@ -104,25 +88,33 @@ class Objective:
     def hessian_product(self, means: Float[Tensor, "n k"], vectors: Float[Tensor, "r m d"]) -> Float[Tensor, "r m d"]:
         """Return P X of each of r matrices X, P taken at the predicted `means`, in the vectors' dtype."""
         r, m, d = vectors.shape
-        flat = vectors.reshape(r * m, d).to(self.features)
+        flat = vectors.reshape(r * m, d).to(self.design.values)
         product = self.prior_precision * vectors
-        for s in shards(len(self.features)):
-            phi = self.features[s]
+        for s in shards(len(self.design)):
+            phi = self.design.values[s]
             u = (phi @ flat.T).reshape(-1, m)
             mean = means[s].to(u).repeat_interleave(r, dim=0)
             image = self.likelihood.curvature_product(mean, u).reshape(len(phi), r * m)
             product = product + (image.T @ phi).reshape(r, m, d).to(vectors)
         return product
 
-    @cached_property
-    def _feature_factor(self) -> tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]:
-        gram = sum((self.features[s].T @ self.features[s]).double() for s in shards(len(self.features)))
-        assert isinstance(gram, Tensor)
-        values, basis = torch.linalg.eigh(gram)
-        return values.clamp_min(0), basis
-
     def kronecker(self, means: Float[Tensor, "n k"]) -> Kronecker:
         """Return B ⊗ A / n + λI with A = Σφφᵀ and B = ΣΛ at the predicted `means`, in float64."""
         output = self.likelihood.curvature_sum(means)
-        values, basis = self._feature_factor
-        return Kronecker.refactor(output, basis, values, len(self.features), self.prior_precision)
+        gram = self.design.gram_factor
+        return Kronecker.refactor(output, gram.vectors, gram.values, len(self.design), self.prior_precision)
+
+
+def predict(
+    likelihood: Likelihood, features: Float[Tensor, "n d"], weights: Float[Tensor, "m d"]
+) -> Float[Tensor, "n k"]:
+    """Return what a fitted probe predicts, in float64: on the rows that it was fitted on, its `means` bit for bit.
+
+    Args:
+        likelihood: of the probe.
+        features: Φ (n, D), bias column included.
+        weights: V (m, D), float64.
+    """
+    basis = likelihood.basis.to(features.device)
+    parts = [likelihood.predict((features[s].double() @ weights.T) @ basis.T) for s in shards(len(features))]
+    return torch.cat(parts)

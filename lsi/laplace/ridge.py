@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lsi.errors import NumericalError, UsageError
-from lsi.laplace.posterior.terms import log_excess
+from lsi.laplace.posterior.terms import Terms, log_excess
 
 _DECADES = 9.0
 _TOLERANCE = 1e-3
@@ -56,15 +56,11 @@ class Ridge:
         m = self.residuals.shape[1]
         return (self.residuals.square().sum(dim=1) / (m * self.noise_variance * (1 - self.leverage))).sqrt()
 
-    def terms(self) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"], Float[Tensor, " n"]]:
-        """Return mean_term, trace_term and logdet_term of each sample, in nats."""
+    def terms(self) -> Terms:
+        """Return the terms of each sample, in nats."""
         m, h = self.residuals.shape[1], self.leverage
         mean = self.residuals.square().sum(dim=1) * h / (2 * self.noise_variance * (1 - h))
-        return mean, -0.5 * m * h, -0.5 * m * torch.log1p(-h)
-
-    def certainty(self) -> Float[Tensor, " n"]:
-        """Return trace_term + logdet_term ≥ 0 of each sample with all its digits, in nats."""
-        return 0.5 * self.residuals.shape[1] * log_excess(-self.leverage)
+        return Terms(mean, -0.5 * m * h, -0.5 * m * torch.log1p(-h), 0.5 * m * log_excess(-h))
 
     def group_lsi(self, group: Int[Tensor, " s"]) -> float:
         """Return the LSI of leaving these samples out together, in nats, from their block of the hat matrix."""
@@ -126,7 +122,7 @@ def fit_ridge(
     in_basis = (rotated.T @ t) / spectrum[:, None]
     leverage = (rotated.square() / spectrum).sum(dim=1)
     if not bool((leverage < 1).all()):
-        raise NumericalError("A sample's leverage reached 1 in rounding: raise the prior precision.")
+        raise NumericalError("A sample's leverage reached 1 in rounding. Raise the prior precision.")
     return Ridge(
         (basis @ in_basis).T, t - rotated @ in_basis, leverage, prior_precision, noise_variance, rotated, spectrum
     )

@@ -11,7 +11,7 @@ from jaxtyping import Bool
 
 import lsi
 from lsi.audit import summary
-from lsi.audit.calibration import HESITATION, Calibration
+from lsi.audit.calibration import DOUBT_EXPONENT, Calibration
 from lsi.audit.duplicates import Duplicates
 from lsi.config import Task
 from lsi.data import Dataset
@@ -21,7 +21,14 @@ from lsi.data.encoding import NO_CLASS
 def make_table(
     dataset: Dataset, columns: pd.DataFrame, corrupted: Bool[np.ndarray, " n"], groups: Duplicates
 ) -> pd.DataFrame:
-    """Return one row a sample: what it is, its scores, its near duplicates, what is known of it."""
+    """Return one row per sample: what it is, its scores, its near duplicates, what is known of it.
+
+    Args:
+        dataset: the n samples.
+        columns: their scores, n rows.
+        corrupted: (n,) which are known to have a wrong label or a noisy image.
+        groups: their near duplicates.
+    """
     table = columns.copy()
     table.insert(0, "index", dataset.source_index)
     table.insert(1, "id", dataset.ids.astype(str))
@@ -40,7 +47,15 @@ def make_table(
 def make_manifest(
     dataset: Dataset, task: Task, table: pd.DataFrame, corrupted: Bool[np.ndarray, " n"], device: torch.device
 ) -> dict[str, Any]:
-    """Return data, summaries and versions as plain values."""
+    """Return data, summaries and versions as plain values.
+
+    Args:
+        dataset: the n samples.
+        task: what was learnt of them.
+        table: as `make_table` gives it.
+        corrupted: (n,) which are known to have a wrong label or a noisy image.
+        device: where it was computed.
+    """
     labelled = task == "classification"
     return {
         "name": dataset.name,
@@ -56,6 +71,7 @@ def make_manifest(
         "summary": summary.dataset_summary(table),
         "classes": summary.class_summary(table, dataset.class_names) if labelled else [],
         "detection": summary.detection_summary(corrupted, table) if labelled else None,
+        "calibration": None,
         "versions": {
             "lsi": lsi.__version__,
             "python": platform.python_version(),
@@ -71,9 +87,9 @@ def calibration_summary(calibration: Calibration, table: pd.DataFrame) -> dict[s
     """Return what label scores are worth: wrong labels to expect, and precision and recall over cuts."""
     return {
         "expected_wrong": float(calibration.p_wrong.sum()),
-        "sharpness": calibration.sharpness,
-        "hesitation": HESITATION,
+        "inverse_temperature": calibration.inverse_temperature,
+        "doubt_exponent": DOUBT_EXPONENT,
         "n_planted": calibration.n_planted,
         "noise": calibration.noise.tolist(),
-        "cuts": summary.cuts(table["label_score"].to_numpy(), calibration.p_wrong),
+        "cuts": summary.precision_recall_at(table["label_score"].to_numpy(), calibration.p_wrong),
     }

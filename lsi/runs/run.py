@@ -1,5 +1,6 @@
-"""A run is a folder: written by whoever computes, read by whoever looks."""
+"""A run is a folder that stands on its own: written by whoever computes, read by whoever looks."""
 
+import logging
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,26 +10,39 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
-from lsi.config import Settings, Task
-from lsi.errors import MissingRunError, UsageError
+from lsi.config import Settings, Task, default_data_root
+from lsi.data import Dataset, load
+from lsi.errors import DataError, MissingRunError, UsageError
+from lsi.features.design import Design, read_design
 from lsi.files import atomic, read_json, save_array, write_json
+from lsi.laplace.design_matrix import DesignMatrix, GramFactor
 from lsi.laplace.likelihood import Softmax
-from lsi.laplace.objective import Objective
-from lsi.runs.store import Entry
+from lsi.laplace.objective import Objective, predict
+from lsi.runs.images import RunImages
+from lsi.runs.store import SEAL, Entry
 
-KIND = "runs"
-MANIFEST, SCORES, PROBABILITIES, LOOKED, PROBE, NEIGHBOURS = (
+log = logging.getLogger(__name__)
+
+KIND, DESIGNS, PROJECTIONS = "runs", "designs", "projections"  # kinds of the cache's entries
+DESIGN = "design"  # folder of the design matrix in a run that was copied out of the cache
+MANIFEST, SCORES, SAMPLES, PROBABILITIES, LABEL_PROBABILITIES, COVARIANCE, TARGETS, PROBE, NEIGHBOURS = (
     "manifest.json",
     "scores.parquet",
+    "samples.parquet",
     "loo_probabilities.npy",
     "label_probabilities.npy",
+    "posterior_covariance.npy",
+    "targets.npy",
     "probe.npz",
     "neighbours.npz",
 )
 _CAPTIONED = 2  # so many targets fit below an image
-FILES = [MANIFEST, SCORES, PROBABILITIES, LOOKED, PROBE, NEIGHBOURS]  # of a classification
+FILES = (
+    MANIFEST, SCORES, SAMPLES, PROBABILITIES, LABEL_PROBABILITIES, COVARIANCE, TARGETS, PROBE, NEIGHBOURS,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -64,8 +78,52 @@ class Run:
 
     @cached_property
     def label_probabilities(self) -> np.ndarray:
-        """Class probabilities that labels are judged by, those of the second look, (n, k)."""
-        return np.load(self.folder / LOOKED, mmap_mode="r")
+        """Class probabilities that labels are judged by, those of the refit without suspects, (n, k)."""
+        return np.load(self.folder / LABEL_PROBABILITIES, mmap_mode="r")
+
+    @cached_property
+    def design_folder(self) -> Path:
+        """Where the run's design matrix lies: in its own folder where the run was copied, else in the cache."""
+        copied = self.folder / DESIGN
+        return copied if copied.is_dir() else self.folder.parent.parent / DESIGNS / str(self.design_key)
+
+    @property
+    def design_key(self) -> str | None:
+        """The name of the design matrix in the cache; None in runs of versions that stored none."""
+        return self.manifest["features"].get("design")
+
+    @cached_property
+    def design(self) -> Design:
+        """Φ that the probe was fitted on, with what made it.
+
+        Raises:
+            DataError: it is not there.
+        """
+        if self.design_key is None:
+            version = self.manifest.get("versions", {}).get("lsi", "unknown")
+            raise DataError(
+                f"{self.name} was written by an earlier version ({version}) that stored no design matrix: "
+                "compute it again with the same settings."
+            )
+        return read_design(self.design_folder)
+
+    @cached_property
+    def images(self) -> RunImages | None:
+        """The images behind the run, compared with what was computed when they are read; None where it has none.
+
+        Raises:
+            DataError: the run is of a version that kept no record of its images.
+        """
+        if not self.manifest["dataset"]["has_images"]:
+            return None
+        path = self.folder / SAMPLES
+        if not path.is_file():
+            raise DataError(f"{self.name} was written by an earlier version that kept no record of its images.")
+        table = pd.concat([self.scores[["id", "index"]], pd.read_parquet(path)], axis=1)
+        return RunImages(table, self.manifest["images"], self._open_data)
+
+    def _open_data(self) -> Dataset:
+        return load(self.settings.data, default_data_root())
 
     @cached_property
     def neighbours(self) -> tuple[np.ndarray, np.ndarray]:
@@ -127,42 +185,132 @@ class Run:
         with np.load(self.folder / PROBE) as arrays:
             return torch.from_numpy(arrays["weights"])
 
-    def objective(self, phi: Tensor) -> Objective:
-        """Return the probe's objective for its features Φ (bias column included).
+    @cached_property
+    def design_matrix(self) -> DesignMatrix:
+        """The stored design as the probe reads it, with the factor of ΦᵀΦ.
+
+        Raises:
+            DataError: it is not there.
+        """
+        values, vectors = torch.from_numpy(self.design.gram_values), torch.from_numpy(self.design.gram_vectors)
+        return DesignMatrix(torch.from_numpy(self.design.values), GramFactor(values, vectors))
+
+    def objective(self) -> Objective:
+        """Return the objective that the run's probe minimises.
 
         Raises:
             UsageError: the run is no classification.
+            DataError: its design matrix is not there.
         """
         self.need_labels("A softmax probe")
         labels = torch.from_numpy(self.scores["given_label"].to_numpy().astype(np.int64))
-        return Objective(Softmax(len(self.class_names)), phi, labels, self.manifest["probe"]["prior_precision"])
+        prior_precision = self.manifest["probe"]["prior_precision"]
+        return Objective(Softmax(len(self.class_names)), self.design_matrix, labels, prior_precision)
+
+    def covariance(self) -> Tensor | None:
+        """Return P⁻¹ of the probe's weights, (p, p) float32, memory-mapped; None where it was too large to keep."""
+        path = self.folder / COVARIANCE
+        return torch.from_numpy(np.load(path, mmap_mode="c")) if path.is_file() else None
+
+    def targets(self) -> np.ndarray:
+        """Return what a Gaussian head was to predict, standardised, (n, m), float64."""
+        return np.load(self.folder / TARGETS)
+
+    def predict(self, raw_features: ArrayLike) -> np.ndarray:
+        """Apply the run's probe to raw features, as its backbone gives them.
+
+        Args:
+            raw_features: (s, r), of any samples; for runs on ready-made features rows like theirs.
+
+        Returns:
+            Class probabilities (s, k), or predicted targets (s, m) in their own units where there are no classes;
+            float64. On the run's own raw features they are those of its fit, bit for bit on the same machine.
+
+        Raises:
+            DataError: the raw features have another number of columns, or the design matrix is not there.
+        """
+        phi = torch.from_numpy(self.design.recipe.apply(np.asarray(raw_features)))
+        weights = self.probe_weights()
+        if self.task == "classification":
+            return predict(Softmax(len(self.class_names)), phi, weights).numpy()
+        with np.load(self.folder / PROBE) as arrays:
+            return (phi.double() @ weights.T).numpy() * arrays["target_scale"] + arrays["target_mean"]
 
 
-def write_run(
-    entry: Entry,
-    manifest: dict[str, Any],
-    table: pd.DataFrame,
-    arrays: dict[str, np.ndarray],
-    weights: dict[str, np.ndarray],
-    near: tuple[np.ndarray, np.ndarray],
-) -> list[str]:
-    """Write a run's files, the manifest last, and return their names; `arrays` become one file each."""
-    with atomic(entry.path(SCORES)) as temporary:
-        table.to_parquet(temporary, index=False)
-    for name, values in arrays.items():
+@dataclass(frozen=True)
+class RunContent:
+    """What a run's folder holds, before it is written.
+
+    Attributes:
+        manifest: everything needed to repeat the run, and its headline figures.
+        scores: one row a sample.
+        samples: what tells later whether an image is still the same, one row a sample; None without images.
+        arrays: arrays of a file each, by name.
+        weights: what is kept of the probe, by name.
+        neighbours: positions (n, s) and cosine distances (n, s) of the nearest other samples.
+    """
+
+    manifest: dict[str, Any]
+    scores: pd.DataFrame
+    samples: pd.DataFrame | None
+    arrays: dict[str, np.ndarray]
+    weights: dict[str, np.ndarray]
+    neighbours: tuple[np.ndarray, np.ndarray]
+
+
+def write_run(entry: Entry, content: RunContent) -> list[str]:
+    """Write a run's files, the manifest last, and return their names."""
+    tables = {SCORES: content.scores} | ({} if content.samples is None else {SAMPLES: content.samples})
+    for name, table in tables.items():
+        with atomic(entry.path(name)) as temporary:
+            table.to_parquet(temporary, index=False)
+    for name, values in content.arrays.items():
         save_array(entry.path(f"{name}.npy"), values)
-    with atomic(entry.path(PROBE)) as temporary, temporary.open("wb") as file:
-        np.savez(file, **weights)  # type: ignore[arg-type]
-    with atomic(entry.path(NEIGHBOURS)) as temporary, temporary.open("wb") as file:
-        np.savez(file, index=near[0], distance=near[1])
-    write_json(entry.path(MANIFEST), manifest)
-    return [MANIFEST, SCORES, *(f"{name}.npy" for name in arrays), PROBE, NEIGHBOURS]
+    index, distance = content.neighbours
+    for name, arrays in {PROBE: content.weights, NEIGHBOURS: {"index": index, "distance": distance}}.items():
+        with atomic(entry.path(name)) as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+    write_json(entry.path(MANIFEST), content.manifest)
+    return [*tables, *(f"{name}.npy" for name in content.arrays), PROBE, NEIGHBOURS, MANIFEST]
+
+
+def open_run(path: str | Path) -> Run:
+    """Return the run in a folder, to read its scores and to apply its probe to new samples.
+
+    Raises:
+        MissingRunError: there is no run in that folder.
+
+    Example:
+        >>> run = lsi.open_run("cache/runs/digits-0123456789abcdef")  # doctest: +SKIP
+        >>> run.predict(raw_features)  # doctest: +SKIP
+    """
+    folder = Path(path).expanduser().resolve()
+    if not (folder / MANIFEST).is_file():
+        raise MissingRunError(f"{folder} holds no run: expected a folder with {MANIFEST}, as `compute` prints it.")
+    return Run(folder)
+
+
+def used_by_runs(cache: Path) -> frozenset[tuple[str, str]]:
+    """Return the entries of the cache that finished runs refer to, as kind and name."""
+    return frozenset((DESIGNS, run.design_key) for run in list_runs(cache) if run.design_key is not None)
 
 
 def list_runs(cache: Path) -> list[Run]:
-    """Return the finished runs in a cache, the newest first."""
-    folders = [p.parent for p in (cache / KIND).glob(f"*/{MANIFEST}")]
-    return [Run(f) for f in sorted(folders, key=lambda f: (f / MANIFEST).stat().st_mtime, reverse=True)]
+    """Return the finished runs in a cache, the newest first; folders that are damaged or vanish are left out."""
+    finished = []
+    for path in (cache / KIND).glob(f"*/{MANIFEST}"):
+        try:
+            written = path.stat().st_mtime
+        except OSError:  # deleted since the listing
+            continue
+        run = Run(path.parent)
+        if not (path.parent / SEAL).is_file():
+            continue
+        if isinstance(run.manifest.get("dataset"), dict) and isinstance(run.manifest.get("features"), dict):
+            finished.append((written, run))
+        else:
+            log.warning("%s is no manifest of a run: left out", path)
+    return [run for _, run in sorted(finished, key=lambda pair: pair[0], reverse=True)]
 
 
 def find_run(cache: Path, name: str) -> Run:

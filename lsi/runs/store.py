@@ -51,6 +51,16 @@ class Entry:
                 return False
         return True
 
+    def is_sealed(self) -> bool:
+        """Say whether the entry is sealed and its files have their sizes: what looking needs, without reading them."""
+        seal = read_json(self.folder / SEAL)
+        if not isinstance(seal, dict) or not isinstance(seal.get("files"), dict):
+            return False
+        try:
+            return all((self.folder / n).stat().st_size == facts["size"] for n, facts in seal["files"].items())
+        except (OSError, KeyError, TypeError):
+            return False
+
     def seal(self, names: list[str]) -> None:
         """Declare the entry complete, with these files."""
         files = {
@@ -82,7 +92,13 @@ class Store:
             yield
 
     def get(self, kind: str, name: str, compute: Callable[[Entry], list[str]]) -> Entry:
-        """Return the sealed entry; where it is missing or damaged, call `compute` to write its files and name them."""
+        """Return the sealed entry; where it is missing or damaged, compute it first.
+
+        Args:
+            kind: folder below the root.
+            name: of the entry.
+            compute: writes the entry's files and returns their names.
+        """
         entry = self.entry(kind, name)
         with self.locked(entry):
             if not entry.is_complete():
@@ -93,19 +109,30 @@ class Store:
 
     def sizes(self) -> dict[str, tuple[int, int]]:
         """Return the number of entries and bytes of each kind."""
-        found: dict[str, tuple[int, int]] = {}
+        sizes: dict[str, tuple[int, int]] = {}
         for kind in sorted(p for p in self.root.glob("*") if p.is_dir() and p.name != "locks"):
             files = [f for f in kind.rglob("*") if f.is_file()]
-            found[kind.name] = (sum(1 for p in kind.iterdir() if p.is_dir()), sum(f.stat().st_size for f in files))
-        return found
+            sizes[kind.name] = (sum(1 for p in kind.iterdir() if p.is_dir()), sum(f.stat().st_size for f in files))
+        return sizes
 
-    def clear(self, kinds: tuple[str, ...]) -> int:
-        """Delete all entries of these kinds and return the bytes freed; files outside entries stay."""
+    def clear(self, kinds: tuple[str, ...], keep: frozenset[tuple[str, str]] = frozenset()) -> int:
+        """Delete the entries of these kinds and return the bytes freed; files outside entries stay.
+
+        Args:
+            kinds: names of folders below the root.
+            keep: entries that stay, as kind and name.
+        """
         freed = 0
         for kind in kinds:
             folder = self.root / kind
-            freed += sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
-            shutil.rmtree(folder, ignore_errors=True)
+            for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+                if (kind, entry.name) in keep:
+                    continue
+                size = sum(f.stat().st_size for f in entry.rglob("*") if f.is_file())
+                shutil.rmtree(entry, ignore_errors=True)
+                freed += size if not entry.exists() else 0
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
         return freed
 
 

@@ -6,7 +6,14 @@ from lsi.ui.session import View, decide, plain, read_only
 
 
 def actions(view: View, positions: list[int], what: str, key: str) -> None:
-    """Offer keep, relabel, exclude and clear for these positions; `what` says what they are."""
+    """Offer keep, relabel, exclude and clear for these positions; `what` says what they are.
+
+    Args:
+        view: the run.
+        positions: rows of its table.
+        what: says what they are, such as selected or filtered.
+        key: of the widgets.
+    """
     if read_only() or not positions:
         return
     count = len(positions)

@@ -1,10 +1,10 @@
-"""One sample in full: its numbers, its likely classes, its neighbours, and who says so."""
+"""One sample in full: its numbers, its likely classes, its neighbours, and the most influential training samples."""
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from lsi.compute.queries import Linear, speakers
+from lsi.compute.queries import RegressionFit, influence_on_target
 from lsi.errors import LsiError
 from lsi.ui.session import View, plain
 from lsi.ui.sidebar import current_filter, go
@@ -58,7 +58,13 @@ def headline(view: View, row: pd.Series) -> None:
 
 
 def neighbours(view: View, position: int, count: int = 6) -> None:
-    """Show the nearest other samples in feature space."""
+    """Show the nearest other samples in feature space.
+
+    Args:
+        view: the run.
+        position: row of the sample.
+        count: how many to show.
+    """
     index, distance = view.run.neighbours
     st.markdown(f"**Nearest {view.noun}**")
     with st.container(horizontal=True):
@@ -67,7 +73,13 @@ def neighbours(view: View, position: int, count: int = 6) -> None:
 
 
 def picture(view: View, position: int, width: int) -> None:
-    """Show the image, or the text that stands for it."""
+    """Show the image, or the text that stands for it.
+
+    Args:
+        view: the run.
+        position: row of the sample.
+        width: in pixels.
+    """
     try:
         data = view.thumbnail(position, 128 if width <= 128 else 512, enlarge=True)
     except LsiError as error:
@@ -92,39 +104,53 @@ def classes(view: View, position: int) -> None:
 
 
 def reasons(view: View, position: int, count: int = 5) -> None:
-    """Show which training samples speak for the given label and which against it, and what each label would cost."""
+    """Show the most influential training samples on either side, and what each label would cost.
+
+    Args:
+        view: the run.
+        position: row of the sample.
+        count: how many samples to show on either side.
+    """
     if not view.labelled:
-        _drawn(view, position, count)
+        _pulls(view, position, count)
         return
-    found = view.explain(position)
+    explanation = view.explain(position)
     names = view.run.class_names
-    speakers, against = found.speakers(count)
-    given, other = plain(names[found.given_label]), plain(names[found.other_label])
-    for title, rows in ((f"Speak for {given}", speakers), (f"Speak for {other}", against)):
+    proponents, opponents = explanation.proponents_and_opponents(count)
+    given, other = plain(names[explanation.given_label]), plain(names[explanation.other_label])
+    for title, rows in ((f"Support {given}", proponents), (f"Support {other}", opponents)):
         st.markdown(f"**{title}**")
         with st.container(horizontal=True):
             for j in rows:
-                small(view, int(j), f"{found.support[j]:+.2f}")
-    order = np.argsort(found.label_lsi)[:3]
-    costs = ", ".join(f"{plain(names[c])} {found.label_lsi[c]:.3g}" for c in order)
+                small(view, int(j), f"{explanation.support[j]:+.2f}")
+    order = np.argsort(explanation.label_lsi)[:3]
+    costs = ", ".join(f"{plain(names[c])} {explanation.label_lsi[c]:.3g}" for c in order)
     st.markdown(f"Information it would hold under each label, least first, in nats: {costs}")
 
 
-def _drawn(view: View, position: int, count: int) -> None:
-    """Show which samples draw the prediction to what was given, and which away from it."""
-    fitted = view.fitted
-    if not isinstance(fitted, Linear):
+def _pulls(view: View, position: int, count: int) -> None:
+    """Show which samples pull the prediction to what was given, and which away from it."""
+    if not isinstance(view.fit, RegressionFit):
         return
-    to, away, support = speakers(fitted.head, position, count)
-    for title, rows in (("Draw the prediction to what was given", to), ("Draw it away", away)):
+    influence = influence_on_target(view.fit.head, position, count)
+    for title, rows in (
+        ("Pull the prediction to what was given", influence.proponents),
+        ("Pull it away", influence.opponents),
+    ):
         st.markdown(f"**{title}**")
         with st.container(horizontal=True):
             for j in rows:
-                small(view, int(j), f"{support[j]:+.2g}")
+                small(view, int(j), f"{influence.support[j]:+.2g}")
 
 
 def small(view: View, position: int, note: str) -> None:
-    """Show a sample with its label, marked where that is suspected, and a note."""
+    """Show a sample with its label, marked where that is suspected, and a note.
+
+    Args:
+        view: the run.
+        position: row of the sample.
+        note: shown below the label.
+    """
     row = view.table.iloc[position]
     with st.container(width=110):
         picture(view, position, 96)

@@ -25,7 +25,7 @@ from lsi.ui.session import View, decisions, plain
 
 IMAGES: dict[str, ImageFormat | None] = {
     "None": None,
-    "A folder a class": "copy",
+    "One folder per class": "copy",
     "Hugging Face Parquet": "huggingface",
 }
 
@@ -79,7 +79,7 @@ def download(view: View, selection: Selection) -> None:
         "decisions and the manifest."
     )
     how = None
-    if view.images is not None:
+    if view.has_images:
         how = st.segmented_control("Kept images, under their new labels", list(IMAGES), default="None", key="images",
                                    required=True, help="For links: `--images link` in a terminal.")  # fmt: skip
     with st.container(horizontal=True):
@@ -104,15 +104,15 @@ def _archive(view: View, selection: Selection, how: ImageFormat | None) -> bytes
         hidden = np.setdiff1d(selection.removed, selection_of(view.run, decided).removed)
         records = decision_records(view.run, decided) + exclusion_records(view.run, hidden, "filter")
         export(view.run, selection, folder, decisions=records)
-        if how is not None and view.images is not None:
-            write_images(view.run, selection, view.images, folder, how)
+        if how is not None and view.has_images:
+            write_images(view.run, selection, folder, how)
         path = shutil.make_archive(str(Path(root) / "archive"), "zip", folder)
         return Path(path).read_bytes()
 
 
 def _report(view: View) -> bytes:
     decided = decisions(view.run.name)
-    return queries.report_of_run(view.run, view.images, view.features, view.projection(), decided).encode()
+    return queries.report_of_run(view.run, view.projection(), decided).encode()
 
 
 def _mark(view: View, selection: Selection) -> str:
@@ -122,4 +122,4 @@ def _mark(view: View, selection: Selection) -> str:
 
 def _check(view: View, selection: Selection) -> CurationCheck:
     with st.spinner("Retraining …"):
-        return check_selection(view.run, view.features, selection)
+        return check_selection(view.run, selection)

@@ -37,7 +37,13 @@ class Filter:
     lassos: tuple[Lasso, ...] = ()
 
     def mask(self, table: pd.DataFrame, decided: pd.DataFrame, positions: np.ndarray | None) -> np.ndarray:
-        """Return which rows of the table pass; `positions` are those on the map, where they are known."""
+        """Return which rows of the table pass; `positions` are those on the map, where they are known.
+
+        Args:
+            table: one row per sample.
+            decided: the decisions in force, indexed by row of the table.
+            positions: (n, 2) on the map; None while they are not known: lassos then let everything pass.
+        """
         share = 1 - (table["lsi_rank"].to_numpy() - 0.5) / len(table)
         kept = (share >= self.low) & (share <= self.high)
         group = table["near_duplicate_group"].to_numpy()

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from lsi.audit.curation import WrongLeft, wrong_left
-from lsi.audit.summary import cuts
+from lsi.audit.curation import ErrorEstimate, estimate_remaining_errors
+from lsi.audit.summary import precision_recall_at
 from lsi.export import charts
 from lsi.hashing import fingerprint
 from lsi.ui import bulk, detail, samples
@@ -29,25 +29,29 @@ def suspects(view: View, positions: np.ndarray) -> np.ndarray:
 def progress(view: View) -> None:
     """Say how many suspects are undecided, and how many of them to expect to be wrong."""
     suspected = view.table.index[view.table["is_label_issue"]]
-    told, p = decisions(view.run.name)["action"].reindex(suspected), view.table["label_score"].loc[suspected]
-    wrong, right, open_ = told.isin(["relabel", "exclude"]), told == "keep", told.isna()
-    decided = wrong | right
-    text = f"{int(open_.sum()):,} suspected labels are undecided."
-    if open_.any():
-        left = _left(view.run.name, reviews().version(view.run.name), p[open_], p[decided], wrong[decided])
+    action, p = decisions(view.run.name)["action"].reindex(suspected), view.table["label_score"].loc[suspected]
+    wrong, undecided = action.isin(["relabel", "exclude"]), action.isna()
+    decided = wrong | (action == "keep")
+    text = f"{int(undecided.sum()):,} suspected labels are undecided."
+    if undecided.any():
+        version = reviews().version(view.run.name)
+        estimate = _remaining_errors(view.run.name, version, p[undecided], p[decided], wrong[decided])
+        count = int(decided.sum())
         basis = (
-            f"and the {int(decided.sum()):,} decisions so far" if decided.any() else "alone; each decision tells more"
+            f"and the {count:,} decision{'s' * (count != 1)} so far" if count else "alone; each decision sharpens it"
         )
         text += (
-            f" About **{left.expected:.0f}** of them are wrong ({left.low:.0f} to {left.high:.0f}), going by their "
-            f"leave-one-out probabilities {basis}."
+            f" About **{estimate.expected:.0f}** of them are wrong ({estimate.low:.0f} to {estimate.high:.0f}), "
+            f"estimated from the probabilities of their labels {basis}."
         )
     st.markdown(text)
 
 
 @st.cache_data(max_entries=16)
-def _left(run: str, version: tuple[int, int], _open: pd.Series, _decided: pd.Series, _wrong: pd.Series) -> WrongLeft:
-    return wrong_left(_open.to_numpy(), _decided.to_numpy(), _wrong.to_numpy(dtype=bool))
+def _remaining_errors(
+    run: str, version: tuple[int, int], _undecided_p: pd.Series, _decided_p: pd.Series, _wrong: pd.Series
+) -> ErrorEstimate:
+    return estimate_remaining_errors(_undecided_p.to_numpy(), _decided_p.to_numpy(), _wrong.to_numpy(dtype=bool))
 
 
 def precision(view: View) -> None:
@@ -59,13 +63,13 @@ def precision(view: View) -> None:
     with st.expander(f"How precise is a cut? About {expected:,.0f} of all {len(table):,} labels are wrong"):
         most = int(min(len(table), max(20, 4 * expected, 2 * table["is_label_issue"].sum())))
         taken = st.slider("Labels taken, the least probable first", 1, most, max(1, min(most, round(expected))))
-        at = cuts(table["label_score"].to_numpy(), table["p_wrong"].to_numpy(), (taken,))[0]
+        at = precision_recall_at(table["label_score"].to_numpy(), table["p_wrong"].to_numpy(), (taken,))[0]
         st.markdown(
             f"Of the **{taken:,}** least probable labels about **{at['precision']:.0%}** are wrong; they hold about "
             f"**{at['recall']:.0%}** of all wrong ones. Their label scores go up to {at['label_score']:.3g}."
         )
         counts = tuple(np.unique(np.linspace(1, most, 60).round().astype(int)).tolist())
-        curve = cuts(table["label_score"].to_numpy(), table["p_wrong"].to_numpy(), counts)
+        curve = precision_recall_at(table["label_score"].to_numpy(), table["p_wrong"].to_numpy(), counts)
         st.plotly_chart(
             charts.precision_recall_curve(pd.DataFrame(curve), taken), config={"displayModeBar": False}, key="cuts"
         )
@@ -94,7 +98,7 @@ def residuals(view: View, positions: np.ndarray) -> int | None:
 def review(view: View, positions: np.ndarray) -> int | None:
     """Show the queue and return the position on screen."""
     decided = decisions(view.run.name)
-    items = [_item(view, int(i), decided) for i in positions]
+    items = [queue_item(view, int(i), decided) for i in positions]
 
     name, forbidden = reviewer(), read_only()
 
@@ -104,7 +108,7 @@ def review(view: View, positions: np.ndarray) -> int | None:
 
     shown = ReviewItems(
         mark=fingerprint(np.asarray(positions), view.run.name),
-        base=f"/thumbs/{view.run.name}" if view.images is not None else "",
+        base=f"/thumbs/{view.run.name}" if view.has_images else "",
         items=items,
         classes=view.run.class_names,
         revision=sum(reviews().version(view.run.name)),
@@ -114,24 +118,33 @@ def review(view: View, positions: np.ndarray) -> int | None:
 
 
 def reason(view: View, position: int) -> None:
-    """Show who says so, for the sample on screen."""
-    with st.expander(f"Who says so: the training {view.noun} that speak for and against the label", expanded=True):
+    """Show the most influential training samples, for the sample on screen."""
+    with st.expander(
+        f"The most influential training {view.noun}: which support the label and which contradict it", expanded=True
+    ):
         detail.reasons(view, position)
 
 
-def _item(view: View, position: int, decided: Any) -> dict[str, Any]:
+def queue_item(view: View, position: int, decided: pd.DataFrame) -> dict[str, Any]:
+    """Return what the queue shows of one sample.
+
+    Args:
+        view: the run.
+        position: of the sample, a row of the run's table.
+        decided: decisions in force, indexed by position, with columns action and label.
+    """
     row = view.run.scores.iloc[position]
     p = view.run.probabilities[position]
     top = view.class_order[position][:SHOWN_CLASSES].tolist()
     given = int(row["given_label"])
     top = top if given in top else [*top[:-1], given]
-    told = decided.loc[position] if position in decided.index else None
+    decision = decided.loc[position].to_dict() if position in decided.index else None
     return {
         "i": position,
         "id": str(row["id"]),
         "text": str(row["text"]) if "text" in row else "",
         "given": given,
         "top": [[int(c), float(p[c])] for c in top],
-        "decision": None if told is None else str(told["action"]),
-        "label": None if told is None or np.isnan(told["label"] or np.nan) else int(told["label"]),
+        "decision": None if decision is None else str(decision["action"]),
+        "label": None if decision is None or pd.isna(decision["label"]) else int(decision["label"]),
     }

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import streamlit as st
 
+from lsi.errors import LsiError
 from lsi.ui import sidebar
 from lsi.ui.components import drain_decision_log
 from lsi.ui.jobs_panel import start_first_run
+from lsi.ui.session import plain
 
 ROOT = Path(__file__).parent.parent.parent
 ICON = Path(__file__).parent / "static" / "icon.svg"
@@ -33,7 +35,23 @@ def main() -> None:
     start_first_run()
     drain_decision_log()
     sidebar.draw()
-    page.run()
+    try:
+        _say_what_changed()
+        page.run()
+    except LsiError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+
+
+def _say_what_changed() -> None:
+    """Say how many images are no longer those that the run on screen was computed on."""
+    view = sidebar.current_view()
+    changed = 0 if view is None else view.count_changed()
+    if view is not None and changed:
+        st.warning(
+            f"{changed:,} of {len(view.table):,} {view.noun} have changed since this run. They are not shown, and "
+            "cannot be exported; scores are those of the data as they were.",
+            icon=":material/sync_problem:",
+        )
 
 
 main()

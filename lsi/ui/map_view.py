@@ -62,7 +62,7 @@ def draw(view: View, where: np.ndarray, shown: np.ndarray) -> int | None:
     )
     points = MapPoints(
         mark=view.run.name,
-        base=f"/thumbs/{view.run.name}" if view.images is not None else "",
+        base=f"/thumbs/{view.run.name}" if view.has_images else "",
         positions=where,
         colors=colours,
         captions=view.captions,

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import streamlit as st
 
-from lsi.audit.summary import high_means
+from lsi.export.wording import high_means
 from lsi.ui.detail import picture
 from lsi.ui.filters import Filter
 from lsi.ui.session import View, plain

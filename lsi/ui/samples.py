@@ -74,7 +74,7 @@ def grid(
     decided = decision_column(view.table, decisions(view.run.name)).iloc[order]
     codes = decided.map({d: i for i, d in enumerate(DECISIONS)}).fillna(0)
     given, predicted, captions = view.captions
-    has_images = view.images is not None
+    has_images = view.has_images
     texts = [] if has_images or "text" not in rows.columns else rows["text"].astype(str).tolist()
     tiles = Tiles(
         mark=fingerprint(order, str(size), view.run.name),

@@ -19,8 +19,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from streamlit.runtime.pages_manager import PagesManager
 
-from lsi.data.thumbnails import SIZES
-from lsi.errors import LsiError
+from lsi.data.thumbnails import SIZES, placeholder
+from lsi.errors import DataError, LsiError
 from lsi.ui.session import open_view
 
 SCRIPT = Path(__file__).parent / "main.py"
@@ -80,6 +80,9 @@ async def _image(request: Request) -> Response:
         return Response(status_code=304, headers=headers)
     try:
         data = await run_in_threadpool(_render, run, index, size)
+    except DataError as error:  # never another image under an old score
+        data = await run_in_threadpool(placeholder, str(error), min(size, 256))
+        return Response(data, media_type="image/webp", headers={"cache-control": "no-store"})
     except LsiError as error:
         return Response(str(error), 404)
     return Response("no such image", 404) if data is None else Response(data, media_type="image/webp", headers=headers)

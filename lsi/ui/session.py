@@ -4,26 +4,25 @@ Runs are shared by all sessions and read-only; they are held by name and time of
 """
 
 import os
-import threading
+import time
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
-import torch
 
 from lsi.compute import queries
 from lsi.config import default_cache
 from lsi.data.thumbnails import thumbnail
-from lsi.laplace.explanation import Explanation, explain_label
+from lsi.errors import MissingRunError
+from lsi.laplace.explanation import Explanation
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.run import MANIFEST, Run, is_run_name, list_runs
 
 READ_ONLY_VARIABLE = "LSI_READ_ONLY"
-_LOCK = threading.RLock()
+_LOOK_AGAIN_SECONDS = 30.0
 
 
 def cache() -> Path:
@@ -71,24 +70,15 @@ class View:
         codes, texts = pd.factorize(pd.concat([table["given"], table["predicted"]]))
         return codes[: len(table)], codes[len(table) :], [str(t) for t in texts]
 
-    @cached_property
-    def images(self) -> Any:
-        """Reads image i of the table, or None where the samples have no images."""
-        with _LOCK:
-            return queries.images_of_run(self.run).images
+    @property
+    def has_images(self) -> bool:
+        """Whether the samples are images; says nothing of whether their files are still there."""
+        return bool(self.run.manifest["dataset"]["has_images"])
 
     @cached_property
-    def features(self) -> torch.Tensor:
-        """Φ of the run's probe, bias column included."""
-        with _LOCK:
-            return queries.features_of_run(self.run, cache())
-
-    @cached_property
-    def fitted(self) -> queries.Softmaxed | queries.Linear:
+    def fit(self) -> queries.ClassifierFit | queries.RegressionFit:
         """What the run fitted, one factor for every group that is asked for."""
-        features = self.features
-        with _LOCK:
-            return queries.fitted_run(self.run, cache(), features)
+        return queries.refit_of_run(self.run)
 
     @cached_property
     def class_order(self) -> np.ndarray:
@@ -97,41 +87,69 @@ class View:
 
     def group_lsi(self, positions: tuple[int, ...]) -> float:
         """Return the LSI of leaving these samples out together, in nats."""
-        return _group_lsi(self, positions)
+        return _group_lsi(self.key, positions)
 
     def projection(self) -> np.ndarray | None:
         """Return the UMAP positions, or None while they are not computed."""
         return queries.cached_projection(self.run, cache())
 
     def explain(self, position: int) -> Explanation:
-        """Return who speaks for and against the label of a sample."""
-        return _explain(self, position)
+        """Return which samples support and which contradict the label of a sample."""
+        return _explain(self.key, position)
 
     def thumbnail(self, position: int, size: int, *, enlarge: bool = False) -> bytes | None:
-        """Return the image at a position as WebP, or None where there is none; `enlarge` as in `thumbnails`.
+        """Return the image at a position as WebP, or None where there is none.
+
+        Args:
+            position: row of the table.
+            size: of the longer side in pixels.
+            enlarge: as in `thumbnails`.
 
         Raises:
-            DataError: its file has gone or changed.
+            DataError: the image is no longer there, or has changed since the run.
         """
-        if self.images is None or not 0 <= position < len(self.table):
+        if not self.has_images or not 0 <= position < len(self.table):
             return None
-        return _thumbnail(self, position, size, enlarge)
+        return _thumbnail(self.key, position, size, enlarge)
+
+    def count_changed(self) -> int:
+        """Return how many images are not those that the run was computed on, as of the last half minute."""
+        return _count_changed(self.key, int(time.monotonic() // _LOOK_AGAIN_SECONDS))
+
+    @cached_property
+    def key(self) -> tuple[str, int]:
+        """The run's name and its time of writing: what caches are keyed by, so that they hold no view."""
+        return self.run.name, (self.run.folder / MANIFEST).stat().st_mtime_ns
 
 
-@lru_cache(maxsize=20_000)
-def _thumbnail(view: View, position: int, size: int, enlarge: bool) -> bytes:
-    return thumbnail(view.images.read(position), size, enlarge=enlarge)
+@lru_cache(maxsize=4_000)
+def _thumbnail(key: tuple[str, int], position: int, size: int, enlarge: bool) -> bytes:
+    images = _by_key(key).run.images
+    assert images is not None
+    return thumbnail(images.read(position), size, enlarge=enlarge)
 
 
 @lru_cache(maxsize=256)
-def _explain(view: View, position: int) -> Explanation:
-    loo = torch.from_numpy(np.array(view.run.probabilities))
-    return explain_label(view.run.objective(view.features), view.run.probe_weights(), loo, position)
+def _explain(key: tuple[str, int], position: int) -> Explanation:
+    return queries.explain_sample(_by_key(key).run, position)
 
 
 @lru_cache(maxsize=256)
-def _group_lsi(view: View, positions: tuple[int, ...]) -> float:
-    return view.fitted.group_information(np.array(positions))
+def _group_lsi(key: tuple[str, int], positions: tuple[int, ...]) -> float:
+    return _by_key(key).fit.group_information(np.array(positions))
+
+
+@lru_cache(maxsize=16)
+def _count_changed(key: tuple[str, int], _tick: int) -> int:
+    view = _by_key(key)
+    return 0 if view.run.images is None else len(view.run.images.changes())
+
+
+def _by_key(key: tuple[str, int]) -> View:
+    view = open_view(key[0])
+    if view is None:
+        raise MissingRunError(f"No run is called {key[0]!r} any more.")
+    return view
 
 
 @lru_cache(maxsize=4)
@@ -145,8 +163,10 @@ def open_view(name: str) -> View | None:
     manifest = folder / MANIFEST
     if not is_run_name(name) or not manifest.is_file():
         return None
-    with _LOCK:
+    try:
         return _view(folder, manifest.stat().st_mtime_ns)
+    except OSError:  # deleted since
+        return None
 
 
 def run_names() -> list[str]:
@@ -157,7 +177,7 @@ def run_names() -> list[str]:
 @lru_cache(maxsize=1)
 def reviews() -> Reviews:
     """Return the database of decisions."""
-    return Reviews.of_cache(cache())
+    return Reviews.of_cache(cache(), read_only=read_only())
 
 
 @lru_cache(maxsize=8)
@@ -176,7 +196,14 @@ def reviewer() -> str:
 
 
 def decide(view: View, positions: list[int], action: str, label: int | None = None) -> None:
-    """Record one decision for each position, as one batch that undo takes back as one."""
+    """Record one decision for each position, as one batch that undo takes back as one.
+
+    Args:
+        view: the run.
+        positions: rows of its table.
+        action: keep, relabel, exclude, unsure or clear.
+        label: the new class of a relabel.
+    """
     if read_only():
         st.toast("Read-only: nothing can be decided here.", icon=":material/lock:")
         return
@@ -184,7 +211,15 @@ def decide(view: View, positions: list[int], action: str, label: int | None = No
 
 
 def record(view: View, name: str, positions: list[int], action: str, label: int | None = None) -> None:
-    """Record decisions under a reviewer's name, without touching the session."""
+    """Record decisions under a reviewer's name, without touching the session.
+
+    Args:
+        view: the run.
+        name: of the reviewer.
+        positions: rows of its table.
+        action: keep, relabel, exclude, unsure or clear.
+        label: the new class of a relabel.
+    """
     rows = view.table.iloc[positions]
     seen = zip(positions, rows["given_label"], rows["predicted_label"], rows["label_score"], strict=True)
     batch = [Decision(int(i), action, label, int(g), int(p), float(s)) for i, g, p, s in seen]

@@ -106,7 +106,7 @@ def draw() -> None:
 
 
 def _choose(name: str) -> None:
-    """Choose a run, and drop the parts of the filter that speak of positions or classes of another one."""
+    """Choose a run, and drop the parts of the filter that refer to positions or classes of another one."""
     st.session_state[_RUN] = name
     view, chosen = open_view(name), current_filter()
     if view is not None:

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from lsi.audit.calibration import calibrate, fit_noise, sharpen
+from lsi.audit.calibration import calibrate, fit_noise, temper
 from lsi.audit.label_issues import label_issues
-from lsi.audit.summary import cuts
-from lsi.audit.without_suspects import second_look
+from lsi.audit.summary import precision_recall_at
+from lsi.audit.without_suspects import probabilities_without_suspects
 from lsi.compute import pipeline
 from lsi.config import DataSettings, NoiseSettings, ScoreSettings, Settings
+from lsi.laplace.design_matrix import DesignMatrix, with_bias
 from lsi.laplace.likelihood import Softmax
-from lsi.laplace.objective import Objective, with_bias
+from lsi.laplace.objective import Objective
 from lsi.laplace.probe import fit
 from lsi.laplace.scores import LeaveOneOut, evaluate
 from tests.cases import noisy_digits
@@ -28,30 +29,31 @@ def drawn(n: int = 20_000, k: int = 4, seed: int = 0):
 
 
 def test_a_known_noise_matrix_is_recovered_and_probabilities_of_error_are_right(monkeypatch):
-    monkeypatch.setattr("lsi.audit.calibration.HESITATION", 0.0)
+    monkeypatch.setattr("lsi.audit.calibration.DOUBT_EXPONENT", 0.0)
     q, right, given, noise = drawn()
-    wrong, found, likelihood = fit_noise(q, given)
-    np.testing.assert_allclose(found, noise, atol=0.03)
+    model = fit_noise(q, given)
+    wrong = model.p_wrong
+    np.testing.assert_allclose(model.noise, noise, atol=0.03)
     assert wrong.mean() == pytest.approx((given != right).mean(), abs=0.01)
     for low in np.arange(0, 1, 0.2):
         chosen = (wrong >= low) & (wrong < low + 0.2)
         if chosen.sum() > 300:
             assert wrong[chosen].mean() == pytest.approx((given != right)[chosen].mean(), abs=0.05)
-    assert likelihood > fit_noise(sharpen(q, 0.3), given)[2]
+    assert model.log_likelihood > fit_noise(temper(q, 0.3), given).log_likelihood
 
 
 def test_rates_can_be_held_to_a_share():
     q, right, given, _ = drawn(2_000)
     held, free = fit_noise(q, given, 0.3), fit_noise(q, given)
-    share = (1 - held[1].diagonal()) @ np.bincount(right) / len(right)
+    share = (1 - held.noise.diagonal()) @ np.bincount(right) / len(right)
     assert share == pytest.approx(0.3, abs=0.05)
-    assert held[0].mean() > free[0].mean()
+    assert held.p_wrong.mean() > free.p_wrong.mean()
 
 
 @pytest.mark.parametrize("power", [0.5, 1.0, 3.0])
-def test_sharpened_probabilities_stay_probabilities(power):
+def test_tempered_probabilities_stay_probabilities(power):
     q = drawn(50)[0]
-    found = sharpen(q, power)
+    found = temper(q, power)
     np.testing.assert_allclose(found.sum(axis=1), 1)
     np.testing.assert_array_equal(found.argmax(axis=1), q.argmax(axis=1))
 
@@ -59,14 +61,15 @@ def test_sharpened_probabilities_stay_probabilities(power):
 def test_predicted_precision_is_near_the_true_one_on_digits():
     problem = noisy_digits(0.15, seed=0)
     features, labels, flipped = problem.features, problem.labels, problem.flipped
-    probe = fit(Objective(Softmax(10), with_bias(torch.from_numpy(features)), torch.from_numpy(labels), 10.0))
+    design = DesignMatrix(with_bias(torch.from_numpy(features)))
+    probe = fit(Objective(Softmax(10), design, torch.from_numpy(labels), 10.0))
     first = evaluate(probe, ("full",), LeaveOneOut(certify=0))[0].loo_probabilities
-    looked = second_look(probe, label_issues(labels, first))
-    found = calibrate(probe, labels, looked)
-    score = looked[np.arange(len(labels)), labels]
+    label_probabilities = probabilities_without_suspects(probe, label_issues(labels, first))
+    found = calibrate(probe, labels, label_probabilities)
+    score = label_probabilities[np.arange(len(labels)), labels]
     counts = tuple(round(f * flipped.sum()) for f in (0.5, 1, 1.5))
-    for predicted, true in zip(cuts(score, found.p_wrong, counts), cuts(score, flipped.astype(float), counts),
-                               strict=True):  # fmt: skip
+    both = (precision_recall_at(score, p, counts) for p in (found.p_wrong, flipped.astype(float)))
+    for predicted, true in zip(*both, strict=True):
         assert predicted["precision"] == pytest.approx(true["precision"], abs=0.1)
         assert predicted["recall"] == pytest.approx(true["recall"], abs=0.1)
     assert found.p_wrong.sum() == pytest.approx(flipped.sum(), rel=0.2)

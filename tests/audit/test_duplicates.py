@@ -24,3 +24,17 @@ def test_neighbours_are_those_of_brute_force():
     distance = 1 - unit @ unit.T + 9 * np.eye(100)
     np.testing.assert_array_equal(nearest.index, np.argsort(distance, axis=1)[:, :3])
     np.testing.assert_allclose(nearest.distance, np.sort(distance, axis=1)[:, :3], atol=1e-5)
+
+
+@pytest.mark.parametrize("d", [16, 64, 2_048, 4_096])
+def test_copies_are_found_whatever_their_length_and_number_of_features(d):
+    """Half of the samples have copies, so that the median distance is rounding and the threshold decides nothing."""
+    rng = np.random.default_rng(0)
+    x = np.abs(rng.normal(size=(150, d))).astype(np.float32)
+    groups = near_duplicates(neighbours(np.vstack([x, x * np.float32(1.37), x[:50] * 3]))).group
+    np.testing.assert_array_equal(groups[:150], groups[150:300])
+    np.testing.assert_array_equal(groups[:50], groups[300:])
+    assert len(set(groups.tolist())) == 150
+    angle = np.sqrt(2e-4)  # a cosine distance of 1e-4 is no copy by rounding alone
+    apart = x[:1] * np.cos(angle) + np.roll(x[:1], 1) * np.sin(angle)
+    assert near_duplicates(neighbours(np.vstack([x, x, apart]))).group[-1] == -1

@@ -55,8 +55,8 @@ def test_the_page_is_what_the_studies_left(tmp_path):
 
 def test_wrong_labels_rank_above_the_rest(cache):
     problem = digits(cache)
-    found, looked, seconds = label_errors.ours(problem)
-    assert looked.shape == (600, 10)
+    found, label_probabilities, seconds = label_errors.ours(problem)
+    assert label_probabilities.shape == (600, 10)
     for name in OURS:
         assert label_errors.quality(problem, *found[name])["auroc"] > 0.9, name
     score = label_errors.quality(problem, *found["label_score"])

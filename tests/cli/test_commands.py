@@ -180,7 +180,7 @@ def test_numbers_and_unlabelled_images_on_the_command_line(capsys, tmp_path):
     assert "loo_prediction <b>weight</b>" in run(capsys, "issues", *where)
     told = json.loads(run(capsys, "explain", "latest", "3", "--json", *where))
     assert {s["draws"] for s in told["speakers"]} == {"to the target", "away"}
-    assert "who draws the prediction" in run(capsys, "explain", "latest", "3", *where)
+    assert "which way each pulls the prediction" in run(capsys, "explain", "latest", "3", *where)
     run(capsys, "report", "--output", str(tmp_path / "r.html"), *where)
     page = (tmp_path / "r.html").read_text()
     assert "Suspected targets" in page

@@ -1,19 +1,17 @@
+import json
+import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
-from lsi.audit.curation import check_curation, wrong_left
-from lsi.cli.main import _parse
+from lsi.cli import main
 from lsi.compute import jobs
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
-from lsi.errors import UsageError
-from lsi.laplace.likelihood import Softmax
-from lsi.laplace.objective import with_bias
 from lsi.runs.run import find_run
-from tests.cases import noisy_digits
 
 QUICK = Settings(data=DataSettings(subset=200))
 
@@ -36,8 +34,11 @@ def wait(job: jobs.Job, state: str, seconds: float = 120) -> None:
                  ScoreSettings(2.5, "kron", "refit", 3, 4, "float64"), 7, "cpu"),
     ],
 )  # fmt: skip
-def test_words_of_the_command_line_mean_the_settings(settings):
-    assert _parse(["compute", *jobs.to_arguments(settings)]).settings() == settings
+def test_words_of_the_command_line_mean_the_settings(settings, monkeypatch):
+    asked = []
+    monkeypatch.setattr("lsi.cli.actions.perform", asked.append)
+    assert main(["compute", *jobs.to_arguments(settings)]) == 0
+    assert asked[0].settings() == settings
 
 
 def test_a_job_runs_in_its_own_process_and_leaves_a_run(tmp_path):
@@ -64,55 +65,66 @@ def test_a_job_that_fails_keeps_its_message(tmp_path):
 
 def test_a_killed_job_has_failed(tmp_path):
     job = jobs.start(QUICK, tmp_path)
-    jobs._signal(job.facts["pid"], 9)
+    os.kill(job.facts["pid"], signal.SIGKILL)
     wait(job, "failed", 10)
 
 
-def check(problem, kept, new=None):
-    phi = with_bias(torch.from_numpy(problem.features))
-    return check_curation(Softmax(10), phi, problem.labels, problem.labels if new is None else new, kept, 1.0)
+def test_a_process_of_the_same_number_is_not_the_job(tmp_path):
+    job = jobs.start(QUICK, tmp_path, project=False)
+    wait(job, "done")
+    stranger = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        facts = job.facts | {"pid": stranger.pid}
+        (job.folder / jobs.JOB).write_text(json.dumps(facts))
+        (job.folder / jobs.PROGRESS).unlink()
+        assert job.state == "failed"
+        job.cancel()
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.communicate()
 
 
-def test_removing_wrong_labels_beats_removing_at_random_and_random_does_not():
-    problem = noisy_digits(share=0.3)
-    helped = check(problem, ~problem.flipped)
-    assert helped.verdict == "curation helps"
-    assert helped.low <= helped.difference <= helped.high
-    at_random = np.random.default_rng(0).random(len(problem.labels)) > 0.1
-    assert check(problem, at_random).verdict == "no measurable gain"
+def test_finished_jobs_leave_no_zombie(tmp_path):
+    import psutil
+
+    job = jobs.start(QUICK, tmp_path, project=False)
+    wait(job, "done")
+    deadline = time.monotonic() + 60
+    while job.alive:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert not psutil.pid_exists(job.facts["pid"]) or psutil.Process(job.facts["pid"]).create_time() != pytest.approx(
+        job.facts["process_start"], abs=1e-3
+    )
+    assert not jobs._CHILDREN
 
 
-def test_relabelling_counts_too():
-    problem, truth = noisy_digits(share=0.3), noisy_digits(share=0.0).labels
-    assert check(problem, np.ones(len(truth), bool), truth).verdict == "curation helps"
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"started": 1, "settings": {"data": {"colour": "red"}}}'])
+def test_a_job_that_cannot_be_read_hides_no_other(tmp_path, content, caplog):
+    (tmp_path / "jobs" / "odd").mkdir(parents=True)
+    (tmp_path / "jobs" / "odd" / jobs.JOB).write_text(content)
+    good = tmp_path / "jobs" / "good"
+    good.mkdir()
+    (good / jobs.JOB).write_text(json.dumps({"started": 2.0, "settings": QUICK.to_dict()}))
+    assert [job.folder.name for job in jobs.list_jobs(tmp_path)] == ["good"]
+    assert "odd" in caplog.text
 
 
-def test_nothing_changed_is_an_error():
-    problem = noisy_digits(n=100)
-    with pytest.raises(UsageError, match="nothing to check"):
-        check(problem, np.ones(100, bool))
+def test_the_same_data_by_another_path_are_the_same_job(tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr(jobs.subprocess, "Popen", lambda *a, **k: started.append(a) or EndedProcess())
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d.csv").write_text("text,label\n")
+    folders = {jobs.start(Settings(data=DataSettings(data=p)), tmp_path / "c").folder
+               for p in (Path("d.csv"), tmp_path / "d.csv", Path("./x/../d.csv"))}  # fmt: skip
+    assert len(folders) == 1
 
 
-def test_expected_wrong_labels_start_from_the_probabilities_and_follow_the_decisions():
-    rng = np.random.default_rng(0)
-    p = rng.uniform(0.01, 0.5, 200)
-    none = np.zeros(0)
-    before = wrong_left(p, none, none.astype(bool))
-    assert before.low < (1 - p).sum() < before.high
-    for share in (0.1, 0.9):
-        wrong = rng.random(100) < share
-        after = wrong_left(p, rng.uniform(0.01, 0.5, 100), wrong)
-        assert after.low < 200 * share < after.high
-        assert after.high - after.low < before.high - before.low
-        assert 0 <= after.low <= after.expected <= after.high <= 200
+class EndedProcess:
+    """A process that has ended."""
 
+    pid = 2**22 + 1
 
-def test_the_interval_holds_the_truth_about_as_often_as_it_says():
-    held = 0
-    for seed in range(40):
-        rng = np.random.default_rng(seed)
-        p = rng.uniform(0.02, 0.6, 300)
-        truth = rng.random(300) < 1 / (1 + np.exp(-(-1.0 + 0.8 * np.log((1 - p) / p))))
-        found = wrong_left(p[60:], p[:60], truth[:60])
-        held += found.low <= truth[60:].sum() <= found.high
-    assert held >= 35
+    def poll(self) -> int:
+        return 0

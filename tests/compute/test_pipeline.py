@@ -1,5 +1,6 @@
 """The whole way from data to a run, with faults on the way."""
 
+import dataclasses
 import os
 import random
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,9 +18,10 @@ from PIL import Image
 from lsi.compute import inputs, pipeline, queries
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.errors import DataError, MissingRunError
-from lsi.runs.run import FILES, find_run, list_runs
+from lsi.runs.run import FILES, TARGETS, find_run, list_runs
 from lsi.runs.store import SEAL
 
+FILES_OF_A_CLASSIFICATION = [name for name in FILES if name != TARGETS]
 NOISY = Settings(data=DataSettings(subset=400), noise=NoiseSettings(corrupt_label=0.1))
 
 
@@ -37,7 +40,7 @@ def test_a_run_is_a_folder_with_the_documented_files(tmp_path):
     run = pipeline.run(NOISY, tmp_path)
     assert run.folder.parent == tmp_path / "runs"
     assert run.name.startswith("digits-")
-    assert all((run.folder / name).is_file() for name in [*FILES, SEAL])
+    assert all((run.folder / name).is_file() for name in [*FILES_OF_A_CLASSIFICATION, SEAL])
     table = run.scores
     columns = {"index", "id", "given_label", "predicted_label", "loo_p_given", "loo_p_predicted", "loo_margin", "lsi",
                "mean_term", "trace_term", "logdet_term", "leverage", "lsi_rank", "is_label_issue", "label_score",
@@ -64,20 +67,97 @@ def test_a_finished_run_is_not_computed_again(tmp_path, monkeypatch):
     assert pipeline.run(NOISY, tmp_path).folder == first.folder
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        Settings(data=DataSettings(subset=400), noise=NoiseSettings(corrupt_label=0.2)),
-        Settings(data=DataSettings(subset=300), noise=NoiseSettings(corrupt_label=0.1)),
-        Settings(data=DataSettings(subset=400), noise=NoiseSettings(corrupt_label=0.1), seed=1),
-        Settings(data=DataSettings(subset=400), noise=NoiseSettings(corrupt_label=0.1), score=ScoreSettings(1.0)),
-        Settings(
-            data=DataSettings(subset=400), noise=NoiseSettings(corrupt_label=0.1), features=FeatureSettings(pca=8)
-        ),
-    ],
-)
-def test_every_setting_is_in_the_key(other):
-    assert pipeline.run_key(NOISY, inputs.prepare(NOISY)) != pipeline.run_key(other, inputs.prepare(other))
+CHANGED = {  # another value of every field that is neither a number nor a switch
+    "dataset": "mnist", "data": Path("x.csv"), "labels": "x.npy", "split": "test", "task": "self", "targets": "y",
+    "on_error": "fail", "subset": 77, "corrupt_data_label": (1,), "backbone": "pixels", "image_size": 64,
+    "precision": "float32", "prior_precision": 3.0, "structure": "kron", "loo": "refit", "certify": 3,
+    "dtype": "float64", "preset": "paper", "device": "cuda",
+}  # fmt: skip
+NO_EFFECT = {"batch_size"}
+
+
+def changed(record: Any, name: str) -> Any:
+    """Return the record with another value in a field, whether or not the values then fit together."""
+    value = getattr(record, name)
+    other = CHANGED[name] if name in CHANGED else not value if isinstance(value, bool) else value + 1
+    assert other != value
+    copy = dataclasses.replace(record)
+    object.__setattr__(copy, name, other)
+    return copy
+
+
+@pytest.mark.parametrize("group", ["data", "noise", "features", "score", ""])
+def test_every_setting_is_in_the_key(group):
+    prepared, before = inputs.prepare(NOISY), pipeline.run_key(NOISY, inputs.prepare(NOISY))
+    record = getattr(NOISY, group) if group else NOISY
+    for field in dataclasses.fields(record):
+        if dataclasses.is_dataclass(getattr(record, field.name)):
+            continue
+        if field.name == "targets":  # they need a task of their own
+            continue
+        other = changed(record, field.name)
+        settings = dataclasses.replace(NOISY, **{group: other}) if group else other
+        is_same = pipeline.run_key(settings, prepared) == before
+        assert is_same == (field.name in NO_EFFECT), field.name
+
+
+def test_targets_are_in_the_key():
+    prepared = inputs.prepare(NOISY)
+    asked = [Settings(DataSettings(task="regression", targets=name)) for name in ("a", "b")]
+    assert pipeline.run_key(asked[0], prepared) != pipeline.run_key(asked[1], prepared)
+
+
+def test_what_the_data_say_is_in_the_key():
+    prepared = inputs.prepare(NOISY)
+    dataset = prepared.dataset
+    keys = {pipeline.run_key(NOISY, prepared)}
+    for changes in (
+        {"labels": dataset.labels[::-1].copy()},
+        {"class_names": tuple("abcdefghij")},
+        {"text": np.array([f"text {i}" for i in range(len(dataset))])},
+        {"text": np.array([f"texts {i}" for i in range(len(dataset))])},
+        {"true_label": dataset.labels},
+        {"ids": np.array([f"id {i}" for i in range(len(dataset))])},
+        {"index": np.arange(len(dataset))},
+        {"targets": np.zeros((len(dataset), 1))},
+    ):
+        keys.add(
+            pipeline.run_key(NOISY, dataclasses.replace(prepared, dataset=dataclasses.replace(dataset, **changes)))
+        )
+    assert len(keys) == 9
+
+
+def manifest_of_two_splits(root: Path, n: int = 30) -> Path:
+    """One table whose two splits have as many rows, the same labels in the same order, and other features."""
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"text": [f"t{i}" for i in range(2 * n)], "label": np.arange(2 * n) % 3 + 1,
+                         "split": np.where(np.arange(2 * n) % 2, "test", "Train")})  # fmt: skip
+    rows["label"] = np.repeat(np.arange(n) % 3 + 1, 2)
+    rows["features"] = list(rng.normal(size=(2 * n, 4)))
+    rows.to_parquet(root / "both.parquet")
+    return root / "both.parquet"
+
+
+def test_two_splits_of_one_file_never_share_an_entry(tmp_path):
+    path = manifest_of_two_splits(tmp_path)
+    runs = [pipeline.run(Settings(DataSettings(data=path, split=s)), tmp_path / "c") for s in ("train", "test")]
+    assert runs[0].folder != runs[1].folder
+    assert len({run.manifest["features"]["key"] for run in runs}) == 2
+    assert len({run.design_key for run in runs}) == 2
+    np.testing.assert_array_equal(runs[0].scores["index"], np.arange(0, 60, 2))
+    np.testing.assert_array_equal(runs[1].scores["index"], np.arange(1, 60, 2))
+    table = pd.read_parquet(path)
+    for run in runs:
+        assert table["text"].iloc[run.scores["index"]].tolist() == run.scores["text"].tolist()
+        assert run.class_names == ["1", "2", "3"]
+
+
+def test_two_files_that_hold_the_same_images_share_no_entry_across_splits(tmp_path):
+    for split in ("train", "test"):
+        pictures(tmp_path / "pets" / split, 4)
+    runs = [pipeline.run(Settings(DataSettings(data=tmp_path / "pets", split=s)), tmp_path / "c")
+            for s in ("train", "test")]  # fmt: skip
+    assert len({run.manifest["features"]["key"] for run in runs}) == 2
 
 
 def test_settings_survive_json(tmp_path):
@@ -103,7 +183,7 @@ def test_unreadable_files_are_left_out_and_reported(tmp_path):
     # positions speak of the source, and images are read from the right place
     ids = inputs.prepare(settings).dataset.ids
     np.testing.assert_array_equal(ids[run.scores["index"]], run.scores["id"])
-    shown = np.asarray(queries.images_of_run(run).images.read(30))
+    shown = np.asarray(run.images.read(30))
     np.testing.assert_array_equal(shown, np.asarray(Image.open(root / run.scores["id"][30])))
     with pytest.raises(DataError, match="3 of 61 images could not be read; the first"):
         pipeline.run(Settings(data=DataSettings(data=root, on_error="fail")), tmp_path / "c")
@@ -162,7 +242,7 @@ def test_runs_are_found_by_name_and_start(tmp_path):
         find_run(tmp_path, "mnist")
 
 
-@pytest.mark.parametrize("name", [*FILES, SEAL])
+@pytest.mark.parametrize("name", [*FILES_OF_A_CLASSIFICATION, SEAL])
 @pytest.mark.parametrize("how", ["truncated", "flipped"])
 def test_a_damaged_run_is_computed_again(tmp_path, name, how):
     first = pipeline.run(NOISY, tmp_path)

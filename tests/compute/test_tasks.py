@@ -75,7 +75,7 @@ def test_twins_hold_less_than_one_alone_and_together_they_are_restored(tmp_path)
     run = pipeline.run(Settings(DataSettings(data=scans), features=how), tmp_path / "cache")
     copies = np.array([odd, 60, 61])
     assert (run.scores["lsi"].to_numpy()[copies] < alone.scores["lsi"][odd]).all()
-    fitted = queries.fitted_run(run, tmp_path / "cache", queries.features_of_run(run, tmp_path / "cache"))
+    fitted = queries.refit_of_run(run)
     together = fitted.group_information(copies)
     assert together > run.scores["lsi"].to_numpy()[copies].sum()
     assert together > 0.8 * alone.scores["lsi"][odd]
@@ -96,12 +96,12 @@ def test_numbers_are_predicted_in_their_own_units_and_moved_ones_found(tmp_path)
     assert wrong[table["is_label_issue"]].mean() > 0.8
     assert run.target_names == ["progression"]
     assert "target progression" in issue_table(run)
-    fitted = queries.fitted_run(run, tmp_path / "cache", queries.features_of_run(run, tmp_path / "cache"))
-    assert isinstance(fitted, queries.Linear)
-    to, away, support = queries.speakers(fitted.head, 0, 5)
-    assert (support[to] > 0).all()
-    assert (support[away] < 0).all()
-    np.testing.assert_allclose(fitted.head.terms()[0].numpy(), table["mean_term"], rtol=1e-6)
+    fitted = queries.refit_of_run(run)
+    assert isinstance(fitted, queries.RegressionFit)
+    influence = queries.influence_on_target(fitted.head, 0, 5)
+    assert (influence.support[influence.proponents] > 0).all()
+    assert (influence.support[influence.opponents] < 0).all()
+    np.testing.assert_allclose(fitted.head.terms().mean_term.numpy(), table["mean_term"], rtol=1e-6)
 
 
 def test_pairs_out_of_place_are_found(tmp_path):
@@ -126,19 +126,16 @@ def test_what_leaves_a_run_without_labels(tmp_path):
     files = export(run, chosen, tmp_path / "out")
     assert (tmp_path / "out" / "kept_indices.csv") in files
     assert "given_label" not in pd.read_csv(tmp_path / "out" / "issues.csv")
-    images = queries.images_of_run(run).images
-    assert images is not None
-    written = write_images(run, chosen, images, tmp_path / "hf", "huggingface")
+    written = write_images(run, chosen, tmp_path / "hf", "huggingface")
     assert "label" not in pd.read_parquet(written)
     again = inputs.prepare(Settings(DataSettings(data=written)))
     assert again.task == "self"
     assert len(again.dataset) == 30
-    html = queries.report_of_run(run, images, queries.features_of_run(run, tmp_path / "c"), None,
-                                 pd.DataFrame({"action": [], "label": []}))  # fmt: skip
+    html = queries.report_of_run(run, None, pd.DataFrame({"action": [], "label": []}))  # fmt: skip
     assert "leave-one-out R²" in html
     assert "Suspected" not in html
     with pytest.raises(UsageError, match="needs class labels"):
-        queries.explain_sample(run, tmp_path / "c", 0)
+        queries.explain_sample(run, 0)
 
 
 def test_a_manifest_without_labels_and_one_with_numbers(tmp_path):

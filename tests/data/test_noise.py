@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lsi.data.noise import NoisyImages, flip_labels, human_labels
+from lsi.data.noise import NoisyImages, flip_labels, human_labels, pixel_deviation
 from lsi.errors import DataError, UsageError
 from tests.features.images import photos
 
@@ -21,7 +21,7 @@ def test_flipped_labels_are_the_share_asked_for_and_seeded():
 
 def test_noise_is_on_the_chosen_images_only_and_the_same_at_every_reading():
     images = photos(40)
-    noisy = NoisyImages(images, np.arange(40) < 20, 0.5, seed=3)
+    noisy = NoisyImages(images, np.arange(40) < 20, 0.5 * pixel_deviation(images, seed=3), seed=3)
     clean = np.stack([np.asarray(images.read(i), float) for i in range(40)])
     noisy_pixels = np.stack([np.asarray(noisy.read(i), float) for i in range(40)])
     np.testing.assert_array_equal(noisy_pixels[20:], clean[20:])

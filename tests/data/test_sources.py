@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 
 from lsi.config import DataSettings
 from lsi.data import Dataset, decode, load
+from lsi.data.encoding import encode_labels
 from lsi.errors import DataError
 
 RED = (200, 30, 20)
@@ -214,8 +216,6 @@ def spoil(folder: Path, name: str) -> DataSettings:  # noqa: C901
             path.write_text("path,label\ncat/0.png,x\ncat/1.png,\n")
         case "twice.csv":
             pd.DataFrame({"path": ["cat/0.png"] * 2, "label": [0, 1]}).to_csv(path)
-        case "negative.npz":
-            np.savez(path, features=np.eye(3), labels=np.array([-1, 0, 1]))
         case "nan.npz":
             np.savez(path, features=np.full((2, 2), np.nan), labels=np.array([0, 1]))
         case "short.npz":
@@ -248,7 +248,6 @@ def spoil(folder: Path, name: str) -> DataSettings:  # noqa: C901
         ("no_paths.csv", "expected a column path, image or text"),
         ("holes.csv", "a label in every row"),
         ("twice.csv", "unique ids; 1 are duplicates, such as cat/0.png"),
-        ("negative.npz", "integer labels 0 … k − 1, got -1"),
         ("nan.npz", r"2 rows of features hold NaN or infinity"),
         ("short.npz", "one for each label"),
         ("odd.npz", r"images \(n, height, width"),
@@ -289,3 +288,84 @@ def test_torchvision_by_name(tmp_path, monkeypatch):
     assert data.class_names[0] == "T-shirt/top"
     assert data.images.read(1).size == (28, 28)
     assert len(load(DataSettings(dataset="FashionMNIST", split="test"), tmp_path)) == 3
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "encoded"),
+    [
+        ([1, 2, 1], ("1", "2"), [0, 1, 0]),
+        ([101, 199, 101], ("101", "199"), [0, 1, 0]),
+        ([10, 9, 10], ("9", "10"), [1, 0, 1]),
+        (["001", "010", "001"], ("001", "010"), [0, 1, 0]),
+        (["10", "9"], ("9", "10"), [1, 0]),
+        (["b", "a", "10"], ("10", "a", "b"), [2, 1, 0]),
+        ([-1, 1], ("-1", "1"), [0, 1]),
+    ],
+)
+def test_distinct_labels_are_the_classes_and_keep_their_text(values, names, encoded):
+    labels, class_names = encode_labels(values)
+    assert class_names == names
+    np.testing.assert_array_equal(labels, encoded)
+
+
+def test_labels_outside_the_class_names_are_named():
+    with pytest.raises(DataError, match="0 … 1 for 2 class names, got -1 … 1"):
+        encode_labels([-1, 0, 1], ["yes", "no"])
+    with pytest.raises(DataError, match="Expected labels among yes, no, …, got maybe"):
+        encode_labels(["yes", "maybe"], ["yes", "no"])
+
+
+def test_a_split_that_is_not_there_is_an_error_with_the_list(folder, tmp_path):
+    rows = pd.DataFrame({"path": ["cat/0.png", "dog/1.png"], "label": ["x", "y"], "split": ["Train", "dev"]})
+    rows.to_csv(folder / "m.csv", index=False)
+    assert open_data(folder / "m.csv", split="validation").ids.tolist() == ["dog/1.png"]
+    np.testing.assert_array_equal(open_data(folder / "m.csv", split="validation").source_index, [1])
+    with pytest.raises(DataError, match=r"there is no split 'test'. There are Train, dev: name one of them, or all"):
+        open_data(folder / "m.csv", split="test")
+    for split in ("train", "val"):
+        shutil.copytree(folder, tmp_path / "tree" / split)
+    with pytest.raises(DataError, match=r"there is no split 'test'. There are train, val"):
+        open_data(tmp_path / "tree", split="test")
+    assert len(open_data(tmp_path / "tree", split="Validation")) == 5
+    with pytest.raises(DataError, match=r"no split 'val'. There are test, train"):
+        load(DataSettings(dataset="cifar10", split="val"), tmp_path)
+
+
+@pytest.mark.parametrize("layout", ["default/{}/0000.parquet", "data/{}-00000-of-00001.parquet", "{}.parquet"])
+def test_splits_of_parquet_folders_are_found_in_names_and_folders(tmp_path, layout):
+    for split in ("train", "test"):
+        path = tmp_path / "hub" / layout.format(split)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        hugging_face(path)
+    hugging_face(tmp_path / "hub" / "trainval.parquet") if layout == "{}.parquet" else None
+    for split in ("train", "test"):
+        assert len(open_data(tmp_path / "hub", split=split)) == 4
+    with pytest.raises(DataError, match=r"no split 'validation'. There are test, train"):
+        open_data(tmp_path / "hub", split="validation")
+    assert len(open_data(tmp_path / "hub", split="all")) == (12 if layout == "{}.parquet" else 8)
+
+
+def test_a_split_column_beside_images_is_read(tmp_path):
+    hugging_face(tmp_path / "d.parquet")
+    table = pq.read_table(tmp_path / "d.parquet")
+    pq.write_table(table.append_column("split", pa.array(["test", "train", "test", "train"])), tmp_path / "d.parquet")
+    data = open_data(tmp_path / "d.parquet", split="test")
+    np.testing.assert_array_equal(data.source_index, [0, 2])
+    assert [data.images.read(i).getpixel((0, 0))[0] for i in (0, 1)] == [0, 2]
+    assert data.class_names == ("yes", "no")
+
+
+def test_torchvision_all_is_every_split(tmp_path):
+    raw = tmp_path / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name, n in {"train": 6, "t10k": 3}.items():
+        images = (np.arange(n * 784) + n).astype(np.uint8)
+        header = b"\x00\x00\x08\x03" + n.to_bytes(4, "big") + (28).to_bytes(4, "big") * 2
+        (raw / f"{name}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+        (raw / f"{name}-labels-idx1-ubyte").write_bytes(
+            b"\x00\x00\x08\x01" + n.to_bytes(4, "big") + (np.arange(n) % 10).astype(np.uint8).tobytes()
+        )
+    data = load(DataSettings(dataset="fashionmnist", split="all"), tmp_path)
+    assert data.ids[[0, 6]].tolist() == ["train/000000", "test/000000"]
+    assert data.images.read(6).getpixel((0, 0))[0] == 3
+    assert data.images.checksum(6) == load(DataSettings(dataset="fashionmnist", split="test"), tmp_path).checksums[0]

@@ -134,7 +134,7 @@ def test_gallery_selects_ranges_and_opens_details(page: Page):
     expect(page.get_by_role("button", name="Exclude 4 selected images")).to_be_visible()
     page.locator(".tile").nth(1).dblclick()
     expect(page.get_by_text("Self-confidence")).to_be_visible()
-    expect(page.get_by_text(re.compile("^Speak for")).first).to_be_visible()
+    expect(page.get_by_text(re.compile("^Support ")).first).to_be_visible()
 
 
 def test_reload_in_the_middle_of_a_job_keeps_it(page: Page):
@@ -226,6 +226,49 @@ def test_uploaded_data_with_hostile_class_names_stay_text(page: Page):
         assert page.locator("a[href^='javascript:']").count() == 0
         assert page.evaluate("window.hacked") is None
     assert not [url for url in requests if "example.invalid" in url]
+
+
+def digits_run(cache: Path, subset: int) -> str:
+    settings = Settings(data=DataSettings(subset=subset), noise=NoiseSettings(corrupt_label=0.1))
+    return pipeline.run(settings, cache).name
+
+
+def test_links_selections_and_the_matrix_stay_in_the_chosen_run(browser, tmp_path):
+    cache = tmp_path / "cache"
+    older, newer = digits_run(cache, 300), digits_run(cache, 200)
+    with serve(cache) as server:
+        context = browser.new_context(viewport={"width": 1360, "height": 1000}, base_url=server.address)
+        context.set_default_timeout(60_000)
+        page = context.new_page()
+        page.goto(f"/samples?run={older}")
+        for i in range(4):
+            page.locator(".tile").nth(i).click()
+        expect(page.get_by_role("button", name="Exclude 4 selected images")).to_be_visible()
+        page.get_by_role("combobox", name=re.compile("Run")).click()
+        page.get_by_role("option", name=newer).click()
+        expect(page.get_by_text("All 200 images")).to_be_visible()
+        settle(page)
+        expect(page.get_by_role("button", name=re.compile("selected image"))).to_have_count(0)
+        expect(page.locator(".tile.selected")).to_have_count(0)
+
+        page.goto(f"/?run={older}")
+        page.get_by_role("button", name="Review them").click()
+        expect(page.get_by_text(re.compile(r"^\d+ of 300 images$"))).to_be_visible()
+        assert f"run={older}" in page.url
+
+        page.goto(f"/classes?run={older}")
+        settle(page)
+        cell = page.locator(".scatterlayer .point").first
+        cell.scroll_into_view_if_needed()
+        box = cell.bounding_box()
+        assert box is not None
+        assert box["width"] > 20
+        page.mouse.click(box["x"] + 4, box["y"] + 4)
+        expect(page.get_by_role("heading", name="Label issues", exact=True)).to_be_visible()
+        expect(page.get_by_text(re.compile(r"^\d+ of 300 images$"))).to_be_visible()
+        assert f"run={older}" in page.url
+        assert "predicted=" in page.url
+        context.close()
 
 
 def test_read_only_shows_everything_and_changes_nothing(browser, tmp_path):

@@ -55,8 +55,8 @@ def chosen(run: Run) -> Selection:
 
 
 def test_copies_are_the_files_byte_for_byte_under_their_new_label(files, tmp_path):
-    selection, images = chosen(files), queries.images_of_run(files).images
-    root = write_images(files, selection, images, tmp_path, "copy")
+    selection, images = chosen(files), files.images
+    root = write_images(files, selection, tmp_path, "copy")
     copies = sorted(p for p in root.rglob("*.png"))
     assert len(copies) == 25
     assert all(p.resolve().is_relative_to(tmp_path.resolve()) for p in copies)
@@ -68,47 +68,42 @@ def test_copies_are_the_files_byte_for_byte_under_their_new_label(files, tmp_pat
 
 
 def test_links_lead_to_the_originals(files, tmp_path):
-    root = write_images(files, chosen(files), queries.images_of_run(files).images, tmp_path, "link")
+    root = write_images(files, chosen(files), tmp_path, "link")
     links = list(root.rglob("*.png"))
     assert len(links) == 25
     assert all(p.is_symlink() and p.exists() for p in links)
 
 
-def test_nothing_is_overwritten_and_no_half_folder_stays(files, tmp_path):
-    images = queries.images_of_run(files).images
-    write_images(files, chosen(files), images, tmp_path, "copy")
+def test_nothing_is_overwritten_and_no_half_folder_stays(files, tmp_path, monkeypatch):
+    images = files.images
+    write_images(files, chosen(files), tmp_path, "copy")
     with pytest.raises(UsageError, match="is there already"):
-        write_images(files, chosen(files), images, tmp_path, "copy")
+        write_images(files, chosen(files), tmp_path, "copy")
 
-    class Breaking:
-        def __len__(self):
-            return len(images)
+    def broken(index: int) -> bytes:
+        if index == 7:
+            raise DataError("7.png: no such file")
+        return read(index)
 
-        def read(self, index):
-            if index == 7:
-                raise DataError("7.png: no such file")
-            return images.read(index)
-
-        def source(self, index):
-            return images.source(index)
-
+    read = images.read
+    monkeypatch.setattr(images, "read", broken)
     with pytest.raises(DataError, match="no such file"):
-        write_images(files, chosen(files), Breaking(), tmp_path / "other", "copy")
+        write_images(files, chosen(files), tmp_path / "other", "copy")
     assert not [p for p in (tmp_path / "other").rglob("*") if p.is_file()]
 
 
 def test_arrays_cannot_be_linked_but_copied_as_png(digits, tmp_path):
-    images = queries.images_of_run(digits).images
+    images = digits.images
     with pytest.raises(UsageError, match="copy them instead"):
-        write_images(digits, chosen(digits), images, tmp_path, "link")
-    root = write_images(digits, chosen(digits), images, tmp_path, "copy")
+        write_images(digits, chosen(digits), tmp_path, "link")
+    root = write_images(digits, chosen(digits), tmp_path, "copy")
     first = next(root.rglob(f"{digits.scores['index'].iloc[3]}.png"))
     np.testing.assert_array_equal(np.asarray(Image.open(first)), np.asarray(images.read(3)))
 
 
 def test_parquet_reads_back_as_the_cleaned_dataset(digits, cache, tmp_path):
     selection = chosen(digits)
-    path = write_images(digits, selection, queries.images_of_run(digits).images, tmp_path, "huggingface")
+    path = write_images(digits, selection, tmp_path, "huggingface")
     metadata = json.loads(pq.read_schema(path).metadata[b"huggingface"])
     assert metadata["info"]["features"]["label"]["names"] == digits.class_names
     again = inputs.prepare(Settings(data=DataSettings(data=path))).dataset
@@ -182,8 +177,7 @@ def test_the_report_stands_alone_and_shows_text_as_text(files, digits, cache, tm
     assert html.count("data:image/webp;base64,") >= 24
     assert "Curated by leaving out every suspected label." in html
     assert re.search(r"curation helps|no measurable gain|curation hurts", html)
-    images, phi = queries.images_of_run(files).images, queries.features_of_run(files, cache)
-    hostile = queries.report_of_run(files, images, phi, None, Reviews.of_cache(cache).current(files.name))
+    hostile = queries.report_of_run(files, None, Reviews.of_cache(cache).current(files.name))
     body = hostile[hostile.index("</script>") :]
     assert "<img src=x" not in body
     assert "&lt;img src=x" in body

@@ -4,9 +4,10 @@ import torch
 
 import lsi
 from lsi.errors import UsageError
+from lsi.laplace.design_matrix import DesignMatrix, with_bias
 from lsi.laplace.explanation import explain_label
 from lsi.laplace.likelihood import Softmax
-from lsi.laplace.objective import Objective, with_bias
+from lsi.laplace.objective import Objective
 from lsi.laplace.probe import fit
 from tests import reference
 from tests.cases import SMALL, noisy_digits
@@ -16,7 +17,7 @@ def explained(problem, prior_precision: float, sample: int):
     scores = lsi.score(problem.features, problem.labels, prior_precision=prior_precision)
     phi = with_bias(torch.from_numpy(problem.features))
     k = int(problem.labels.max()) + 1
-    probe = fit(Objective(Softmax(k), phi, torch.from_numpy(problem.labels), prior_precision))
+    probe = fit(Objective(Softmax(k), DesignMatrix(phi), torch.from_numpy(problem.labels), prior_precision))
     return scores, explain_label(probe.objective, probe.weights, torch.from_numpy(scores.loo_probabilities), sample)
 
 
@@ -47,8 +48,12 @@ def test_large_problems_are_explained_by_one_step_much_as_by_a_refit(monkeypatch
         _, approximate = explained(problem, 1.0, int(i))
         monkeypatch.undo()
         assert np.corrcoef(exact.support, approximate.support)[0, 1] > 0.98
-        assert len(np.intersect1d(exact.speakers(5)[0], approximate.speakers(5)[0])) >= 4
-        assert len(np.intersect1d(exact.speakers(5)[1], approximate.speakers(5)[1])) >= 4
+        assert (
+            len(np.intersect1d(exact.proponents_and_opponents(5)[0], approximate.proponents_and_opponents(5)[0])) >= 4
+        )
+        assert (
+            len(np.intersect1d(exact.proponents_and_opponents(5)[1], approximate.proponents_and_opponents(5)[1])) >= 4
+        )
         np.testing.assert_allclose(approximate.label_lsi, exact.label_lsi, rtol=0.1)
 
 
@@ -76,9 +81,9 @@ def test_a_flipped_label_is_spoken_against_and_the_true_one_suggested():
     for i in flipped:
         _, found = explained(problem, 1.0, int(i))
         right += found.suggested_label == truth[i]
-        speakers, against = found.speakers(3)
-        assert (found.support[speakers] > 0).all()
-        assert (found.support[against] < 0).all()
+        proponents, opponents = found.proponents_and_opponents(3)
+        assert (found.support[proponents] > 0).all()
+        assert (found.support[opponents] < 0).all()
         assert found.other_label != problem.labels[i]
     assert right / len(flipped) > 0.8
 

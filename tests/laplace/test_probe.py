@@ -4,33 +4,24 @@ import numpy as np
 import pytest
 import torch
 
-from lsi.data.sampling import stratified
 from lsi.errors import ConvergenceError
-from lsi.laplace.conjugate_gradients import conjugate_gradients
-from lsi.laplace.kronecker import Kronecker
-from lsi.laplace.likelihood import Softmax, contrasts
-from lsi.laplace.loo import remove
-from lsi.laplace.objective import Objective, with_bias
-from lsi.laplace.posterior import Full, Kron
-from lsi.laplace.posterior.terms import log_excess
-from lsi.laplace.prior_precision import choose
+from lsi.laplace import probe as probe_module
+from lsi.laplace.conjugate_gradients import Outcome, Solution
+from lsi.laplace.design_matrix import DesignMatrix, with_bias
+from lsi.laplace.likelihood import Softmax
+from lsi.laplace.loo import leave_one_out
+from lsi.laplace.objective import Objective
+from lsi.laplace.posterior import Full
 from lsi.laplace.probe import fit
 from lsi.laplace.scores import LeaveOneOut, evaluate
 from tests import reference
-from tests.cases import SMALL, blobs, noisy_digits
+from tests.cases import SMALL, noisy_digits
 from tests.laplace.gaussian import Gaussian
 
 
 def objective(problem, prior_precision: float, dtype=torch.float64) -> Objective:
-    phi = with_bias(torch.from_numpy(problem.features).to(dtype))
-    return Objective(Softmax(int(problem.labels.max()) + 1), phi, torch.from_numpy(problem.labels), prior_precision)
-
-
-def test_contrasts_are_orthonormal_and_blind_to_a_common_shift():
-    for k in (2, 3, 10):
-        q = contrasts(k)
-        torch.testing.assert_close(q.T @ q, torch.eye(k - 1, dtype=q.dtype))
-        torch.testing.assert_close(q.sum(dim=0), torch.zeros(k - 1, dtype=q.dtype))
+    design = DesignMatrix(with_bias(torch.from_numpy(problem.features).to(dtype)))
+    return Objective(Softmax(int(problem.labels.max()) + 1), design, torch.from_numpy(problem.labels), prior_precision)
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -73,81 +64,17 @@ def test_a_refit_that_cannot_converge_is_an_error(monkeypatch):
         evaluate(fit(objective(noisy_digits(n=100), 1.0)), ("full",), LeaveOneOut(refit_top=3))
 
 
-def test_conjugate_gradients_solve_several_sides_at_once():
-    rng = np.random.default_rng(0)
-    root = rng.normal(size=(12, 12))
-    matrix = torch.from_numpy(root @ root.T + np.eye(12))
-    right = torch.from_numpy(rng.normal(size=(3, 3, 4)))
-    right[1] *= 1e6
-    found = conjugate_gradients(
-        lambda x: (x.reshape(-1, 12) @ matrix).reshape(x.shape),
-        lambda x: x,
-        right,
-        tolerance=1e-12,
-        max_iterations=60,
-    )
-    assert found.converged
-    expected = torch.linalg.solve(matrix, right.reshape(3, 12).T).T.reshape(right.shape)
-    torch.testing.assert_close(found.value, expected, rtol=1e-9, atol=1e-9)
-
-
-def test_conjugate_gradients_say_when_they_stop_early():
-    right = torch.ones(1, 1, 30, dtype=torch.float64)
-    scale = torch.logspace(0, 6, 30, dtype=torch.float64)
-    found = conjugate_gradients(lambda x: scale * x, lambda x: x, right, tolerance=1e-10, max_iterations=2)
-    assert not found.converged
-    assert found.n_iterations == 2
-
-
-def test_kronecker_solve_is_the_dense_one():
-    rng = np.random.default_rng(0)
-    b, a = (torch.from_numpy(r @ r.T) for r in (rng.normal(size=(3, 3)), rng.normal(size=(4, 4))))
-    form = Kronecker.factor(b, a, 7, 0.3)
-    dense = torch.kron(b, a) / 7 + 0.3 * torch.eye(12)
-    x = torch.from_numpy(rng.normal(size=(2, 3, 4)))
-    expected = torch.linalg.solve(dense, x.reshape(2, 12).T).T.reshape(2, 3, 4)
-    torch.testing.assert_close(form.solve(x), expected)
-
-
-def test_log_excess_keeps_its_digits():
-    x = torch.tensor([-0.5, -1e-2, -1e-5, -1e-9, 0.0, 1e-12, 1e-3, 0.3], dtype=torch.float64)
-    import mpmath
-
-    mpmath.mp.dps = 60
-    exact = torch.tensor(
-        [float(mpmath.mpf(float(v)) - mpmath.log1p(mpmath.mpf(float(v)))) for v in x], dtype=torch.float64
-    )
-    torch.testing.assert_close(log_excess(x), exact, rtol=1e-13, atol=0)
-
-
-def test_precision_matches_the_dense_sum():
-    problem, prior_precision = SMALL["three_classes"]
-    probe = fit(objective(problem, prior_precision))
-    phi = np.hstack([problem.features, np.ones((len(problem.features), 1))])
-    dense = reference.precision(phi, probe.logit_weights.numpy(), prior_precision)
-    q = torch.kron(probe.objective.basis, torch.eye(phi.shape[1], dtype=torch.float64)).numpy()
-    covariance = Full.fit(probe).covariance.reshape(q.shape[1], -1).numpy()
-    np.testing.assert_allclose(covariance, np.linalg.inv(q.T @ dense @ q), rtol=1e-8, atol=1e-10)
-
-
-def test_kron_and_full_agree_where_the_curvature_is_a_product():
-    """With θ̂ = 0 (a huge prior) every Λ is the same, and P is B ⊗ A / n + λI exactly."""
-    probe = fit(objective(blobs(40, 3, 3), 1e9))
-    phi = probe.objective.features
-    torch.testing.assert_close(Kron.fit(probe).leverages(phi), Full.fit(probe).leverages(phi), rtol=1e-6, atol=1e-18)
-
-
 def test_gaussian_newton_step_is_exact():
     rng = np.random.default_rng(0)
     x, w = rng.normal(size=(40, 5)), rng.normal(size=(5, 2))
     t = x @ w + 0.3 * rng.normal(size=(40, 2))
     t[3] += 4
     phi = with_bias(torch.from_numpy(x))
-    probe = fit(Objective(Gaussian(2, 0.25), phi, torch.from_numpy(t), 0.7))
+    probe = fit(Objective(Gaussian(2, 0.25), DesignMatrix(phi), torch.from_numpy(t), 0.7))
     found = torch.cat(
         [
             torch.stack([getattr(r.closed.terms, n) for n in ("mean_term", "trace_term", "logdet_term")], dim=1)
-            for r in remove(probe, Full.fit(probe))
+            for r in leave_one_out(probe, Full.fit(probe))
         ]
     )
     for i in range(40):
@@ -155,24 +82,57 @@ def test_gaussian_newton_step_is_exact():
         np.testing.assert_allclose(found[i].numpy(), expected, rtol=1e-8)
 
 
-def test_stratified_keeps_proportions_and_every_class():
-    labels = np.repeat([0, 1, 2], [600, 390, 10])
-    chosen = stratified(labels, 100, seed=0)
-    np.testing.assert_array_equal(np.bincount(labels[chosen]), [60, 39, 1])
-    assert (np.diff(chosen) > 0).all()
-    rare = np.r_[np.zeros(999, dtype=int), 1]
-    assert 1 in rare[stratified(rare, 10, seed=0)]
+def test_an_inner_solve_that_did_not_converge_is_no_proof(monkeypatch):
+    """Its decrement is a lower bound: here it is zero, far from the minimum."""
+
+    def unconverged(operator, preconditioner, right, **_):
+        return Solution(torch.zeros_like(right), Outcome.MAX_ITERATIONS, 400)
+
+    monkeypatch.setattr(probe_module, "conjugate_gradients", unconverged)
+    with pytest.raises(ConvergenceError, match="did not converge"):
+        fit(objective(noisy_digits(n=100), 1.0))
 
 
-def test_with_more_weights_than_the_exact_choice_can_afford_folds_choose_alike(monkeypatch):
-    """About as many weights as samples, where an approximate leave-one-out would prefer no prior at all."""
-    rng = np.random.default_rng(0)
-    labels = np.arange(300) % 4
-    features = rng.normal(size=(300, 90)) + 0.5 * rng.normal(size=(4, 90))[labels]
-    phi, y = with_bias(torch.from_numpy(features)), torch.from_numpy(labels)
-    exact = choose(Softmax(4), phi, y)
-    monkeypatch.setattr("lsi.laplace.prior_precision.FULL_LIMIT", 100)
-    by_folds = choose(Softmax(4), phi, y)
-    assert (exact.folds, by_folds.folds) == (0, 5)
-    assert 0.3 < by_folds.prior_precision / exact.prior_precision < 3.5
-    assert np.argmax(by_folds.log_likelihood) not in (0, len(by_folds.grid) - 1)
+def test_a_small_decrement_with_a_large_gradient_is_no_proof(monkeypatch):
+    def idle(operator, preconditioner, right, **_):
+        return Solution(torch.zeros_like(right), Outcome.CONVERGED, 1)
+
+    monkeypatch.setattr(probe_module, "conjugate_gradients", idle)
+    monkeypatch.setattr(probe_module, "_floor", lambda here: 0.0)
+    with pytest.raises(ConvergenceError, match="did not converge"):
+        fit(objective(noisy_digits(n=100), 1.0))
+
+
+@pytest.mark.parametrize("outcome", [Outcome.NOT_POSITIVE_DEFINITE, Outcome.NON_FINITE])
+def test_a_breakdown_of_the_inner_solve_names_its_cause(monkeypatch, outcome):
+    monkeypatch.setattr(
+        probe_module, "conjugate_gradients", lambda *a, **_: Solution(torch.zeros_like(a[2]), outcome, 1)
+    )
+    with pytest.raises(ConvergenceError, match=outcome.value):
+        fit(objective(noisy_digits(n=100), 1.0))
+
+
+def test_nan_never_counts_as_converged():
+    problem = objective(noisy_digits(n=100), 1.0)
+    with pytest.raises(ConvergenceError, match="NaN or infinity"):
+        fit(problem, torch.full(problem.shape, torch.nan, dtype=torch.float64))
+
+
+def test_a_fit_that_rounding_keeps_from_its_tolerance_says_so():
+    o = objective(noisy_digits(n=100), 1.0)
+    assert not fit(o).stalled
+    assert fit(o, tolerance=1e-20).stalled
+
+
+def test_a_refit_that_meets_nan_is_an_error(monkeypatch):
+    probe = fit(objective(noisy_digits(n=100), 1.0))
+    module = sys.modules["lsi.laplace.loo.refit"]
+    original = module.newton_step_and_decrement
+
+    def poisoned(*arguments):
+        step, decrement = original(*arguments)
+        return step, decrement * torch.nan
+
+    monkeypatch.setattr(module, "newton_step_and_decrement", poisoned)
+    with pytest.raises(ConvergenceError, match="met NaN or infinity"):
+        evaluate(probe, ("full",), LeaveOneOut(refit_top=3, certify=0))

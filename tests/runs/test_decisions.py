@@ -1,9 +1,29 @@
+import sqlite3
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    event,
+    insert,
+    select,
+)
 
-from lsi.errors import UsageError
+from lsi.errors import StorageError, UsageError
 from lsi.runs.decisions import Decision, Reviews
 from tests.postgresql import programs, serve
 
@@ -20,15 +40,23 @@ def postgresql() -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def reviews(request, tmp_path) -> Iterator[Reviews]:
+def address(request, tmp_path) -> str:
+    """The address of a database without tables."""
     if request.param == "sqlite":
-        found = Reviews(f"sqlite:///{tmp_path / 'r.db'}")
-    else:
-        found = Reviews(request.getfixturevalue("postgresql"))
-        with found.engine.begin() as connection:
-            connection.exec_driver_sql("DELETE FROM decisions")
-    yield found
-    found.engine.dispose()
+        return f"sqlite:///{tmp_path / 'r.db'}"
+    url = request.getfixturevalue("postgresql")
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE IF EXISTS decisions, decision_changes")
+    engine.dispose()
+    return url
+
+
+@pytest.fixture
+def reviews(address) -> Iterator[Reviews]:
+    reviews = Reviews(address)
+    yield reviews
+    reviews.close()
 
 
 def state(reviews: Reviews, reviewer: str | None = None) -> dict[int, tuple[str, int | None]]:
@@ -101,6 +129,245 @@ def test_two_threads_lose_nothing(reviews):
     for t in threads:
         t.join()
     assert len(reviews.history("run")) == 40
+
+
+def test_redo_never_revives_what_a_newer_decision_discarded(reviews):
+    reviews.record("run", "ann", [Decision(1, "keep")])
+    reviews.record("run", "ann", [Decision(2, "keep")])
+    reviews.undo("run", "ann")
+    reviews.record("run", "ann", [Decision(3, "keep")])
+    reviews.undo("run", "ann")
+    assert reviews.redo("run", "ann") == 1
+    assert sorted(state(reviews)) == [1, 3]
+    assert reviews.redo("run", "ann") == 0
+    assert sorted(state(reviews)) == [1, 3]
+
+
+def test_a_new_decision_discards_only_what_the_same_reviewer_undid_in_the_same_run(reviews):
+    for run, reviewer in (("run", "ann"), ("run", "bob"), ("other", "ann")):
+        reviews.record(run, reviewer, [Decision(1, "keep")])
+        reviews.undo(run, reviewer)
+    reviews.record("run", "ann", [Decision(2, "keep")])
+    assert [reviews.redo(*who) for who in (("run", "ann"), ("run", "bob"), ("other", "ann"))] == [0, 1, 1]
+
+
+def test_two_states_of_two_reviewers_never_share_a_version(reviews):
+    reviews.record("run", "ann", [Decision(1, "keep")])
+    reviews.record("run", "bob", [Decision(2, "keep")])
+    reviews.undo("run", "ann")
+    first = reviews.version("run")
+    reviews.redo("run", "ann")
+    reviews.undo("run", "bob")
+    assert reviews.version("run") != first
+    assert sum(reviews.version("run")) > sum(first)
+    assert reviews.version("another run") == (0, 0)
+
+
+def test_batches_are_ordered_by_the_database_and_not_by_the_clock(reviews, monkeypatch):
+    for sample, clock in enumerate((3, 2, 2, 1)):
+        monkeypatch.setattr("time.time_ns", lambda clock=clock: clock)
+        reviews.record("run", "ann", [Decision(sample, "keep")])
+    for remaining in ([0, 1, 2], [0, 1], [0], []):
+        assert reviews.undo("run", "ann") == 1
+        assert sorted(state(reviews)) == remaining
+
+
+def test_undos_at_the_same_time_take_different_batches(reviews):
+    for sample in range(24):
+        reviews.record("run", "ann", [Decision(sample, "keep")])
+    with ThreadPoolExecutor(8) as pool:
+        counts = list(pool.map(lambda _: reviews.undo("run", "ann"), range(24)))
+    assert counts == [1] * 24
+    assert state(reviews) == {}
+
+
+def test_records_at_the_same_time_take_different_batches(reviews):
+    barrier = threading.Barrier(8)
+
+    def work(sample: int) -> None:
+        barrier.wait()
+        reviews.record("run", "ann", [Decision(sample, "keep")])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    assert reviews.history("run")["batch"].nunique() == 8
+
+
+ANN_AND_BOB = st.sampled_from(["ann", "bob"])
+STEP = st.tuples(ANN_AND_BOB, st.sampled_from(["record", "record", "undo", "redo"]), st.integers(0, 3))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(STEP, max_size=25))
+def test_any_steps_of_two_reviewers_come_to_what_two_stacks_come_to(steps):
+    reviews = Reviews("sqlite://")
+    done, undone = {"ann": [], "bob": []}, {"ann": [], "bob": []}
+    versions = {}
+    for number, (who, step, sample) in enumerate(steps):
+        if step == "record":
+            reviews.record("run", who, [Decision(sample, "relabel", number)])
+            done[who].append((number, sample))
+            undone[who].clear()
+        elif step == "undo":
+            assert reviews.undo("run", who) == (1 if done[who] else 0)
+            undone[who] += [done[who].pop()] if done[who] else []
+        else:
+            assert reviews.redo("run", who) == (1 if undone[who] else 0)
+            done[who] += [undone[who].pop()] if undone[who] else []
+        expected = {sample: ("relabel", number) for number, sample in sorted(done["ann"] + done["bob"])}
+        assert state(reviews) == expected
+        for one in ("ann", "bob"):
+            assert state(reviews, one) == {sample: ("relabel", number) for number, sample in done[one]}
+        rows = tuple(sorted(done["ann"] + done["bob"]))
+        assert versions.setdefault(reviews.version("run"), rows) == rows
+    reviews.close()
+
+
+def older_database(address: str) -> MetaData:
+    """Make the table that version 0.1.0 made, with two standing decisions and one that was undone."""
+    metadata = MetaData()
+    table = Table(
+        "decisions",
+        metadata,
+        Column("id", Integer, primary_key=True, autoincrement=True),
+        Column("batch", BigInteger, nullable=False, index=True),
+        Column("time", DateTime(timezone=True), nullable=False),
+        Column("reviewer", String(100), nullable=False, index=True),
+        Column("run", String(200), nullable=False, index=True),
+        Column("sample", Integer, nullable=False),
+        Column("action", String(20), nullable=False),
+        Column("label", Integer),
+        Column("given", Integer),
+        Column("suggested", Integer),
+        Column("score", Float),
+        Column("undone", Boolean, nullable=False, default=False),
+    )
+    engine = create_engine(address)
+    metadata.create_all(engine)
+    clock = 1_790_000_000_000_000_000
+    with engine.begin() as connection:
+        for i, undone in enumerate((False, False, True)):
+            row = {"batch": clock + i, "time": datetime.now(UTC), "reviewer": "ann", "run": "run", "sample": i}
+            connection.execute(insert(table).values(**row, action="keep", undone=undone))
+    engine.dispose()
+    return metadata
+
+
+def test_a_database_of_an_older_version_goes_on_without_losing_a_row(address):
+    older_database(address)
+    for _ in range(2):  # opened for the first time, and again
+        reviews = Reviews(address)
+        assert sorted(state(reviews)) == [0, 1]
+        reviews.close()
+    reviews = Reviews(address)
+    assert reviews.redo("run", "ann") == 1
+    reviews.record("run", "ann", [Decision(7, "exclude")])
+    assert len(reviews.history("run")) == 4
+    assert reviews.undo("run", "ann") == 1
+    assert reviews.undo("run", "ann") == 1
+    assert sorted(state(reviews)) == [0, 1]
+    assert reviews.redo("run", "ann") == 1
+    assert sorted(state(reviews)) == [0, 1, 2]
+    assert reviews.history("run")["batch"].is_monotonic_increasing
+    reviews.close()
+
+
+def test_an_older_program_can_go_on_writing_to_a_newer_database(address):
+    metadata = older_database(address)
+    reviews = Reviews(address)
+    row = {"batch": 1_800_000_000_000_000_000, "time": datetime.now(UTC), "reviewer": "ann", "run": "run", "sample": 9}
+    before = reviews.version("run")
+    with reviews.engine.begin() as connection:
+        connection.execute(insert(metadata.tables["decisions"]).values(**row, action="keep"))
+    assert 9 in state(reviews)
+    assert reviews.version("run") != before
+    reviews.close()
+
+
+def test_two_programs_may_bring_a_database_up_to_date_at_once(address):
+    older_database(address)
+    with ThreadPoolExecutor(4) as pool:
+        for reviews in list(pool.map(Reviews, [address] * 4)):
+            assert len(reviews.history("run")) == 3
+            reviews.close()
+
+
+def test_read_only_an_older_database_is_read_as_it_is(address):
+    metadata = older_database(address)
+    reviews = Reviews(address, read_only=True)
+    assert sorted(state(reviews)) == [0, 1]
+    assert reviews.version("run") == (3, 1)
+    with pytest.raises(UsageError, match="opened read-only"):
+        reviews.record("run", "ann", [Decision(1, "keep")])
+    with reviews.engine.connect() as connection:
+        assert len(connection.execute(select(metadata.tables["decisions"])).all()) == 3
+    reviews.close()
+    if address.startswith("sqlite"):
+        with sqlite3.connect(address.removeprefix("sqlite:///")) as connection:
+            names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        connection.close()
+        assert names == [("decisions",)]
+
+
+def test_read_only_a_missing_database_holds_no_decisions_and_is_not_made(tmp_path):
+    cache = tmp_path / "a cache?"
+    reviews = Reviews.of_cache(cache, read_only=True)
+    assert reviews.history("run").empty
+    assert reviews.current("run").empty
+    assert reviews.disagreements("run") == []
+    assert reviews.version("run") == (0, 0)
+    for change in (reviews.undo, reviews.redo):
+        with pytest.raises(UsageError, match="nothing can be decided here"):
+            change("run", "ann")
+    assert not cache.exists()
+    writer = Reviews.of_cache(cache)
+    writer.record("run", "ann", [Decision(3, "exclude")])
+    assert state(reviews) == {3: ("exclude", None)}
+    writer.record("run", "ann", [Decision(4, "exclude")])
+    assert sorted(state(reviews)) == [3, 4]
+    for one in (reviews, writer):
+        one.close()
+
+
+@pytest.mark.parametrize(
+    ("reviewer", "message"), [("a" * 101, "at most 100 characters"), ("a\0b", "no database"), ("\ud800", "no database")]
+)
+def test_a_name_that_a_database_cannot_hold_is_refused(reviews, reviewer, message):
+    with pytest.raises(UsageError, match=message):
+        reviews.record("run", reviewer, [Decision(1, "keep")])
+    reviews.record("run", "ä" * 100, [Decision(1, "keep")])
+    assert len(reviews.history("run")) == 1
+
+
+def test_a_damaged_database_is_an_error_in_words(tmp_path):
+    path = tmp_path / "r.db"
+    path.write_bytes(b"this is no database" * 1_000)
+    for read_only in (False, True):
+        with pytest.raises(StorageError, match="is damaged"):
+            Reviews(f"sqlite:///{path}", read_only)
+
+
+def test_a_locked_database_is_an_error_in_words(tmp_path):
+    reviews = Reviews(f"sqlite:///{tmp_path / 'r.db'}")
+    reviews.engine.dispose()
+    event.listen(reviews.engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=50"))
+    other = sqlite3.connect(tmp_path / "r.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StorageError, match="in use by another program"):
+        reviews.record("run", "ann", [Decision(1, "keep")])
+    other.execute("ROLLBACK")
+    other.close()
+    reviews.record("run", "ann", [Decision(1, "keep")])
+    reviews.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [("nonsense", "no URL"), ("sqlite:////proc/none/r.db", "cannot be"), ("oracle+none://x", "cannot be used")],
+)
+def test_an_address_that_cannot_be_opened_is_an_error_in_words(address, message):
+    with pytest.raises(StorageError, match=message):
+        Reviews(address)
 
 
 def test_decisions_survive_a_restart(tmp_path):

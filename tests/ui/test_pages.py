@@ -128,7 +128,7 @@ def test_a_detail_says_target_prediction_and_who_draws_it(cache, unlabelled, mon
     assert not app.exception, [e.value for e in app.exception]
     text = " ".join(m.value for m in app.markdown)
     assert "predicted without it" in text
-    assert "Draw the prediction to what was given" in text
+    assert "Pull the prediction to what was given" in text
     assert "<b>weight" not in text.replace("\\<b", "")
 
 
@@ -296,7 +296,7 @@ def test_a_view_answers_for_groups_and_reports(cache, monkeypatch):
     view = session.open_view(next(r for r in list_runs(cache) if r.name.startswith("digits")).name)
     assert view.group_lsi((3,)) == pytest.approx(view.table["lsi"].iloc[3], rel=1e-3)
     assert view.group_lsi((3, 4)) > view.group_lsi((3,))
-    assert view.fitted is view.fitted
+    assert view.fit is view.fit
     report = export_view._report(view).decode()
     assert "data:image/webp;base64," in report
     assert "Does curation help?" in report

@@ -14,11 +14,11 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from lsi.audit.curation import CurationCheck
-from lsi.audit.summary import high_means, what_lsi_is
-from lsi.data.images import Images
+from lsi.data import Images
 from lsi.data.thumbnails import thumbnail
 from lsi.errors import DataError
 from lsi.export import charts
+from lsi.export.wording import high_means, what_lsi_is
 from lsi.runs.run import Run
 
 EXTREMES, SUSPECTS, MAP_POINTS = 12, 24, 30_000
@@ -33,16 +33,15 @@ class Check:
     result: CurationCheck
 
 
-def render(run: Run, images: Images | None, *, check: Check | None, positions: np.ndarray | None) -> str:
+def render(run: Run, *, check: Check | None, positions: np.ndarray | None) -> str:
     """Return the report as HTML.
 
     Args:
         run: the run.
-        images: reads image i of the run's table; None where there are none.
         check: of a curated set; None: nothing was curated.
         positions: (n, 2) of the map; None: no map.
     """
-    manifest, names = run.manifest, run.class_names
+    manifest, names, images = run.manifest, run.class_names, run.images
     table = run.captioned()
     by_lsi = np.argsort(-table["lsi"].to_numpy(), kind="stable")
     suspects = np.flatnonzero(table["is_label_issue"])
@@ -63,6 +62,7 @@ def render(run: Run, images: Images | None, *, check: Check | None, positions: n
         high=high_means(run.task),
         manifest=manifest,
         what=what_lsi_is(run.noun),
+        changed=len(images.changes()) if images is not None else 0,
         noun=run.noun,
         most=tiles(by_lsi[:EXTREMES]),
         least=tiles(by_lsi[::-1][:EXTREMES]),
@@ -75,15 +75,16 @@ def render(run: Run, images: Images | None, *, check: Check | None, positions: n
 
 
 def _tile(row: Any, position: int, images: Images | None) -> dict[str, Any]:
-    picture = ""
+    picture, missing = "", ""
     if images is not None:
         try:
             data = thumbnail(images.read(position), _SIZE, enlarge=True)
             picture = "data:image/webp;base64," + base64.b64encode(data).decode()
-        except DataError:  # the file has gone since: the report says the rest
-            picture = ""
+        except DataError as error:  # never another image under an old score: the report says why there is none
+            missing = str(error)
     return {
         "picture": picture,
+        "missing": missing,
         "text": str(row["text"]) if "text" in row else "",
         "index": int(row["index"]),
         "given": row["given"],

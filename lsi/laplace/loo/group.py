@@ -1,8 +1,8 @@
 """Leave-group-out by one Newton step: the information that a group of samples holds together.
 
-Twins hide each other in single leave-one-out: without one of them the other still says the same. The algebra is that of
-one sample with the blocks of the group stacked: S_ij = (I⊗φᵢ)ᵀ P⁻¹ (I⊗φⱼ) makes an (sm × sm) matrix, the curvatures lie
-on a diagonal, the residuals in one vector.
+Each of two equal samples has low leave-one-out LSI, because the other one carries the same information. The algebra is
+that of one sample with the blocks of the group stacked: S_ij = (I⊗φᵢ)ᵀ P⁻¹ (I⊗φⱼ) makes an (sm × sm) matrix, the
+curvatures lie on a diagonal, the residuals in one vector.
 """
 
 import torch
@@ -10,14 +10,14 @@ from jaxtyping import Int
 from torch import Tensor
 
 from lsi.errors import UsageError
-from lsi.laplace.loo.closed_form import ClosedForm, from_root
+from lsi.laplace.loo.closed_form import ClosedForm, closed_form_from_root
 from lsi.laplace.posterior import Full, Kron
 from lsi.laplace.probe import Probe
 
-MOST = 4_096
+MAX_GROUP = 4_096
 
 
-def remove_group(probe: Probe, posterior: Full | Kron, group: Int[Tensor, " s"]) -> ClosedForm:
+def leave_group_out(probe: Probe, posterior: Full | Kron, group: Int[Tensor, " s"]) -> ClosedForm:
     """Return what follows from taking a whole group out; its terms have shape (1,).
 
     Args:
@@ -30,9 +30,9 @@ def remove_group(probe: Probe, posterior: Full | Kron, group: Int[Tensor, " s"])
     """
     m, d = probe.objective.shape
     size = len(group) * m
-    if not 0 < size <= MOST:
-        raise UsageError(f"Expected a group of 1 to {MOST // m} samples, got {len(group)}.")
-    phi = probe.objective.features[group].double()
+    if not 0 < size <= MAX_GROUP:
+        raise UsageError(f"Expected a group of 1 to {MAX_GROUP // m} samples, got {len(group)}.")
+    phi = probe.objective.design.values[group].double()
     identity = torch.eye(m, dtype=torch.float64, device=phi.device)
     sides = (identity[None, :, :, None] * phi[:, None, None, :]).reshape(size, m, d)
     leverages = (posterior.solve(sides) @ phi.T).transpose(1, 2).reshape(size, size)
@@ -42,4 +42,4 @@ def remove_group(probe: Probe, posterior: Full | Kron, group: Int[Tensor, " s"])
     # equal samples make S singular: a root by eigenvectors takes that, one by Cholesky would not
     values, vectors = torch.linalg.eigh((leverages + leverages.T) / 2)
     root = vectors * values.clamp_min(0).sqrt()
-    return from_root(root[None], curvatures[None], residuals, stands_for_others=posterior.stands_for_others)
+    return closed_form_from_root(root[None], curvatures[None], residuals, excludes_sample=posterior.excludes_sample)

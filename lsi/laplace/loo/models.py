@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lsi.laplace.objective import Objective, shards
+from lsi.laplace.design_matrix import shards
+from lsi.laplace.objective import Objective
 
 _SHARD_BYTES = 32 * 2**20
 
@@ -23,13 +24,13 @@ class Models:
     left_out: Int[Tensor, " b"]
 
     def gradients(self, weights: Float[Tensor, "b m d"]) -> Float[Tensor, "b m d"]:
-        """Return the gradient of each problem's objective at its own weights, in the features' dtype."""
+        """Return the gradient of each problem's objective at its own weights, in the weights' dtype."""
         total = (self.objective.prior_precision * weights).flatten(0, 1)
         for s in self._shards():
             means = self._means(weights, s)
             targets = self.objective.targets[s].repeat_interleave(len(weights), dim=0)
             residuals = self.objective.likelihood.residuals(means, targets).reshape(-1, *weights.shape[:2])
-            total = total + self._without(residuals, s).flatten(1).T @ self.objective.features[s]
+            total = total + self._without(residuals, s).flatten(1).T @ self.objective.design.values[s].to(weights)
         return total.reshape(weights.shape)
 
     def hessian_products(
@@ -40,9 +41,9 @@ class Models:
         m = weights.shape[1]
         for s in self._shards():
             means = self._means(weights, s)
-            u = (self.objective.features[s] @ vectors.flatten(0, 1).T).reshape(-1, m)
+            u = (self.objective.design.values[s] @ vectors.flatten(0, 1).T).reshape(-1, m)
             image = self.objective.likelihood.curvature_product(means, u).reshape(-1, *weights.shape[:2])
-            total = total + self._without(image, s).flatten(1).T @ self.objective.features[s]
+            total = total + self._without(image, s).flatten(1).T @ self.objective.design.values[s]
         return total.reshape(vectors.shape)
 
     def means(self, weights: Float[Tensor, "b m d"]) -> Float[Tensor, "n b k"]:
@@ -51,13 +52,13 @@ class Models:
         return torch.cat(rows)
 
     def _shards(self) -> list[slice]:
-        features = self.objective.features
+        features = self.objective.design.values
         row = max(1, len(self.left_out)) * len(self.objective.basis) * features.element_size()
         return list(shards(len(features), max(256, _SHARD_BYTES // row)))
 
     def _means(self, weights: Tensor, s: slice) -> Tensor:
         """Return the predictions of shard `s`, sample by sample and model by model, as (len(s)·B, k)."""
-        u = (self.objective.features[s] @ weights.flatten(0, 1).T).reshape(-1, weights.shape[1])
+        u = (self.objective.design.values[s].to(weights) @ weights.flatten(0, 1).T).reshape(-1, weights.shape[1])
         return self.objective.likelihood.predict(u @ self.objective.basis.to(u).T)
 
     def _without(self, values: Float[Tensor, "s b m"], s: slice) -> Float[Tensor, "s b m"]:

@@ -32,7 +32,7 @@ class Removal:
     delta: Float[Tensor, "b m d"] | None
 
 
-def remove(
+def leave_one_out(
     probe: Probe,
     posterior: Full | Kron,
     samples: Int[Tensor, " s"] | None = None,
@@ -47,18 +47,22 @@ def remove(
         posterior: its posterior, full or kron.
         samples: indices; all samples if not given.
         with_delta: also return Δ, one p×p product more.
-        batch_size: samples at a time; by default what keeps the work memory near 100 MB.
+        batch_size: samples at a time; by default what keeps the responses near 100 MB: (b, m, D) numbers, or with Δ
+            (b, m, m, D). About eight (b, m, m) blocks in float64 come on top, which weigh more where m is large.
+
+    Raises:
+        NumericalError: a leverage block is further from what exact arithmetic gives than rounding explains.
     """
     objective = probe.objective
     m, d = objective.shape
-    device = objective.features.device
+    device = objective.design.device
     chosen = torch.arange(len(probe.means), device=device) if samples is None else samples.to(device)
     width = m * m * d if with_delta else m * d
-    size = batch_size or max(16, min(8192, _BATCH_BYTES // (width * objective.features.element_size())))
+    size = batch_size or max(16, min(8192, _BATCH_BYTES // (width * objective.design.values.element_size())))
     work = None
     for start in range(0, len(chosen), size):
         index = chosen[start : start + size]
-        phi = objective.features[index]
+        phi = objective.design.values[index]
         columns = None
         if with_delta and isinstance(posterior, Full):
             if work is None or len(work) != len(index):
@@ -73,7 +77,7 @@ def remove(
             (leverages + leverages.transpose(1, 2)) / 2,
             likelihood.curvatures(means),
             likelihood.residuals(means, objective.targets[index]),
-            stands_for_others=posterior.stands_for_others,
+            excludes_sample=posterior.excludes_sample,
         )
         logits = (phi.double() @ probe.weights.T + closed.shift) @ objective.basis.T
         delta = _delta(posterior, closed, phi, columns) if with_delta else None
@@ -83,8 +87,8 @@ def remove(
 def _delta(posterior: Full | Kron, closed: ClosedForm, phi: Tensor, columns: Tensor | None) -> Tensor:
     """Return Δ = P⁻¹(a ⊗ φ), or P₋ᵢ⁻¹(r ⊗ φ) where the posterior stands for the others."""
     if columns is not None:
-        push = closed.push.to(phi)[:, None, :]
-        return torch.bmm(push, columns.flatten(2)).reshape(len(phi), *columns.shape[2:])
+        dual_residual = closed.dual_residual.to(phi)[:, None, :]
+        return torch.bmm(dual_residual, columns.flatten(2)).reshape(len(phi), *columns.shape[2:])
     if isinstance(posterior, Full):
-        return posterior.solve(closed.push.to(phi)[:, :, None] * phi[:, None, :])
+        return posterior.solve(closed.dual_residual.to(phi)[:, :, None] * phi[:, None, :])
     return posterior.solve(closed.residuals[:, :, None] * phi.double()[:, None, :])

@@ -2,7 +2,8 @@
 
 Each model starts from the Newton step and takes further steps with the curvature of P₋ᵢ at θ̂ (chord steps, two GEMMs
 each). Where those do not halve the decrement, because the sample bends the others' curvature too much, the model goes
-on with Newton steps by conjugate gradients on its own Hessian, preconditioned by the same P₋ᵢ⁻¹.
+on with Newton steps by conjugate gradients on its own Hessian, preconditioned by the same P₋ᵢ⁻¹. Gradients and
+predictions are computed in float64 whatever the features' dtype; steps need not be.
 """
 
 from collections.abc import Iterator
@@ -14,9 +15,9 @@ from torch import Tensor
 
 from lsi.errors import ConvergenceError
 from lsi.laplace.conjugate_gradients import conjugate_gradients
-from lsi.laplace.loo.certificate import newton_direction, solve_others
+from lsi.laplace.loo.certificate import newton_step_and_decrement, solve_without
 from lsi.laplace.loo.models import Models
-from lsi.laplace.loo.newton_step import Removal, remove
+from lsi.laplace.loo.newton_step import Removal, leave_one_out
 from lsi.laplace.posterior import Full, Kron
 from lsi.laplace.probe import Probe
 
@@ -41,15 +42,19 @@ class Refit:
 def refit(probe: Probe, posterior: Full | Kron, samples: Int[Tensor, " s"]) -> Iterator[Refit]:
     """Yield the probe refitted without each of `samples`, batch by batch, in order.
 
+    Args:
+        probe: fitted on n samples.
+        posterior: its posterior, which the steps are preconditioned by.
+        samples: (s,) which samples are left out, each alone.
+
     Raises:
-        ConvergenceError: where a model has not met its tolerance, 1e-8 (float32: 1e-4) of the length of its Δ.
+        ConvergenceError: a model has not met its tolerance, 1e-8 of the length of its Δ.
     """
-    single = probe.objective.features.dtype == torch.float32
-    for removal in remove(probe, posterior, samples, with_delta=True, batch_size=BATCH):
+    for removal in leave_one_out(probe, posterior, samples, with_delta=True, batch_size=BATCH):
         assert removal.delta is not None
-        start = removal.delta.to(probe.objective.features)
+        start = removal.delta.double()
         length = (2 * removal.closed.terms.mean_term).sqrt()
-        tolerance = 1e-4 * length + 1e-5 if single else 1e-8 * length + 1e-10
+        tolerance = 1e-8 * length + 1e-10
         delta, decrement = _solve(probe, posterior, removal, start, tolerance)
         weights = probe.weights.to(delta) + delta
         means = Models(probe.objective, removal.samples).means(weights)
@@ -66,16 +71,18 @@ def _solve(
     decrement = previous
     for _ in range(MAX_STEPS):
         gradient = models.gradients(origin + delta)
-        step, decrement = newton_direction(posterior, removal, probe, gradient)
-        open_ = decrement > tolerance
-        if not bool(open_.any()):
+        step, decrement = newton_step_and_decrement(posterior, removal, probe, gradient)
+        unfinished = ~(decrement <= tolerance)  # NaN is never finished
+        if not bool(unfinished.any()):
             return delta, decrement
-        slow |= open_ & (decrement > 0.5 * previous)
+        if not bool(torch.isfinite(decrement).all()):
+            raise ConvergenceError(f"A refit (sample {int(removal.samples[0])} and after) met NaN or infinity.")
+        slow |= unfinished & (decrement > 0.5 * previous)
         if bool(slow.any()):
             step = torch.where(
-                slow[:, None, None], _newton(posterior, removal, probe, origin + delta, gradient, slow), step
+                slow[:, None, None], _newton_step(posterior, removal, probe, origin + delta, gradient, slow), step
             )
-        delta = delta - torch.where(open_[:, None, None], step, torch.zeros_like(step))
+        delta = delta + torch.where(unfinished[:, None, None], step, torch.zeros_like(step))
         previous = decrement
     raise ConvergenceError(
         f"{int((decrement > tolerance).sum())} of {len(decrement)} refits (sample {int(removal.samples[0])} and after) "
@@ -83,7 +90,7 @@ def _solve(
     )
 
 
-def _newton(
+def _newton_step(
     posterior: Full | Kron,
     removal: Removal,
     probe: Probe,
@@ -91,13 +98,19 @@ def _newton(
     gradient: Float[Tensor, "b m d"],
     which: Bool[Tensor, " b"],
 ) -> Float[Tensor, "b m d"]:
-    """Return the true Newton step of the models in `which` (others: 0)."""
-    models = Models(probe.objective, removal.samples)
-    right = torch.where(which[:, None, None], gradient, torch.zeros_like(gradient))
-    return conjugate_gradients(
-        lambda x: models.hessian_products(weights, x),
-        lambda x: solve_others(posterior, removal, probe, x),
+    """Return the step to add, −(Hessian)⁻¹g at each model's own weights, of the models in `which` (others: 0)."""
+    models, like = Models(probe.objective, removal.samples), probe.objective.design.values
+    right = torch.where(which[:, None, None], -gradient, torch.zeros_like(gradient))
+    solution = conjugate_gradients(
+        lambda x: models.hessian_products(weights.to(like), x.to(like)).to(x),
+        lambda x: solve_without(posterior, removal, probe, x),
         right,
         tolerance=1e-3,
         max_iterations=100,
-    ).value
+    )
+    if solution.outcome.is_breakdown:
+        raise ConvergenceError(
+            f"A refit (sample {int(removal.samples[0])} and after) has no Newton step: {solution.outcome.value}. "
+            "Compute in float64, or raise the prior precision."
+        )
+    return solution.value  # where the iterations ran out it still descends, and the decrement is tested after it

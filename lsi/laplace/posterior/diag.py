@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lsi.laplace.objective import Objective, shards
+from lsi.laplace.design_matrix import shards
+from lsi.laplace.objective import Objective
 from lsi.laplace.posterior.terms import Terms, log_excess
 from lsi.laplace.probe import Probe
 
@@ -30,17 +31,23 @@ class Diagonal:
         total = torch.zeros_like(probe.logit_weights)
         for s in shards(len(probe.means)):
             weights = objective.likelihood.curvature_diagonal(probe.means[s])
-            total += weights.T @ objective.features[s].double().square()
+            total += weights.T @ objective.design.values[s].double().square()
         prior = objective.prior_precision if prior_precision is None else prior_precision
         return cls(objective, total + prior, prior)
 
     def newton_terms(
         self, features: Float[Tensor, "b d"], delta: Float[Tensor, "b m d"], means: Float[Tensor, "b k"]
     ) -> Terms:
-        """Return the terms with each sample's own curvature, at its predicted `means`, taken off the diagonal."""
-        own = self.objective.likelihood.curvature_diagonal(means)
+        """Return the terms with each sample's own curvature taken off the diagonal.
+
+        Args:
+            features: Φ of the b samples, (b, D).
+            delta: Δ of each, (b, m, D).
+            means: what the probe predicts for each, (b, k).
+        """
+        curvature = self.objective.likelihood.curvature_diagonal(means)
         squared = features.double().square()
-        return self._terms(-own[:, :, None] * (squared[:, None, :] / self.precision), delta)
+        return self._terms(-curvature[:, :, None] * (squared[:, None, :] / self.precision), delta)
 
     def refit_terms(
         self,
@@ -48,21 +55,27 @@ class Diagonal:
         delta: Float[Tensor, "b m d"],
         means: Float[Tensor, "n b k"],
     ) -> Terms:
-        """Return the terms with diag P₋ᵢ at the `means` that each of b refitted probes predicts for all n samples."""
+        """Return the terms with diag P₋ᵢ at what the refitted probes predict.
+
+        Args:
+            samples: (b,) which samples were left out.
+            delta: Δ of each refit, (b, m, D).
+            means: what each of the b probes predicts for all samples, (n, b, k).
+        """
         n, b, k = means.shape
         total = torch.zeros(b * k, self.precision.shape[1], dtype=torch.float64, device=means.device)
         for s in shards(n):
-            own = self.objective.likelihood.curvature_diagonal(means[s].flatten(0, 1).double()).reshape(-1, b, k)
+            curvature = self.objective.likelihood.curvature_diagonal(means[s].flatten(0, 1).double()).reshape(-1, b, k)
             inside = (samples >= s.start) & (samples < s.stop)
-            own[(samples - s.start)[inside], inside.nonzero()[:, 0]] = 0
-            total += own.flatten(1).T @ self.objective.features[s].double().square()
-        others = total.reshape(b, k, -1) + self.prior_precision
-        return self._terms(others / self.precision - 1, delta)
+            curvature[(samples - s.start)[inside], inside.nonzero()[:, 0]] = 0
+            total += curvature.flatten(1).T @ self.objective.design.values[s].double().square()
+        without_sample = total.reshape(b, k, -1) + self.prior_precision
+        return self._terms(without_sample / self.precision - 1, delta)
 
     def _terms(self, change: Float[Tensor, "b k d"], delta: Float[Tensor, "b m d"]) -> Terms:
         """Return the terms from ρ − 1 (`change`)."""
         moved = self.objective.basis.to(delta) @ delta
         mean = 0.5 * ((1 + change) * self.precision * moved.square()).sum(dim=(1, 2))
-        certainty = 0.5 * log_excess(change).sum(dim=(1, 2))
+        covariance_term = 0.5 * log_excess(change).sum(dim=(1, 2))
         trace = 0.5 * change.sum(dim=(1, 2))
-        return Terms(mean, trace, certainty - trace, certainty)
+        return Terms(mean, trace, covariance_term - trace, covariance_term)

@@ -16,7 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lsi.errors import NumericalError
-from lsi.laplace.objective import Objective, shards
+from lsi.laplace.design_matrix import shards
+from lsi.laplace.objective import Objective
 from lsi.laplace.posterior.terms import Terms
 from lsi.laplace.probe import Probe
 
@@ -31,14 +32,16 @@ class Full:
     """The posterior with its whole precision matrix.
 
     `covariance` is P⁻¹ as (m, D, m, D) in the features' dtype; `log_determinant` is ln det P in the likelihood's
-    coordinates (the directions it does not see have precision λ before and after, and cancel).
+    coordinates (the directions it does not see have precision λ before and after, and cancel). `means` (n, k) are the
+    predictions at the MAP.
     """
 
     objective: Objective
+    means: Float[Tensor, "n k"]
     covariance: Float[Tensor, "m d m d"]
     log_determinant: float
 
-    stands_for_others = False
+    excludes_sample = False
 
     @classmethod
     def fit(cls, probe: Probe) -> "Full":
@@ -46,8 +49,19 @@ class Full:
         m, d = probe.objective.shape
         factor = _cholesky(precision(probe.objective, probe.means), probe.objective.prior_precision)
         log_determinant = 2 * float(factor.diagonal().log().sum())
-        inverse = torch.cholesky_inverse(factor, out=factor).to(probe.objective.features.dtype)
-        return cls(probe.objective, inverse.reshape(m, d, m, d), log_determinant)
+        inverse = torch.cholesky_inverse(factor, out=factor).to(probe.objective.design.dtype)
+        return cls(probe.objective, probe.means, inverse.reshape(m, d, m, d), log_determinant)
+
+    @cached_property
+    def exact(self) -> "Full":
+        """The same posterior with every product in float64: what refits are compared with."""
+        if self.covariance.dtype == torch.float64:
+            return self
+        m, d = self.objective.shape
+        factor = _cholesky(precision(self.objective, self.means, exact=True), self.objective.prior_precision)
+        log_determinant = 2 * float(factor.diagonal().log().sum())
+        inverse = torch.cholesky_inverse(factor, out=factor)
+        return Full(self.objective, self.means, inverse.reshape(m, d, m, d), log_determinant)
 
     def solve(self, matrices: Float[Tensor, "b m d"]) -> Float[Tensor, "b m d"]:
         """Return P⁻¹ applied to each matrix."""
@@ -84,16 +98,28 @@ class Full:
         return blocks
 
     def refit_terms(self, sample: int, delta: Float[Tensor, "m d"], means: Float[Tensor, "n k"]) -> Terms:
-        """Return the terms with P₋ᵢ assembled in float64 at the `means` that the refitted probe predicts."""
+        """Return the terms with P and P₋ᵢ assembled in float64, P₋ᵢ at the predictions of the refitted probe.
+
+        Args:
+            sample: i.
+            delta: θ̂₋ᵢ − θ̂ in the likelihood's coordinates, (m, D).
+            means: predictions of the refitted probe for all samples, (n, k).
+
+        Raises:
+            NumericalError: P or P₋ᵢ is not positive definite to rounding.
+        """
+        whole = self.exact
         p = math.prod(self.objective.shape)
-        others = precision(self.objective, means.double(), left_out=sample, exact=True)
-        factor = _cholesky(others, self.objective.prior_precision)
+        without = precision(self.objective, means.double(), left_out=sample, exact=True)
+        factor = _cholesky(without, self.objective.prior_precision)
         flat = delta.double().reshape(p)
-        mean = 0.5 * flat @ others @ flat
-        trace = 0.5 * ((others * self.covariance.reshape(p, p)).sum() - p)
-        logdet = 0.5 * self.log_determinant - factor.diagonal().log().sum()
-        certainty = (trace + logdet).clamp_min(0)  # differs from a difference of two rounded sums by rounding only
-        return Terms(*(t.reshape(1) for t in (mean, trace, logdet, certainty)))
+        mean = 0.5 * flat @ without @ flat
+        trace = 0.5 * ((without * whole.covariance.reshape(p, p)).sum() - p)
+        logdet = 0.5 * whole.log_determinant - factor.diagonal().log().sum()
+        covariance_term = (trace + logdet).clamp_min(
+            0
+        )  # differs from a difference of two rounded sums by rounding only
+        return Terms(*(t.reshape(1) for t in (mean, trace, logdet, covariance_term)))
 
 
 def precision(
@@ -111,7 +137,7 @@ def precision(
     total = torch.zeros(m, m, d, d, dtype=torch.float64, device=means.device)
     weighted = None
     for s in shards(len(means), _ASSEMBLY_SHARD):
-        phi = objective.features[s].double() if exact else objective.features[s]
+        phi = objective.design.values[s].double() if exact else objective.design.values[s]
         blocks = objective.likelihood.curvatures(means[s])
         if left_out is not None and s.start <= left_out < s.stop:
             blocks = blocks.clone()

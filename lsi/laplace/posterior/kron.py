@@ -25,7 +25,7 @@ class Kron:
     output: Float[Tensor, "m m"]
     feature: Float[Tensor, "d d"]
 
-    stands_for_others = True
+    excludes_sample = True
 
     @classmethod
     def fit(cls, probe: Probe) -> "Kron":
@@ -47,9 +47,17 @@ class Kron:
         return (form.output_basis * values[:, None, :]) @ form.output_basis.T
 
     def refit_terms(self, sample: int, delta: Float[Tensor, "m d"], means: Float[Tensor, "n k"]) -> Terms:
-        """Return the terms against B₋ᵢ ⊗ A₋ᵢ / (n − 1) + λI at the `means` that the refitted probe predicts."""
+        """Return the terms against B₋ᵢ ⊗ A₋ᵢ / (n − 1) + λI at what the refitted probe predicts.
+
+        Float32 features keep 1e-4 of each term or 1e-7 nats, whichever is more.
+
+        Args:
+            sample: which sample was left out.
+            delta: Δ of the refit, (m, D).
+            means: what the refitted probe predicts for all samples, (n, k).
+        """
         objective, n = self.objective, len(means)
-        phi = objective.features[sample].double()
+        phi = objective.design.values[sample].double()
         kept = torch.arange(n, device=means.device) != sample
         output = objective.likelihood.curvature_sum(means[kept].double())
         feature = self.feature - torch.outer(phi, phi)

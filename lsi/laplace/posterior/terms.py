@@ -12,18 +12,18 @@ class Terms:
     """Terms in nats, each (b,), float64.
 
     `mean_term` = ½ ΔᵀP₋ᵢΔ ≥ 0; `trace_term` = ½(tr(P₋ᵢP⁻¹) − p); `logdet_term` = ½(ln det P − ln det P₋ᵢ);
-    `certainty` = trace_term + logdet_term ≥ 0, kept apart because the two nearly cancel.
+    `covariance_term` = trace_term + logdet_term ≥ 0, kept apart because the two nearly cancel.
     """
 
     mean_term: Float[Tensor, " b"]
     trace_term: Float[Tensor, " b"]
     logdet_term: Float[Tensor, " b"]
-    certainty: Float[Tensor, " b"]
+    covariance_term: Float[Tensor, " b"]
 
     @property
     def lsi(self) -> Float[Tensor, " b"]:
         """LSI in nats, ≥ 0."""
-        return self.mean_term + self.certainty
+        return self.mean_term + self.covariance_term
 
 
 def log_excess(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

@@ -1,17 +1,18 @@
 """LSI of every sample and its three terms; `score` is the library's front door."""
 
 from lsi.laplace.scores.evaluate import LeaveOneOut, evaluate, posterior_of
-from lsi.laplace.scores.front import Method, Result, check, compute, score
+from lsi.laplace.scores.front import Method, Result, as_design_and_labels, compute, score
 from lsi.laplace.scores.record import Scores
-from lsi.laplace.scores.regression import RegressionScores, score_ridge
+from lsi.laplace.scores.regression import RegressionResult, RegressionScores, score_ridge
 
 __all__ = [
     "LeaveOneOut",
     "Method",
+    "RegressionResult",
     "RegressionScores",
     "Result",
     "Scores",
-    "check",
+    "as_design_and_labels",
     "compute",
     "evaluate",
     "posterior_of",

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import cast
+from typing import cast, get_args
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lsi.config import LooMethod, Structure
 from lsi.errors import UsageError
-from lsi.laplace.loo import certify, refit, remove
+from lsi.laplace.loo import certify, leave_one_out, refit
 from lsi.laplace.posterior import Diagonal, Full, Kron, Terms
 from lsi.laplace.probe import Probe
 from lsi.laplace.scores.record import Scores
@@ -33,14 +33,24 @@ class LeaveOneOut:
         certify: samples of highest LSI whose distance to the true refit is computed; None: as many as are cheap.
     """
 
-    method: LooMethod = "newton_step"
+    method: str = "newton_step"
     refit_top: int = 0
     refit_samples: tuple[int, ...] = ()
     certify: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.method not in get_args(LooMethod):
+            raise UsageError(f"Expected loo {' or '.join(get_args(LooMethod))}, got {self.method!r}.")
+        if self.refit_top < 0 or (self.certify or 0) < 0:
+            raise UsageError(f"Expected refit_top ≥ 0 and certify ≥ 0, got {self.refit_top} and {self.certify}.")
+
 
 def resolve(structure: str, probe: Probe) -> Structure:
-    """Return the structure itself, or what "auto" means for this probe."""
+    """Return the structure itself, or what "auto" means for this probe.
+
+    Raises:
+        UsageError: there is no such structure, or it is too large for this probe.
+    """
     if structure not in ("auto", "full", "kron", "diag"):
         raise UsageError(f"Expected structure full, kron, diag or auto, got {structure!r}.")
     p = math.prod(probe.objective.shape)
@@ -58,26 +68,44 @@ def posterior_of(probe: Probe) -> Full | Kron:
     return Full.fit(probe) if resolve("auto", probe) == "full" else Kron.fit(probe)
 
 
+def posterior_for(probe: Probe, structures: Sequence[Structure]) -> Full | Kron:
+    """Return the posterior whose leave-one-out steps these structures take: full, or kron where that is too large.
+
+    full and diag share P and Δ. With p beyond 12,000 parameters diag alone takes its Δ from kron.
+    """
+    exact = tuple(s for s in structures if s != "kron")
+    large = math.prod(probe.objective.shape) > FULL_LIMIT
+    return Kron.fit(probe) if not exact or (large and exact == ("diag",)) else Full.fit(probe)
+
+
 def evaluate(
     probe: Probe,
     structures: Sequence[Structure],
     loo: LeaveOneOut = LeaveOneOut(),
     diag_prior_precision: float | None = None,
+    posterior: Full | Kron | None = None,
 ) -> tuple[Scores, ...]:
     """Return the scores of a fitted probe in each of the `structures`, sharing one pass over the samples.
 
-    full and diag share P and Δ; kron brings its own. With p beyond 12,000 parameters diag takes its Δ from kron.
-    `diag_prior_precision` is the λ of the diag posterior where it differs from the fit's (the paper's preset).
+    Args:
+        probe: fitted, on n samples.
+        structures: of the posterior; full and diag share their steps, kron brings its own.
+        loo: how the samples are taken out.
+        diag_prior_precision: λ of the diag posterior where it differs from the fit's (the paper's preset).
+        posterior: what `posterior_for` gave for these structures, where it is at hand.
+
+    Raises:
+        UsageError: a sample to refit does not exist.
+        ConvergenceError: a refit did not converge.
     """
     results: dict[str, Scores] = {}
     exact: tuple[Structure, ...] = tuple(s for s in structures if s != "kron")
-    large = math.prod(probe.objective.shape) > FULL_LIMIT
     if exact:
-        posterior = Kron.fit(probe) if large and exact == ("diag",) else Full.fit(probe)
+        posterior = posterior or posterior_for(probe, exact)
         results.update(_evaluate(probe, posterior, exact, loo, diag_prior_precision))
-        del posterior
     if "kron" in structures:
-        results.update(_evaluate(probe, Kron.fit(probe), ("kron",), loo, None))
+        kron = posterior if isinstance(posterior, Kron) else Kron.fit(probe)
+        results.update(_evaluate(probe, kron, ("kron",), loo, None))
     return tuple(results[s] for s in structures)
 
 
@@ -91,8 +119,8 @@ def _evaluate(
     diagonal = Diagonal.fit(probe, diag_prior_precision) if "diag" in structures else None
     found: dict[str, list[Terms]] = {s: [] for s in structures}
     leverages, means = [], []
-    for removal in remove(probe, posterior, with_delta=diagonal is not None):
-        phi = probe.objective.features[removal.samples]
+    for removal in leave_one_out(probe, posterior, with_delta=diagonal is not None):
+        phi = probe.objective.design.values[removal.samples]
         for structure in structures:
             if structure == "diag":
                 assert diagonal is not None
@@ -163,6 +191,7 @@ def _record(probe: Probe, structure: Structure, terms: Terms, leverage: Tensor, 
         leverage=leverage.cpu().numpy(),
         loo_probabilities=means.cpu().numpy(),
         given_label=probe.objective.targets.cpu().numpy(),
+        classes=np.arange(k),
         loo_residual=np.full(n, np.nan),
         refitted=np.zeros(n, dtype=bool),
         structure=structure,

@@ -1,27 +1,51 @@
 """`score`, the library's front door: from features and labels to LSI."""
 
 import math
+import re
 from dataclasses import dataclass, field, replace
-from typing import Literal, overload
+from typing import Literal, get_args, overload
 
 import numpy as np
 import torch
+from jaxtyping import Shaped
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from lsi.config import LooMethod
+from lsi.config import LooMethod, ScoreSettings, Structure
 from lsi.devices import choose_device
 from lsi.errors import DataError, UsageError
+from lsi.laplace.design_matrix import DesignMatrix, with_bias
 from lsi.laplace.likelihood import Likelihood, Softmax
-from lsi.laplace.objective import Objective, with_bias
+from lsi.laplace.objective import Objective
+from lsi.laplace.posterior import Full, Kron
 from lsi.laplace.prior_precision import choose
 from lsi.laplace.probe import Probe, fit
-from lsi.laplace.scores.evaluate import LeaveOneOut, evaluate, resolve
+from lsi.laplace.scores.evaluate import LeaveOneOut, evaluate, posterior_for, resolve
 from lsi.laplace.scores.record import Scores
 from lsi.laplace.scores.regression import RegressionScores, score_ridge
 
 # n times the weight decay 1e-4, and what 1,000 epochs of lr 0.004 with momentum 0.9 leave of the start: (1 − 0.9)/4
 PAPER_RIDGE = 1e-4 + 1 / 40
+DEFAULTS = ScoreSettings()
+
+
+@dataclass(frozen=True)
+class Method:
+    """How to score, as in `score`; the defaults are those of `lsi.config.ScoreSettings`."""
+
+    prior_precision: float | str = DEFAULTS.prior_precision
+    structure: str = DEFAULTS.structure
+    loo: LeaveOneOut = field(default_factory=lambda: LeaveOneOut(DEFAULTS.loo))
+    preset: str = DEFAULTS.preset
+
+    def __post_init__(self) -> None:
+        prior = self.prior_precision
+        if prior != "auto" and (isinstance(prior, str) or not 0 < prior < math.inf):
+            raise UsageError(f"Expected prior_precision > 0 or 'auto', got {prior!r}.")
+        if self.structure not in ("auto", *get_args(Structure)):
+            raise UsageError(f"Expected structure full, kron, diag or auto, got {self.structure!r}.")
+        if self.preset not in ("none", "paper"):
+            raise UsageError(f"Expected preset none or paper, got {self.preset!r}.")
 
 
 @overload
@@ -57,11 +81,11 @@ def score(
     labels: ArrayLike | Tensor,
     *,
     likelihood: str = "classification",
-    prior_precision: float | str = 1.0,
+    prior_precision: float | str = DEFAULTS.prior_precision,
     noise_variance: float | str = "auto",
-    structure: str = "full",
-    loo: LooMethod | LeaveOneOut = "newton_step",
-    preset: str = "none",
+    structure: str = DEFAULTS.structure,
+    loo: str | LeaveOneOut = DEFAULTS.loo,
+    preset: str = DEFAULTS.preset,
     device: str = "auto",
     seed: int = 0,
 ) -> Scores | RegressionScores:
@@ -72,10 +96,10 @@ def score(
     Args:
         features: (n, d) floats, used as they are (no scaling; a bias column is appended). float32 stays float32,
             anything else is computed in float64.
-        labels: (n,) integers 0 … k − 1; k is the largest label + 1, at least 2. For regression: targets, (n,) or (n, m)
-            floats, used as they are.
+        labels: (n,) integers, texts or bools; the k ≥ 2 distinct values are the classes (`Scores.classes`). For
+            regression: targets, (n,) or (n, m) floats, used as they are.
         likelihood: "classification" (softmax), or "regression" (Gaussian), where every step is exact and structure,
-            loo and preset say nothing.
+            loo and preset have no effect.
         prior_precision: λ > 0 on the summed loss, or "auto": the one with the best leave-one-out likelihood.
         noise_variance: σ² of the targets of a regression, or "auto": that with the best leave-one-out likelihood.
         structure: of the posterior: full, kron, diag, or "auto": full up to p = 12,000 parameters, then kron.
@@ -99,79 +123,102 @@ def score(
         >>> int(lsi.score(x, y).lsi.argmax())
         0
     """
-    if likelihood == "regression":
-        phi, targets = check_targets(features, labels, device)
-        return score_ridge(phi, targets, _number(prior_precision), _number(noise_variance), seed)[0]
-    if likelihood != "classification":
+    if likelihood not in ("classification", "regression"):
         raise UsageError(f"Expected likelihood classification or regression, got {likelihood!r}.")
-    phi, y = check(features, labels, device)
-    softmax = Softmax(max(2, int(y.max()) + 1))
     method = Method(prior_precision, structure, loo if isinstance(loo, LeaveOneOut) else LeaveOneOut(loo), preset)
-    return compute(softmax, phi, y, method, seed).scores
-
-
-@dataclass(frozen=True)
-class Method:
-    """How to score, as in `score`."""
-
-    prior_precision: float | str = "auto"
-    structure: str = "auto"
-    loo: LeaveOneOut = field(default_factory=LeaveOneOut)
-    preset: str = "none"
+    if likelihood == "regression":
+        inputs = as_design_and_targets(features, labels, device)
+        prior, noise = _number("prior_precision", prior_precision), _number("noise_variance", noise_variance)
+        return score_ridge(inputs.design.values, inputs.targets, prior, noise, seed).scores
+    inputs = as_design_and_labels(features, labels, device)
+    scores = compute(Softmax(len(inputs.classes)), inputs.design, inputs.targets, method, seed).scores
+    return replace(scores, classes=inputs.classes)
 
 
 @dataclass(frozen=True)
 class Result:
-    """The scores, and the fitted probe they belong to."""
+    """The scores, the fitted probe they belong to, and the posterior that its leave-one-out steps came from."""
 
     scores: Scores
     probe: Probe
+    posterior: Full | Kron
 
 
-def compute(likelihood: Likelihood, phi: Tensor, targets: Tensor, method: Method, seed: int = 0) -> Result:
-    """Return scores and probe for features Φ (bias column included) that have been checked.
+def compute(likelihood: Likelihood, design: DesignMatrix, targets: Tensor, method: Method, seed: int = 0) -> Result:
+    """Return scores and probe for a design matrix and targets that have been checked.
+
+    Args:
+        likelihood: of the targets.
+        design: Φ (n, D), bias column included.
+        targets: (n,) class indices, or what else the likelihood takes.
+        method: how to score.
+        seed: of the subsample and the folds that λ is chosen on.
 
     Raises:
         UsageError: a setting is out of range.
     """
-    if method.preset not in ("none", "paper"):
-        raise UsageError(f"Expected preset none or paper, got {method.preset!r}.")
     choice, prior = None, method.prior_precision
     if method.preset == "paper":
-        probe = fit(Objective(likelihood, phi, targets, len(phi) * PAPER_RIDGE))
-        scores = evaluate(probe, ("diag",), method.loo, diag_prior_precision=1.0)[0]
-        return Result(scores, probe)
+        probe = fit(Objective(likelihood, design, targets, len(design) * PAPER_RIDGE))
+        posterior = posterior_for(probe, ("diag",))
+        scores = evaluate(probe, ("diag",), method.loo, diag_prior_precision=1.0, posterior=posterior)[0]
+        return Result(scores, probe, posterior)
     if prior == "auto":
-        choice = choose(likelihood, phi, targets, seed=seed)
+        choice = choose(likelihood, design, targets, seed=seed)
         prior = choice.prior_precision
-    if isinstance(prior, str) or not 0 < prior < math.inf:
-        raise UsageError(f"Expected prior_precision > 0 or 'auto', got {prior!r}.")
-    probe = fit(Objective(likelihood, phi, targets, float(prior)))
-    scores = evaluate(probe, (resolve(method.structure, probe),), method.loo)[0]
-    return Result(replace(scores, prior_choice=choice), probe)
+    probe = fit(Objective(likelihood, design, targets, float(prior)))
+    structures = (resolve(method.structure, probe),)
+    posterior = posterior_for(probe, structures)
+    scores = evaluate(probe, structures, method.loo, posterior=posterior)[0]
+    return Result(replace(scores, prior_choice=choice), probe, posterior)
 
 
-def check(features: ArrayLike | Tensor, labels: ArrayLike | Tensor, device: str) -> tuple[Tensor, Tensor]:
-    """Return Φ with its bias column and the labels, on the device."""
-    x = _check_features(features)
-    y = torch.as_tensor(labels if isinstance(labels, Tensor) else np.asarray(labels))
-    if y.shape != x.shape[:1] or y.is_floating_point() or y.dtype == torch.bool:
-        raise DataError(
-            f"Expected integer labels of shape ({len(x)},), one for each row of features, "
-            f"got {y.dtype} {tuple(y.shape)}."
-        )
-    if int(y.min()) < 0:
-        raise DataError(f"Expected labels 0 … k − 1, got {int(y.min())}.")
-    if len(torch.unique(y)) < 2:
-        raise DataError("Expected labels of at least two classes; all labels are the same.")
-    where = torch.device(choose_device(device))
-    return with_bias(x.to(where)), y.long().to(where)
+@dataclass(frozen=True)
+class Inputs:
+    """Features and labels or targets that have been checked.
+
+    Attributes:
+        design: Φ (n, D), bias column included.
+        targets: (n,) indices into `classes`, or (n, m) numbers.
+        classes: (k,) the distinct labels in sorted order; (0,) where there are none.
+    """
+
+    design: DesignMatrix
+    targets: Tensor
+    classes: Shaped[np.ndarray, " k"]
 
 
-def check_targets(features: ArrayLike | Tensor, targets: ArrayLike | Tensor, device: str) -> tuple[Tensor, Tensor]:
-    """Return Φ with its bias column and the targets as (n, m) float64, on the device."""
-    x = _check_features(features)
-    t = torch.as_tensor(targets if isinstance(targets, Tensor) else np.asarray(targets)).double()
+def as_design_and_labels(features: ArrayLike | Tensor, labels: ArrayLike | Tensor, device: str) -> Inputs:
+    """Return features as a design matrix and labels as class indices, on the device.
+
+    Args:
+        features: (n, d) floats.
+        labels: (n,) integers, texts or bools.
+        device: cpu, cuda, cuda:N or auto.
+
+    Raises:
+        DataError: features or labels do not fit.
+        UsageError: there is no such device.
+    """
+    x, where = _check_features(features), as_device(device)
+    classes, index = _classes_and_indices(labels, len(x))
+    return Inputs(DesignMatrix(with_bias(x.to(where))), torch.from_numpy(index).to(where), classes)
+
+
+def as_design_and_targets(features: ArrayLike | Tensor, targets: ArrayLike | Tensor, device: str) -> Inputs:
+    """Return features as a design matrix and targets as (n, m) float64, on the device.
+
+    Args:
+        features: (n, d) floats.
+        targets: (n,) or (n, m) numbers.
+        device: cpu, cuda, cuda:N or auto.
+
+    Raises:
+        DataError: features or targets do not fit.
+        UsageError: there is no such device.
+    """
+    x, where = _check_features(features), as_device(device)
+    t = _as_tensor(targets, "targets").double()
     t = t[:, None] if t.ndim == 1 else t
     if t.ndim != 2 or len(t) != len(x) or t.shape[1] < 1:
         raise DataError(
@@ -179,12 +226,55 @@ def check_targets(features: ArrayLike | Tensor, targets: ArrayLike | Tensor, dev
             f"got {tuple(t.shape)}."
         )
     _check_finite(t, "targets")
-    where = torch.device(choose_device(device))
-    return with_bias(x.to(where)), t.to(where)
+    return Inputs(DesignMatrix(with_bias(x.to(where))), t.to(where), np.empty(0, dtype=np.int64))
+
+
+def as_device(device: str) -> torch.device:
+    """Return the device of that name, CUDA for "auto" where there is one.
+
+    Raises:
+        UsageError: there is no such device here.
+    """
+    name = choose_device(device)
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise UsageError(f"Expected device auto, cpu, cuda or cuda:N, got {device!r}.")
+    where = torch.device(name)
+    if where.type == "cuda" and (where.index or 0) >= torch.cuda.device_count():
+        raise UsageError(f"device={device!r} is not available: PyTorch sees {torch.cuda.device_count()} CUDA devices.")
+    return where
+
+
+def _classes_and_indices(labels: ArrayLike | Tensor, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct labels in sorted order, and each label's index among them."""
+    try:
+        values = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    except (TypeError, ValueError):
+        values = np.empty(0, dtype=object)
+    if values.shape != (n,):
+        raise DataError(
+            f"Expected labels of shape ({n},), one for each row of features, got {values.dtype} {values.shape}."
+        )
+    as_objects = values.dtype.kind == "O"
+    whole = all(isinstance(v, int | np.integer) for v in values) or all(isinstance(v, str) for v in values)
+    if not (whole if as_objects else values.dtype.kind in "biuUS"):
+        raise DataError(
+            f"Expected labels that are integers or texts, all of one kind and none missing, got {values.dtype}."
+        )
+    classes, index = np.unique(values, return_inverse=True)
+    if len(classes) < 2:
+        raise DataError("Expected labels of at least two classes; all labels are the same.")
+    return classes, index.astype(np.int64)
+
+
+def _as_tensor(values: ArrayLike | Tensor, what: str) -> Tensor:
+    try:
+        return torch.as_tensor(values if isinstance(values, Tensor) else np.asarray(values))
+    except (TypeError, ValueError) as error:
+        raise DataError(f"Expected {what} that are an array of numbers: {error}.") from error
 
 
 def _check_features(features: ArrayLike | Tensor) -> Tensor:
-    x = torch.as_tensor(features if isinstance(features, Tensor) else np.asarray(features))
+    x = _as_tensor(features, "features")
     if x.ndim != 2 or x.shape[0] < 2 or x.shape[1] < 1:
         raise DataError(f"Expected features of shape (n, d) with n ≥ 2 and d ≥ 1, got {tuple(x.shape)}.")
     x = x if x.dtype == torch.float32 else x.double()
@@ -199,10 +289,10 @@ def _check_finite(values: Tensor, what: str) -> None:
         raise DataError(f"Expected finite {what}; {int(bad.sum())} rows hold NaN or infinity, such as {rows}.")
 
 
-def _number(value: float | str) -> float | None:
-    """Return None for "auto"."""
+def _number(name: str, value: float | str) -> float | None:
+    """Return the number, or None for "auto"."""
     if value == "auto":
         return None
     if isinstance(value, str):
-        raise UsageError(f"Expected a number or 'auto', got {value!r}.")
+        raise UsageError(f"Expected {name} to be a number or 'auto', got {value!r}.")
     return float(value)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from lsi.config import Structure
 from lsi.laplace.prior_precision import PriorChoice
@@ -19,10 +19,12 @@ class Scores:
         lsi: Laplace Sample Information in nats, ≥ 0; larger = the posterior depends more on this sample.
         mean_term: how far the sample moves the decision, in nats, ≥ 0.
         trace_term: ½(tr(P₋ᵢP⁻¹) − p), in nats, ≤ 0 by a Newton step.
-        logdet_term: ½(ln det P − ln det P₋ᵢ), in nats; trace + logdet ≥ 0 is the certainty the sample adds.
+        logdet_term: ½(ln det P − ln det P₋ᵢ), in nats; trace + logdet ≥ 0 is what the
+            sample adds to the precision of the posterior.
         leverage: effective parameters the probe spends on the sample, tr(ΛS).
         loo_probabilities: (n, k), what the probe that has not seen the sample predicts for it.
-        given_label: the labels that came in.
+        given_label: the labels that came in, as indices 0 … k − 1 into `classes`.
+        classes: (k,) the distinct labels that came in, in sorted order; `given_label` and `predicted_label` index it.
         loo_residual: Newton decrement left to the true refit, in posterior standard deviations; NaN: not checked.
         refitted: the row comes from a true refit, not from one Newton step.
         structure: full, kron or diag.
@@ -40,6 +42,7 @@ class Scores:
     leverage: Float[np.ndarray, " n"]
     loo_probabilities: Float[np.ndarray, "n k"]
     given_label: Int[np.ndarray, " n"]
+    classes: Shaped[np.ndarray, " k"]
     loo_residual: Float[np.ndarray, " n"]
     refitted: Bool[np.ndarray, " n"]
     structure: Structure
@@ -51,7 +54,7 @@ class Scores:
 
     @property
     def predicted_label(self) -> Int[np.ndarray, " n"]:
-        """The class with the highest leave-one-out probability."""
+        """The class with the highest leave-one-out probability, as an index into `classes`."""
         return self.loo_probabilities.argmax(axis=1)
 
     @property
@@ -62,9 +65,9 @@ class Scores:
     @property
     def loo_margin(self) -> Float[np.ndarray, " n"]:
         """Probability of the given label less that of the likeliest other one, in [−1, 1]."""
-        others = self.loo_probabilities.copy()
-        others[np.arange(len(self.lsi)), self.given_label] = -np.inf
-        return self.loo_p_given - others.max(axis=1)
+        probabilities = self.loo_probabilities.copy()
+        probabilities[np.arange(len(self.lsi)), self.given_label] = -np.inf
+        return self.loo_p_given - probabilities.max(axis=1)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a sample, in the order of the input, without the (n, k) probabilities."""
@@ -78,7 +81,7 @@ class Scores:
 
 def ranked(record: Any) -> pd.DataFrame:
     """Return the (n,) fields of a record of scores as columns, with the rank of LSI, 1 for the highest."""
-    columns = {f.name: getattr(record, f.name) for f in fields(record)}
+    columns = {f.name: getattr(record, f.name) for f in fields(record) if f.name != "classes"}
     frame = pd.DataFrame({k: v for k, v in columns.items() if isinstance(v, np.ndarray) and v.ndim == 1})
     frame.insert(1, "lsi_rank", frame["lsi"].rank(method="first", ascending=False).astype(np.int64))
     return frame

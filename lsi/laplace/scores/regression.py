@@ -23,7 +23,8 @@ class RegressionScores:
         lsi: Laplace Sample Information in nats, ≥ 0; larger = the posterior depends more on this sample.
         mean_term: how far the sample moves the prediction, in nats, ≥ 0.
         trace_term: ½(tr(P₋ᵢP⁻¹) − p), in nats, ≤ 0.
-        logdet_term: ½(ln det P − ln det P₋ᵢ), in nats; trace + logdet ≥ 0 is the certainty the sample adds.
+        logdet_term: ½(ln det P − ln det P₋ᵢ), in nats; trace + logdet ≥ 0 is what the
+            sample adds to the precision of the posterior.
         leverage: effective parameters the head spends on the sample, m·h.
         targets: (n, m), what came in.
         loo_predictions: (n, m), what the head that has not seen the sample predicts for it.
@@ -54,16 +55,31 @@ class RegressionScores:
         return ranked(self)
 
 
+@dataclass(frozen=True)
+class RegressionResult:
+    """The scores, and the fitted head they belong to."""
+
+    scores: RegressionScores
+    head: Ridge
+
+
 def score_ridge(
     features: Float[Tensor, "n d"],
     targets: Float[Tensor, "n m"],
     prior_precision: float | None = None,
     noise_variance: float | None = None,
     seed: int = 0,
-) -> tuple[RegressionScores, Ridge]:
+) -> RegressionResult:
     """Fit the Gaussian head on Φ (bias column included) and score every sample; what is None is chosen.
 
-    The choice is made on at most 5,000 samples, drawn with `seed`.
+    The choice is made on at most 5,000 samples.
+
+    Args:
+        features: Φ (n, D).
+        targets: (n, m).
+        prior_precision: λ > 0 on the summed loss.
+        noise_variance: σ² > 0 of the targets.
+        seed: of the samples that the choice is made on.
 
     Raises:
         UsageError: λ or σ² is not positive.
@@ -74,26 +90,26 @@ def score_ridge(
         order = np.random.default_rng(seed).permutation(len(features))[:MAX_CHOICE]
         rows = torch.from_numpy(np.sort(order)).to(features.device)
     head = fit_ridge(features, targets, prior_precision, noise_variance, rows)
-    mean, trace, logdet = head.terms()
-    left, standard = head.loo_residuals, head.standardised_residual
+    terms = head.terms()
+    residuals, standard = head.loo_residuals, head.standardised_residual
     m = targets.shape[1]
 
     def plain(values: Tensor) -> np.ndarray:
         return values.cpu().numpy()
 
     scores = RegressionScores(
-        lsi=plain(mean + head.certainty()),
-        mean_term=plain(mean),
-        trace_term=plain(trace),
-        logdet_term=plain(logdet),
+        lsi=plain(terms.lsi),
+        mean_term=plain(terms.mean_term),
+        trace_term=plain(terms.trace_term),
+        logdet_term=plain(terms.logdet_term),
         leverage=m * plain(head.leverage),
         targets=plain(targets.double()),
-        loo_predictions=plain(targets.double() - left),
-        loo_residual_norm=plain(left.norm(dim=1)),
+        loo_predictions=plain(targets.double() - residuals),
+        loo_residual_norm=plain(residuals.norm(dim=1)),
         standardised_residual=plain(standard),
         label_score=gammaincc(m / 2, m * plain(standard) ** 2 / 2),  # what lies beyond in χ² of m degrees
         prior_precision=head.prior_precision,
         noise_variance=head.noise_variance,
         n_params=m * features.shape[1],
     )
-    return scores, head
+    return RegressionResult(scores, head)

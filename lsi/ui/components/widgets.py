@@ -194,7 +194,7 @@ def queue(shown: ReviewItems, decide: Callable[[list[tuple[int, str, int | None]
     Args:
         shown: the samples to review.
         decide: takes decisions as position, action and class; it must not touch Streamlit.
-        key: of the widget; it must hold the name of the run, since the log speaks of positions.
+        key: of the widget; it must hold the name of the run, since the log refers to positions.
     """
     log = st.session_state.setdefault(_LOGS, {}).setdefault(key, DecisionLog())
     log.decide = decide

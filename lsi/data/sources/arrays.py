@@ -9,13 +9,15 @@ from lsi.data.encoding import encode_labels, no_labels, numbered, numbers, safe_
 from lsi.data.images import ArrayImages
 from lsi.data.record import Dataset
 from lsi.errors import DataError
-from lsi.hashing import fingerprint
 
 
 def from_arrays(path: Path, targets: tuple[str, ...] = ()) -> Dataset:
     """Return arrays: an .npz with `images` or `features`, and optionally `labels`, `text`, `class_names`, `targets`.
 
     An .npy holds images or features alone; its labels lie beside it as `<name>_labels.npy`, or come with --labels.
+
+    Raises:
+        DataError: the file holds no such arrays, or they do not fit each other.
     """
     arrays = _load_arrays(path)
     values = next((arrays[k] for k in ("images", "features", "x", "X", "data") if k in arrays), None)
@@ -46,26 +48,26 @@ def from_arrays(path: Path, targets: tuple[str, ...] = ()) -> Dataset:
         numbered(len(values)),
         encoded,
         names,
-        fingerprint(values, encoded if labels is None else np.asarray(labels)),
         images,
         features,
         text=arrays.get("text"),
         targets=numbers(arrays, targets, path),
         target_names=targets,
         is_labelled=labels is not None,
+        files=(path,),
     )
 
 
 def as_labels(values: np.ndarray, class_names: tuple[str, ...]) -> np.ndarray:
-    """Return another labelling, by class index or by class name, as class indices.
+    """Return another labelling as class indices: by class name, or else by class index.
 
     Raises:
-        DataError: a name is no class.
+        DataError: a value is neither.
     """
-    if values.dtype.kind in "iu":
-        return values.astype(np.int64)
     positions = {c: i for i, c in enumerate(class_names)}
     unknown = sorted({str(v) for v in values} - set(positions))
+    if unknown and values.dtype.kind in "iu" and values.min() >= 0 and values.max() < len(class_names):
+        return values.astype(np.int64)  # the classes' numbers
     if unknown:
         raise DataError(
             f"--labels: expected class names {', '.join(class_names[:5])}, …, got {', '.join(unknown[:3])}."
@@ -75,6 +77,11 @@ def as_labels(values: np.ndarray, class_names: tuple[str, ...]) -> np.ndarray:
 
 def read_array(specification: str, option: str, usual: tuple[str, ...]) -> np.ndarray:
     """Return an array from PATH[:KEY] of a .npy, .npz or .csv file; without KEY the only one, or one called as `usual`.
+
+    Args:
+        specification: PATH or PATH:KEY.
+        option: what a message names.
+        usual: names of arrays to look for where no KEY is given.
 
     Raises:
         DataError: there is no such file or array, or there are several.

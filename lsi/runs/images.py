@@ -1,0 +1,206 @@
+"""The images behind a finished run, each compared with what was computed before it is shown."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from lsi.data import Dataset, Images
+from lsi.data.images import FileImages, decode
+from lsi.data.noise import NoisyImages, add_noise
+from lsi.data.thumbnails import CHANGED, MISSING
+from lsi.errors import DataError
+
+
+def describe_images(dataset: Dataset, noisy: np.ndarray | None) -> pd.DataFrame:
+    """Return what tells later whether an image is still the one that a run was computed on, one row a sample.
+
+    Columns: `checksum` of the content; `file` (absolute path, or "" where the image has no file of its own) with its
+    `size` in bytes and `mtime_ns`, its time of change; `noisy`, whether noise was added after reading.
+
+    Args:
+        dataset: with images.
+        noisy: (n,) which images noise was added to; None: none.
+    """
+    images = dataset.images.images if isinstance(dataset.images, NoisyImages) else dataset.images
+    assert images is not None
+    rows = []
+    for i in range(len(images)):
+        source = images.source(i)
+        size, changed = _facts(source) if isinstance(source, Path) else (0, 0)
+        name = str(source.resolve()) if isinstance(source, Path) else ""
+        rows.append((images.checksum(i), name, size, changed))
+    table = pd.DataFrame(rows, columns=["checksum", "file", "size", "mtime_ns"])
+    table["noisy"] = False if noisy is None else noisy
+    return table
+
+
+def file_facts(paths: tuple[Path, ...]) -> list[dict[str, Any]]:
+    """Return path, size and time of change of each file, as a manifest keeps them."""
+    return [dict(zip(("path", "size", "mtime_ns"), (str(p.resolve()), *_facts(p)), strict=True)) for p in paths]
+
+
+class RunImages:
+    """Images in the order of a run's table; what is not the image that was computed on is an error, never shown.
+
+    An image in a file of its own is read from that file. Images that share a file (Parquet, arrays) are read through
+    the data set, opened when the first one is asked for, and found by their content where rows have moved.
+    """
+
+    def __init__(self, table: pd.DataFrame, facts: dict[str, Any], open_source: Callable[[], Dataset]) -> None:
+        """Take what `describe_images` gave, in the order of the run's table.
+
+        Args:
+            table: with columns id, index and position as well; position is that before unreadable images were left out.
+            facts: `files` that hold several images, as `file_facts` gives them; `sigma` and `seed` of added noise.
+            open_source: opens the data set that the images lie in.
+        """
+        self._table, self._facts, self._open = table, facts, open_source
+        self._columns = {name: table[name].to_numpy() for name in table.columns}
+        self._lock = threading.Lock()
+        self._verified: dict[int, tuple[int, int]] = {}
+        self._opened: Dataset | None = None
+        self._opened_at: tuple[Any, ...] = ()
+        self._rows: dict[int, int] = {}
+        self._rows_by_content: dict[str, int] | None = None
+
+    def __len__(self) -> int:
+        """Return how many images there are."""
+        return len(self._table)
+
+    def read(self, index: int) -> Image.Image:
+        """Return image `index` as RGB, with the noise that the run was computed with.
+
+        Raises:
+            DataError: it is no longer there, or has changed since the run.
+        """
+        path = self._path(index)
+        image = decode(path, self.name(index)) if path is not None else self._in_source(index, "read")
+        if not self._columns["noisy"][index]:
+            return image
+        return add_noise(image, self._facts["sigma"], self._facts["seed"], int(self._columns["position"][index]))
+
+    def source(self, index: int) -> Path | bytes | None:
+        """Return the file of image `index`, its encoded bytes, or None where it has neither.
+
+        Raises:
+            DataError: it is no longer there, or has changed since the run.
+        """
+        if self._columns["noisy"][index]:
+            return None
+        path = self._path(index)
+        return path if path is not None else self._in_source(index, "source")
+
+    def checksum(self, index: int) -> str:
+        """Return the hash of the content of image `index` that the run was computed on."""
+        return str(self._columns["checksum"][index])
+
+    def name(self, index: int) -> str:
+        """Return the id of image `index`."""
+        return str(self._columns["id"][index])
+
+    def changes(self, positions: np.ndarray | None = None) -> dict[int, str]:
+        """Return the images that are not what the run was computed on: position to what happened to it.
+
+        Size and time of change decide where they are as before; the content is read only where they differ.
+
+        Args:
+            positions: which images to look at; by default all.
+        """
+        chosen = range(len(self)) if positions is None else [int(i) for i in positions]
+        if not self._columns["file"].any() and self._files_unchanged():
+            return {}
+        reasons = {i: self._reason(i) for i in chosen}
+        return {i: reason for i, reason in reasons.items() if reason is not None}
+
+    def _reason(self, index: int) -> str | None:
+        try:
+            if self._path(index) is None:
+                self._place(index)
+        except DataError as error:
+            return str(error).removeprefix(f"{self.name(index)} ")
+        return None
+
+    def _path(self, index: int) -> Path | None:
+        """Return the image's own file after comparing it, or None where it has none."""
+        name = self._columns["file"][index]
+        if not name:
+            return None
+        path = Path(name)
+        try:
+            facts = _facts(path)
+        except OSError:
+            raise DataError(f"{self.name(index)} {MISSING}") from None
+        before = (int(self._columns["size"][index]), int(self._columns["mtime_ns"][index]))
+        if facts != before and self._verified.get(index) != facts:
+            if FileImages([path]).checksum(0) != self.checksum(index):
+                raise DataError(f"{self.name(index)} {CHANGED}")
+            self._verified[index] = facts
+        return path
+
+    def _in_source(self, index: int, what: str) -> Any:
+        place = self._place(index)
+        return getattr(self._images, what)(place)
+
+    def _place(self, index: int) -> int:
+        """Return where the data set has the image now."""
+        expected, place = self.checksum(index), None
+        try:
+            images, place = self._images, self._row_of_index(index)
+            if place is not None and images.checksum(place) == expected:
+                return place
+            moved = self._row_of_content(expected)
+        except DataError:  # the data set cannot be opened any more
+            moved = None
+        if moved is None:
+            raise DataError(f"{self.name(index)} {MISSING if place is None else CHANGED}")
+        return moved
+
+    def _files_unchanged(self) -> bool:
+        return all(
+            _facts_or_none(Path(facts["path"])) == (facts["size"], facts["mtime_ns"])
+            for facts in self._facts.get("files", ())
+        )
+
+    @property
+    def _images(self) -> Images:
+        images = self._dataset.images
+        if images is None:
+            raise DataError("the data have no images any more")
+        return images
+
+    @property
+    def _dataset(self) -> Dataset:
+        """The data set that the images lie in, opened once for as long as its files stay as they are."""
+        with self._lock:
+            now = tuple(_facts_or_none(Path(facts["path"])) for facts in self._facts.get("files", ()))
+            if self._opened is None or self._opened_at != now:
+                self._opened, self._opened_at, self._rows_by_content = self._open(), now, None
+                self._rows = {int(row): i for i, row in enumerate(self._opened.source_index)}
+            return self._opened
+
+    def _row_of_index(self, index: int) -> int | None:
+        return self._rows.get(int(self._columns["index"][index]))
+
+    def _row_of_content(self, checksum: str) -> int | None:
+        if self._rows_by_content is None:
+            images = self._images
+            self._rows_by_content = {images.checksum(i): i for i in reversed(range(len(images)))}
+        return self._rows_by_content.get(checksum)
+
+
+def _facts_or_none(path: Path) -> tuple[int, int] | None:
+    try:
+        return _facts(path)
+    except OSError:
+        return None
+
+
+def _facts(path: Path) -> tuple[int, int]:
+    """Return size and time of change of a file."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns

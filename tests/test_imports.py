@@ -1,0 +1,27 @@
+"""What is imported when: the front door is light."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "torchvision", "sklearn", "umap", "streamlit", "plotly", "pandas")
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["import lsi", "import lsi.cli", "from lsi.cli import main; main(['--help'])",
+     "from lsi.cli import main; main(['compute', '--help'])"],
+)  # fmt: skip
+def test_help_and_the_package_itself_load_nothing_heavy(code):
+    check = f"import sys; {code}; print([m for m in {HEAVY!r} if m in sys.modules])"
+    output = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout
+    assert output.strip().splitlines()[-1] == "[]"
+
+
+def test_every_public_name_is_there():
+    import lsi
+
+    assert all(getattr(lsi, name) is not None for name in lsi.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        lsi.nothing  # noqa: B018

@@ -1,0 +1,78 @@
+"""The app on a run whose data have changed since, or are gone."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+from streamlit.testing.v1 import AppTest
+
+from lsi.compute import pipeline, queries
+from lsi.config import DataSettings, Settings
+from lsi.runs.run import Run
+from lsi.ui import session
+from lsi.ui.server import ROUTES
+from tests.cases import image_files
+from tests.ui.conftest import ROOT
+
+PAGES = ("overview", "samples", "issues", "map", "classes", "redundancy", "export")
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    (tmp_path / "files").mkdir()
+    return image_files(tmp_path / "files", ("cat", "dog", "cow"), 36).parent
+
+
+@pytest.fixture
+def run(folder, tmp_path, monkeypatch) -> Run:
+    monkeypatch.setenv("LSI_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("LSI_DATABASE_URL", f"sqlite:///{tmp_path / 'reviews.db'}")
+    session.reviews.cache_clear()
+    session._decisions.cache_clear()
+    found = pipeline.run(Settings(DataSettings(data=folder / "manifest.csv")), tmp_path / "cache")
+    queries.projection_of_run(found, tmp_path / "cache")
+    return found
+
+
+def visit(run: Run, page: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "lsi" / "ui" / "main.py"), default_timeout=60)
+    app.query_params["run"] = run.name
+    app.run()
+    app.switch_page(str(ROOT / "pages" / f"{page}.py")).run()
+    assert not app.exception, [e.value for e in app.exception]
+    return app
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_draws_without_the_data_and_says_so(run, folder, tmp_path, page):
+    folder.rename(tmp_path / "elsewhere")
+    app = visit(run, page)
+    assert any("36 of 36 images have changed since this run" in str(w.value) for w in app.warning)
+    assert not app.error
+
+
+def test_nothing_is_said_while_the_data_are_the_same(run):
+    assert not visit(run, "overview").warning
+
+
+def test_a_changed_image_is_a_placeholder_and_comes_back(run, folder):
+    client = TestClient(Starlette(routes=ROUTES))
+    path, address = folder / "5.png", f"/thumbs/{run.name}/5?size=64"
+    before = path.read_bytes()
+    Image.new("RGB", (10, 10), (1, 2, 3)).save(path)
+    answer = client.get(address)
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    shown = np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGB"))
+    assert shown.shape == (64, 64, 3)
+    assert np.median(shown) > 200  # the grey of the placeholder, not the new picture
+    path.unlink()
+    assert client.get(address).headers["cache-control"] == "no-store"
+    path.write_bytes(before)
+    answer = client.get(address)
+    assert "immutable" in answer.headers["cache-control"]
+    assert Image.open(io.BytesIO(answer.content)).size == (10, 10)

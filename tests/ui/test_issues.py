@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lsi.runs.decisions import Decision, Reviews
+from lsi.runs.run import Run
+from lsi.ui.issues import queue_item
+from lsi.ui.session import View
+
+SCORES = pd.DataFrame({"id": ["a", "b", "c"], "given_label": [1, 1, 2]})
+PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.2, 0.6, 0.2], [0.1, 0.2, 0.7]])
+
+
+@pytest.fixture
+def view() -> View:
+    view = View(Run(Path("run")))
+    vars(view.run).update(scores=SCORES, probabilities=PROBABILITIES)  # instead of the files that it would read
+    return view
+
+
+@pytest.mark.parametrize(("action", "label"), [("relabel", 0), ("relabel", 2), ("keep", None), ("exclude", None)])
+@pytest.mark.parametrize("beside", [[], [Decision(1, "keep")], [Decision(1, "relabel", 1)]])
+def test_the_queue_shows_a_decision_with_its_class(view, tmp_path, action, label, beside):
+    reviews = Reviews(f"sqlite:///{tmp_path / 'r.db'}")
+    reviews.record("run", "ann", [Decision(0, action, label), *beside])
+    item = queue_item(view, 0, reviews.current("run"))
+    assert (item["decision"], item["label"]) == (action, label)
+    reviews.engine.dispose()
+
+
+def test_the_queue_shows_a_sample_without_a_decision(view):
+    item = queue_item(view, 2, pd.DataFrame({"action": [], "label": []}))
+    assert item == {
+        "i": 2,
+        "id": "c",
+        "text": "",
+        "given": 2,
+        "top": [[2, 0.7], [1, 0.2], [0, 0.1]],
+        "decision": None,
+        "label": None,
+    }
