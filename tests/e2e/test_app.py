@@ -98,8 +98,8 @@ def test_from_nothing_to_a_checked_list(page: Page):
     assert sorted(removed) == sorted(i for i, what in decided.items() if what == "exclude")
     relabelled = [int(row["index"]) for row in csv.DictReader(io.StringIO(archive.read("relabel.csv").decode()))]
     assert sorted(relabelled) == sorted(i for i, what in decided.items() if what == "relabel")
-    told = {d["index"]: d["action"] for d in json.loads(archive.read("decisions.json"))["decisions"]}
-    assert told == decided
+    exported = {d["index"]: d["action"] for d in json.loads(archive.read("decisions.json"))["decisions"]}
+    assert exported == decided
     page.get_by_role("button", name="Check").click()
     expect(page.get_by_text("Curated against random")).to_be_visible(timeout=120_000)
     assert all(url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "blob:", "data:")) for url in requests)
@@ -164,9 +164,11 @@ def test_every_page_by_its_address_in_light_and_dark(browser, server, scheme):
             page.locator(".map[data-drawn]").wait_for(timeout=180_000)
         page.wait_for_timeout(800)
         page.screenshot(path=ARTEFACTS / f"{name or 'overview'}-{scheme}.png")
-        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]
-        told = [(v["id"], n["html"][:160], n.get("failureSummary", "")[:200]) for v in found for n in v["nodes"]]
-        assert not told, f"{name or 'overview'}, {scheme}: {told}"
+        violations = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]
+        problems = [
+            (v["id"], n["html"][:160], n.get("failureSummary", "")[:200]) for v in violations for n in v["nodes"]
+        ]
+        assert not problems, f"{name or 'overview'}, {scheme}: {problems}"
     context.close()
 
 
