@@ -48,7 +48,7 @@ def matrix(table: pd.DataFrame, class_names: list[str]) -> go.Figure:
     """How many suspected labels go from each given to each suggested class.
 
     A heatmap's cells cannot be selected by a click, so a see-through mark lies over each cell that holds something;
-    its `customdata` is the index of the given and of the suggested class.
+    its place is the index of the suggested class (x) and of the given one (y).
     """
     k = len(class_names)
     suspected = table[table["is_label_issue"]]
@@ -63,8 +63,7 @@ def matrix(table: pd.DataFrame, class_names: list[str]) -> go.Figure:
     words = [f"{names[g]} → {names[s]}: {counts[g, s]}" for g, s in zip(given, suggested, strict=True)]
     figure.add_scatter(x=suggested, y=given, mode="markers", showlegend=False, text=words,
                        marker={"symbol": "square", "size": max(4, 0.75 * side / k), "opacity": 0},
-                       hovertemplate="%{text}<extra></extra>",
-                       customdata=np.stack([given, suggested], axis=1))  # fmt: skip
+                       hovertemplate="%{text}<extra></extra>")  # fmt: skip
     figure.update_layout(height=side, margin=_MARGIN, clickmode="event+select", hovermode="closest")
     figure.update_xaxes(_class_axis(names), title="suggested", constrain="domain")
     figure.update_yaxes(_class_axis(names), title="given", range=[k - 0.5, -0.5], scaleanchor="x", constrain="domain")

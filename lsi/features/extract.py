@@ -155,14 +155,14 @@ def _resized(image: Image.Image, size: int) -> np.ndarray:
 
 
 def _first_readable(images, most: int) -> Iterator[Image.Image]:
-    found = 0
+    n_readable = 0
     for i in range(len(images)):
         try:
             yield images.read(i)
         except DataError:
             continue
-        found += 1
-        if found == most:
+        n_readable += 1
+        if n_readable == most:
             return
 
 

@@ -74,8 +74,8 @@ def confusions(view: View, positions: np.ndarray) -> None:
                                  selection_mode="points", config={"displayModeBar": False},
                                  alt="Matrix of suspected labels, given by suggested class")  # fmt: skip
     for point in event["selection"]["points"]:
-        chosen = point["customdata"]
-        go("issues", Filter(classes=(names[int(chosen[0])],), predicted=(names[int(chosen[1])],), issues=True))
+        given, suggested = names[round(point["y"])], names[round(point["x"])]  # both axes count the classes
+        go("issues", Filter(classes=(given,), predicted=(suggested,), issues=True))
     suspected = rows[rows["is_label_issue"]]
     pairs = suspected.groupby(["given", "predicted"]).size().sort_values(ascending=False).head(8)
     with st.container(horizontal=True):

@@ -10,10 +10,21 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Lasso:
-    """A polygon on the map that adds to or takes from what was there."""
+    """A polygon on the map that adds to or takes from what was there.
 
-    mode: str  # "set", "add" or "subtract"
+    Its corners are kept to two decimals, as the address writes them: an address then shows exactly the same samples.
+
+    Attributes:
+        mode: "set", "add" or "subtract".
+        points: the corners in the coordinates of the map.
+    """
+
+    mode: str
     points: tuple[Point, ...]
+
+    def __post_init__(self) -> None:
+        """Round the corners."""
+        object.__setattr__(self, "points", tuple((round(x, 2), round(y, 2)) for x, y in self.points))
 
 
 @dataclass(frozen=True)
@@ -75,7 +86,7 @@ class Filter:
             for word, name in lists.items()
             if getattr(self, name)
         }
-        others = [
+        switches = [
             (self.low > 0 or self.high < 1, f"LSI {self.low:.0%} to {self.high:.0%}", {"low": 0.0, "high": 1.0}),
             (self.issues, "suspected labels", {"issues": False}),
             (self.duplicates, "near duplicates", {"duplicates": False}),
@@ -84,7 +95,7 @@ class Filter:
             (bool(self.text), f"contains {self.text}", {"text": ""}),
             (bool(self.lassos), "lasso on the map", {"lassos": ()}),
         ]
-        return parts | {name: replace(self, **without) for on, name, without in others if on}
+        return parts | {name: replace(self, **without) for on, name, without in switches if on}
 
     def to_query(self) -> dict[str, str | list[str]]:
         """Return the parameters that write this filter in a URL."""
@@ -139,11 +150,11 @@ def lassoed(positions: np.ndarray, lassos: tuple[Lasso, ...]) -> np.ndarray:
 def in_polygon(positions: np.ndarray, polygon: tuple[Point, ...]) -> np.ndarray:
     """Return which points lie in a polygon, by the even-odd rule, exact on all points."""
     corners = np.asarray(polygon, dtype=np.float64)
-    found = np.zeros(len(positions), dtype=bool)
+    inside_polygon = np.zeros(len(positions), dtype=bool)
     if len(corners) < 3:
-        return found
-    near = ((positions >= corners.min(axis=0)) & (positions <= corners.max(axis=0))).all(axis=1)
-    rows = np.flatnonzero(near)
+        return inside_polygon
+    in_box = ((positions >= corners.min(axis=0)) & (positions <= corners.max(axis=0))).all(axis=1)
+    rows = np.flatnonzero(in_box)
     x, y = positions[rows, 0].astype(np.float64), positions[rows, 1].astype(np.float64)
     inside = np.zeros(len(rows), dtype=bool)
     x0, y0 = corners[-1]
@@ -151,8 +162,8 @@ def in_polygon(positions: np.ndarray, polygon: tuple[Point, ...]) -> np.ndarray:
         if y0 != y1:
             inside ^= ((y1 > y) != (y0 > y)) & (x < (x0 - x1) * (y - y1) / (y0 - y1) + x1)
         x0, y0 = x1, y1
-    found[rows[inside]] = True
-    return found
+    inside_polygon[rows[inside]] = True
+    return inside_polygon
 
 
 def _write_lasso(lasso: Lasso) -> str:

@@ -35,7 +35,7 @@ def form() -> None:
                         help="digits is built in; or a torchvision name such as cifar10.")  # fmt: skip
         left.text_input("Or your own data", "", key=f"{_FORM}data", placeholder="folder, .parquet, .csv or .npz",
                         help="A path below the folders this server may read.")  # fmt: skip
-        left.file_uploader("Or upload it", TYPES, key=f"{_FORM}upload", help="A .zip with one folder a class or with "
+        left.file_uploader("Or upload it", TYPES, key=f"{_FORM}upload", help="A .zip with one folder per class or with "
                            "a manifest, a .parquet, .npz or .csv file.")  # fmt: skip
         left.text_input("Other labels for the same images", "", key=f"{_FORM}labels",
                         help="A .npy, .npz or .csv file, with :KEY.")  # fmt: skip
@@ -180,5 +180,5 @@ def _help(record: type, name: str) -> str:
     """Return what a settings record's docstring says of a field."""
     import docstring_parser
 
-    found = docstring_parser.parse(record.__doc__ or "").params
-    return next((p.description or "" for p in found if p.arg_name == name), "")
+    fields = docstring_parser.parse(record.__doc__ or "").params
+    return next((p.description or "" for p in fields if p.arg_name == name), "")

@@ -10,6 +10,7 @@ from lsi.ui.detail import picture
 from lsi.ui.filters import Filter
 from lsi.ui.session import View, plain
 from lsi.ui.sidebar import go
+from lsi.ui.wording import counted
 
 
 def headline(view: View) -> None:
@@ -75,7 +76,7 @@ def details(view: View) -> None:
         )
     skipped = manifest["dataset"]["skipped"]
     if skipped:
-        with st.expander(f"{len(skipped)} files could not be read and were left out"):
+        with st.expander(f"{counted(len(skipped), 'file')} could not be read"):
             st.dataframe(skipped)
     with st.expander("How this run was made"):
         probe, structure = manifest["probe"], manifest["leave_one_out"]["structure"]

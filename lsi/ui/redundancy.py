@@ -9,6 +9,7 @@ from lsi.export import charts, duplicates_to_drop
 from lsi.ui import bulk
 from lsi.ui.detail import picture
 from lsi.ui.session import View, decide, plain, read_only
+from lsi.ui.wording import counted
 
 PER_PAGE = 8
 _MOST_IN_A_ROW = 8
@@ -25,7 +26,8 @@ def groups(view: View, positions: np.ndarray) -> None:
         return
     drop = duplicates_to_drop(table)
     st.markdown(
-        f"Groups: {len(ordered):,}. Of each the {view.one} {_stays(view)} stays, never none: {len(drop):,} can go."
+        f"{counted(len(ordered), 'group')}. Of each group the {view.one} {_stays(view)} stays; "
+        f"{counted(len(drop), view.one)} can go."
     )
     if not read_only():
         st.button(f"Exclude redundant {view.noun}: {len(drop):,}", on_click=decide,

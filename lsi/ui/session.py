@@ -20,6 +20,7 @@ from lsi.errors import MissingRunError
 from lsi.laplace.explanation import Explanation
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.run import MANIFEST, Run, is_run_name, list_runs
+from lsi.ui.wording import counted
 
 READ_ONLY_VARIABLE = "LSI_READ_ONLY"
 _LOOK_AGAIN_SECONDS = 30.0
@@ -229,13 +230,13 @@ def record(view: View, name: str, positions: list[int], action: str, label: int 
 def undo(view: View) -> None:
     """Take back this reviewer's latest batch."""
     count = 0 if read_only() else reviews().undo(view.run.name, reviewer())
-    st.toast(f"Undone: {count} decisions" if count else "Nothing to undo")
+    st.toast(f"Undone: {counted(count, 'decision')}" if count else "Nothing to undo")
 
 
 def redo(view: View) -> None:
     """Bring back this reviewer's latest undone batch."""
     count = 0 if read_only() else reviews().redo(view.run.name, reviewer())
-    st.toast(f"Redone: {count} decisions" if count else "Nothing to redo")
+    st.toast(f"Redone: {counted(count, 'decision')}" if count else "Nothing to redo")
 
 
 def plain(text: object) -> str:

@@ -98,8 +98,8 @@ def test_from_nothing_to_a_checked_list(page: Page):
     assert sorted(removed) == sorted(i for i, what in decided.items() if what == "exclude")
     relabelled = [int(row["index"]) for row in csv.DictReader(io.StringIO(archive.read("relabel.csv").decode()))]
     assert sorted(relabelled) == sorted(i for i, what in decided.items() if what == "relabel")
-    told = {d["index"]: d["action"] for d in json.loads(archive.read("decisions.json"))["decisions"]}
-    assert told == decided
+    exported = {d["index"]: d["action"] for d in json.loads(archive.read("decisions.json"))["decisions"]}
+    assert exported == decided
     page.get_by_role("button", name="Check").click()
     expect(page.get_by_text("Curated against random")).to_be_visible(timeout=120_000)
     assert all(url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "blob:", "data:")) for url in requests)
@@ -164,9 +164,11 @@ def test_every_page_by_its_address_in_light_and_dark(browser, server, scheme):
             page.locator(".map[data-drawn]").wait_for(timeout=180_000)
         page.wait_for_timeout(800)
         page.screenshot(path=ARTEFACTS / f"{name or 'overview'}-{scheme}.png")
-        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]
-        told = [(v["id"], n["html"][:160], n.get("failureSummary", "")[:200]) for v in found for n in v["nodes"]]
-        assert not told, f"{name or 'overview'}, {scheme}: {told}"
+        violations = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]
+        problems = [
+            (v["id"], n["html"][:160], n.get("failureSummary", "")[:200]) for v in violations for n in v["nodes"]
+        ]
+        assert not problems, f"{name or 'overview'}, {scheme}: {problems}"
     context.close()
 
 
@@ -226,6 +228,49 @@ def test_uploaded_data_with_hostile_class_names_stay_text(page: Page):
         assert page.locator("a[href^='javascript:']").count() == 0
         assert page.evaluate("window.hacked") is None
     assert not [url for url in requests if "example.invalid" in url]
+
+
+def digits_run(cache: Path, subset: int) -> str:
+    settings = Settings(data=DataSettings(subset=subset), noise=NoiseSettings(corrupt_label=0.1))
+    return pipeline.run(settings, cache).name
+
+
+def test_links_selections_and_the_matrix_stay_in_the_chosen_run(browser, tmp_path):
+    cache = tmp_path / "cache"
+    older, newer = digits_run(cache, 300), digits_run(cache, 200)
+    with serve(cache) as server:
+        context = browser.new_context(viewport={"width": 1360, "height": 1000}, base_url=server.address)
+        context.set_default_timeout(60_000)
+        page = context.new_page()
+        page.goto(f"/samples?run={older}")
+        for i in range(4):
+            page.locator(".tile").nth(i).click()
+        expect(page.get_by_role("button", name="Exclude 4 selected images")).to_be_visible()
+        page.get_by_role("combobox", name=re.compile("Run")).click()
+        page.get_by_role("option", name=newer).click()
+        expect(page.get_by_text("All 200 images")).to_be_visible()
+        settle(page)
+        expect(page.get_by_role("button", name=re.compile("selected image"))).to_have_count(0)
+        expect(page.locator(".tile.selected")).to_have_count(0)
+
+        page.goto(f"/?run={older}")
+        page.get_by_role("button", name="Review them").click()
+        expect(page.get_by_text(re.compile(r"^\d+ of 300 images$"))).to_be_visible()
+        assert f"run={older}" in page.url
+
+        page.goto(f"/classes?run={older}")
+        settle(page)
+        cell = page.locator(".scatterlayer .point").first
+        cell.scroll_into_view_if_needed()
+        box = cell.bounding_box()
+        assert box is not None
+        assert box["width"] > 20
+        page.mouse.click(box["x"] + 4, box["y"] + 4)
+        expect(page.get_by_role("heading", name="Label issues", exact=True)).to_be_visible()
+        expect(page.get_by_text(re.compile(r"^\d+ of 300 images$"))).to_be_visible()
+        assert f"run={older}" in page.url
+        assert "predicted=" in page.url
+        context.close()
 
 
 def test_read_only_shows_everything_and_changes_nothing(browser, tmp_path):

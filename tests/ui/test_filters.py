@@ -58,6 +58,14 @@ def test_each_part_of_the_filter(chosen, rows):
         assert without.mask(TABLE, DECIDED, POSITIONS).sum() >= len(rows)
 
 
+def test_an_address_shows_the_very_samples_that_a_lasso_holds():
+    """A corner that the address rounds would lose or win the sample beside it."""
+    drawn = Filter(lassos=(Lasso("set", ((-0.504, -0.5), (0.996, -0.5), (0.996, 0.5), (-0.504, 0.5))),))
+    read = Filter.from_query({k: [v] if isinstance(v, str) else v for k, v in drawn.to_query().items()})
+    assert read == drawn
+    np.testing.assert_array_equal(drawn.mask(TABLE, DECIDED, POSITIONS), read.mask(TABLE, DECIDED, POSITIONS))
+
+
 def test_text_is_looked_for_in_paths_and_in_texts():
     table = TABLE.assign(text=["a heron", "b", "c", "HERON"])
     for asked, rows in (("heron", [0, 3]), ("a/", [0, 1]), ("b", [1, 2, 3])):

@@ -1,10 +1,15 @@
 """Every page without a browser."""
 
 import asyncio
+import base64
+import hashlib
 import io
+import re
 import socket
+from pathlib import Path
 
 import pytest
+import streamlit
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
@@ -13,7 +18,8 @@ from streamlit.testing.v1 import AppTest
 from lsi.runs.decisions import Reviews
 from lsi.runs.run import list_runs
 from lsi.ui import export_view, session
-from lsi.ui.server import MIDDLEWARE, ROUTES, send_at_once
+from lsi.ui.filters import Filter
+from lsi.ui.server import MIDDLEWARE, ROUTES, inline_script_hashes, send_at_once
 from tests.ui.conftest import ROOT
 
 PAGES = ("samples", "issues", "map", "classes", "redundancy", "export")
@@ -26,9 +32,28 @@ def visit(app: AppTest, page: str) -> AppTest:
     return app
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_every_page_draws(app, page):
-    assert visit(app, page).title[0].value
+def written(app: AppTest) -> str:
+    """All text on the page, without Markdown's backslashes."""
+    kinds = ("title", "subheader", "markdown", "caption", "info")
+    texts = [str(e.value) for kind in kinds for e in getattr(app, kind)]
+    texts += [str(e.label) for kind in ("button", "slider", "expander", "metric") for e in getattr(app, kind)]
+    return "\n".join(texts).replace("\\", "")
+
+
+@pytest.mark.parametrize(
+    ("page", "content"),
+    [
+        ("samples", ("All **400** images", "Exclude 400 filtered images")),
+        ("issues", ("suspected labels are undecided",)),
+        ("map", ("All **400** images", "Draw around points, and their images appear here")),
+        ("classes", ("Information per class", "Suspected labels: given against suggested")),
+        ("redundancy", ("Near duplicates", "**320** images keep")),
+        ("export", ("All **400** images", "Kept")),
+    ],
+)
+def test_every_page_shows_what_it_is_for(app, page, content):
+    text = written(visit(app, page))
+    assert [part for part in content if part not in text] == []
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -62,9 +87,9 @@ def test_texts_are_filtered_by_what_they_say(app, texts):
 def test_every_page_draws_without_classes(app, unlabelled, task, page):
     app.query_params["run"] = unlabelled[task].name
     visit(app, page)
-    told = " ".join(str(i.value) for i in app.info)
-    assert ("so there is no class to see" in told) == (page == "classes")
-    assert ("so there is no suspected label to see" in told) == (page == "issues" and task == "self")
+    notes = " ".join(str(i.value) for i in app.info)
+    assert ("so there is no class to see" in notes) == (page == "classes")
+    assert ("so there is no suspected label to see" in notes) == (page == "issues" and task == "self")
     assert not any(s.label == "Relabel as" for s in app.selectbox)
     assert not any(s.label == "Class" for s in app.multiselect)
 
@@ -119,10 +144,80 @@ def test_a_calibrated_run_says_how_precise_a_cut_is(app, calibrated):
 
 @pytest.mark.parametrize("page", ["samples", "issues", "map"])
 @pytest.mark.parametrize("query", [{"text": "nothing has this"}, {"class": "3"}, {"text": "000005"}])
-def test_pages_draw_with_no_row_one_class_or_one_row(app, page, query):
+def test_pages_say_how_many_rows_pass_also_none_one_class_or_one(app, cache, page, query):
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
     for name, value in query.items():
         app.query_params[name] = value
-    visit(app, page)
+    passes = Filter.from_query({name: [value] for name, value in query.items()})
+    rows = passes.mask(run.captioned(), session.decisions(run.name), None)
+    if page == "issues":
+        rows &= run.scores["is_label_issue"].to_numpy()
+    assert f"**{rows.sum():,}** of 400 images" in written(visit(app, page))
+
+
+def two_runs(app: AppTest, calibrated) -> tuple[str, str]:
+    """The name of the run that the app shows first, and that of an older one."""
+    names = session.run_names()
+    older = next(name for name in reversed(names) if name.startswith("digits"))
+    assert older != names[0], "the chosen run must not be the one that is chosen anyway"
+    del app.query_params["run"]
+    return names[0], older
+
+
+def test_the_chosen_run_survives_every_link(app, calibrated):
+    newest, older = two_runs(app, calibrated)
+    app.run()
+    assert app.selectbox(key="run_box").value == newest
+    app.selectbox(key="run_box").select(older).run()
+    next(b for b in app.button if b.label == "Review them").click().run()
+    assert not app.exception
+    assert app.title[0].value == "Label issues"
+    assert app.selectbox(key="run_box").value == older
+    assert older in app.query_params["run"]
+    visit(app, "classes")
+    next(b for b in app.button if b.key.startswith("cell-")).click().run()
+    assert app.title[0].value == "Label issues"
+    assert app.selectbox(key="run_box").value == older
+    assert "of 400 images" in written(app)
+
+
+def test_another_run_takes_no_positions_and_no_classes_along(app, calibrated, unlabelled):
+    _, older = two_runs(app, calibrated)
+    app.query_params["run"] = older
+    app.query_params["lasso"] = "s0,0_1,0_0,1"
+    app.query_params["class"] = "3"
+    visit(app, "samples")
+    app.session_state["focus"] = older, 399
+    app.selectbox(key="run_box").select(unlabelled["regression"].name).run()
+    assert not app.exception
+    assert "All **60** images" in written(app)
+    visit(app, "map")
+    assert "All **60** images" in written(app)
+
+
+def test_a_gallerys_selection_belongs_to_its_run(cache, calibrated, monkeypatch):
+    """The same positions of another run are other images, and must not be excluded instead of these."""
+    monkeypatch.setenv("LSI_CACHE", str(cache))
+
+    def page() -> None:
+        import numpy as np
+        import streamlit as st
+
+        from lsi.ui import samples, session
+
+        view = session.open_view(st.session_state["name"])
+        assert view is not None
+        st.write(samples.grid(view, np.arange(10), 96)[0])
+
+    app = AppTest.from_function(page, default_timeout=60)
+    first, second = session.run_names()[:2]
+    seen: dict[str, list[int]] = {}
+    monkeypatch.setattr("lsi.ui.samples.gallery", lambda tiles, key: (seen.setdefault(key, [1]), None))
+    for name in (first, second):
+        app.session_state["name"] = name
+        app.run()
+        assert not app.exception
+    assert sorted(seen) == sorted(f"gallery-{name}" for name in (first, second))
 
 
 def test_overview_says_what_lsi_is_and_leads_on(app):
@@ -221,3 +316,15 @@ def test_small_answers_leave_at_once():
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         assert asyncio.run(started()) != 0
+
+
+def test_inline_scripts_are_hashed_as_a_browser_does():
+    page = '<script>\n1 + 1;\n</script><script type="module" src="./a.js"></script><script nonce>2</script>'
+    expected = [base64.b64encode(hashlib.sha256(text).digest()).decode() for text in (b"\n1 + 1;\n", b"2")]
+    assert inline_script_hashes(page) == [f"'sha256-{digest}'" for digest in expected]
+
+
+def test_the_policy_allows_the_inline_scripts_of_the_installed_streamlit_only(client):
+    page = (Path(streamlit.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
+    policy = client.get("/health").headers["content-security-policy"]
+    assert sorted(re.findall(r"'sha256-[^']+'", policy)) == sorted(inline_script_hashes(page))

@@ -8,14 +8,14 @@ export default function (component) {
   const root = parentElement.querySelector(".queue");
   let s = stores.get(root);
   if (!s) {
-    s = { seq: data.ack, log: [], at: data.at || 0, told: new Map() };
+    s = { seq: data.ack, log: [], at: data.at || 0, decisions: new Map() };
     stores.set(root, s);
     window.addEventListener("pagehide", () => send(s));
   }
   if (s.seq < data.ack) s.seq = data.ack;
   s.log = s.log.filter((entry) => entry[0] > data.ack);
-  if (s.mark !== data.mark) { s.mark = data.mark; s.at = data.at || 0; s.told.clear(); }
-  if (s.revision !== data.revision) { s.revision = data.revision; s.told.clear(); s.log.forEach((e) => s.told.set(e[1], [e[2], e[3]])); }
+  if (s.mark !== data.mark) { s.mark = data.mark; s.at = data.at || 0; s.decisions.clear(); }
+  if (s.revision !== data.revision) { s.revision = data.revision; s.decisions.clear(); s.log.forEach((e) => s.decisions.set(e[1], [e[2], e[3]])); }
   Object.assign(s, { root, data, setStateValue });
   root.onkeydown = (event) => key(s, event);
   root.querySelectorAll("button[data-do]").forEach((b) => { b.onclick = () => { act(s, b.dataset.do); root.focus(); }; });
@@ -39,10 +39,10 @@ export default function (component) {
 
 function key(s, event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "INPUT") return;
-  const found = { k: "keep", s: "suggestion", Enter: "suggestion", x: "exclude", u: "unsure", b: "back",
+  const action = { k: "keep", s: "suggestion", Enter: "suggestion", x: "exclude", u: "unsure", b: "back",
     ArrowLeft: "back", Backspace: "back", ArrowRight: "skip", " ": "skip" }[event.key];
   if (event.target.tagName === "BUTTON" && (event.key === "Enter" || event.key === " ")) return;
-  if (found) act(s, found);
+  if (action) act(s, action);
   else if (event.key === "/") s.root.querySelector("input").focus();
   else if (event.key >= "1" && event.key <= "9") {
     const choice = s.data.items[s.at]?.top[Number(event.key) - 1];
@@ -68,7 +68,7 @@ function decide(s, action, label) {
   const item = s.data.items[s.at];
   if (!item || s.data.read_only) return;
   label = action === "relabel" ? label : null;
-  s.told.set(item.i, [action, label]);
+  s.decisions.set(item.i, [action, label]);
   s.log.push([++s.seq, item.i, action, label]);
   if (!s.sending) s.sending = setTimeout(() => send(s), 150); // quick keys travel together
   go(s, s.at + 1);
@@ -96,7 +96,7 @@ function draw(s) {
   const { items, classes, base } = s.data;
   const item = items[s.at];
   const q = (selector) => s.root.querySelector(selector);
-  const settled = items.filter((it) => s.told.has(it.i) || it.decision).length;
+  const settled = items.filter((it) => s.decisions.has(it.i) || it.decision).length;
   q(".progress").textContent = `${Math.min(s.at + 1, items.length)} of ${items.length} · ${settled} decided`;
   q(".bar span").style.width = (items.length ? (100 * settled) / items.length : 0) + "%";
   s.root.dataset.position = item ? item.i : "";
@@ -115,8 +115,8 @@ function draw(s) {
   }
   q(".given").textContent = classes[item.given];
   q(".id").textContent = item.id;
-  const told = s.told.get(item.i) || (item.decision && [item.decision, item.label]);
-  q(".told").textContent = told && LABELS[told[0]] ? LABELS[told[0]] + (told[1] != null ? " as " + classes[told[1]] : "") : "";
+  const decision = s.decisions.get(item.i) || (item.decision && [item.decision, item.label]);
+  q(".decision").textContent = decision && LABELS[decision[0]] ? LABELS[decision[0]] + (decision[1] != null ? " as " + classes[decision[1]] : "") : "";
   q(".classes").replaceChildren(...item.top.map(([c, p], n) => {
     const row = document.createElement("button");
     row.type = "button";

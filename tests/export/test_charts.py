@@ -1,0 +1,32 @@
+import numpy as np
+import pandas as pd
+
+from lsi.export import charts
+
+LONG = ["a crane that stands in shallow water", "a crane that stands on a building site", "a heron"]
+TABLE = pd.DataFrame(
+    {
+        "given_label": [0, 0, 1, 1, 2, 2],
+        "predicted_label": [0, 1, 1, 2, 2, 1],
+        "is_label_issue": [False, True, False, True, False, True],
+        "lsi": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+    }
+)
+
+
+def test_classes_whose_names_begin_alike_stay_apart():
+    boxes = charts.lsi_boxes_by_class(TABLE, LONG)
+    assert [box.x0 for box in boxes.data] == [0, 1, 2]
+    assert [list(box.y) for box in boxes.data] == [[1, 2], [3, 4], [5, 6]]
+    assert len(boxes.layout.xaxis.ticktext) == 3
+    heatmap, marks = charts.matrix(TABLE, LONG).data
+    assert heatmap.x is None
+    assert [tuple(cell) for cell in np.stack([marks.y, marks.x], axis=1)] == [(0, 1), (1, 2), (2, 1)]
+
+
+def test_a_cell_of_the_matrix_can_be_clicked_and_says_which_classes_it_is():
+    figure = charts.matrix(TABLE, LONG)
+    marks = figure.data[1]
+    assert marks.hoverinfo != "skip", "Plotly selects no point that it skips under the pointer"
+    assert marks.marker.size > 0.6 * (figure.layout.height - 100) / 3
+    assert marks.text[1] == f"{LONG[1][:23]}… → a heron: 1"

@@ -1,0 +1,8 @@
+import pytest
+
+from lsi.ui.wording import counted
+
+
+@pytest.mark.parametrize(("number", "words"), [(0, "0 files"), (1, "1 file"), (2, "2 files"), (1_200, "1,200 files")])
+def test_nouns_agree_with_their_number(number, words):
+    assert counted(number, "file") == words
