@@ -171,16 +171,25 @@ _SAME_START_SECONDS = 0.01
 
 def _process(facts: dict[str, Any]) -> psutil.Process | None:
     """Return the running process of a job, told from a later one of the same number by when it started."""
-    _CHILDREN[:] = [child for child in _CHILDREN if child.poll() is None]  # a finished child would stay a zombie
+    _reap()
     pid, started = facts.get("pid"), facts.get("process_start")
     if not isinstance(pid, int) or not isinstance(started, float):
         return None
     try:
         process = psutil.Process(pid)
-        is_same = abs(process.create_time() - started) < _SAME_START_SECONDS
-        return process if is_same and process.status() != psutil.STATUS_ZOMBIE else None
+        if abs(process.create_time() - started) >= _SAME_START_SECONDS:
+            return None
+        if process.status() != psutil.STATUS_ZOMBIE:
+            return process
     except psutil.Error:
         return None
+    _reap()
+    return None
+
+
+def _reap() -> None:
+    """Take note of children that have ended: they would stay zombies."""
+    _CHILDREN[:] = [child for child in _CHILDREN if child.poll() is None]
 
 
 def _start_time(pid: int) -> float | None:

@@ -34,7 +34,8 @@ def placeholder(reason: str, size: int) -> bytes:
         reason: "… has changed since this run" or "… is no longer there"; the words that matter are drawn.
         size: of a side in pixels.
     """
-    words = "changed\nsince this run" if reason.endswith(CHANGED) else "no longer\nthere"
+    known = {CHANGED: "changed\nsince this run", MISSING: "no longer\nthere"}
+    words = next((text for end, text in known.items() if reason.endswith(end)), "not recorded\nby this run")
     image = Image.new("RGB", (size, size), (222, 226, 230))
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(max(8, size // 9))

@@ -37,9 +37,7 @@ def progress(view: View) -> None:
         version = reviews().version(view.run.name)
         estimate = _remaining_errors(view.run.name, version, p[undecided], p[decided], wrong[decided])
         count = int(decided.sum())
-        basis = (
-            f"and the {count:,} decision{'s' * (count != 1)} so far" if count else "alone; each decision sharpens it"
-        )
+        basis = f"and the {count:,} decision{'s' * (count != 1)} so far" if count else "alone; each decision narrows it"
         text += (
             f" About **{estimate.expected:.0f}** of them are wrong ({estimate.low:.0f} to {estimate.high:.0f}), "
             f"estimated from the probabilities of their labels {basis}."

@@ -16,7 +16,7 @@ import streamlit as st
 from lsi.compute import queries
 from lsi.config import default_cache
 from lsi.data.thumbnails import thumbnail
-from lsi.errors import MissingRunError
+from lsi.errors import DataError, MissingRunError
 from lsi.laplace.explanation import Explanation
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.run import MANIFEST, Run, is_run_name, list_runs
@@ -142,8 +142,11 @@ def _group_lsi(key: tuple[str, int], positions: tuple[int, ...]) -> float:
 
 @lru_cache(maxsize=16)
 def _count_changed(key: tuple[str, int], _tick: int) -> int:
-    view = _by_key(key)
-    return 0 if view.run.images is None else len(view.run.images.changes())
+    try:
+        images = _by_key(key).run.images
+    except DataError:  # a run of a version that kept no record of its images: each of them says so
+        return 0
+    return 0 if images is None else len(images.changes())
 
 
 def _by_key(key: tuple[str, int]) -> View:

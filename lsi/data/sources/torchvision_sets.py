@@ -78,6 +78,7 @@ class _TorchvisionImages:
 
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
+        self._checksums: dict[int, str] = {}
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -89,7 +90,9 @@ class _TorchvisionImages:
         return None
 
     def checksum(self, index: int) -> str:
-        return fingerprint(np.asarray(self.read(index)))
+        if index not in self._checksums:  # each is a decoded image: once is enough
+            self._checksums[index] = fingerprint(np.asarray(self.read(index)))
+        return self._checksums[index]
 
 
 def _wrapped(name: str, source: Any) -> Dataset:
