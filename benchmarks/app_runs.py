@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from lsi.audit.duplicates import Duplicates
-from lsi.compute import inputs, pipeline, queries
+from lsi.compute import pipeline, queries
+from lsi.compute.preparation import prepare
 from lsi.compute.tasks import classify
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.data import Dataset
@@ -17,8 +18,9 @@ from lsi.laplace.design_matrix import DesignMatrix, with_bias
 from lsi.progress import Progress
 from lsi.runs.images import describe_images, file_facts
 from lsi.runs.manifest import make_manifest, make_table
-from lsi.runs.run import DESIGNS, KIND, PROJECTIONS, Run, RunContent, write_run
+from lsi.runs.run import DESIGNS, KIND, PROJECTIONS, Run
 from lsi.runs.store import Entry, Store
+from lsi.runs.writing import RunContent, write_run
 
 CIFAR = Path("../shared/data/cifar10/train.parquet")
 HUMAN = Path("../shared/data/cifar10/cifar10n_aggregate.npz")
@@ -35,7 +37,7 @@ def real(cache: Path, n: int | None) -> Run:
 
 def copies(cache: Path, n: int) -> Run:
     """Return digits repeated with noise and 5 % flipped labels; its map is of two principal components."""
-    digits = inputs.prepare(Settings()).dataset
+    digits = prepare(Settings()).dataset
     assert digits.images is not None
     pixels = np.stack([np.asarray(digits.images.read(i))[..., 0] for i in range(len(digits))]).astype(np.float32)
     rng = np.random.default_rng(0)
@@ -60,7 +62,7 @@ def points(cache: Path, n: int) -> Run:
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, images=rng.integers(0, 256, (n, 8, 8), dtype=np.uint8), labels=labels)
     settings = Settings(DataSettings(data=path), features=FeatureSettings(backbone="pixels"))
-    dataset = inputs.prepare(settings).dataset
+    dataset = prepare(settings).dataset
     design = Store(cache).get(DESIGNS, f"points-{n}", lambda e: _write_design(e, where))
     entry = Store(cache).get(KIND, f"points-{n}", lambda e: write_run(e, _content(settings, dataset, design)))
     run = Run(entry.folder)

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.evidence.problems import CIFAR
 from lsi.audit.duplicates import near_duplicates, neighbours
-from lsi.compute import inputs
+from lsi.compute.preparation import prepare
 from lsi.config import DataSettings, FeatureSettings, Settings
 from lsi.data import Dataset
 from lsi.data.images import ArrayImages
@@ -45,11 +45,11 @@ DAMAGES: dict[str, Damage] = {
 
 def study(quick: bool, cache: Path) -> dict[str, Any]:
     """Return AUROC of LSI for damaged samples, by kind of damage, and what copies do to LSI."""
-    found = {"digits": one(inputs.prepare(Settings(DataSettings(subset=400 if quick else 1_797))).dataset, "pixels")}
+    found = {"digits": one(prepare(Settings(DataSettings(subset=400 if quick else 1_797))).dataset, "pixels")}
     if not quick and (CIFAR / "train.parquet").exists():
         data = DataSettings(data=CIFAR / "train.parquet", subset=2_000)
         settings = Settings(data, features=FeatureSettings(backbone="efficientnet_lite0"))
-        found["CIFAR-10"] = one(inputs.prepare(settings).dataset, "efficientnet_lite0")
+        found["CIFAR-10"] = one(prepare(settings).dataset, "efficientnet_lite0")
     return found
 
 

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
-from lsi.compute import inputs
+from lsi.compute.designs import design_of
+from lsi.compute.preparation import prepare
+from lsi.compute.raw_features import raw_features
 from lsi.config import DataSettings, FeatureSettings, Settings
 from lsi.data import Dataset
 from lsi.progress import Progress
@@ -119,13 +121,13 @@ def problems(cache: Path, n: int, seeds: int) -> Iterator[tuple[Problem, int]]:
 
 def _source(name: str, data: DataSettings, backbone: str, cache: Path, pca: int = 256) -> Source:
     settings = Settings(data, features=FeatureSettings(backbone=backbone, pca=pca))
-    dataset = inputs.prepare(settings).dataset
+    dataset = prepare(settings).dataset
     human = dataset.labels if dataset.true_label is not None else None
     clean = dataset.labels if dataset.true_label is None else dataset.true_label
     return Source(name, _features(settings, cache), clean, human, dataset, settings)
 
 
 def _features(settings: Settings, cache: Path) -> Float[np.ndarray, "n d"]:
-    prepared, store = inputs.prepare(settings), Store(cache)
-    raw = inputs.raw_features(prepared, settings.features, torch.device("cpu"), store, Progress())
-    return np.asarray(inputs.design_of(prepared, raw, settings, store).design.values[:, :-1])
+    prepared, store = prepare(settings), Store(cache)
+    raw = raw_features(prepared, settings.features, torch.device("cpu"), store, Progress())
+    return np.asarray(design_of(prepared, raw, settings, store).design.values[:, :-1])

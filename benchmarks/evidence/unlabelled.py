@@ -17,7 +17,10 @@ import lsi
 from benchmarks.evidence.contrastive import lsi_by_refits
 from benchmarks.evidence.problems import CIFAR, FASHION
 from lsi.audit.duplicates import neighbours
-from lsi.compute import inputs, pipeline, queries
+from lsi.compute import pipeline, queries
+from lsi.compute.designs import design_of
+from lsi.compute.preparation import prepare
+from lsi.compute.raw_features import raw_features
 from lsi.config import DataSettings, FeatureSettings, Settings
 from lsi.data.sources import from_parquet
 from lsi.features import fit_standardisation
@@ -69,9 +72,9 @@ def foreign(seed: int, cache: Path, n: int) -> dict[str, Any]:
     settings = Settings(DataSettings(data=path), features=FeatureSettings(backbone="efficientnet_lite0"), seed=seed)
     run = pipeline.run(settings, cache)
     plain = Settings(settings.data, features=FeatureSettings(backbone="efficientnet_lite0", standardise=False))
-    prepared = inputs.prepare(plain)
-    raw = inputs.raw_features(prepared, plain.features, torch.device("cpu"), Store(cache), Progress())
-    raw_features = np.asarray(inputs.design_of(prepared, raw, plain, Store(cache)).design.values[:, :-1])
+    prepared = prepare(plain)
+    raw = raw_features(prepared, plain.features, torch.device("cpu"), Store(cache), Progress())
+    unstandardised = np.asarray(design_of(prepared, raw, plain, Store(cache)).design.values[:, :-1])
     reduced = run.design.values[:, :-1]
     table = run.scores
     suspicion: dict[str, Any] = {
@@ -79,7 +82,7 @@ def foreign(seed: int, cache: Path, n: int) -> dict[str, Any]:
         "its certainty terms": table["trace_term"] + table["logdet_term"],
         "its standardised residual": table["standardised_residual"],
     }
-    for name, values in (("as they are", raw_features), ("standardised, 256 components", reduced)):
+    for name, values in (("as they are", unstandardised), ("standardised, 256 components", reduced)):
         outlier = OutOfDistribution().fit_score(features=values, verbose=False)
         suspicion[f"cleanlab out-of-distribution, features {name}"] = -np.asarray(outlier)
         suspicion[f"mean distance to 10 neighbours, features {name}"] = neighbours(values, 10).distance.mean(axis=1)

@@ -16,15 +16,9 @@ import pandas as pd
 import torch
 
 from lsi.audit.duplicates import near_duplicates, neighbours
-from lsi.compute.inputs import (
-    Prepared,
-    check_readable,
-    design_of,
-    prepare,
-    raw_features,
-    standardisation_facts,
-    targets_of,
-)
+from lsi.compute.designs import design_of, standardisation_facts, targets_of
+from lsi.compute.preparation import Prepared, prepare
+from lsi.compute.raw_features import check_readable, raw_features
 from lsi.compute.tasks import RegressionTask, classify, regress
 from lsi.config import Settings
 from lsi.devices import choose_device
@@ -34,8 +28,9 @@ from lsi.memory import keep_freed_memory
 from lsi.progress import Progress
 from lsi.runs.images import describe_images, file_facts
 from lsi.runs.manifest import calibration_summary, make_manifest, make_table
-from lsi.runs.run import KIND, Run, RunContent, write_run
+from lsi.runs.run import KIND, Run
 from lsi.runs.store import Store
+from lsi.runs.writing import RunContent, write_run
 
 log = logging.getLogger(__name__)
 

@@ -17,12 +17,12 @@ from lsi.config import Settings, Task, default_data_root
 from lsi.data import Dataset, load
 from lsi.errors import DataError, MissingRunError, UsageError
 from lsi.features.design import Design, read_design
-from lsi.files import atomic, read_json, save_array, write_json
+from lsi.files import read_json
 from lsi.laplace.design_matrix import DesignMatrix, GramFactor
 from lsi.laplace.likelihood import Softmax
 from lsi.laplace.objective import Objective, predict
 from lsi.runs.images import RunImages
-from lsi.runs.store import SEAL, Entry
+from lsi.runs.store import SEAL
 
 log = logging.getLogger(__name__)
 
@@ -235,43 +235,6 @@ class Run:
             return predict(Softmax(len(self.class_names)), phi, weights).numpy()
         with np.load(self.folder / PROBE) as arrays:
             return (phi.double() @ weights.T).numpy() * arrays["target_scale"] + arrays["target_mean"]
-
-
-@dataclass(frozen=True)
-class RunContent:
-    """What a run's folder holds, before it is written.
-
-    Attributes:
-        manifest: everything needed to repeat the run, and its headline figures.
-        scores: one row a sample.
-        samples: what tells later whether an image is still the same, one row a sample; None without images.
-        arrays: arrays of a file each, by name.
-        weights: what is kept of the probe, by name.
-        neighbours: positions (n, s) and cosine distances (n, s) of the nearest other samples.
-    """
-
-    manifest: dict[str, Any]
-    scores: pd.DataFrame
-    samples: pd.DataFrame | None
-    arrays: dict[str, np.ndarray]
-    weights: dict[str, np.ndarray]
-    neighbours: tuple[np.ndarray, np.ndarray]
-
-
-def write_run(entry: Entry, content: RunContent) -> list[str]:
-    """Write a run's files, the manifest last, and return their names."""
-    tables = {SCORES: content.scores} | ({} if content.samples is None else {SAMPLES: content.samples})
-    for name, table in tables.items():
-        with atomic(entry.path(name)) as temporary:
-            table.to_parquet(temporary, index=False)
-    for name, values in content.arrays.items():
-        save_array(entry.path(f"{name}.npy"), values)
-    index, distance = content.neighbours
-    for name, arrays in {PROBE: content.weights, NEIGHBOURS: {"index": index, "distance": distance}}.items():
-        with atomic(entry.path(name)) as temporary, temporary.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-    write_json(entry.path(MANIFEST), content.manifest)
-    return [*tables, *(f"{name}.npy" for name in content.arrays), PROBE, NEIGHBOURS, MANIFEST]
 
 
 def open_run(path: str | Path) -> Run:

@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lsi.compute import inputs, pipeline, queries
+from lsi.compute import pipeline, queries
+from lsi.compute.preparation import prepare
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.errors import DataError, MissingRunError
 from lsi.runs.run import FILES, TARGETS, find_run, list_runs
@@ -88,7 +89,7 @@ def changed(record: Any, name: str) -> Any:
 
 @pytest.mark.parametrize("group", ["data", "noise", "features", "score", ""])
 def test_every_setting_is_in_the_key(group):
-    prepared, before = inputs.prepare(NOISY), pipeline.run_key(NOISY, inputs.prepare(NOISY))
+    prepared, before = prepare(NOISY), pipeline.run_key(NOISY, prepare(NOISY))
     record = getattr(NOISY, group) if group else NOISY
     for field in dataclasses.fields(record):
         if dataclasses.is_dataclass(getattr(record, field.name)):
@@ -102,13 +103,13 @@ def test_every_setting_is_in_the_key(group):
 
 
 def test_targets_are_in_the_key():
-    prepared = inputs.prepare(NOISY)
+    prepared = prepare(NOISY)
     asked = [Settings(DataSettings(task="regression", targets=name)) for name in ("a", "b")]
     assert pipeline.run_key(asked[0], prepared) != pipeline.run_key(asked[1], prepared)
 
 
 def test_what_the_data_say_is_in_the_key():
-    prepared = inputs.prepare(NOISY)
+    prepared = prepare(NOISY)
     dataset = prepared.dataset
     keys = {pipeline.run_key(NOISY, prepared)}
     for changes in (
@@ -181,7 +182,7 @@ def test_unreadable_files_are_left_out_and_reported(tmp_path):
     assert len(run.scores) == 58
     assert "dark/05.png" not in set(run.scores["id"])
     # positions speak of the source, and images are read from the right place
-    ids = inputs.prepare(settings).dataset.ids
+    ids = prepare(settings).dataset.ids
     np.testing.assert_array_equal(ids[run.scores["index"]], run.scores["id"])
     shown = np.asarray(run.images.read(30))
     np.testing.assert_array_equal(shown, np.asarray(Image.open(root / run.scores["id"][30])))

@@ -10,7 +10,8 @@ from sklearn.datasets import load_diabetes, load_digits
 from sklearn.metrics import roc_auc_score
 
 from lsi.audit.label_issues import residual_issues
-from lsi.compute import inputs, pipeline, queries
+from lsi.compute import pipeline, queries
+from lsi.compute.preparation import prepare
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.data.images import ArrayImages
 from lsi.errors import DataError, UsageError
@@ -128,7 +129,7 @@ def test_what_leaves_a_run_without_labels(tmp_path):
     assert "given_label" not in pd.read_csv(tmp_path / "out" / "issues.csv")
     written = write_images(run, chosen, tmp_path / "hf", "huggingface")
     assert "label" not in pd.read_parquet(written)
-    again = inputs.prepare(Settings(DataSettings(data=written)))
+    again = prepare(Settings(DataSettings(data=written)))
     assert again.task == "self"
     assert len(again.dataset) == 30
     html = queries.report_of_run(run, None, pd.DataFrame({"action": [], "label": []}))  # fmt: skip
@@ -145,13 +146,13 @@ def test_a_manifest_without_labels_and_one_with_numbers(tmp_path):
     rows.to_parquet(scans / "m.parquet")
     for name in ("m.csv", "m.parquet"):
         data = DataSettings(data=scans / name, task="regression", targets="weight")
-        found = inputs.prepare(Settings(data)).dataset
+        found = prepare(Settings(data)).dataset
         np.testing.assert_array_equal(found.targets, np.arange(20.0)[:, None])
-        assert inputs.prepare(Settings(DataSettings(data=scans / name))).task == "self"
+        assert prepare(Settings(DataSettings(data=scans / name))).task == "self"
     for targets, message in (("height", "no column height"), ("note", "expected numbers|sample 0 has none")):
         for name in ("m.csv", "m.parquet"):
             with pytest.raises(DataError, match=message):
-                inputs.prepare(Settings(DataSettings(data=scans / name, task="regression", targets=targets)))
+                prepare(Settings(DataSettings(data=scans / name, task="regression", targets=targets)))
 
 
 @pytest.mark.parametrize(
@@ -167,20 +168,20 @@ def test_a_manifest_without_labels_and_one_with_numbers(tmp_path):
 )
 def test_settings_that_do_not_fit_are_errors_in_words(tmp_path, make, message):
     with pytest.raises((UsageError, DataError), match=message):
-        inputs.prepare(make(digit_folder(tmp_path / "scans", 4)))
+        prepare(make(digit_folder(tmp_path / "scans", 4)))
 
 
 def test_partners_have_a_row_each(tmp_path):
     scans = digit_folder(tmp_path / "scans", 10)
     np.save(tmp_path / "short.npy", np.zeros((9, 2)))
     with pytest.raises(DataError, match=r"expected numbers of shape \(10,\) or \(10, m\)"):
-        inputs.prepare(Settings(DataSettings(data=scans, task="paired", targets=str(tmp_path / "short.npy"))))
+        prepare(Settings(DataSettings(data=scans, task="paired", targets=str(tmp_path / "short.npy"))))
 
 
 def test_labels_for_a_flat_folder_make_it_a_classification(tmp_path):
     scans = digit_folder(tmp_path / "scans", 10)
     np.save(tmp_path / "labels.npy", load_digits().target[:10])
-    prepared = inputs.prepare(Settings(DataSettings(data=scans, labels=str(tmp_path / "labels.npy"))))
+    prepared = prepare(Settings(DataSettings(data=scans, labels=str(tmp_path / "labels.npy"))))
     assert prepared.task == "classification"
     assert len(prepared.dataset.class_names) == 10
 

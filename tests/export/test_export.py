@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from lsi.cli import main
-from lsi.compute import inputs, pipeline, queries
+from lsi.compute import pipeline, queries
+from lsi.compute.preparation import prepare
 from lsi.config import DataSettings, NoiseSettings, Settings
 from lsi.errors import DataError, UsageError
 from lsi.export import (
@@ -106,7 +107,7 @@ def test_parquet_reads_back_as_the_cleaned_dataset(digits, cache, tmp_path):
     path = write_images(digits, selection, tmp_path, "huggingface")
     metadata = json.loads(pq.read_schema(path).metadata[b"huggingface"])
     assert metadata["info"]["features"]["label"]["names"] == digits.class_names
-    again = inputs.prepare(Settings(data=DataSettings(data=path))).dataset
+    again = prepare(Settings(data=DataSettings(data=path))).dataset
     assert len(again) == len(selection.kept)
     assert again.labels[0] == selection.relabelled[0]
     np.testing.assert_array_equal(again.labels[1:], digits.scores["given_label"].to_numpy()[1:195])

@@ -16,7 +16,9 @@ from PIL import Image
 import lsi
 from lsi import data
 from lsi.cli import main
-from lsi.compute import inputs, pipeline, queries
+from lsi.compute import pipeline, queries
+from lsi.compute.preparation import prepare
+from lsi.compute.raw_features import RawFeatures, raw_features
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.errors import DataError, MissingRunError
 from lsi.export import Selection, write_images
@@ -137,7 +139,7 @@ def test_rows_of_a_table_are_found_by_their_content(tmp_path):
 def test_noise_that_was_added_on_purpose_is_shown(tmp_path):
     settings = Settings(DataSettings(subset=120), NoiseSettings(corrupt_data=1.0, corrupt_data_label=(3,)))
     run = pipeline.run(settings, tmp_path)
-    images = inputs.prepare(settings).dataset.images
+    images = prepare(settings).dataset.images
     for i in range(0, 120, 7):
         np.testing.assert_array_equal(np.asarray(run.images.read(i)), np.asarray(images.read(i)))
 
@@ -145,8 +147,14 @@ def test_noise_that_was_added_on_purpose_is_shown(tmp_path):
 @pytest.fixture
 def nothing_is_prepared(monkeypatch):
     """Looking must not read data, hash, load a backbone or take a lock of a computation."""
-    for name in ("lsi.data.load", "lsi.runs.run.load", "lsi.compute.inputs.prepare", "lsi.compute.inputs.load_backbone",
-                 "lsi.runs.store.file_checksum", "lsi.runs.store.FileLock"):  # fmt: skip
+    for name in (
+        "lsi.data.load",
+        "lsi.runs.run.load",
+        "lsi.compute.preparation.prepare",
+        "lsi.compute.raw_features.load_backbone",
+        "lsi.runs.store.file_checksum",
+        "lsi.runs.store.FileLock",
+    ):
         monkeypatch.setattr(name, lambda *a, **k: pytest.fail("a run was looked at by preparing it again"))
 
 
@@ -174,9 +182,9 @@ def test_the_map_of_a_run_needs_no_data(run, folder, tmp_path):
     assert queries.cached_projection(run, tmp_path / "cache").shape == (40, 2)
 
 
-def raw_of(settings: Settings, cache: Path) -> inputs.RawFeatures:
-    prepared = inputs.prepare(settings.resolved())
-    return inputs.raw_features(prepared, settings.features, torch.device("cpu"), Store(cache), Progress())
+def raw_of(settings: Settings, cache: Path) -> RawFeatures:
+    prepared = prepare(settings.resolved())
+    return raw_features(prepared, settings.features, torch.device("cpu"), Store(cache), Progress())
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

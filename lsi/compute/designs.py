@@ -1,0 +1,127 @@
+"""The design matrix of a run and its targets, made of raw features."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from lsi.compute.preparation import Prepared
+from lsi.compute.raw_features import RawFeatures, extracted
+from lsi.compute.tasks import Targets
+from lsi.config import Settings
+from lsi.devices import choose_device
+from lsi.features import FEATURES_VERSION, ViewedImages, fit_standardisation
+from lsi.features.design import FILES, VALUES, Design, Recipe, read_design, write_parts
+from lsi.hashing import fingerprint, key
+from lsi.laplace.design_matrix import DesignMatrix, GramFactor
+from lsi.progress import Progress
+from lsi.runs.run import DESIGNS
+from lsi.runs.store import Entry, Store
+
+
+@dataclass(frozen=True)
+class DesignEntry:
+    """A stored design matrix with its name in the cache.
+
+    `unused` (n, e) holds the columns of ready-made features that the design leaves for its target to have, in the task
+    self without images; None otherwise.
+    """
+
+    key: str
+    design: Design
+    unused: np.ndarray | None = None
+
+    def matrix(self, device: torch.device) -> DesignMatrix:
+        """Return Φ with the factor of ΦᵀΦ on a device."""
+        phi, values, vectors = (
+            torch.from_numpy(array).to(device)
+            for array in (self.design.values, self.design.gram_values, self.design.gram_vectors)
+        )
+        return DesignMatrix(phi, GramFactor(values, vectors))
+
+
+def design_of(prepared: Prepared, raw: RawFeatures, settings: Settings, store: Store) -> DesignEntry:
+    """Return the design matrix of raw features: from the cache, or standardised and stored.
+
+    Args:
+        prepared: the data.
+        raw: their raw features.
+        settings: standardisation, components, dtype and the seed of a random half.
+        store: the cache.
+    """
+    rows, columns, unused = raw.rows, None, None
+    if prepared.task == "self" and prepared.dataset.images is None:
+        # one random half of ready-made features predicts the other
+        order = np.random.default_rng(settings.seed).permutation(raw.values.shape[1])
+        cut = len(order) // 2
+        columns, unused = np.sort(order[cut:]), raw.values[rows][:, np.sort(order[:cut])]
+    how, dtype = settings.features, settings.score.dtype
+    name = key(
+        version=FEATURES_VERSION,
+        raw=raw.key,
+        rows=fingerprint(rows),
+        columns=None if columns is None else fingerprint(columns),
+        standardise=how.standardise,
+        pca=how.pca,
+        dtype=dtype,
+    )
+
+    def write(entry: Entry) -> list[str]:
+        used = raw.values[rows] if raw.skipped else raw.values
+        used = used if columns is None else used[:, columns]
+        recipe = Recipe(fit_standardisation(used, how.pca) if how.standardise else None, dtype, columns)
+        recipe.write(entry.path(VALUES), raw.values, rows)
+        phi = torch.from_numpy(np.load(entry.path(VALUES), mmap_mode="c"))
+        gram = DesignMatrix(phi).gram_factor
+        write_parts(entry.folder, recipe, rows, (gram.values.numpy(), gram.vectors.numpy()))
+        return list(FILES)
+
+    entry = store.get(DESIGNS, name, write)
+    return DesignEntry(name, read_design(entry.folder), unused)
+
+
+def targets_of(
+    prepared: Prepared, raw: RawFeatures, entry: DesignEntry, settings: Settings, store: Store, progress: Progress
+) -> Targets | None:
+    """Return what the Gaussian head predicts, a row for each row of the design; None for a classification.
+
+    Args:
+        prepared: the data.
+        raw: their raw features.
+        entry: the design matrix.
+        settings: how the other view of an image becomes features, and the seed of the view.
+        store: the cache.
+        progress: told how far an extraction is.
+    """
+    if prepared.task == "classification":
+        return None
+    dataset, rows = prepared.dataset, raw.rows
+    if prepared.task == "regression":
+        assert dataset.targets is not None
+        values = dataset.targets[rows]
+        mean, scale = values.mean(axis=0), values.std(axis=0)
+        scale = np.where(scale > 0, scale, 1.0)
+        return Targets((values - mean) / scale, mean, scale, dataset.target_names)
+    if prepared.task == "paired":
+        assert dataset.targets is not None
+        partner = dataset.targets[rows]
+    elif entry.unused is not None:
+        partner = entry.unused
+    else:
+        view = ViewedImages(dataset.images, 1, settings.seed)
+        mark = key(samples=prepared.mark, view=1, seed=settings.seed)
+        device = torch.device(choose_device(settings.device))
+        partner = extracted(view, mark, settings.features, (device, store, progress)).values[rows]
+    values = fit_standardisation(partner, settings.features.pca).apply(np.asarray(partner, dtype=np.float64))
+    m = values.shape[1]
+    return Targets(values, np.zeros(m), np.ones(m))
+
+
+def standardisation_facts(design: Design) -> dict[str, Any]:
+    """Return what the manifest says of a design's standardisation."""
+    how = design.recipe.standardisation
+    if how is None:
+        return {}
+    components = None if how.components is None else how.components.shape[1]
+    return {"scale": how.scale, "n_components": components, "explained_variance": how.explained}

@@ -1,0 +1,48 @@
+"""Writing a run's folder."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lsi.files import atomic, save_array, write_json
+from lsi.runs.run import MANIFEST, NEIGHBOURS, PROBE, SAMPLES, SCORES
+from lsi.runs.store import Entry
+
+
+@dataclass(frozen=True)
+class RunContent:
+    """What a run's folder holds, before it is written.
+
+    Attributes:
+        manifest: everything needed to repeat the run, and its headline figures.
+        scores: one row a sample.
+        samples: what tells later whether an image is still the same, one row a sample; None without images.
+        arrays: arrays of a file each, by name.
+        weights: what is kept of the probe, by name.
+        neighbours: positions (n, s) and cosine distances (n, s) of the nearest other samples.
+    """
+
+    manifest: dict[str, Any]
+    scores: pd.DataFrame
+    samples: pd.DataFrame | None
+    arrays: dict[str, np.ndarray]
+    weights: dict[str, np.ndarray]
+    neighbours: tuple[np.ndarray, np.ndarray]
+
+
+def write_run(entry: Entry, content: RunContent) -> list[str]:
+    """Write a run's files, the manifest last, and return their names."""
+    tables = {SCORES: content.scores} | ({} if content.samples is None else {SAMPLES: content.samples})
+    for name, table in tables.items():
+        with atomic(entry.path(name)) as temporary:
+            table.to_parquet(temporary, index=False)
+    for name, values in content.arrays.items():
+        save_array(entry.path(f"{name}.npy"), values)
+    index, distance = content.neighbours
+    for name, arrays in {PROBE: content.weights, NEIGHBOURS: {"index": index, "distance": distance}}.items():
+        with atomic(entry.path(name)) as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+    write_json(entry.path(MANIFEST), content.manifest)
+    return [*tables, *(f"{name}.npy" for name in content.arrays), PROBE, NEIGHBOURS, MANIFEST]
