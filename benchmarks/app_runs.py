@@ -98,4 +98,4 @@ def _put_map(run: Run, cache: Path, where: np.ndarray) -> None:
         save_array(entry.path(queries.PROJECTION), where)
         return [queries.PROJECTION]
 
-    Store(cache).get(PROJECTIONS, queries.projection_key(run), write)
+    Store(cache).get(PROJECTIONS, run.projection_key, write)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lsi.laplace.explanation import Explanation, explain
     from lsi.laplace.scores import LeaveOneOut, RegressionScores, Scores, score
-    from lsi.runs.run import Run, open_run
+    from lsi.runs.listing import open_run
+    from lsi.runs.run import Run
 
 __version__ = "0.1.0"
 __all__ = ["Explanation", "LeaveOneOut", "RegressionScores", "Run", "Scores", "explain", "open_run", "score"]
@@ -18,7 +19,7 @@ _HOMES = {
     "Run": "lsi.runs.run",
     "Scores": "lsi.laplace.scores",
     "explain": "lsi.laplace.explanation",
-    "open_run": "lsi.runs.run",
+    "open_run": "lsi.runs.listing",
     "score": "lsi.laplace.scores",
 }
 

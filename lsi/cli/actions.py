@@ -23,7 +23,8 @@ from lsi.export import issue_table
 from lsi.files import write_json
 from lsi.laplace.explanation import Explanation
 from lsi.progress import Progress, Status
-from lsi.runs.run import DESIGN, Run, find_run, list_runs, used_by_runs
+from lsi.runs.listing import find_run, list_runs, used_by_runs
+from lsi.runs.run import DESIGN, Run
 from lsi.runs.store import Store
 
 

@@ -179,8 +179,8 @@ class Cache(Common):
 
     Attributes:
         action: list, size or clear.
-        kinds: what to clear; runs, jobs and uploads only where they are named. Design matrices that a run refers to
-            stay as long as the run does.
+        kinds: what to clear; runs, jobs and uploads only where they are named. Design matrices and maps that a
+            run refers to stay as long as the run does.
     """
 
     action: Annotated[Literal["list", "size", "clear"], tyro.conf.Positional] = "list"

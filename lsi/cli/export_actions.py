@@ -21,7 +21,8 @@ from lsi.export import (
     write_images,
 )
 from lsi.files import atomic, read_json
-from lsi.runs.run import Run, find_run
+from lsi.runs.listing import find_run
+from lsi.runs.run import Run
 
 
 def export_selection(command: commands.Export) -> None:

@@ -13,7 +13,6 @@ import torch
 from lsi.export import check_selection, select, selection_of
 from lsi.features.projection import project
 from lsi.files import save_array
-from lsi.hashing import fingerprint, key
 from lsi.laplace.explanation import Explanation, explain_label
 from lsi.laplace.loo import leave_group_out
 from lsi.laplace.posterior import Full, Kron
@@ -127,21 +126,15 @@ def projection_of_run(run: Run, cache: Path, progress: Progress | None = None) -
         save_array(entry.path(PROJECTION), project(np.asarray(run.design.values[:, :-1]), run.settings.seed))
         return [PROJECTION]
 
-    entry = Store(cache).get(PROJECTIONS, projection_key(run), compute_projection)
+    entry = Store(cache).get(PROJECTIONS, run.projection_key, compute_projection)
     progress.report("done", 1, 1)
     return np.load(entry.path(PROJECTION))
 
 
 def cached_projection(run: Run, cache: Path) -> np.ndarray | None:
     """Return the UMAP positions if they are computed, else None, at once."""
-    entry = Store(cache).entry(PROJECTIONS, projection_key(run))
+    entry = Store(cache).entry(PROJECTIONS, run.projection_key)
     return np.load(entry.path(PROJECTION)) if entry.is_sealed() else None
-
-
-def projection_key(run: Run) -> str:
-    """Return the hash of what a run's projection depends on: its design matrix, its rows and its seed."""
-    rows = fingerprint(run.scores["index"].to_numpy())
-    return key(design=run.design_key, rows=rows, seed=run.settings.seed)
 
 
 def report_of_run(run: Run, positions: np.ndarray | None, decisions: pd.DataFrame) -> str:

@@ -1,7 +1,5 @@
 """A run is a folder that stands on its own: written by whoever computes, read by whoever looks."""
 
-import logging
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,16 +13,15 @@ from torch import Tensor
 
 from lsi.config import Settings, Task, default_data_root
 from lsi.data import Dataset, load
-from lsi.errors import DataError, MissingRunError, UsageError
+from lsi.errors import DataError, UsageError
 from lsi.features.design import Design, read_design
 from lsi.files import read_json
+from lsi.hashing import fingerprint, key
 from lsi.laplace.design_matrix import DesignMatrix, GramFactor
 from lsi.laplace.likelihood import Softmax
 from lsi.laplace.objective import Objective, predict
 from lsi.runs.images import RunImages
-from lsi.runs.store import SEAL
 
-log = logging.getLogger(__name__)
 
 KIND, DESIGNS, PROJECTIONS = "runs", "designs", "projections"  # kinds of the cache's entries
 DESIGN = "design"  # folder of the design matrix in a run that was copied out of the cache
@@ -91,6 +88,12 @@ class Run:
     def design_key(self) -> str | None:
         """The name of the design matrix in the cache; None in runs of versions that stored none."""
         return self.manifest["features"].get("design")
+
+    @cached_property
+    def projection_key(self) -> str:
+        """The name of the run's map in the cache: a hash of its design matrix, its rows and its seed."""
+        rows = fingerprint(self.scores["index"].to_numpy())
+        return key(design=self.design_key, rows=rows, seed=self.settings.seed)
 
     @cached_property
     def design(self) -> Design:
@@ -235,65 +238,3 @@ class Run:
             return predict(Softmax(len(self.class_names)), phi, weights).numpy()
         with np.load(self.folder / PROBE) as arrays:
             return (phi.double() @ weights.T).numpy() * arrays["target_scale"] + arrays["target_mean"]
-
-
-def open_run(path: str | Path) -> Run:
-    """Return the run in a folder, to read its scores and to apply its probe to new samples.
-
-    Raises:
-        MissingRunError: there is no run in that folder.
-
-    Example:
-        >>> run = lsi.open_run("cache/runs/digits-0123456789abcdef")  # doctest: +SKIP
-        >>> run.predict(raw_features)  # doctest: +SKIP
-    """
-    folder = Path(path).expanduser().resolve()
-    if not (folder / MANIFEST).is_file():
-        raise MissingRunError(f"{folder} holds no run: expected a folder with {MANIFEST}, as `compute` prints it.")
-    return Run(folder)
-
-
-def used_by_runs(cache: Path) -> frozenset[tuple[str, str]]:
-    """Return the entries of the cache that finished runs refer to, as kind and name."""
-    return frozenset((DESIGNS, run.design_key) for run in list_runs(cache) if run.design_key is not None)
-
-
-def list_runs(cache: Path) -> list[Run]:
-    """Return the finished runs in a cache, the newest first; folders that are damaged or vanish are left out."""
-    finished = []
-    for path in (cache / KIND).glob(f"*/{MANIFEST}"):
-        try:
-            written = path.stat().st_mtime
-        except OSError:  # deleted since the listing
-            continue
-        run = Run(path.parent)
-        if not (path.parent / SEAL).is_file():
-            continue
-        if isinstance(run.manifest.get("dataset"), dict) and isinstance(run.manifest.get("features"), dict):
-            finished.append((written, run))
-        else:
-            log.warning("%s is no manifest of a run: left out", path)
-    return [run for _, run in sorted(finished, key=lambda pair: pair[0], reverse=True)]
-
-
-def find_run(cache: Path, name: str) -> Run:
-    """Return a run by its folder, its name, the start of its name, or "latest".
-
-    Raises:
-        MissingRunError: none or several fit.
-    """
-    if (Path(name) / MANIFEST).is_file():
-        return Run(Path(name))
-    runs = list_runs(cache)
-    if name == "latest" and runs:
-        return runs[0]
-    fitting = [r for r in runs if r.name == name] or [r for r in runs if r.name.startswith(name)]
-    if len(fitting) == 1:
-        return fitting[0]
-    known = ", ".join(r.name for r in runs[:5]) or "none yet: start one with `python -m lsi compute`"
-    raise MissingRunError(f"{'Several runs fit' if fitting else 'No run is called'} {name!r}. Runs: {known}.")
-
-
-def is_run_name(name: str) -> bool:
-    """Say whether a text can be the name of a run's folder, and nothing else."""
-    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) is not None and ".." not in name

@@ -19,7 +19,8 @@ from lsi.data.thumbnails import thumbnail
 from lsi.errors import DataError, MissingRunError
 from lsi.laplace.explanation import Explanation
 from lsi.runs.decisions import Decision, Reviews
-from lsi.runs.run import MANIFEST, Run, is_run_name, list_runs
+from lsi.runs.listing import is_run_name, list_runs
+from lsi.runs.run import MANIFEST, Run
 from lsi.ui.wording import counted
 
 READ_ONLY_VARIABLE = "LSI_READ_ONLY"

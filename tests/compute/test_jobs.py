@@ -11,7 +11,7 @@ import pytest
 from lsi.cli import main
 from lsi.compute import jobs
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
-from lsi.runs.run import find_run
+from lsi.runs.listing import find_run
 
 QUICK = Settings(data=DataSettings(subset=200))
 

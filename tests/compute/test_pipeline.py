@@ -19,7 +19,8 @@ from lsi.compute import pipeline, queries
 from lsi.compute.preparation import prepare
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.errors import DataError, MissingRunError
-from lsi.runs.run import FILES, TARGETS, find_run, list_runs
+from lsi.runs.listing import find_run, list_runs
+from lsi.runs.run import FILES, TARGETS
 from lsi.runs.store import SEAL
 
 FILES_OF_A_CLASSIFICATION = [name for name in FILES if name != TARGETS]

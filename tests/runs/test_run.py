@@ -24,7 +24,8 @@ from lsi.errors import DataError, MissingRunError
 from lsi.export import Selection, write_images
 from lsi.laplace.scores import compute
 from lsi.progress import Progress
-from lsi.runs.run import Run, list_runs, open_run, used_by_runs
+from lsi.runs.listing import list_runs, open_run, used_by_runs
+from lsi.runs.run import Run
 from lsi.runs.store import Store
 
 
@@ -229,10 +230,12 @@ def test_clearing_the_cache_keeps_what_a_run_refers_to(run, tmp_path, capsys):
     cache = tmp_path / "cache"
     other = pipeline.run(Settings(run.settings.data, features=FeatureSettings(pca=5)), cache)
     shutil.rmtree(other.folder)
-    assert used_by_runs(cache) == {("designs", run.design_key)}
+    queries.projection_of_run(run, cache)
+    assert used_by_runs(cache) == {("designs", run.design_key), ("projections", run.projection_key)}
     assert main(["cache", "clear", "--cache", str(cache)]) == 0
     assert [p.name for p in (cache / "designs").iterdir()] == [run.design_key]
     assert not (cache / "features").exists()
+    assert queries.cached_projection(run, cache) is not None
     assert main(["explain", "latest", "3", "--cache", str(cache)]) == 0, capsys.readouterr().err
 
 

@@ -6,7 +6,8 @@ from streamlit.testing.v1 import AppTest
 
 from lsi.compute import pipeline, queries
 from lsi.config import DataSettings, NoiseSettings, ScoreSettings, Settings
-from lsi.runs.run import Run, list_runs
+from lsi.runs.listing import list_runs
+from lsi.runs.run import Run
 from lsi.ui import session
 from tests.cases import image_files, noisy_digits, odd_numbers
 

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from lsi.runs.decisions import Reviews
-from lsi.runs.run import list_runs
+from lsi.runs.listing import list_runs
 from lsi.ui import export_view, session
 from lsi.ui.filters import Filter
 from lsi.ui.server import MIDDLEWARE, ROUTES, inline_script_hashes, send_at_once

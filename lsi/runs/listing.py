@@ -1,0 +1,74 @@
+"""The runs in a cache: which there are, which one is meant, and what of the cache they refer to."""
+
+import logging
+import re
+from pathlib import Path
+
+from lsi.errors import MissingRunError
+from lsi.runs.run import DESIGNS, KIND, MANIFEST, PROJECTIONS, Run
+from lsi.runs.store import SEAL
+
+log = logging.getLogger(__name__)
+
+
+def open_run(path: str | Path) -> Run:
+    """Return the run in a folder, to read its scores and to apply its probe to new samples.
+
+    Raises:
+        MissingRunError: there is no run in that folder.
+
+    Example:
+        >>> run = lsi.open_run("cache/runs/digits-0123456789abcdef")  # doctest: +SKIP
+        >>> run.predict(raw_features)  # doctest: +SKIP
+    """
+    folder = Path(path).expanduser().resolve()
+    if not (folder / MANIFEST).is_file():
+        raise MissingRunError(f"{folder} holds no run: expected a folder with {MANIFEST}, as `compute` prints it.")
+    return Run(folder)
+
+
+def used_by_runs(cache: Path) -> frozenset[tuple[str, str]]:
+    """Return the entries of the cache that finished runs refer to, as kind and name: design matrices and maps."""
+    runs = [run for run in list_runs(cache) if run.design_key is not None]
+    return frozenset([(DESIGNS, str(r.design_key)) for r in runs] + [(PROJECTIONS, r.projection_key) for r in runs])
+
+
+def list_runs(cache: Path) -> list[Run]:
+    """Return the finished runs in a cache, the newest first; folders that are damaged or vanish are left out."""
+    finished = []
+    for path in (cache / KIND).glob(f"*/{MANIFEST}"):
+        try:
+            written = path.stat().st_mtime
+        except OSError:  # deleted since the listing
+            continue
+        run = Run(path.parent)
+        if not (path.parent / SEAL).is_file():
+            continue
+        if isinstance(run.manifest.get("dataset"), dict) and isinstance(run.manifest.get("features"), dict):
+            finished.append((written, run))
+        else:
+            log.warning("%s is no manifest of a run: left out", path)
+    return [run for _, run in sorted(finished, key=lambda pair: pair[0], reverse=True)]
+
+
+def find_run(cache: Path, name: str) -> Run:
+    """Return a run by its folder, its name, the start of its name, or "latest".
+
+    Raises:
+        MissingRunError: none or several fit.
+    """
+    if (Path(name) / MANIFEST).is_file():
+        return Run(Path(name))
+    runs = list_runs(cache)
+    if name == "latest" and runs:
+        return runs[0]
+    fitting = [r for r in runs if r.name == name] or [r for r in runs if r.name.startswith(name)]
+    if len(fitting) == 1:
+        return fitting[0]
+    known = ", ".join(r.name for r in runs[:5]) or "none yet: start one with `python -m lsi compute`"
+    raise MissingRunError(f"{'Several runs fit' if fitting else 'No run is called'} {name!r}. Runs: {known}.")
+
+
+def is_run_name(name: str) -> bool:
+    """Say whether a text can be the name of a run's folder, and nothing else."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) is not None and ".." not in name
