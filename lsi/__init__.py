@@ -3,13 +3,15 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from lsi.version import VERSION
+
 if TYPE_CHECKING:
     from lsi.laplace.explanation import Explanation, explain
     from lsi.laplace.scores import LeaveOneOut, RegressionScores, Scores, score
     from lsi.runs.listing import open_run
     from lsi.runs.run import Run
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = ["Explanation", "LeaveOneOut", "RegressionScores", "Run", "Scores", "explain", "open_run", "score"]
 
 _HOMES = {

@@ -9,13 +9,13 @@ import pandas as pd
 import torch
 from jaxtyping import Bool
 
-import lsi
 from lsi.audit import summary
 from lsi.audit.calibration import DOUBT_EXPONENT, Calibration
 from lsi.audit.duplicates import Duplicates
 from lsi.config import Task
 from lsi.data import Dataset
 from lsi.data.encoding import NO_CLASS
+from lsi.version import VERSION
 
 
 def make_table(
@@ -73,7 +73,7 @@ def make_manifest(
         "detection": summary.detection_summary(corrupted, table) if labelled else None,
         "calibration": None,
         "versions": {
-            "lsi": lsi.__version__,
+            "lsi": VERSION,
             "python": platform.python_version(),
             "torch": torch.__version__,
             "numpy": np.__version__,

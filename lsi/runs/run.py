@@ -22,7 +22,6 @@ from lsi.laplace.likelihood import Softmax
 from lsi.laplace.objective import Objective, predict
 from lsi.runs.images import RunImages
 
-
 KIND, DESIGNS, PROJECTIONS = "runs", "designs", "projections"  # kinds of the cache's entries
 DESIGN = "design"  # folder of the design matrix in a run that was copied out of the cache
 MANIFEST, SCORES, SAMPLES, PROBABILITIES, LABEL_PROBABILITIES, COVARIANCE, TARGETS, PROBE, NEIGHBOURS = (
