@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lsi.cli import main
@@ -86,18 +87,13 @@ def test_a_process_of_the_same_number_is_not_the_job(tmp_path):
 
 
 def test_finished_jobs_leave_no_zombie(tmp_path):
-    import psutil
-
     job = jobs.start(QUICK, tmp_path, project=False)
     wait(job, "done")
     deadline = time.monotonic() + 60
-    while job.alive:
+    while job.alive or jobs._CHILDREN:  # whoever looks reaps it, once its last thread has ended
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert not psutil.pid_exists(job.facts["pid"]) or psutil.Process(job.facts["pid"]).create_time() != pytest.approx(
-        job.facts["process_start"], abs=1e-3
-    )
-    assert not jobs._CHILDREN
+    assert not psutil.pid_exists(job.facts["pid"])
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"started": 1, "settings": {"data": {"colour": "red"}}}'])
