@@ -25,8 +25,8 @@ def engine(r: dict[str, Any]) -> str:
     ]  # fmt: skip
     peer = r["retraining"]
     return (
-        f"d = {r['d']}, k = {r['k']}: the probe, and all terms in full and diag, against the floor of their matrix "
-        "products at the rate measured in the same process.\n\n"
+        f"d = {r['d']}, k = {r['k']}: the probe, and all terms in full and diag, against the flops that their matrix "
+        "products need, at the rate measured in the same process.\n\n"
         + table(["samples", "fit, s", "all, s", "floor, s", "ratio", "peak, GiB"], rows)
         + f"\n\nA straight line through the seconds deviates by at most {r['linear_fit']['largest_deviation']:.0%}. "
         f"One leave-one-out of the research protocol ({peer['epochs']:,} epochs of SGD and laplace-torch's diagonal at "
