@@ -14,9 +14,9 @@ from lsi.devices import choose_device
 from lsi.features import FEATURES_VERSION, ViewedImages, fit_standardisation
 from lsi.features.design import FILES, VALUES, Design, Recipe, read_design, write_parts
 from lsi.hashing import fingerprint, key
-from lsi.laplace.design_matrix import DesignMatrix, GramFactor
+from lsi.laplace.design_matrix import DesignMatrix
 from lsi.progress import Progress
-from lsi.runs.run import DESIGNS
+from lsi.runs.run import DESIGNS, as_design_matrix
 from lsi.runs.store import Entry, Store
 
 
@@ -34,11 +34,7 @@ class DesignEntry:
 
     def matrix(self, device: torch.device) -> DesignMatrix:
         """Return Φ with the factor of ΦᵀΦ on a device."""
-        phi, values, vectors = (
-            torch.from_numpy(array).to(device)
-            for array in (self.design.values, self.design.gram_values, self.design.gram_vectors)
-        )
-        return DesignMatrix(phi, GramFactor(values, vectors))
+        return as_design_matrix(self.design, device)
 
 
 def design_of(prepared: Prepared, raw: RawFeatures, settings: Settings, store: Store) -> DesignEntry:

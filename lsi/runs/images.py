@@ -60,7 +60,7 @@ class RunImages:
             facts: `files` that hold several images, as `file_facts` gives them; `sigma` and `seed` of added noise.
             open_source: opens the data set that the images lie in.
         """
-        self._table, self._facts, self._open = table, facts, open_source
+        self._facts, self._open = facts, open_source
         self._columns = {name: table[name].to_numpy() for name in table.columns}
         self._sizes, self._times = self._columns["size"].tolist(), self._columns["mtime_ns"].tolist()
         self._lock = threading.Lock()
@@ -72,7 +72,7 @@ class RunImages:
 
     def __len__(self) -> int:
         """Return how many images there are."""
-        return len(self._table)
+        return len(self._sizes)
 
     def read(self, index: int) -> Image.Image:
         """Return image `index` as RGB, with the noise that the run was computed with.

@@ -194,8 +194,7 @@ class Run:
         Raises:
             DataError: it is not there.
         """
-        values, vectors = torch.from_numpy(self.design.gram_values), torch.from_numpy(self.design.gram_vectors)
-        return DesignMatrix(torch.from_numpy(self.design.values), GramFactor(values, vectors))
+        return as_design_matrix(self.design, torch.device("cpu"))
 
     def objective(self) -> Objective:
         """Return the objective that the run's probe minimises.
@@ -237,3 +236,10 @@ class Run:
             return predict(Softmax(len(self.class_names)), phi, weights).numpy()
         with np.load(self.folder / PROBE) as arrays:
             return (phi.double() @ weights.T).numpy() * arrays["target_scale"] + arrays["target_mean"]
+
+
+def as_design_matrix(design: Design, device: torch.device) -> DesignMatrix:
+    """Return a stored design as the probe reads it, on a device: Φ with the factor of ΦᵀΦ."""
+    arrays = (design.values, design.gram_values, design.gram_vectors)
+    phi, values, vectors = (torch.from_numpy(array).to(device) for array in arrays)
+    return DesignMatrix(phi, GramFactor(values, vectors))
