@@ -1,12 +1,14 @@
-"""Hashes of content: of arrays and files, and of everything that a result depends on."""
+"""Hashes of content: of arrays and files, and of everything that a result depends on; and stamps of files."""
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+Stamp = tuple[str, int, int]  # where content lies, and the size in bytes and time of change in ns of its file
 FORMAT = 2  # of everything in the cache; rises when entries of before must not be read
 
 
@@ -42,7 +44,28 @@ def fingerprint(*parts: bytes | np.ndarray | str) -> str:
     return digest.hexdigest()
 
 
+def fingerprint_of_texts(*columns: Iterable[Any]) -> str:
+    """Return a hash of columns of any values, by their text."""
+    digest = hashlib.blake2b(digest_size=16)
+    for column in columns:
+        digest.update(b"\0column")
+        for value in column:
+            data = str(value).encode("utf-8", "surrogateescape")
+            digest.update(len(data).to_bytes(8, "little"))
+            digest.update(data)
+    return digest.hexdigest()
+
+
 def file_checksum(path: Path) -> str:
     """Return the BLAKE2b checksum of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def stamp_of(file: Path, within: str = "") -> Stamp | None:
+    """Return the stamp of a file, or of a part of it that is called `within`; None where there is no such file."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return f"{file.absolute()}#{within}" if within else str(file.absolute()), status.st_size, status.st_mtime_ns

@@ -1,22 +1,33 @@
-"""Reading images: one function turns any supported file into RGB, and says what is wrong with the rest."""
+"""Images that are read one by one: from files, from encoded bytes in a column, from arrays, chosen and joined."""
 
 import io
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
+from lsi.data.decoding import decode, decode_native, opened, to_rgb
+from lsi.data.formats import HEIC_SUFFIXES, SUFFIXES, sniff, suffix_of
+from lsi.data.pixel_arrays import ArrayImages
 from lsi.errors import DataError
-from lsi.hashing import file_checksum, fingerprint
+from lsi.hashing import Stamp, file_checksum, fingerprint, stamp_of
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"})
-MAX_PIXELS = 64_000_000
-# Pillow warns of damaged metadata; images are read in several threads, where warnings cannot be caught one by one
-warnings.filterwarnings("ignore", module=r"PIL\..*")
+__all__ = [
+    "HEIC_SUFFIXES",
+    "SUFFIXES",
+    "ArrayImages",
+    "ChosenImages",
+    "EncodedImages",
+    "FileImages",
+    "Images",
+    "JoinedImages",
+    "decode",
+    "encoded",
+    "sniff",
+    "to_rgb",
+]
 
 
 @runtime_checkable
@@ -35,6 +46,14 @@ class Images(Protocol):
         """
         ...
 
+    def native(self, index: int) -> Image.Image:
+        """Return image `index` upright and in its own mode, such as "I;16"; see `decode_native`.
+
+        Raises:
+            DataError: the file is missing, broken or no image.
+        """
+        ...
+
     def source(self, index: int) -> Path | bytes | None:
         """Return where image `index` comes from: its file, its encoded bytes, or None where it has neither."""
         ...
@@ -43,76 +62,12 @@ class Images(Protocol):
         """Return a hash of the content of image `index`, "" where there is nothing to read."""
         ...
 
+    def stamp(self, index: int) -> Stamp | None:
+        """Return where the content lies, with size and time of change of that file; None where it has no file.
 
-def decode(data: bytes | Path, name: str = "image") -> Image.Image:
-    """Return an encoded image as RGB, upright, its transparency laid over white, 16 bits scaled to 8.
-
-    Raises:
-        DataError: with the reason, where the data are empty, broken, too large or not an image.
-    """
-    if isinstance(data, bytes) and not data:
-        raise DataError(f"{name}: the file is empty")
-    try:
-        source = io.BytesIO(data) if isinstance(data, bytes) else data
-        with Image.open(source, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise DataError(f"{name}: {image.width} × {image.height} pixels are more than {MAX_PIXELS:,}")
-            image.load()
-            return to_rgb(ImageOps.exif_transpose(image))
-    except DataError:
-        raise
-    except UnidentifiedImageError:
-        empty = isinstance(data, Path) and data.stat().st_size == 0
-        raise DataError(f"{name}: the file is empty" if empty else f"{name}: not an image") from None
-    except FileNotFoundError:
-        raise DataError(f"{name}: no such file") from None
-    except Image.DecompressionBombError:
-        raise DataError(f"{name}: more than {MAX_PIXELS:,} pixels") from None
-    except Exception as error:  # Pillow's plugins raise anything on damaged files
-        raise DataError(f"{name}: broken image ({type(error).__name__}: {error})") from error
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Return the image as RGB, whatever its mode."""
-    if image.mode == "RGB":
-        return image
-    if image.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I", "F"):
-        return _from_deep(np.asarray(image))
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
-
-
-def _from_deep(values: np.ndarray) -> Image.Image:
-    """Return 16-bit or float grey values as 8-bit RGB: 0 … 65535 and 0 … 1 keep their meaning."""
-    values = values.astype(np.float64)
-    top = values.max(initial=0.0)
-    scale = 255.0 if top <= 1 else 1.0 if top <= 255 else 255.0 / 65535.0
-    return Image.fromarray(np.clip(np.rint(values * scale), 0, 255).astype(np.uint8)).convert("RGB")
-
-
-class ArrayImages:
-    """Images that lie in memory: uint8 of shape (n, height, width) or (n, height, width, 3)."""
-
-    def __init__(self, values: np.ndarray) -> None:
-        self.values = values
-
-    def __len__(self) -> int:
-        """Return how many images there are."""
-        return len(self.values)
-
-    def read(self, index: int) -> Image.Image:
-        """Return image `index` as RGB."""
-        return to_rgb(Image.fromarray(np.ascontiguousarray(self.values[index])))
-
-    def source(self, index: int) -> None:
-        """Return None: pixels in memory have no encoding."""
-
-    def checksum(self, index: int) -> str:
-        """Return a hash of the pixels of image `index`."""
-        return fingerprint(self.values[index])
+        Content whose stamp is the same has the same checksum, as far as a file system can tell.
+        """
+        ...
 
 
 class FileImages:
@@ -130,6 +85,10 @@ class FileImages:
         """Return image `index` as RGB."""
         return decode(self.paths[index], str(self.paths[index]))
 
+    def native(self, index: int) -> Image.Image:
+        """Return image `index` in its own mode."""
+        return decode_native(self.paths[index], str(self.paths[index]))
+
     def source(self, index: int) -> Path:
         """Return the file of image `index`."""
         return self.paths[index]
@@ -143,12 +102,25 @@ class FileImages:
                 self._checksums[index] = ""
         return self._checksums[index]
 
+    def stamp(self, index: int) -> Stamp | None:
+        """Return the file with its size and time of change, None where it is not there."""
+        return stamp_of(self.paths[index])
+
 
 class EncodedImages:
     """Images whose encoded bytes lie in a column (an Arrow array, memory-mapped where the file allows)."""
 
-    def __init__(self, column, names: list[str]) -> None:
-        self.column, self.names = column, names
+    def __init__(self, column, names: list[str], file: Path | None = None, rows: Sequence[int] | None = None) -> None:
+        """Keep the column.
+
+        Args:
+            column: of bytes.
+            names: one a row, for messages; their suffixes tell formats that the bytes do not.
+            file: that the column lies in, if any.
+            rows: the number of each row in that file; by default 0, 1, ….
+        """
+        self.column, self.names, self.rows = column, names, rows
+        self._stamp = None if file is None else stamp_of(file)  # as it was when the column was read
 
     def __len__(self) -> int:
         """Return how many images there are."""
@@ -160,10 +132,15 @@ class EncodedImages:
         Raises:
             DataError: the row holds no bytes, or no image.
         """
-        data = self.column[index].as_py()
-        if data is None:
-            raise DataError(f"{self.names[index]}: no image bytes")
-        return decode(data, self.names[index])
+        return decode(self._bytes(index), self.names[index])
+
+    def native(self, index: int) -> Image.Image:
+        """Return image `index` in its own mode.
+
+        Raises:
+            DataError: the row holds no bytes, or no image.
+        """
+        return decode_native(self._bytes(index), self.names[index])
 
     def source(self, index: int) -> bytes | None:
         """Return the encoded bytes of image `index`."""
@@ -173,6 +150,17 @@ class EncodedImages:
         """Return a hash of the encoded bytes of image `index`."""
         data = self.column[index].as_py()
         return "" if data is None else fingerprint(data)
+
+    def stamp(self, index: int) -> Stamp | None:
+        """Return file and row with size and time of change, None without a file."""
+        row = index if self.rows is None else self.rows[index]
+        return None if self._stamp is None else (f"{self._stamp[0]}#{row}", *self._stamp[1:])
+
+    def _bytes(self, index: int) -> bytes:
+        data = self.column[index].as_py()
+        if data is None:
+            raise DataError(f"{self.names[index]}: no image bytes")
+        return data
 
 
 class ChosenImages:
@@ -189,6 +177,10 @@ class ChosenImages:
         """Return image `index` as RGB."""
         return self.images.read(int(self.index[index]))
 
+    def native(self, index: int) -> Image.Image:
+        """Return image `index` in its own mode."""
+        return self.images.native(int(self.index[index]))
+
     def source(self, index: int) -> Path | bytes | None:
         """Return where image `index` comes from."""
         return self.images.source(int(self.index[index]))
@@ -196,6 +188,10 @@ class ChosenImages:
     def checksum(self, index: int) -> str:
         """Return a hash of the content of image `index`."""
         return self.images.checksum(int(self.index[index]))
+
+    def stamp(self, index: int) -> Stamp | None:
+        """Return where the content of image `index` lies."""
+        return self.images.stamp(int(self.index[index]))
 
 
 class JoinedImages:
@@ -214,6 +210,11 @@ class JoinedImages:
         part, within = self._place(index)
         return part.read(within)
 
+    def native(self, index: int) -> Image.Image:
+        """Return image `index` in its own mode."""
+        part, within = self._place(index)
+        return part.native(within)
+
     def source(self, index: int) -> Path | bytes | None:
         """Return where image `index` comes from."""
         part, within = self._place(index)
@@ -223,6 +224,11 @@ class JoinedImages:
         """Return a hash of the content of image `index`."""
         part, within = self._place(index)
         return part.checksum(within)
+
+    def stamp(self, index: int) -> Stamp | None:
+        """Return where the content of image `index` lies."""
+        part, within = self._place(index)
+        return part.stamp(within)
 
     def _place(self, index: int) -> tuple[Images, int]:
         number = int(np.searchsorted(self.ends, index, side="right"))
@@ -239,8 +245,8 @@ def encoded(images: Images, index: int) -> tuple[bytes, str]:
     if isinstance(source, Path):
         return source.read_bytes(), source.suffix
     if source is not None:
-        with Image.open(io.BytesIO(source), formats=FORMATS) as opened:
-            return source, f".{(opened.format or 'png').lower()}"
+        with opened(source, f"image {index}") as found:
+            return source, suffix_of(found.format or "PNG")
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue(), ".png"

@@ -10,6 +10,7 @@ from PIL import Image
 
 from lsi.data.images import Images
 from lsi.errors import DataError, UsageError
+from lsi.hashing import Stamp
 
 HUMAN_FILES = {
     "cifar10": (("CIFAR-10_human.pt", "cifar10n_aggregate.npz"), "aggre_label"),
@@ -59,12 +60,20 @@ class NoisyImages:
             return image
         return add_noise(image, self.sigma, self.seed, index)
 
+    def native(self, index: int) -> Image.Image:
+        """Return image `index` as RGB, with its noise: there is no other mode of it."""
+        return self.read(index)
+
     def source(self, index: int) -> None:
         """Return None: noise is added after decoding."""
 
     def checksum(self, index: int) -> str:
         """Return a hash of image `index` before the noise."""
         return self.images.checksum(index)
+
+    def stamp(self, index: int) -> Stamp | None:
+        """Return where the content of image `index` before the noise lies."""
+        return self.images.stamp(index)
 
 
 def add_noise(image: Image.Image, sigma: float, seed: int, index: int) -> Image.Image:

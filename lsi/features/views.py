@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from lsi.hashing import Stamp
+
 SCALE = (0.4, 1.0)  # share of the area that a crop keeps
 RATIO = (3 / 4, 4 / 3)  # of width to height
 LIGHT = 0.3  # brightness, contrast and saturation change by at most this share
@@ -44,9 +46,17 @@ class ViewedImages:
             seen = adjust(seen, float(rng.uniform(1 - LIGHT, 1 + LIGHT)))
         return seen
 
+    def native(self, index: int) -> Image.Image:
+        """Return image `index` as RGB, seen so: there is no other mode of it."""
+        return self.read(index)
+
     def source(self, index: int) -> None:
         """Return None: a view has no file."""
 
     def checksum(self, index: int) -> str:
         """Return a hash of image `index` itself."""
         return self.images.checksum(index)
+
+    def stamp(self, index: int) -> Stamp | None:
+        """Return where the content of image `index` itself lies."""
+        return self.images.stamp(index)
