@@ -26,6 +26,20 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def path_text(path: Path) -> str:
+    """Return a path as text that any file can hold: one that is no UTF-8 as fs: with its bytes in hexadecimal."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return "fs:" + os.fsencode(path).hex()
+    return str(path)
+
+
+def text_path(text: str) -> Path:
+    """Return the path that `path_text` wrote."""
+    return Path(os.fsdecode(bytes.fromhex(text.removeprefix("fs:"))) if text.startswith("fs:") else text)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically."""
     with atomic(path) as temporary:

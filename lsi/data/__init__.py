@@ -6,18 +6,38 @@ from pathlib import Path
 import numpy as np
 
 from lsi.config import DataSettings
-from lsi.data.encoding import encode_labels
 from lsi.data.images import Images, decode, to_rgb
+from lsi.data.labels import UNLABELLED, LabelRules, class_positions, encode_labels
+from lsi.data.plan import Plan
 from lsi.data.record import Dataset
 from lsi.data.sources import open_source
-from lsi.data.sources.arrays import as_labels, read_array
+from lsi.data.sources.arrays import read_array
 from lsi.errors import DataError
 
-__all__ = ["Dataset", "Images", "decode", "load", "to_rgb"]
+__all__ = ["Dataset", "Images", "Plan", "decode", "inspect", "load", "to_rgb"]
+
+
+def inspect(settings: DataSettings, data_root: Path) -> Plan:
+    """Return how the data that the settings name would be read; no pixel is read.
+
+    Args:
+        settings: which data.
+        data_root: where torchvision's datasets lie.
+
+    Raises:
+        DataError: nothing readable lies there, or it can be understood in several ways.
+    """
+    plan = load(settings, data_root).plan
+    assert plan is not None
+    return plan
 
 
 def load(settings: DataSettings, data_root: Path) -> Dataset:
     """Return the dataset that the settings name, with the labelling they name.
+
+    Args:
+        settings: which data.
+        data_root: where torchvision's datasets lie.
 
     Raises:
         DataError: nothing readable lies there, or the labels do not fit.
@@ -27,15 +47,43 @@ def load(settings: DataSettings, data_root: Path) -> Dataset:
     dataset = open_source(settings, data_root, columns)
     if from_file and settings.targets is not None:
         dataset = _with_targets(dataset, settings.targets)
-    if settings.labels is None:
-        return dataset
+    return dataset if settings.labels is None else _with_labels(dataset, settings)
+
+
+def _with_labels(dataset: Dataset, settings: DataSettings) -> Dataset:
+    """Return the dataset with another labelling, one value a sample of it or of its source."""
+    assert settings.labels is not None
     values = read_array(settings.labels, "--labels", ("label", "labels"))
+    length = dataset.plan.source_length if dataset.plan is not None else len(dataset)
+    if len(values) == length > len(dataset):
+        values = values[dataset.source_index]
     if len(values) != len(dataset):
         raise DataError(f"--labels: expected {len(dataset)} labels, one a sample of the data, got {len(values)}.")
+    where = f"--labels {settings.labels}"
+    if not dataset.is_labelled:
+        labels = encode_labels(values, LabelRules(where, merge=settings.merge_classes))
+        positions, names = labels.values, labels.names
+    else:
+        positions, names = class_positions(values, dataset.class_names, where), dataset.class_names
+    missing = positions == UNLABELLED
+    positions = np.maximum(positions, 0)
     if dataset.is_labelled:
-        return dataset.relabel(as_labels(values, dataset.class_names))
-    labels, names = encode_labels(values.tolist())
-    return replace(dataset, labels=labels, class_names=names, is_labelled=True)
+        labelled = dataset.relabel(positions)
+    else:
+        labelled = replace(dataset, labels=positions, class_names=names, is_labelled=True)
+    if missing.any():
+        labelled = replace(labelled.take(np.flatnonzero(~missing)), unlabelled=labelled.take(np.flatnonzero(missing)))
+    return replace(labelled, plan=_planned(labelled))
+
+
+def _planned(dataset: Dataset) -> Plan | None:
+    """Return the plan with the classes of the labelling in force."""
+    if dataset.plan is None:
+        return None
+    counts = np.bincount(dataset.labels, minlength=len(dataset.class_names))
+    n_unlabelled = 0 if dataset.unlabelled is None else len(dataset.unlabelled)
+    classes = tuple(zip(dataset.class_names, map(int, counts), strict=True))
+    return replace(dataset.plan, n_samples=len(dataset), classes=classes, n_unlabelled=n_unlabelled)
 
 
 def _with_targets(dataset: Dataset, specification: str) -> Dataset:

@@ -5,9 +5,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Int
 
 from lsi.data.images import ChosenImages, Images
+from lsi.data.plan import Plan
 from lsi.errors import DataError
 from lsi.hashing import fingerprint
 
@@ -32,6 +34,10 @@ class Dataset:
         target_names: m texts, or none.
         is_labelled: whether the labels say anything; where not they are all 0.
         files: the files that hold several samples; none where each sample is a file, or comes with a package.
+        metadata: n rows of all other columns that the data have, or None.
+        image_checksums: hashes of the images' content where they are known already, n texts; None: computed when asked.
+        unlabelled: the samples without a label, left out of the fit; None where there are none.
+        plan: how the data were read, or None where they come with a package.
     """
 
     name: str
@@ -48,10 +54,15 @@ class Dataset:
     target_names: tuple[str, ...] = ()
     is_labelled: bool = True
     files: tuple[Path, ...] = ()
+    metadata: pd.DataFrame | None = None
+    image_checksums: tuple[str, ...] | None = None
+    unlabelled: "Dataset | None" = None
+    plan: Plan | None = None
 
     def __post_init__(self) -> None:
         n = len(self.labels)
-        for name in ("ids", "images", "features", "split", "text", "index", "true_label", "targets"):
+        for name in ("ids", "images", "features", "split", "text", "index", "true_label", "targets",
+                     "metadata"):  # fmt: skip
             value = getattr(self, name)
             if value is not None and len(value) != n:
                 raise DataError(f"{self.name}: expected {n} {name}, one for each label, got {len(value)}.")
@@ -91,7 +102,11 @@ class Dataset:
         return fingerprint(self.source_index, *map(str, self.ids), *map(str, split), *self.checksums)
 
     def _checksum(self, position: int) -> str:
-        image = "" if self.images is None else self.images.checksum(position)
+        image = ""
+        if self.image_checksums is not None:
+            image = self.image_checksums[position]
+        elif self.images is not None:
+            image = self.images.checksum(position)
         parts = [] if self.features is None else [self.features[position]]
         parts += [] if self.text is None else [str(self.text[position])]
         return fingerprint(image, *parts) if parts else image
@@ -113,12 +128,27 @@ class Dataset:
             index=self.source_index[chosen],
             true_label=pick(self.true_label),
             targets=pick(self.targets),
+            image_checksums=None if self.image_checksums is None else tuple(self.image_checksums[i] for i in chosen),
+            metadata=None if self.metadata is None else self.metadata.iloc[chosen].reset_index(drop=True),
         )
 
     def relabel(self, labels: Int[np.ndarray, " n"]) -> "Dataset":
         """Return the samples with other labels; the labels before become `true_label` where none are known."""
         before = self.labels if self.true_label is None else self.true_label
         return replace(self, labels=labels.astype(np.int64), true_label=before)
+
+    def without_empty_classes(self) -> tuple["Dataset", tuple[str, ...]]:
+        """Return the samples with the classes that still have some, and the names of those that were dropped."""
+        used = np.bincount(self.labels, minlength=len(self.class_names)) > 0
+        if self.true_label is not None:
+            used |= np.bincount(self.true_label, minlength=len(self.class_names)) > 0
+        if used.all() or not self.is_labelled:
+            return self, ()
+        new = np.cumsum(used) - 1
+        kept = tuple(name for name, is_used in zip(self.class_names, used, strict=True) if is_used)
+        dropped = tuple(name for name, is_used in zip(self.class_names, used, strict=True) if not is_used)
+        true_label = None if self.true_label is None else new[self.true_label]
+        return replace(self, labels=new[self.labels], class_names=kept, true_label=true_label), dropped
 
     def with_targets(self, targets: Float[np.ndarray, "n m"], names: tuple[str, ...]) -> "Dataset":
         """Return the samples with numbers to predict."""

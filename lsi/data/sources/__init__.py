@@ -1,48 +1,131 @@
-"""Every source of data, one module each; `open_source` picks the one that fits the path."""
+"""Every source of data, one module each; `open_source` finds what lies at a path and picks the one that reads it."""
 
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 from lsi.config import DataSettings
+from lsi.data.images import SUFFIXES
+from lsi.data.naming import text_of_path
 from lsi.data.record import Dataset
-from lsi.data.sources.arrays import from_arrays
+from lsi.data.sources.arrays import ARRAYS, from_arrays
+from lsi.data.sources.boxes import find_boxes, read_boxes
+from lsi.data.sources.columnar import COLUMNAR, holds_images, read_columnar
+from lsi.data.sources.columns import Wanted
+from lsi.data.sources.confined import check_reference
 from lsi.data.sources.embedded import digits
-from lsi.data.sources.folder import from_folder
-from lsi.data.sources.parquet import from_parquet
-from lsi.data.sources.tables import from_csv
+from lsi.data.sources.folder import read_tree
+from lsi.data.sources.samples import Options, Samples, assemble
+from lsi.data.sources.tables import TABLES, from_frame, read_frame
 from lsi.data.sources.torchvision_sets import from_torchvision
+from lsi.data.sources.webdataset import read_webdataset
+from lsi.data.sources.webdataset.shards import is_webdataset, open_shards
+from lsi.data.trees import LocalTree, RemoteTree, Tree, is_archive, open_tree
+from lsi.data.trees.filenames import address_of, expand_braces, local_path, without_junk
+from lsi.data.trees.remote import parent_of
 from lsi.errors import DataError
 
-__all__ = ["open_source"]
+__all__ = ["open_source", "read_found"]
 
 
 def open_source(settings: DataSettings, data_root: Path, targets: tuple[str, ...]) -> Dataset:
-    """Return the samples that the settings name, as they lie there.
+    """Return the samples that the settings name, as they lie there, with the plan of how they are read.
 
     Args:
-        settings: which dataset, or the path of one's own data; which split.
+        settings: which dataset, or the path of one's own data; which split and columns.
         data_root: where torchvision's datasets lie.
         targets: names of columns of numbers to predict.
 
     Raises:
-        DataError: nothing readable lies there.
+        DataError: nothing readable lies there, or it can be understood in several ways; the message says which option
+            settles it.
     """
-    path = settings.data
-    if targets and (path is None or path.suffix not in (".parquet", ".csv", ".npz")):
-        raise DataError(f"--targets: no such file: {settings.targets}; columns by name need a .csv, .parquet or .npz.")
-    if path is None:
+    columns = Wanted(settings.image_column, settings.label_column, settings.split_column, settings.id_column)
+    needs_labels = settings.task in ("auto", "classification")
+    options = Options(settings.split, columns, settings.merge_classes, targets, needs_labels, settings.boxes)
+    if settings.data is None:
+        if targets:
+            raise DataError(f"--targets: no such file: {settings.targets}; columns by name need data with columns.")
         name = settings.dataset.lower()
-        return digits() if name == "digits" else from_torchvision(settings.dataset, data_root, settings.split)
+        return digits() if name == "digits" else from_torchvision(settings.dataset, data_root, options)
+    dataset = assemble(_samples(settings.data, options), options)
+    if targets and dataset.targets is None:
+        raise DataError(f"--targets: no such file: {settings.targets}; columns by name need data with columns.")
+    return dataset
+
+
+def _samples(path: Path, options: Options) -> Samples:
+    """Return what lies at a path, an address, or the files that a pattern stands for."""
+    if len(expand_braces(str(path))) > 1 and not path.exists():
+        return read_webdataset(open_shards(path), options)
+    address = address_of(path)
+    if address is not None:
+        if not RemoteTree(address).is_file() or is_archive(address):
+            return read_found(open_tree(path), options, PurePosixPath(address).name)
+        above, name = parent_of(address)
+        return _in_file(RemoteTree(above), name, options)
+    path = local_path(path)
     if not path.exists():
-        raise DataError(f"--data: no such file or folder: {path}.")
-    if path.is_dir():
-        has_parquet = any(path.rglob("*.parquet"))
-        return from_parquet(path, settings.split) if has_parquet else from_folder(path, settings.split)
-    readers = {".parquet": from_parquet, ".csv": from_csv}
-    if path.suffix in readers:
-        return readers[path.suffix](path, settings.split, targets)
-    if path.suffix in (".npz", ".npy"):
-        return from_arrays(path, targets)
+        raise DataError(f"--data: no such file or folder: {text_of_path(str(path))}.")
+    if path.is_dir() or is_archive(path.name):
+        name = path.name if path.is_dir() else path.name.partition(".")[0]
+        return read_found(open_tree(path), options, name)
+    if path.suffix.lower() in ARRAYS:
+        return from_arrays(path, options)
+    return _in_file(LocalTree(path.parent), path.name, options)
+
+
+def _in_file(tree: Tree, name: str, options: Options) -> Samples:
+    """Return the samples of a table in a tree."""
+    if _has_end(name, COLUMNAR):
+        return read_columnar(tree, [name], options, is_file=True)
+    if options.boxes and _has_end(name, (".json",)):
+        return read_boxes(tree, options)
+    if _has_end(name, TABLES):
+        frame, notes = read_frame(tree, name)
+        samples = from_frame(frame, tree, name, options)
+        return replace(samples, notes=(*notes, *samples.notes))
+    one = " This is one image: give its folder." if _has_end(name, tuple(SUFFIXES)) else ""
     raise DataError(
-        "--data: expected a folder of images or with one subfolder per class, or a .parquet, .csv, .npz or .npy file, "
-        f"got {path}."
+        "--data: expected a folder, .zip or .tar of images, or with one subfolder per class, or a table (.csv, .tsv, "
+        f".jsonl, .parquet, .arrow), or arrays (.npz, .npy), got {text_of_path(name)}.{one}"
     )
+
+
+def read_found(tree: Tree, options: Options, name: str) -> Samples:
+    """Return the samples of a folder, an archive, or what lies behind an address.
+
+    Args:
+        tree: the files.
+        options: which split, which columns, whether boxes are the samples.
+        name: of the data, for a folder's name.
+
+    Raises:
+        DataError: there is nothing that can be read, or it can be understood in several ways.
+    """
+    names = list(tree.names())
+    if tree.path("") is not None:
+        check_reference(tree, names)
+    visible = list(without_junk(names))
+    if options.boxes:
+        return read_boxes(tree, options)
+    has_images = any(_has_end(n, tuple(SUFFIXES)) for n in visible)
+    columnar = [n for n in visible if _has_end(n, COLUMNAR)]
+    if columnar and (not has_images or any(holds_images(tree, n) for n in columnar[:3])):
+        return read_columnar(tree, columnar, options)
+    if is_webdataset(visible):
+        return read_webdataset([tree], options)
+    archives = [n for n in visible if is_archive(n)]
+    root = tree.path("")
+    if archives and not has_images and root is not None:
+        if len(archives) == 1:
+            return read_found(open_tree(root / archives[0]), options, name)
+        return read_webdataset(open_shards(root), options)
+    samples = read_tree(tree, names, options, name)
+    boxes = find_boxes(visible)
+    if boxes is None:
+        return samples
+    return replace(samples, notes=(*samples.notes, f"There are {boxes} boxes: --boxes makes each box a sample."))
+
+
+def _has_end(name: str, ends: tuple[str, ...]) -> bool:
+    return name.casefold().endswith(ends)

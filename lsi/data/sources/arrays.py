@@ -1,82 +1,170 @@
 """Data that lie in NumPy's files: images, ready-made features, and other labellings."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lsi.data.encoding import encode_labels, no_labels, numbered, numbers, safe_name
-from lsi.data.images import ArrayImages
-from lsi.data.record import Dataset
+from lsi.data.labels import LabelRules
+from lsi.data.naming import numbered, safe_name, text_of_path
+from lsi.data.pixels import check_real, from_pixels
+from lsi.data.plan import counted
+from lsi.data.sources.columns import Wanted, assign_roles
+from lsi.data.sources.samples import Options, Samples, joined
+from lsi.data.sources.splits import ALL, same_split, split_of
+from lsi.data.sources.tables import SEPARATED, numbers, read_frame
+from lsi.data.trees import LocalTree
 from lsi.errors import DataError
 
+ARRAYS = (".npz", ".npy")
+_VALUES = ("images", "features", "embeddings", "embedding", "image", "x", "data", "pixels", "arr_0")
+_LABELS = ("labels", "label", "y", "targets", "target", "classes", "class", "arr_1")
+_NAMES = ("class_names", "label_names", "classes_names", "names")
 
-def from_arrays(path: Path, targets: tuple[str, ...] = ()) -> Dataset:
-    """Return arrays: an .npz with `images` or `features`, and optionally `labels`, `text`, `class_names`, `targets`.
 
-    An .npy holds images or features alone; its labels lie beside it as `<name>_labels.npy`, or come with --labels.
+def from_arrays(path: Path, options: Options) -> Samples:
+    """Return arrays: an .npz with `images` or `features`, and optionally `labels`, `text`, `class_names`, targets.
+
+    The arrays of splits may stand side by side, as x_train, y_train, x_test, y_test or train_images, train_labels. An
+    .npy holds images or features alone; its labels lie beside it as `<name>_labels.npy`, or come with --labels.
+
+    Args:
+        path: of the file.
+        options: which split, which targets.
 
     Raises:
         DataError: the file holds no such arrays, or they do not fit each other.
     """
-    arrays = _load_arrays(path)
-    values = next((arrays[k] for k in ("images", "features", "x", "X", "data") if k in arrays), None)
-    labels = next((arrays[k] for k in ("labels", "y", "label") if k in arrays), None)
-    if labels is None and "targets" in arrays and not targets:
-        labels = arrays["targets"]
-    if values is None:
-        raise DataError(f"{path}: expected an array called images or features, got {', '.join(arrays)}.")
-    beside = path.with_name(path.stem + "_labels.npy")
-    if labels is None and beside.exists():
-        labels = _load_arrays(beside)["data"]
-    class_names = [str(c) for c in arrays["class_names"]] if "class_names" in arrays else None
-    encoded, names = no_labels(len(values)) if labels is None else encode_labels(labels.tolist(), class_names)
-    features, images = None, None
-    if values.ndim == 2:
-        features = np.asarray(values, dtype=np.float64 if values.dtype == np.float64 else np.float32)
-        bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
-        if len(bad):
-            raise DataError(f"{path}: {len(bad)} rows of features hold NaN or infinity, such as {bad[:5].tolist()}.")
-    elif values.ndim == 3 or (values.ndim == 4 and values.shape[3] in (1, 3)):
-        images = ArrayImages(_as_bytes(values[..., 0] if values.shape[-1] == 1 and values.ndim == 4 else values))
-    else:
-        raise DataError(
-            f"{path}: expected features (n, d) or images (n, height, width[, 1 or 3]), got shape {values.shape}."
-        )
-    return Dataset(
-        safe_name(path.stem),
-        numbered(len(values)),
-        encoded,
-        names,
-        images,
-        features,
-        text=arrays.get("text"),
-        targets=numbers(arrays, targets, path),
-        target_names=targets,
-        is_labelled=labels is not None,
-        files=(path,),
+    arrays = load_arrays(path)
+    where = text_of_path(str(path))
+    parts = _by_split(arrays)
+    if len(parts) > 1 or "" not in parts:
+        shared = {k: v for k, v in arrays.items() if k.casefold() in _NAMES}
+        return _of_splits(path, {split: part | shared for split, part in parts.items() if split}, options, where)
+    return _samples(path, arrays, options, where)
+
+
+def _by_split(arrays: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+    """Return the arrays of each split under their names without it; under "" those that name none."""
+    parts: dict[str, dict[str, np.ndarray]] = {}
+    for name, values in arrays.items():
+        first, _, rest = name.partition("_")
+        begin, _, last = name.rpartition("_")
+        if rest and split_of(first):
+            parts.setdefault(first, {})[rest] = values
+        elif begin and split_of(last):
+            parts.setdefault(last, {})[begin] = values
+        else:
+            parts.setdefault("", {})[name] = values
+    holding = {s: p for s, p in parts.items() if s and _first(p, _VALUES) is not None}
+    return holding or {"": arrays}
+
+
+def _of_splits(path: Path, parts: dict[str, dict[str, np.ndarray]], options: Options, where: str) -> Samples:
+    if options.split == ALL:
+        return joined({split: _samples(path, part, options, where) for split, part in parts.items()})
+    chosen = next((split for split in parts if same_split(split) == same_split(options.split)), None)
+    sizes = {split: len(_first(part, _VALUES)) for split, part in parts.items()}  # type: ignore[arg-type]
+    name = chosen or next(iter(parts))
+    samples = _samples(path, parts[name], options, where)
+    return replace(
+        samples, splits=[name] * len(samples.ids), other_splits={s: n for s, n in sizes.items() if s != name}
     )
 
 
-def as_labels(values: np.ndarray, class_names: tuple[str, ...]) -> np.ndarray:
-    """Return another labelling as class indices: by class name, or else by class index.
-
-    Raises:
-        DataError: a value is neither.
-    """
-    positions = {c: i for i, c in enumerate(class_names)}
-    unknown = sorted({str(v) for v in values} - set(positions))
-    if unknown and values.dtype.kind in "iu" and values.min() >= 0 and values.max() < len(class_names):
-        return values.astype(np.int64)  # the classes' numbers
-    if unknown:
+def _samples(path: Path, arrays: dict[str, np.ndarray], options: Options, where: str) -> Samples:
+    values, labels = _first(arrays, _VALUES), _first(arrays, _LABELS)
+    if values is None:
+        values = _only_candidate(arrays)
+    if values is None:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise DataError(f"{where}: expected an array called images or features, got {shapes}.")
+    if values.ndim < 2:
         raise DataError(
-            f"--labels: expected class names {', '.join(class_names[:5])}, …, got {', '.join(unknown[:3])}."
+            f"{where}: expected features (n, d) or images (n, height, width[, channels]), got shape {values.shape}."
         )
-    return np.array([positions[str(v)] for v in values], dtype=np.int64)
+    if labels is not None and labels is arrays.get("targets") and "targets" in options.targets:
+        labels = None
+    beside = path.with_name(path.stem + "_labels.npy")
+    if labels is None and beside.exists():
+        labels = load_arrays(beside)["data"]
+    n, notes, features, images = len(values), (), None, None
+    if labels is not None and len(labels) != n:
+        raise DataError(f"{where}: expected {n:,} labels, one for each row of the samples, got {len(labels):,}.")
+    if values.ndim == 2:
+        features = _features(values, where)
+    else:
+        images, notes = from_pixels(values, where, path)
+    class_names = _first(arrays, _NAMES)
+    used = {id(a) for a in (values, labels, class_names, arrays.get("text")) if a is not None}
+    return Samples(
+        safe_name(path.stem),
+        where,
+        "arrays",
+        _ids(arrays, n),
+        images,
+        labels,
+        LabelRules(f"{where}, labels", None if class_names is None else [str(c) for c in class_names]),
+        index=np.arange(n),
+        source_lengths={"": n},
+        text=None if "text" not in arrays else [str(t) for t in arrays["text"]],
+        features=features,
+        targets=numbers(arrays, options.targets, path),
+        target_names=options.targets,
+        metadata=_metadata(arrays, used, options, n),
+        files=(path,),
+        ignored=_unused(arrays, used, options, n),
+        notes=notes,
+    )
+
+
+def _first(arrays: dict[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray | None:
+    folded = {name.casefold(): array for name, array in arrays.items()}
+    return next((folded[name] for name in names if name in folded), None)
+
+
+def _only_candidate(arrays: dict[str, np.ndarray]) -> np.ndarray | None:
+    """Return the only array that could be samples, whatever it is called."""
+    candidates = [a for a in arrays.values() if a.ndim >= 2 and a.dtype.kind in "fiub" and a.shape[1] > 1]
+    return candidates[0] if len(candidates) == 1 else None
+
+
+def _ids(arrays: dict[str, np.ndarray], n: int) -> np.ndarray:
+    ids = _first(arrays, ("ids", "id", "keys", "filenames", "paths"))
+    if ids is None or ids.ndim != 1 or len(ids) != n or len(np.unique(ids)) < n:
+        return numbered(n)
+    return ids.astype(str)
+
+
+def _metadata(arrays: dict[str, np.ndarray], used: set[int], options: Options, n: int) -> pd.DataFrame | None:
+    columns = {name: array for name, array in arrays.items()
+               if id(array) not in used and array.ndim == 1 and len(array) == n and name not in options.targets
+               and array.dtype.kind in "fiubUS"}  # fmt: skip
+    return pd.DataFrame(columns) if columns else None
+
+
+def _unused(arrays: dict[str, np.ndarray], used: set[int], options: Options, n: int) -> dict[str, int]:
+    names = [f"{name} {array.shape}" for name, array in arrays.items()
+             if id(array) not in used and name not in options.targets
+             and not (array.ndim == 1 and len(array) == n)]  # fmt: skip
+    return {f"arrays ({', '.join(names)})": len(names)} if names else {}
+
+
+def _features(values: np.ndarray, where: str) -> np.ndarray:
+    check_real(values, where)
+    features = np.asarray(values, dtype=np.float64 if values.dtype == np.float64 else np.float32)
+    bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
+    if len(bad):
+        raise DataError(
+            f"{where}: {counted(len(bad), 'row')} of features hold NaN or infinity, such as {bad[:5].tolist()}."
+        )
+    return features
 
 
 def read_array(specification: str, option: str, usual: tuple[str, ...]) -> np.ndarray:
-    """Return an array from PATH[:KEY] of a .npy, .npz or .csv file; without KEY the only one, or one called as `usual`.
+    """Return an array from PATH[:KEY] of a .npy, .npz, .csv or .parquet file.
 
     Args:
         specification: PATH or PATH:KEY.
@@ -84,37 +172,46 @@ def read_array(specification: str, option: str, usual: tuple[str, ...]) -> np.nd
         usual: names of arrays to look for where no KEY is given.
 
     Raises:
-        DataError: there is no such file or array, or there are several.
+        DataError: there is no such file or array, or there are several and none is called as usual.
     """
-    path_text, _, name = specification.partition(":") if not Path(specification).exists() else (specification, "", "")
-    path = Path(path_text)
+    path_text, _, name = specification.rpartition(":") if not Path(specification).exists() else (specification, "", "")
+    path = Path(path_text or specification)
     if not path.is_file():
         raise DataError(f"{option}: no such file: {path}.")
-    if path.suffix == ".csv":
-        table = pd.read_csv(path)
-        arrays = {str(c): table[c].to_numpy() for c in table.columns}
-    else:
-        arrays = _load_arrays(path)
+    arrays = _columns(path)
     if not name and len(arrays) > 1 and not set(usual) & set(arrays):
-        raise DataError(f"{option}: {path} holds {', '.join(arrays)}: say which with {path}:NAME.")
+        role = assign_roles(list(arrays), Wanted(), option).label if "label" in usual else None
+        if role is None:
+            raise DataError(f"{option}: {path} holds {', '.join(arrays)}: say which with {path}:NAME.")
+        name = role
     name = name or next((k for k in usual if k in arrays), next(iter(arrays)))
     if name not in arrays:
         raise DataError(f"{option}: {path} holds {', '.join(arrays)}, not {name!r}.")
     return arrays[name]
 
 
-def _load_arrays(path: Path) -> dict[str, np.ndarray]:
+def _columns(path: Path) -> dict[str, Any]:
+    suffix = path.suffix.lower()
+    if suffix in SEPARATED:
+        frame, _ = read_frame(LocalTree(path.parent), path.name)
+        return {str(c): frame[c].to_numpy(dtype=object) for c in frame.columns}
+    if suffix in (".parquet", ".pq"):
+        try:
+            frame = pd.read_parquet(path)
+        except Exception as error:  # pyarrow raises its own errors
+            raise DataError(f"{path}: not readable as Parquet ({error}).") from None
+        return {str(c): frame[c].to_numpy() for c in frame.columns}
+    return load_arrays(path)
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of an .npz by name, or that of an .npy, memory-mapped, as `data`.
+
+    Raises:
+        DataError: the file is no such file, or holds pickles.
+    """
     try:
-        loaded = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix == ".npy" else None)
+        loaded = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix.lower() == ".npy" else None)
         return {k: loaded[k] for k in loaded.files} if hasattr(loaded, "files") else {"data": loaded}
-    except Exception as error:
-        raise DataError(f"{path}: not readable as arrays without pickles ({error}).") from error
-
-
-def _as_bytes(values: np.ndarray) -> np.ndarray:
-    if values.dtype == np.uint8:
-        return values
-    top = float(values.max(initial=0))
-    return np.clip(np.rint(values * (255.0 if top <= 1 else 1.0 if top <= 255 else 255 / 65535)), 0, 255).astype(
-        np.uint8
-    )
+    except Exception as error:  # zipfile, zlib and NumPy each have errors of their own
+        raise DataError(f"{path}: not readable as arrays without pickles ({error}).") from None

@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from lsi.data.encoding import numbered
 from lsi.data.images import ArrayImages
+from lsi.data.naming import numbered
 from lsi.data.record import Dataset
+from lsi.data.sources.samples import Options, Samples, assemble
 
 
 def digits() -> Dataset:
@@ -15,6 +16,6 @@ def digits() -> Dataset:
 
     source: Any = load_digits()
     pixels = np.rint(source.images * (255 / 16)).astype(np.uint8)
-    labels = source.target.astype(np.int64)
-    names = tuple(str(c) for c in range(10))
-    return Dataset("digits", numbered(len(labels)), labels, names, ArrayImages(pixels))
+    ids = numbered(len(pixels))
+    samples = Samples("digits", "digits", "images of scikit-learn", ids, ArrayImages(pixels), source.target)
+    return assemble(samples, Options())

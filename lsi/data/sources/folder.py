@@ -1,58 +1,225 @@
-"""A folder of images: one subfolder per class, splits above them, or images alone."""
+"""Trees of images: class folders, splits above or below them, images alone, or images with a table beside them."""
 
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from lsi.data.encoding import encode_labels, no_labels, safe_name
-from lsi.data.images import SUFFIXES, FileImages
-from lsi.data.record import Dataset
-from lsi.data.sources.splits import ALL, SPLITS, check_split, same_split
+from lsi.data.images import sniff
+from lsi.data.labels import LabelRules
+from lsi.data.naming import safe_name, text_of_path
+from lsi.data.sources.layout import Group, Layout, build, interpret
+from lsi.data.sources.samples import Options, Samples, joined
+from lsi.data.sources.splits import ALL, same_split, split_of_file
+from lsi.data.sources.tables import TABLES, from_frame, names_images, read_frame
+from lsi.data.sources.tree_images import images_in
+from lsi.data.trees import Tree
 from lsi.errors import DataError
 
+_HEAD = 64  # bytes that tell an image by its content
 
-def from_folder(root: Path, split: str) -> Dataset:
-    """Return a folder with one subfolder per class, with splits above them (train/cat/1.jpg), or of images alone.
+
+def read_tree(tree: Tree, names: list[str], options: Options, name: str) -> Samples:
+    """Return the samples of a tree of images.
 
     Args:
-        root: the folder.
-        split: which split; "all" for every one; without effect where there are no split folders.
+        tree: the files.
+        names: all their names.
+        options: which split, which columns of a table.
+        name: of the data, for a folder's name.
 
     Raises:
-        DataError: there are no images, or there is no such split.
+        DataError: there are no images, or several tables could say what they are.
     """
-    top = _subfolders(root)
-    split_folders = [p for p in top if p.name.casefold() in SPLITS]
-    has_splits = bool(split_folders) and len(split_folders) == len(top)
-    if has_splits:
-        check_split(split, (p.name for p in split_folders), root)
-    rows: list[tuple[Path, str, str]] = []
-    for folder in split_folders if has_splits else [root]:
-        if has_splits and split != ALL and same_split(folder.name) != same_split(split):
-            continue
-        for group in _subfolders(folder):
-            files = sorted(f for f in group.rglob("*") if _is_image(f))
-            rows += [(f, group.name, folder.name if has_splits else "") for f in files]
-    is_labelled = bool(rows)
-    if not rows:
-        rows = [(f, "", "") for f in sorted(root.iterdir()) if _is_image(f)]
-    if not rows:
-        raise DataError(f"{root}: expected image files, or one subfolder per class with image files in it, found none.")
-    labels, names = encode_labels([r[1] for r in rows]) if is_labelled else no_labels(len(rows))
-    return Dataset(
-        safe_name(root.name),
-        np.array([str(path.relative_to(root)) for path, _, _ in rows]),
-        labels,
-        names,
-        FileImages([path for path, _, _ in rows]),
-        split=np.array([r[2] for r in rows]) if has_splits else None,
-        is_labelled=is_labelled,
+    root, ignored = build(names, lambda file: _is_image(tree, file))
+    ignored.update(tree.left_out())
+    layout = interpret(root, ignored)
+    tables = _tables(layout)
+    if not layout.groups:
+        raise DataError(_nothing(tree, layout, tables))
+    labelled = any(group.label is not None for group in layout.groups)
+    if not labelled and tables:
+        samples = _with_table(tree, layout, tables, options, name)
+        if samples is not None:
+            return samples
+    samples = _samples(tree, layout, name)
+    if labelled and tables:
+        return _with_columns(tree, samples, tables, options)
+    return samples
+
+
+def _is_image(tree: Tree, name: str) -> bool:
+    try:
+        with tree.open(name) as file:
+            return sniff(file.read(_HEAD)) is not None
+    except DataError:
+        return False
+
+
+def _samples(tree: Tree, layout: Layout, name: str) -> Samples:
+    groups = layout.groups
+    files = [file for group in groups for file in group.images]
+    has_splits = any(group.split is not None for group in groups)
+    labels: list[str | None] | None = None
+    if any(group.label is not None for group in groups):
+        labels = [None if g.label is None else text_of_path(g.label) for g in groups for _ in g.images]
+    splits = [g.split or "" for g in groups for _ in g.images] if has_splits else None
+    index, lengths = _image_folder_index(groups)
+    order = np.lexsort((index, _ranks(splits))) if splits else np.argsort(index, kind="stable")
+    return Samples(
+        safe_name(name),
+        tree.name,
+        layout.kind,
+        _unique([text_of_path(files[i]) for i in order]),
+        images_in(tree, [files[i] for i in order]),
+        None if labels is None else [labels[i] for i in order],
+        LabelRules(tree.name, is_text=True),
+        None if splits is None else [splits[i] for i in order],
+        index[order],
+        lengths,
+        files=_container(tree),
+        ignored=dict(layout.ignored),
+        notes=tuple(layout.notes),
     )
 
 
-def _subfolders(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+def _image_folder_index(groups: list[Group]) -> tuple[np.ndarray, dict[str, int]]:
+    """Return the position of each image in ImageFolder's list of its base, and the length of that list by split.
+
+    Images that ImageFolder does not list come after all that it does; images without class folders are counted as
+    they stand.
+    """
+    counted: dict[str, int] = {}
+    places: dict[str, dict[str, int]] = {}
+    index: list[int] = []
+    for group in groups:
+        path = group.base.path
+        if path not in places:
+            listed = group.base.image_folder_order() if group.label is not None else []
+            places[path] = {file: i for i, file in enumerate(listed)}
+            counted[path] = len(listed)
+        for file in group.images:
+            place = places[path].get(file)
+            if place is None:
+                place, counted[path] = counted[path], counted[path] + 1
+            index.append(place)
+    split_bases = {group.split or "": group.base.path for group in groups}
+    shared = len({group.base.path for group in groups}) == 1
+    lengths = {"": counted[groups[0].base.path]} if shared else {s: counted[p] for s, p in split_bases.items()}
+    return np.array(index, dtype=np.int64), lengths
 
 
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and path.is_file()
+def _ranks(values: list[str]) -> np.ndarray:
+    return np.unique(values, return_inverse=True)[1]
+
+
+def _unique(ids: list[str]) -> list[str]:
+    """Return ids that differ: names that differ only in bytes that are no text get a number."""
+    if len(set(ids)) == len(ids):
+        return ids
+    seen: dict[str, int] = {}
+    unique = []
+    for name in ids:
+        seen[name] = seen.get(name, 0) + 1
+        unique.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return unique
+
+
+def _container(tree: Tree) -> tuple[Path, ...]:
+    """Return the archive that the images lie in, if it lies on this machine."""
+    file = getattr(tree, "file", None)
+    return (file,) if isinstance(file, Path) else ()
+
+
+def _tables(layout: Layout) -> list[str]:
+    folders = {folder.path: folder for folder in layout.table_folders}.values()
+    return [f.child(n) for f in folders for n in sorted(f.files)
+            if PurePosixPath(n).suffix.lower() in TABLES and not n.startswith(".")]  # fmt: skip
+
+
+def _with_table(tree: Tree, layout: Layout, tables: list[str], options: Options, name: str) -> Samples | None:
+    """Return the samples of the table that names the images, None where none of the tables does."""
+    fitting: dict[str, Samples] = {}
+    problems: list[str] = []
+    for table in tables:
+        try:
+            frame, notes = read_frame(tree, table)
+            if names_images(frame, tree, table, options):
+                samples = from_frame(frame, tree, table, options)
+                fitting[table] = replace(samples, notes=(*notes, *samples.notes))
+        except DataError as error:
+            problems.append(str(error))
+    if not fitting:
+        if problems:
+            raise DataError(problems[0])
+        return None
+    samples = _of_tables(fitting, tree, options)
+    named = {name for part in fitting.values() for name in part.paths}
+    images = [image for group in layout.groups for image in group.images]
+    beside = sum(image not in named for image in images)
+    ignored = {k: v for k, v in layout.ignored.items() if k not in TABLES}
+    ignored[f"images that {' and '.join(fitting)} does not name"] = beside
+    return replace(samples, name=safe_name(name), place=tree.name, kind=f"images named by {' and '.join(fitting)}",
+                   ignored=ignored, files=_container(tree))  # fmt: skip
+
+
+def _of_tables(fitting: dict[str, Samples], tree: Tree, options: Options) -> Samples:
+    """Return the one table's samples, or those of the tables of each split.
+
+    Raises:
+        DataError: several tables name the images, and their names tell no splits.
+    """
+    if len(fitting) == 1:
+        return next(iter(fitting.values()))
+    splits = {table: split_of_file(table) for table in fitting}
+    if len(set(splits.values())) < len(splits) or None in splits.values():
+        raise DataError(
+            f"{tree.name}: several tables name the images ({', '.join(fitting)}): give the one to read as --data."
+        )
+    parts = {str(splits[table]): samples for table, samples in fitting.items()}
+    if options.split == ALL:
+        return joined(parts)
+    chosen = next((p for split, p in parts.items() if split == same_split(options.split)), None)
+    if chosen is None:
+        return joined(parts)  # which says what splits there are
+    split = same_split(options.split)
+    sizes = {name: len(part.ids) for name, part in parts.items() if name != split}
+    return replace(chosen, splits=[split] * len(chosen.ids), other_splits=sizes)
+
+
+def _with_columns(tree: Tree, samples: Samples, tables: list[str], options: Options) -> Samples:
+    """Return samples with the columns of a table beside them whose rows name their images."""
+    positions = {name: i for i, name in enumerate(samples.ids)}
+    ignored = dict(samples.ignored)
+    for table in tables:
+        try:
+            frame, notes = read_frame(tree, table)
+            if not names_images(frame, tree, table, options, by_content=False):
+                continue
+            described = from_frame(frame, tree, table, replace(options, columns=replace(options.columns, id=None)))
+        except DataError:
+            continue
+        rows = [(positions[n], i) for i, n in enumerate(map(text_of_path, described.paths)) if n in positions]
+        if not rows or samples.metadata is not None:
+            continue
+        columns = frame.drop(columns=[described.columns["image"]])
+        taken = np.full(len(samples.ids), -1)
+        taken[[place for place, _ in rows]] = [i for _, i in rows]
+        metadata = columns.iloc[taken].reset_index(drop=True).astype(object)
+        metadata[taken < 0] = None
+        suffix = PurePosixPath(table).suffix.lower()
+        ignored[suffix] = max(0, ignored.get(suffix, 0) - 1)
+        note = f"{table} names {len(rows):,} of the images: its columns are kept beside; the folders are the labels."
+        samples = replace(samples, metadata=metadata, notes=(*samples.notes, *notes, note))
+    return replace(samples, ignored=ignored)
+
+
+def _nothing(tree: Tree, layout: Layout, tables: list[str]) -> str:
+    """Return the message for a tree without images: what lies there instead."""
+    most = sorted(layout.ignored.items(), key=lambda item: (-item[1], item[0]))[:6]
+    there = ", ".join(f"{count:,} {what}" for what, count in most)
+    table = f" To read a table, give it itself as --data, such as {tables[0]}." if tables else ""
+    return (
+        f"{tree.name}: expected image files, or one subfolder per class with image files in it, found none; there "
+        f"{'is nothing' if not there else 'are ' + there}.{table}"
+    )

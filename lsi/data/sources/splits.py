@@ -2,29 +2,58 @@
 
 import re
 from collections.abc import Iterable
-from pathlib import PurePath
+from pathlib import PurePosixPath
 
 from lsi.errors import DataError
 
 ALL = "all"
 _NAMES = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test", "testing"),
+    "train": ("train", "training", "trainset", "trn"),
+    "validation": ("validation", "valid", "val", "dev", "devel", "eval", "evaluation", "validate"),
+    "test": ("test", "testing", "testset", "tst"),
+    "holdout": ("holdout", "heldout"),
+    "unlabelled": ("unlabelled", "unlabeled", "unsup", "unsupervised"),
+    "extra": ("extra",),
 }
-SPLITS = frozenset(name for names in _NAMES.values() for name in names)
+_SPLIT_OF = {name: split for split, names in _NAMES.items() for name in names}
+_FILLERS = frozenset({"set", "data", "dataset", "images", "image", "imgs", "img", "split", "seg", "folder", "files"})
+
+
+def split_of(name: str) -> str | None:
+    """Return the split that a folder's or file's name stands for, None where it stands for none.
+
+    Case, a year behind it (val2017) and words such as set, data or images beside it (training_set) do not count.
+    """
+    folded = name.strip().casefold()
+    joined = re.sub(r"[\s_.-]+", "", folded)
+    if joined in ("holdout", "heldout"):
+        return "holdout"
+    words = [re.sub(r"\d+$", "", word) for word in re.split(r"[\s_.-]+", folded)]
+    words = [word for word in words if word and word not in _FILLERS]
+    return _SPLIT_OF.get(words[0]) if len(words) == 1 else None
 
 
 def same_split(name: str) -> str:
     """Return one name for all spellings of a split: case does not count, val and valid are validation."""
-    folded = name.strip().casefold()
-    return next((split for split, names in _NAMES.items() if folded in names), folded)
+    return split_of(name) or name.strip().casefold()
 
 
-def split_of_file(path: PurePath) -> str | None:
-    """Return the split that a file's folders or its own name begin with (train/0.parquet, test-00000-of-2.parquet)."""
-    words = [*path.parent.parts[::-1], re.split(r"[-_.]", path.name)[0]]
-    return next((same_split(word) for word in words if word.casefold() in SPLITS), None)
+def split_of_file(name: str) -> str | None:
+    """Return the split that a file's own name begins with, or else its folders (test-00000-of-2.parquet, train/0.csv).
+
+    The nearer folder counts first.
+    """
+    path = PurePosixPath(name)
+    begins = re.split(r"[-_.\s]", path.name)[0]
+    words = [begins, *(part for part in path.parent.parts[::-1])]
+    return next((split for split in map(split_of, words) if split is not None), None)
+
+
+def split_in_name(name: str) -> str | None:
+    """Return the split that one word of a file's own name stands for (cc-train-000.tar), or else split_of_file."""
+    words = re.split(r"[-_.\s]+", PurePosixPath(name).name)
+    found = {split for split in map(split_of, words) if split is not None}
+    return found.pop() if len(found) == 1 else split_of_file(name)
 
 
 def check_split(asked: str, known: Iterable[str], where: object) -> None:
@@ -41,7 +70,9 @@ def check_split(asked: str, known: Iterable[str], where: object) -> None:
     names = sorted({str(name) for name in known if str(name).strip()})
     if asked == ALL or same_split(asked) in {same_split(name) for name in names}:
         return
+    if not names:
+        raise DataError(f"{where}: there is no split {asked!r}, for the data have none: leave --split out.")
     raise DataError(
         f"{where}: there is no split {asked!r}. There {'is' if len(names) == 1 else 'are'} {', '.join(names)}: "
-        "name one of them, or all."
+        "name one of them with --split, or all."
     )

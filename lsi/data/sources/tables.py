@@ -1,99 +1,232 @@
-"""Tables of samples: CSV and Parquet manifests with a path or a text in each row."""
+"""Tables of samples: one row names an image, holds a text or ready-made features, and says the label and the rest."""
 
-import csv
-from pathlib import Path
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lsi.data.encoding import encode_labels, no_labels, numbered, numbers, safe_name
-from lsi.data.images import FileImages
-from lsi.data.record import Dataset
-from lsi.data.sources.splits import ALL, check_split, same_split
+from lsi.data.images import SUFFIXES, Images
+from lsi.data.labels import LabelRules
+from lsi.data.naming import numbered, safe_name, text_of_path
+from lsi.data.plan import counted
+from lsi.data.sources.columns import OPTIONS, Roles, assign_roles
+from lsi.data.sources.references import Resolver
+from lsi.data.sources.samples import Options, Samples
+from lsi.data.sources.text_tables import LINES, SEPARATED, TABLES, read_frame
+from lsi.data.sources.tree_images import images_in
+from lsi.data.trees import Tree
 from lsi.errors import DataError
 
+__all__ = ["LINES", "SEPARATED", "TABLES", "from_frame", "names_images", "numbers", "read_frame", "vectors"]
 
-def from_csv(path: Path, split: str, targets: tuple[str, ...] = ()) -> Dataset:
-    """Return a CSV manifest with columns path or text and, if there are any, label, split and numbers to predict.
-
-    Args:
-        path: the file; paths in it are relative to its folder.
-        split: which values of the column split; "all" for every one.
-        targets: names of columns of numbers to predict.
-
-    Raises:
-        DataError: the file is no CSV, or lacks the columns or the split.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            header = next(csv.reader(file), [])
-        table = pd.read_csv(path, dtype=dict.fromkeys(header, str), keep_default_na=False)
-        for name in set(targets) & set(header):
-            table[name] = pd.to_numeric(table[name], errors="coerce")
-    except (ValueError, OSError) as error:
-        raise DataError(f"{path}: not readable as CSV ({error}).") from error
-    return from_table(table, path, split, targets)
+_GUESSED_FROM = 50
 
 
-def from_table(table: pd.DataFrame, path: Path, split: str, targets: tuple[str, ...]) -> Dataset:
-    """Return the samples of a table with a column path or text.
+def from_frame(
+    frame: pd.DataFrame, tree: Tree, table: str, options: Options, rules: LabelRules | None = None
+) -> Samples:
+    """Return the samples of a table.
 
     Args:
-        table: one row a sample.
-        path: of the table's file or folder.
-        split: which values of the column split; "all" for every one.
-        targets: names of columns of numbers to predict.
+        frame: one row a sample.
+        tree: where the table and the files that it names lie.
+        table: name of the table in the tree.
+        options: which columns are what.
+        rules: how label values are understood, where the table's file says more than its values.
 
     Raises:
-        DataError: a column, a label or the split is missing.
+        DataError: no column says what the samples are, or a value does not fit.
     """
-    if not {"path", "text"} & set(table.columns):
-        raise DataError(f"{path}: expected a column path, image or text, got {', '.join(map(str, table.columns))}.")
-    rows = rows_of_split(table["split"] if "split" in table.columns else None, split, path, len(table))
-    table = table.iloc[rows]
-    is_labelled = "label" in table.columns and "label" not in targets
-    labels, names = no_labels(len(table))
-    if is_labelled:
-        if table["label"].isna().any() or (table["label"].astype(str) == "").any():
-            raise DataError(f"{path}: expected a label in every row; some are empty.")
-        labels, names = encode_labels(table["label"].tolist())
-    features = next((c for c in ("features", "embedding") if c in table.columns), None)
-    has_files = "path" in table.columns
-    return Dataset(
-        safe_name(path.stem),
-        np.array([str(p) for p in table["path"]]) if has_files else numbered(len(table)),
+    where, columns = text_of_path(table), [str(c) for c in frame.columns]
+    frame = frame.set_axis(columns, axis=1)
+    roles = assign_roles(columns, options.columns, where, options.targets)
+    notes = list(roles.notes)
+    if roles.image is None and roles.text is None and roles.features is None:
+        roles = _by_content(frame, roles, Resolver(tree, table), notes, where)
+    images, ids, paths, name_notes = _images(frame, roles, tree, table)
+    if roles.label is None and roles.rest and options.needs_labels:
+        notes.append(_no_label(roles))
+    labels = None if roles.label is None else frame[roles.label].tolist()
+    label_rules = replace(rules or LabelRules(""), where=f"{where}, column {roles.label}")
+    rest = [c for c in roles.rest if c not in options.targets]
+    metadata = None if not rest else frame[rest].reset_index(drop=True)
+    return Samples(
+        safe_name(PurePosixPath(table).stem),
+        _place(tree, table),
+        "table",
+        ids if roles.id is None else [str(v) for v in frame[roles.id]],
+        images,
         labels,
-        names,
-        FileImages([path.parent / str(p) for p in table["path"]]) if has_files else None,
-        None if features is None else np.stack([np.asarray(v, dtype=np.float32) for v in table[features]]),
-        split=table["split"].to_numpy().astype(str) if "split" in table.columns else None,
-        text=table["text"].to_numpy() if "text" in table.columns else None,
-        index=rows,
-        targets=numbers({str(c): table[c] for c in table.columns}, targets, path),
-        target_names=targets,
-        is_labelled=is_labelled,
-        files=(path,) if path.is_file() else tuple(sorted(path.rglob("*.parquet"))),
+        label_rules,
+        _splits(frame, roles, notes),
+        np.arange(len(frame)),
+        {"": len(frame)},
+        text=None if roles.text is None else [str(v) for v in frame[roles.text]],
+        features=_features(frame, roles, where),
+        targets=numbers({c: frame[c] for c in columns}, options.targets, where),
+        target_names=options.targets,
+        metadata=metadata,
+        paths=paths,
+        columns=roles.named(),
+        files=_table_file(tree, table),
+        notes=(*notes, *name_notes),
+    )  # fmt: skip
+
+
+def names_images(frame: pd.DataFrame, tree: Tree, table: str, options: Options, by_content: bool = True) -> bool:
+    """Say whether a column of a table names files of a tree, at least half of them.
+
+    Args:
+        frame: the table.
+        tree: where the files lie.
+        table: name of the table in the tree.
+        options: which columns are what.
+        by_content: whether columns count that have no usual name.
+    """
+    resolver = Resolver(tree, table)
+    roles = assign_roles(
+        [str(c) for c in frame.columns], replace(options.columns, label=None, split=None, id=None), table
+    )
+    every = [str(c) for c in frame.columns] if by_content else []
+    named = [roles.image] if roles.image is not None else every
+    return any(resolver.fits([str(v) for v in frame[c].head(_GUESSED_FROM)]) for c in named)
+
+
+def _by_content(frame: pd.DataFrame, roles: Roles, resolver: Resolver, notes: list[str], where: str) -> Roles:
+    """Return the roles with the column as image whose values are names of files, where no column has a usual name."""
+    there = ", ".join(map(str, frame.columns))
+    if any(PurePosixPath(str(c)).suffix.lower() in SUFFIXES for c in frame.columns):
+        raise DataError(
+            f"{where}: the first line is no header ({there}): put names of columns above it, such as path,label."
+        )
+    candidates = [c for c in roles.rest if resolver.fits([str(v) for v in frame[c].head(_GUESSED_FROM)])]
+    if len(candidates) == 1:
+        notes.append(f"{where}: column {candidates[0]} names files, so it is taken for the image.")
+        return replace(roles, image=candidates[0], rest=tuple(c for c in roles.rest if c != candidates[0]))
+    several = f" Several could be the image ({', '.join(candidates)})." if candidates else ""
+    raise DataError(
+        f"{where}: no column is called image, path, file_name, text or features or the like; there are {there}."
+        f"{several} Name the one that holds paths with {OPTIONS['image']}."
     )
 
 
-def rows_of_split(column: Any, split: str, where: Path, count: int) -> np.ndarray:
-    """Return the rows of a table that belong to a split, rising.
+def _images(
+    frame: pd.DataFrame, roles: Roles, tree: Tree, table: str
+) -> tuple[Images | None, Any, list[str], list[str]]:
+    """Return the images that a table names, their ids, their files, and sentences on how they were found."""
+    if roles.image is None:
+        return None, numbered(len(frame)), [], []
+    values = ["" if v is None or v != v else str(v) for v in frame[roles.image]]
+    references = Resolver(tree, table).resolve(values, roles.image)
+    notes = [f"{references.note}."] if references.note else []
+    if references.n_missing:
+        verb = "names" if references.n_missing == 1 else "name"
+        notes.append(f"{text_of_path(table)}: {counted(references.n_missing, 'row')} {verb} no file here (first: "
+                     f"{references.first_missing or 'an empty cell'}).")  # fmt: skip
+    ids = [text_of_path(value) or f"row {row}" for row, value in enumerate(values)]
+    if len(set(ids)) < len(ids) and roles.id is None:
+        twice = pd.Series(ids)
+        first = int(np.flatnonzero(twice.duplicated())[0])
+        raise DataError(
+            f"{text_of_path(table)}: row {first} names {ids[first]} a second time: expected each image once, or "
+            "a column of ids of their own (--id-column)."
+        )
+    return images_in(tree, references.names), ids, references.names, notes
+
+
+def _features(frame: pd.DataFrame, roles: Roles, where: str) -> np.ndarray | None:
+    if roles.features is None:
+        return None
+    return vectors(frame[roles.features].tolist(), f"{where}, column {roles.features}")
+
+
+def _no_label(roles: Roles) -> str:
+    shown = ", ".join(roles.rest[:6]) + (", …" if len(roles.rest) > 6 else "")
+    return f"No column is called label, class or the like; {OPTIONS['label']} chooses among {shown}."
+
+
+def _splits(frame: pd.DataFrame, roles: Roles, notes: list[str]) -> list[str] | None:
+    if roles.split is None:
+        return None
+    values = ["" if v is None or v != v else str(v).strip() for v in frame[roles.split]]
+    if not any(values):
+        notes.append(f"The column {roles.split} is empty: there are no splits.")
+        return None
+    return values
+
+
+def vectors(values: Sequence[Any], where: str) -> np.ndarray:
+    """Return ready-made features (n, d), float32: lists of numbers, or their text as JSON or with blanks between.
 
     Args:
-        column: the split of each row, or None where there is none.
-        split: the one asked for; "all" for every row.
-        where: what a message names as the table's place.
-        count: rows of the table.
+        values: n lists or texts.
+        where: what messages name.
 
     Raises:
-        DataError: the column holds no such split.
+        DataError: a row is missing, holds something else or is of another length, or a number is NaN or infinite.
     """
-    if column is None or split == ALL:
-        return np.arange(count)
-    names = np.array([str(v) for v in column])
-    if not any(name.strip() for name in names):
-        return np.arange(count)
-    check_split(split, set(names.tolist()), where)
-    wanted = same_split(split)
-    return np.flatnonzero([same_split(name) == wanted for name in names])
+    rows: list[np.ndarray] = []
+    for row, value in enumerate(values):
+        try:
+            parsed = _numbers_in(value) if isinstance(value, str) else value
+            vector = np.asarray(parsed, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise DataError(f"{where}: expected a list of numbers in row {row}, got {str(value)[:60]!r}.") from None
+        if vector.ndim != 1 or not len(vector):
+            raise DataError(f"{where}: expected a list of numbers in row {row}, got {str(value)[:60]!r}.")
+        if rows and len(vector) != len(rows[0]):
+            raise DataError(f"{where}: expected {len(rows[0])} numbers in row {row} as in row 0, got {len(vector)}.")
+        if not np.isfinite(vector).all():
+            raise DataError(f"{where}: row {row} holds NaN or infinity.")
+        rows.append(vector.astype(np.float32))
+    return np.stack(rows)
+
+
+def _numbers_in(text: str) -> Any:
+    stripped = text.strip()
+    if stripped.startswith("[") and "," in stripped:
+        return json.loads(stripped)
+    return [float(word) for word in stripped.strip("[]()").replace(",", " ").replace(";", " ").split()]
+
+
+def numbers(table: Mapping[str, Any], names: tuple[str, ...], where: object) -> np.ndarray | None:
+    """Return columns of numbers as one array (n, m), or None where no names are given.
+
+    Args:
+        table: columns by name.
+        names: of the columns to take.
+        where: what a message names.
+
+    Raises:
+        DataError: a column is missing or holds something else than numbers; the message names the row.
+    """
+    if not names:
+        return None
+    missing = [c for c in names if c not in table]
+    if missing:
+        raise DataError(f"{where}: no column {', '.join(missing)} to predict; there are {', '.join(map(str, table))}.")
+    columns = []
+    for name in names:
+        values = table[name]
+        series = pd.to_numeric(pd.Series(list(values)), errors="coerce") if np.ndim(values) == 1 else None
+        array = np.asarray(values if series is None else series, dtype=np.float64)
+        bad = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
+        if len(bad):
+            got = list(values)[int(bad[0])]
+            raise DataError(f"{where}: expected a number in column {name}, row {int(bad[0])}, got {str(got)[:40]!r}.")
+        columns.append(array.reshape(len(array), -1))
+    return np.concatenate(columns, axis=1)
+
+
+def _place(tree: Tree, table: str) -> str:
+    path = tree.path(table)
+    return text_of_path(str(path)) if path is not None else f"{tree.name}/{table}"
+
+
+def _table_file(tree: Tree, table: str) -> tuple:
+    path = tree.path(table)
+    return () if path is None else (path,)

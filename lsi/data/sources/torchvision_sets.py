@@ -8,21 +8,24 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lsi.data.encoding import numbered
-from lsi.data.images import ArrayImages, Images, JoinedImages, to_rgb
+from lsi.data.images import ArrayImages, Images, to_rgb
+from lsi.data.labels import LabelRules
+from lsi.data.naming import numbered
 from lsi.data.record import Dataset
+from lsi.data.sources.samples import Options, Samples, assemble, joined
 from lsi.data.sources.splits import ALL, check_split, same_split
 from lsi.errors import DataError
 from lsi.hashing import fingerprint
 
 
-def from_torchvision(name: str, root: Path, split: str) -> Dataset:
+def from_torchvision(name: str, root: Path, options: Options) -> Dataset:
     """Return a torchvision dataset by name, downloaded on first use.
 
     Args:
         name: of the dataset, in any case.
         root: the folder that its files lie in or are downloaded to.
-        split: train, test, or another that this dataset has; "all" for train and test one after the other.
+        options: which split: train, test, or another that this dataset has; "all" for train and test one after the
+            other.
 
     Raises:
         DataError: no dataset or split has that name, or it is not there and cannot be downloaded.
@@ -33,23 +36,26 @@ def from_torchvision(name: str, root: Path, split: str) -> Dataset:
     if name.lower() not in known:
         close = ", ".join(sorted(n for n in known if n[:3] == name.lower()[:3])) or "cifar10, mnist, svhn"
         raise DataError(f"No dataset is called {name!r}: give digits, a torchvision name (such as {close}), or --data.")
-    build = getattr(zoo, known[name.lower()])
+    build, short, split = getattr(zoo, known[name.lower()]), name.lower(), options.split
     arguments = inspect.signature(build.__init__).parameters
     if "train" in arguments:
         check_split(split, ("train", "test"), name)
-        if split != ALL:
-            return _opened(build, name.lower(), root, {"train": same_split(split) == "train"})
-        parts = {part: _opened(build, name.lower(), root, {"train": part == "train"}) for part in ("train", "test")}
-        return _joined(name.lower(), parts)
+        wanted = ("train", "test") if split == ALL else (same_split(split),)
+        parts = {part: _opened(build, short, root, {"train": part == "train"}) for part in wanted}
+        parts = {part: replace(samples, splits=[part] * len(samples.ids)) for part, samples in parts.items()}
+        if split == ALL:
+            parts = {part: replace(s, ids=[f"{part}/{number}" for number in s.ids]) for part, s in parts.items()}
+        return assemble(joined(parts), options)
     if "split" in arguments:
         if split == ALL:
             raise DataError(f"{name}: name one of its splits instead of all.")
-        return _opened(build, name.lower(), root, {"split": split})
+        samples = _opened(build, short, root, {"split": split})
+        return assemble(replace(samples, splits=[split] * len(samples.ids)), options)
     check_split(split, ("train",), name)  # it has no splits, and train is what everybody gets who asks for none
-    return _opened(build, name.lower(), root, {})
+    return assemble(_opened(build, short, root, {}), replace(options, split=ALL))
 
 
-def _opened(build: Any, name: str, root: Path, options: dict[str, Any]) -> Dataset:
+def _opened(build: Any, name: str, root: Path, options: dict[str, Any]) -> Samples:
     reasons: list[str] = []
     for download in ({}, {"download": True}):
         try:
@@ -61,16 +67,6 @@ def _opened(build: Any, name: str, root: Path, options: dict[str, Any]) -> Datas
         except Exception as error:  # missing files and failed downloads come as many types
             reasons.append(f"{type(error).__name__}: {error}".splitlines()[0])
     raise DataError(f"{name} is not in {root} and could not be downloaded ({reasons[-1]}). Put its files there.")
-
-
-def _joined(name: str, parts: dict[str, Dataset]) -> Dataset:
-    """Return the splits of a dataset one after the other, their names in the ids."""
-    first = next(iter(parts.values()))
-    images = [part.images for part in parts.values() if part.images is not None]
-    ids = [f"{split}/{number}" for split, part in parts.items() for number in part.ids]
-    labels = np.concatenate([part.labels for part in parts.values()])
-    split = np.array([split for split, part in parts.items() for _ in range(len(part))])
-    return replace(first, name=name, ids=np.array(ids), labels=labels, images=JoinedImages(images), split=split)
 
 
 class _TorchvisionImages:
@@ -86,6 +82,9 @@ class _TorchvisionImages:
     def read(self, index: int) -> Image.Image:
         return to_rgb(self.dataset[index][0])
 
+    def native(self, index: int) -> Image.Image:
+        return self.dataset[index][0]
+
     def source(self, index: int) -> None:
         return None
 
@@ -94,19 +93,23 @@ class _TorchvisionImages:
             self._checksums[index] = fingerprint(np.asarray(self.read(index)))
         return self._checksums[index]
 
+    def stamp(self, index: int) -> None:
+        return None
 
-def _wrapped(name: str, source: Any) -> Dataset:
-    labels = next((v for v in (getattr(source, a, None) for a in ("targets", "labels", "_labels")) if v is not None),
-                  None)  # fmt: skip
+
+def _wrapped(name: str, source: Any) -> Samples:
+    attributes = (getattr(source, a, None) for a in ("targets", "labels", "_labels"))
+    labels = next((v for v in attributes if v is not None), None)
     if labels is None:
         labels = [source[i][1] for i in range(len(source))]
-    labels = np.asarray(labels).astype(np.int64)
-    names = getattr(source, "classes", None) or [str(c) for c in range(int(labels.max()) + 1)]
+    names = getattr(source, "classes", None)
     values = getattr(source, "data", None)
     images: Images = _TorchvisionImages(source)
     if values is not None:
         values = np.asarray(values)
         channels_first = values.ndim == 4 and values.shape[1] == 3  # svhn, stl10
         images = ArrayImages(values.transpose(0, 2, 3, 1) if channels_first else values)
-    class_names = tuple(n if isinstance(n, str) else ", ".join(n) for n in names)
-    return Dataset(name, numbered(len(labels)), labels, class_names, images)
+    class_names = None if names is None else [n if isinstance(n, str) else ", ".join(n) for n in names]
+    rules = LabelRules(name, class_names, minus_one_is_missing=True)
+    return Samples(name, name, "torchvision", numbered(len(labels)), images, np.asarray(labels), rules,
+                   index=np.arange(len(labels)), source_lengths={"": len(labels)})  # fmt: skip

@@ -1,0 +1,95 @@
+"""Checksums of images that were computed before, kept for as long as size and time of change stay the same.
+
+A second start of the same data reads no image. A file that changed within a tick of the file system's clock before it
+was read could change once more without its time telling: such a tick is waited for, and what is younger still is read
+again.
+"""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lsi.data.images import Images
+from lsi.files import atomic
+from lsi.progress import Progress
+
+_TICK_NS = 100_000_000  # of the clock of a file system
+_COARSE_TICK_NS = 2_000_000_000  # of one that knows whole seconds alone
+
+
+@dataclass
+class Checksums:
+    """Known checksums, by the place of their content.
+
+    Attributes:
+        path: of the file that they are kept in.
+        known: size, time of change in nanoseconds, and checksum, by place.
+    """
+
+    path: Path
+    known: dict[str, tuple[int, int, str]] = field(default_factory=dict)
+
+    @staticmethod
+    def read(path: Path) -> "Checksums":
+        """Return what a file holds; nothing where it is missing or damaged."""
+        try:
+            table = pq.read_table(path)
+            columns = [table[name].to_pylist() for name in ("place", "size", "mtime_ns", "checksum")]
+        except (OSError, pa.ArrowException, KeyError):
+            return Checksums(path)
+        return Checksums(path, {p: (s, t, c) for p, s, t, c in zip(*columns, strict=True)})
+
+    def of(self, images: Images, progress: Progress | None = None) -> tuple[str, ...]:
+        """Return the checksum of each image: known, or computed and kept.
+
+        Args:
+            images: n images.
+            progress: told how many are done, where images have to be read.
+        """
+        checksums: list[str] = []
+        fresh: dict[str, tuple[int, int, str]] = {}
+        for i in range(len(images)):
+            stamp = images.stamp(i)
+            known = None if stamp is None else self.known.get(stamp[0])
+            if stamp is not None and known is not None and known[:2] == stamp[1:]:
+                checksums.append(known[2])
+                continue
+            is_settled = stamp is not None and _settled(stamp[2])
+            checksum = images.checksum(i)
+            checksums.append(checksum)
+            if stamp is not None and checksum and is_settled:
+                fresh[stamp[0]] = (stamp[1], stamp[2], checksum)
+            if progress is not None and i % 256 == 0:
+                progress.report("reading", i, len(images), "images")
+        if fresh:
+            self.known |= fresh
+            self._write()
+        return tuple(checksums)
+
+    def _write(self) -> None:
+        places = list(self.known)
+        values = list(self.known.values())
+        table = pa.table(
+            {
+                "place": pa.array([p.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for p in places]),
+                "size": np.array([v[0] for v in values], dtype=np.int64),
+                "mtime_ns": np.array([v[1] for v in values], dtype=np.int64),
+                "checksum": pa.array([v[2] for v in values]),
+            }
+        )
+        with atomic(self.path) as temporary:
+            pq.write_table(table, temporary)
+
+
+def _settled(mtime_ns: int) -> bool:
+    """Say whether a file changed so long ago that another change would have another time; wait a tick for it."""
+    tick = _TICK_NS if mtime_ns % 1_000_000_000 else _COARSE_TICK_NS
+    missing = mtime_ns + tick - time.time_ns()
+    if 0 < missing <= _TICK_NS:
+        time.sleep(missing / 1e9)
+        missing = 0
+    return missing <= 0

@@ -1,0 +1,233 @@
+"""How labels become class indices: one function for folders, tables, arrays and other labellings."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from lsi.data.plan import counted
+from lsi.errors import DataError
+
+_INTEGER = re.compile(r"-?(0|[1-9]\d*)")
+UNLABELLED = -1
+NO_CLASS = ("all",)  # the class of samples without labels
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels as class indices.
+
+    Attributes:
+        values: (n,) class indices 0 … k − 1, UNLABELLED where a sample has no label.
+        names: of the k classes, each with a sample.
+        notes: sentences on what was dropped, joined or taken for missing.
+    """
+
+    values: Int[np.ndarray, " n"]
+    names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LabelRules:
+    """How label values are understood.
+
+    Attributes:
+        where: what messages name, such as "train.csv, column class".
+        class_names: whole numbers are positions in it, text is one of it; None: the distinct values are the classes.
+        minus_one_is_missing: −1 stands for a missing label, as in data of the Hugging Face Hub.
+        merge: "case": names that differ by case or blanks alone are one class; "none": they are several, and reported.
+        is_text: values are names as they stand, of folders: blanks around them count.
+    """
+
+    where: str
+    class_names: Sequence[str] | None = None
+    minus_one_is_missing: bool = False
+    merge: str = "none"
+    is_text: bool = False
+
+
+def encode_labels(values: Sequence[Any] | np.ndarray, rules: LabelRules) -> Labels:
+    """Return labels as class indices.
+
+    None, NaN, empty text and, where the rules say so, −1 are missing labels. Whole numbers that came as floats are
+    whole numbers; a column of one-element lists is read as its elements, one-hot rows as the position of their 1.
+    Without class names the distinct values are the classes and keep their text: integers in rising order, anything
+    else by alphabet.
+
+    Args:
+        values: n labels.
+        rules: how they are understood.
+
+    Raises:
+        DataError: a label is none of the class names, or a sample has several; the message names its row.
+    """
+    texts, notes = _texts(_single(values, rules.where), rules)
+    if rules.class_names is None:
+        names = sorted({t for t in texts if t is not None})
+        if all(_INTEGER.fullmatch(name) for name in names):
+            names.sort(key=int)
+        if "-1" in names and len(names) > 1:
+            notes.append(f'{rules.where}: "-1" is taken for a class, not for a missing label.')
+        positions = {name: i for i, name in enumerate(names)}
+    else:
+        names, positions = list(rules.class_names), _positions(texts, rules)
+    indices = np.array([UNLABELLED if t is None else positions[t] for t in texts], dtype=np.int64)
+    indices, names, merged = _merged(indices, names, rules)
+    indices, names, dropped = _without_empty(indices, names)
+    if dropped:
+        notes.append(f"{rules.where}: {counted(len(dropped), 'class')} without samples left out ({_first(dropped)}).")
+    return Labels(indices, tuple(names), (*notes, *merged))
+
+
+def class_positions(values: Sequence[Any] | np.ndarray, class_names: Sequence[str], where: str) -> np.ndarray:
+    """Return another labelling of the same samples as class indices: by class name, or else by class index.
+
+    Args:
+        values: n labels.
+        class_names: of the k classes.
+        where: what a message names.
+
+    Returns:
+        (n,) class indices, UNLABELLED where a label is missing.
+
+    Raises:
+        DataError: a value is neither.
+    """
+    known = {name: i for i, name in enumerate(class_names)}
+    texts, _ = _texts(_single(values, where), LabelRules(where))
+    if any(t is not None and t not in known for t in texts):
+        known = _positions(texts, LabelRules(where, class_names))
+    return np.array([UNLABELLED if t is None else known[t] for t in texts], dtype=np.int64)
+
+
+def no_labels(n: int) -> Labels:
+    """Return what stands for the labels of n samples that have none."""
+    return Labels(np.zeros(n, dtype=np.int64), NO_CLASS)
+
+
+def _single(values: Sequence[Any] | np.ndarray, where: str) -> list[Any]:
+    """Return one value a sample: lists of one element as their element, one-hot rows as the position of the 1."""
+    rows = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    rows = [row.tolist() if isinstance(row, np.ndarray) else row for row in rows]
+    are_lists = [isinstance(row, list | tuple) for row in rows]
+    if not any(are_lists):
+        return rows
+    widths = {len(row) for row, is_list in zip(rows, are_lists, strict=True) if is_list}
+    if widths == {1}:
+        return [row[0] if is_list else row for row, is_list in zip(rows, are_lists, strict=True)]
+    several = (
+        f"{where}: expected one label a sample, got several (row {{}}: {{!r}}); multi-label data are not supported."
+    )
+    if len(widths) != 1:
+        raise DataError(several.format(_first_list(rows, are_lists), rows[_first_list(rows, are_lists)]))
+    for i, row in enumerate(rows):
+        is_one_hot = isinstance(row, list | tuple) and sorted(map(_number, row)) == [0.0] * (len(row) - 1) + [1.0]
+        if row is not None and not is_one_hot:
+            raise DataError(several.format(i, row))
+    return [None if row is None else [_number(v) for v in row].index(1.0) for row in rows]
+
+
+def _first_list(rows: list[Any], are_lists: list[bool]) -> int:
+    return next((i for i, row in enumerate(rows) if are_lists[i] and len(row) != 1), 0)
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float | np.number) and not math.isnan(value) else math.nan
+
+
+def _texts(values: list[Any], rules: LabelRules) -> tuple[list[str | None], list[str]]:
+    """Return each label as text, None where it is missing, and notes."""
+    are_fractions = any(isinstance(v, float) and math.isfinite(v) and v != int(v) for v in values)
+    texts: list[str | None] = []
+    n_stripped, numbers = 0, Counter[str]()
+    for row, value in enumerate(values):
+        text = _text(value, are_fractions, rules.where, row)
+        if text is not None and not rules.is_text and text != text.strip():
+            n_stripped, text = n_stripped + 1, text.strip()
+        texts.append(text or None)
+        numbers[texts[-1] or ""] += 1
+    notes = [f"{rules.where}: blanks around {counted(n_stripped, 'label')} do not count."] if n_stripped else []
+    if (
+        not rules.is_text
+        and "-1" in numbers
+        and (rules.minus_one_is_missing or rules.class_names is not None or len(numbers) == 1)
+    ):
+        return [None if text == "-1" else text for text in texts], notes
+    return texts, notes
+
+
+def _text(value: Any, are_fractions: bool, where: str, row: int) -> str | None:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise DataError(f"{where}: the label of row {row} is no UTF-8 text ({value[:20]!r}).") from None
+    if isinstance(value, float) and not are_fractions and math.isfinite(value):
+        return str(int(value))
+    if isinstance(value, str | bool | int | float | np.generic):
+        return str(value)
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    raise DataError(f"{where}: expected a text or a number as label, got a {type(value).__name__} in row {row}.")
+
+
+def _positions(texts: list[str | None], rules: LabelRules) -> dict[str, int]:
+    """Return the class index of each text where the class names are given."""
+    names = list(rules.class_names or ())
+    distinct = {t for t in texts if t is not None}
+    by_name = {name: i for i, name in enumerate(names)}
+    by_number = {t: int(t) for t in distinct if _INTEGER.fullmatch(t) and 0 <= int(t) < len(names)}
+    positions = by_name if len(distinct & by_name.keys()) > len(by_number) else by_number or by_name
+    unknown = distinct - positions.keys()
+    if unknown:
+        row = next(i for i, t in enumerate(texts) if t in unknown)
+        raise DataError(
+            f"{rules.where}: expected one of the {len(names)} classes {_first(names)} or its number "
+            f"0 … {len(names) - 1}, got {texts[row]!r} in row {row}."
+        )
+    return positions
+
+
+def _merged(indices: np.ndarray, names: list[str], rules: LabelRules) -> tuple[np.ndarray, list[str], list[str]]:
+    """Join class names that differ by case or blanks alone where that is asked for; report them where not."""
+    groups: dict[str, list[int]] = {}
+    for i, name in enumerate(names):
+        groups.setdefault("".join(name.casefold().split()), []).append(i)
+    alike = [group for group in groups.values() if len(group) > 1]
+    if not alike:
+        return indices, names, []
+    shown = "; ".join(", ".join(repr(names[i]) for i in group) for group in alike[:3])
+    if rules.merge != "case":
+        note = f"Class names that differ by case or blanks alone: {shown}; --merge-classes case joins them."
+        return indices, names, [note]
+    counts = np.bincount(indices[indices >= 0], minlength=len(names))
+    target = np.arange(len(names))
+    for group in alike:
+        target[group] = max(group, key=lambda i: counts[i])
+    joined = np.where(indices >= 0, target[indices], UNLABELLED)
+    new = np.cumsum(target == np.arange(len(names))) - 1
+    names = [name for i, name in enumerate(names) if target[i] == i]
+    joined = np.where(joined >= 0, new[joined], UNLABELLED)
+    return joined, names, [f"Class names joined that differ by case or blanks alone: {shown}."]
+
+
+def _without_empty(indices: np.ndarray, names: list[str]) -> tuple[np.ndarray, list[str], list[str]]:
+    present = np.bincount(indices[indices >= 0], minlength=len(names)) > 0
+    if present.all():
+        return indices, names, []
+    new = np.cumsum(present) - 1
+    kept = [name for name, is_there in zip(names, present, strict=True) if is_there]
+    dropped = [name for name, is_there in zip(names, present, strict=True) if not is_there]
+    return np.where(indices >= 0, new[indices], UNLABELLED), kept, dropped
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")

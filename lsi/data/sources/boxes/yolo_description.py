@@ -1,0 +1,129 @@
+"""What describes data of YOLO: class names and splits in data.yaml, or class names in classes.txt or obj.names."""
+
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lsi.data.images import SUFFIXES
+from lsi.data.naming import text_of_path
+from lsi.data.sources.boxes.plain_yaml import Value, read_plain_yaml
+from lsi.data.sources.boxes.table import ImageFinder
+from lsi.data.sources.splits import split_of
+from lsi.data.trees import Tree
+from lsi.data.trees.filenames import suffix_of
+from lsi.errors import DataError
+
+_NAMES = frozenset({"classes.txt", "obj.names", "_darknet.labels", "predefined_classes.txt"})
+_SPLITS = ("train", "val", "valid", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is said of the classes and splits.
+
+    Attributes:
+        names: class name by number; None where no file has them.
+        splits: split by image.
+        has_keypoints: lines hold the points of a pose behind the box.
+        files: names of the files that describe and are no labels.
+        notes: sentences for the plan.
+    """
+
+    names: Mapping[int, str] | None = None
+    splits: Mapping[str, str] = field(default_factory=dict)
+    has_keypoints: bool = False
+    files: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+
+    def name_of(self, number: int) -> str | None:
+        """Return the name of a class, its number where no class has a name, None where it alone has none."""
+        return str(number) if self.names is None else self.names.get(number)
+
+    def split_of(self, image: str) -> str | None:
+        """Return the split of an image."""
+        return self.splits.get(image)
+
+
+def is_description(name: str) -> bool:
+    """Say whether a file is called as those that describe data of YOLO are."""
+    own = posixpath.basename(name).casefold()
+    return own in _NAMES or own.endswith((".yaml", ".yml", ".names"))
+
+
+def read_description(tree: Tree, names: list[str]) -> Description:
+    """Return what the files nearest to the root say of the data.
+
+    Args:
+        tree: where they lie.
+        names: of its files.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    found = sorted(filter(is_description, names), key=lambda name: (name.count("/"), name))
+    finder = ImageFinder(names)
+    lists = {name for name in names if posixpath.basename(name) in {f"{split}.txt" for split in _SPLITS}}
+    files = frozenset({*found, *lists})
+    for name in [n for n in found if n.casefold().endswith((".yaml", ".yml"))]:
+        where = f"{tree.name}/{text_of_path(name)}"
+        values = read_plain_yaml(_text(tree, name), ("names", "path", "kpt_shape", *_SPLITS), where)
+        if values.get("names"):
+            splits = _splits(tree, values, finder, lists)
+            return Description(_class_names(values["names"], where), splits, bool(values.get("kpt_shape")), files)
+    splits = _splits(tree, {posixpath.basename(n)[:-4]: n for n in sorted(lists)}, finder, lists)
+    for name in [n for n in found if not n.casefold().endswith((".yaml", ".yml"))]:
+        lines = [line.strip() for line in _text(tree, name).splitlines()]
+        return Description({i: line for i, line in enumerate(lines) if line}, splits, files=files)
+    note = "No data.yaml, classes.txt or obj.names gives the classes names: they are called by their numbers."
+    return Description(None, splits, files=files, notes=(note,))
+
+
+def _text(tree: Tree, name: str) -> str:
+    try:
+        return tree.read(name).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(f"{tree.name}/{text_of_path(name)}: expected UTF-8 text.") from None
+
+
+def _class_names(value: Value, where: str) -> dict[int, str]:
+    if isinstance(value, list):
+        return {i: str(name) for i, name in enumerate(value)}
+    if isinstance(value, dict) and all(key.isdecimal() for key in value):
+        return {int(key): str(name) for key, name in value.items()}
+    raise DataError(f"{where}: expected names as a list, or by class number, got {str(value)[:60]!r}.")
+
+
+def _splits(tree: Tree, values: Mapping[str, Value], finder: ImageFinder, lists: set[str]) -> dict[str, str]:
+    """Return the split of the images that the description's folders and lists hold."""
+    splits: dict[str, str] = {}
+    for key in _SPLITS:
+        value = values.get(key)
+        for place in value if isinstance(value, list) else [value]:
+            if not isinstance(place, str):
+                continue
+            for image in _images_of(tree, place, finder, lists):
+                splits.setdefault(image, split_of(key) or key)
+    return splits
+
+
+def _images_of(tree: Tree, place: str, finder: ImageFinder, lists: set[str]) -> list[str]:
+    """Return the images below a folder, or in a list of images; paths of other machines count by their ends."""
+    parts = [part for part in place.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    for start in range(len(parts)):
+        tail = "/".join(parts[start:])
+        if suffix_of(tail) == ".txt":
+            listing = next((name for name in sorted(lists) if f"/{name}".endswith(f"/{tail}")), None)
+            if listing is not None:
+                return _listed(tree, listing, finder)
+        elif suffix_of(tail) not in SUFFIXES:
+            images = [name for name in finder.names if f"/{tail}/" in f"/{name}"]
+            if images:
+                return images
+    return []
+
+
+def _listed(tree: Tree, listing: str, finder: ImageFinder) -> list[str]:
+    where = f"{tree.name}/{text_of_path(listing)}"
+    lines = [line.strip() for line in _text(tree, listing).splitlines()]
+    found = [finder.find(line, posixpath.dirname(listing), None, where) for line in lines if line]
+    return [name for name in found if name is not None]

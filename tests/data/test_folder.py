@@ -1,0 +1,213 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torchvision.datasets import ImageFolder
+
+from lsi.config import DataSettings
+from lsi.data import Dataset, load
+from lsi.errors import DataError
+from tests.data.trees import TWO, as_bytes_name, plant, write_image
+
+
+def opened(root: Path, **options) -> Dataset:
+    return load(DataSettings(data=root, **options), root.parent)
+
+
+def named(data: Dataset) -> dict[str, str]:
+    return {str(i): data.class_names[c] for i, c in zip(data.ids, data.labels, strict=True)}
+
+
+def fits_image_folder(data: Dataset, base: Path, root: Path) -> None:
+    """Every index selects the same file in torchvision's ImageFolder."""
+    listed = [Path(path) for path, _ in ImageFolder(base).samples]
+    for sample, index in zip(data.ids, data.source_index, strict=True):
+        assert listed[index] == root / sample
+    assert data.plan.source_length == len(listed)
+
+
+CAT_DOG = {"cat": 3, "dog": 3}
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "split", "used"),
+    [
+        ([""], "train", ""),
+        (["images/"], "train", "images/"),
+        (["data/images/"], "train", "data/images/"),
+        (["train/", "val/"], "train", "train/"),
+        (["Train/", "Validation/"], "val", "Validation/"),
+        (["TRAINING/", "Dev/"], "validation", "Dev/"),
+        (["set/train/", "set/test/"], "test", "set/test/"),
+        (["train2017/", "val2017/"], "valid", "val2017/"),
+        (["training_set/training_set/", "test_set/test_set/"], "train", "training_set/training_set/"),
+        (["seg_train/seg_train/", "seg_test/seg_test/"], "test", "seg_test/seg_test/"),
+        (["train/images/", "holdout/images/"], "holdout", "holdout/images/"),
+        (["train/", "test/", "__MACOSX/train/"], "train", "train/"),
+    ],
+)
+def test_class_folders_are_found_below_splits_and_wrappers(tmp_path, prefixes, split, used):
+    root = plant(tmp_path / "d", [p + name for p in prefixes for name in TWO])
+    data = opened(root, split=split)
+    assert data.ids.tolist() == [used + name for name in TWO]
+    assert dict(data.plan.classes) == CAT_DOG
+    fits_image_folder(data, root / used, root)
+
+
+@pytest.mark.parametrize("split", ["train", "test", "all"])
+def test_splits_may_lie_below_the_classes(tmp_path, split):
+    root = plant(tmp_path / "d", [f"{c}/{s}/{i}.png" for c in ("a", "b") for s in ("train", "test") for i in range(2)])
+    data = opened(root, split=split)
+    assert set(data.split) == ({split} if split != "all" else {"train", "test"})
+    assert data.class_names == ("a", "b")
+    fits_image_folder(data, root, root)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        [f"{c}/aug/{i}.png" for c in ("cat", "dog") for i in range(3)],
+        ["cat/a/1.png", "cat/a b/1.png", "cat/a-b/1.png", "cat/a/x/1.png"],
+        [".hidden/1.png", "cat/.ipynb_checkpoints/0.png", "__MACOSX/cat/._0.png", "cat/._0.png", "dog/.thumb.png"],
+        ["cat/0.gif", "dog/z.GIF", "cat/aug/1.gif"],
+        ["a.b/1.png", "x y/1.PNG", "cat/2.jpeg", "cat/2.JPG", "dog/1.tif", "dog/2.webp"],
+        ["9.png", "10.png"],
+    ],
+)
+def test_every_index_is_that_of_image_folder(tmp_path, more):
+    root = plant(tmp_path / "d", [*TWO, *more])
+    data = opened(root)
+    listed = [str(Path(p).relative_to(root)) for p, _ in ImageFolder(root).samples]
+    known = [(i, s) for s, i in zip(data.ids, data.source_index, strict=True) if s in listed]
+    assert all(listed[i] == s for i, s in known)
+    beyond = [int(i) for s, i in zip(data.ids, data.source_index, strict=True) if s not in listed]
+    assert beyond == list(range(len(listed), len(listed) + len(beyond)))
+    assert {s for _, s in known} == {s for s in listed if not any(p.startswith((".", "__")) for p in s.split("/"))}
+
+
+def test_links_to_folders_and_files_are_followed_as_image_folder_does(tmp_path):
+    plant(tmp_path / "elsewhere", [f"{i}.png" for i in range(4)])
+    root = plant(tmp_path / "d", TWO)
+    (root / "cat" / "linked").symlink_to(tmp_path / "elsewhere")
+    (root / "bird").symlink_to(tmp_path / "elsewhere")
+    (root / "dog" / "back.png").symlink_to(root / "cat" / "0.png")
+    data = opened(root)
+    assert dict(data.plan.classes) == {"bird": 4, "cat": 7, "dog": 4}
+    fits_image_folder(data, root, root)
+
+
+def test_a_link_that_leads_back_up_is_followed_once(tmp_path):
+    root = plant(tmp_path / "d", TWO)
+    (root / "cat" / "loop").symlink_to(root)
+    assert dict(opened(root).plan.classes) == CAT_DOG
+
+
+@pytest.mark.parametrize(
+    ("more", "ignored"),
+    [
+        (["unlabeled/1.png"], {}),
+        (["other/1.png", "other/2.png"], {"images in other/, which is no split": 2}),
+        (["__MACOSX/1.png"], {"hidden files": 1}),
+        (["stray.png"], {"images beside the split folders": 1}),
+    ],
+)
+def test_a_folder_beside_the_splits_never_becomes_a_class(tmp_path, more, ignored):
+    root = plant(tmp_path / "d", [*("train/" + n for n in TWO), *("test/" + n for n in TWO), *more])
+    data = opened(root)
+    assert data.class_names == ("cat", "dog")
+    assert dict(data.plan.ignored) == ignored
+
+
+def test_a_split_without_classes_is_unlabelled(tmp_path):
+    root = plant(tmp_path / "d", [*("train/" + n for n in TWO), "test/1.png", "test/2.png"])
+    assert not opened(root, split="test").is_labelled
+    everything = opened(root, split="all")
+    assert len(everything) == 6
+    assert everything.unlabelled.ids.tolist() == ["test/1.png", "test/2.png"]
+    assert "2 samples without a label: left out of the fit, still shown" in everything.plan.lines()
+
+
+def test_flat_splits_are_splits_of_unlabelled_images(tmp_path):
+    root = plant(tmp_path / "d", ["train/1.png", "train/2.png", "test/1.png"])
+    data = opened(root)
+    assert data.ids.tolist() == ["train/1.png", "train/2.png"]
+    assert not data.is_labelled
+    assert dict(data.plan.splits) == {"train": 2, "test": 1}
+
+
+def test_a_class_may_be_called_test_where_no_classes_lie_below_it(tmp_path):
+    data = opened(plant(tmp_path / "d", ["test/1.png", "exam/1.png"]))
+    assert data.class_names == ("exam", "test")
+    assert any("The folder test is taken for a class" in line for line in data.plan.lines())
+
+
+@pytest.mark.parametrize("images", [["1.png", "2.png"], ["photos/1.png", "photos/2.png"]])
+def test_images_alone_have_no_labels(tmp_path, images):
+    data = opened(plant(tmp_path / "d", images))
+    assert not data.is_labelled
+    assert data.ids.tolist() == images
+
+
+def test_the_plan_says_what_was_ignored(tmp_path):
+    junk = ["cat/.ipynb_checkpoints/0.png", "__MACOSX/cat/._0.png", "dog/._0.png"]
+    root = plant(tmp_path / "photos", [*TWO, *junk], {"readme.md": "x", "cat/notes.txt": "x", "dog/more.txt": "x"})
+    assert opened(root).plan.lines() == [
+        f"{root}: class folders, 6 images in 2 classes (cat 3, dog 3)",
+        "ignored: 3 hidden files, 1 .md, 2 .txt",
+    ]
+
+
+def test_the_plan_names_the_splits_and_the_one_in_use(tmp_path):
+    root = plant(tmp_path / "photos", ["train/" + n for n in TWO] + ["test/cat/1.png", "test/dog/1.png"])
+    assert (
+        opened(root, split="test")
+        .plan.lines()[0]
+        .endswith("2 images in 2 classes (cat 1, dog 1); splits test 2, train 6; using test")
+    )
+
+
+def test_files_without_suffix_are_told_by_their_content(tmp_path):
+    root = plant(tmp_path / "d", TWO, {"cat/LICENSE": "text", "cat/part.001": "text"})
+    for name in ("cat/noext", "dog/scan.002"):
+        write_image(root / name)
+    data = opened(root)
+    assert {"cat/noext", "dog/scan.002"} <= set(data.ids)
+    assert dict(data.plan.ignored) == {"without suffix": 1, ".001": 1}
+
+
+def test_class_names_that_differ_by_case_are_reported_and_joined_on_request(tmp_path):
+    root = plant(tmp_path / "d", ["Cat/1.png", "cat/1.png", "cat/2.png", "dog/1.png"])
+    data = opened(root)
+    assert data.class_names == ("Cat", "cat", "dog")
+    assert any("'Cat', 'cat'; --merge-classes case joins them" in line for line in data.plan.lines())
+    assert dict(opened(root, merge_classes="case").plan.classes) == {"cat": 3, "dog": 1}
+
+
+def test_names_that_are_no_utf8_are_read(tmp_path):
+    root = plant(tmp_path / "d", [as_bytes_name(b"caf\xe9/\xff.png"), "b/1.png"])
+    data = opened(root)
+    assert data.ids.tolist() == ["b/1.png", "caf\\xe9/\\xff.png"]
+    assert data.class_names == ("b", "caf\\xe9")
+    assert data.images.read(1).size == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("images", "texts", "options", "message"),
+    [
+        ([], {}, {}, r"found none; there is nothing\."),
+        ([], {"a.txt": "x", "b.pdf": "x"}, {}, r"found none; there are 1 \.pdf, 1 \.txt"),
+        ([], {"m.csv": "a,b\n1,2\n"}, {}, r"give it itself as --data, such as m\.csv"),
+        (["val/" + n for n in TWO], {}, {}, r"no split 'train'. There is val: name one of them with --split, or all"),
+        (["train/" + n for n in TWO], {}, {"split": "test"}, r"no split 'test'. There is train"),
+        (TWO, {}, {"split": "test"}, r"no split 'test', for the data have none: leave --split out"),
+    ],
+)
+def test_what_cannot_be_read_says_what_lies_there(tmp_path, images, texts, options, message):
+    with pytest.raises(DataError, match=message):
+        opened(plant(tmp_path / "d", images, texts), **options)
+
+
+def test_numbers_stay_in_the_order_of_the_source(tmp_path):
+    root = plant(tmp_path / "d", TWO)
+    np.testing.assert_array_equal(opened(root).source_index, np.arange(6))
+    assert named(opened(root))["dog/1.png"] == "dog"

@@ -1,0 +1,272 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lsi.config import DataSettings
+from lsi.data import Dataset, load
+from lsi.errors import DataError
+from tests.data.trees import TWO, plant, shown
+
+
+def opened(path: Path, **options) -> Dataset:
+    return load(DataSettings(data=path, **options), path.parent)
+
+
+def table(tmp_path: Path, content: str | bytes, name: str = "m.csv", images=("1.png", "2.png", "3.png")) -> Path:
+    return plant(tmp_path / "d", images, {name: content}) / name
+
+
+ROWS = [("1.png", "a"), ("2.png", "b"), ("3.png", "a")]
+JSON_LINES = "\n".join(json.dumps({"file_name": p, "label": c}) for p, c in ROWS)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("m.csv", "path,label\n1.png,a\n2.png,b\n3.png,a\n"),
+        ("M.CSV", "path,label\n1.png,a\n2.png,b\n3.png,a\n"),
+        ("m.csv", "\ufeffpath,label\r\n1.png,a\r\n2.png,b\r\n3.png,a\r\n"),
+        ("m.csv", "path;label\n1.png;a\n2.png;b\n3.png;a\n"),
+        ("m.csv", "sep=;\npath;label\n1.png;a\n2.png;b\n3.png;a\n"),
+        ("m.csv", "path\tlabel\n1.png\ta\n2.png\tb\n3.png\ta\n"),
+        ("m.tsv", "path\tlabel\n1.png\ta\n2.png\tb\n3.png\ta\n"),
+        ("m.csv", "path|label\n1.png|a\n2.png|b\n3.png|a\n"),
+        ("m.csv", "path,label\n1.png,a,\n2.png,b,\n3.png,a,\n"),
+        ("m.csv", "path,label,\n1.png,a,\n2.png,b,\n3.png,a,\n"),
+        ("m.csv", "path,label\n1.png,a\n2.png,b,,\n3.png,a\n"),
+        ("m.csv", "path, label\n1.png, a\n2.png, b\n3.png, a\n"),
+        ("m.csv", 'path,label\n"1.png","a"\n"2.png","b"\n\n"3.png","a"\n'),
+        ("m.csv", "path,label\n1.png,a\n2.png,b\n3.png,a\n".encode("utf-16")),
+        ("m.csv", "path,label\n1.png,a\n2.png,b\n3.png,a\n".encode("utf-16-le")),
+        ("m.csv", "path,label\n1.png,a\n2.png,b\n3.png,a\n".encode("utf-32")),
+        ("m.jsonl", JSON_LINES),
+        ("m.ndjson", JSON_LINES + "\n\n"),
+        ("m.json", json.dumps([{"image": p, "class": c} for p, c in ROWS])),
+    ],
+)
+def test_every_usual_form_of_a_table_is_read_alike(tmp_path, name, content):
+    data = opened(table(tmp_path, content, name))
+    assert data.ids.tolist() == ["1.png", "2.png", "3.png"]
+    assert [data.class_names[c] for c in data.labels] == ["a", "b", "a"]
+    assert [shown(data.images.read(i)) for i in range(3)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("header", "values"),
+    [
+        ("image,class", ("1.png", "a")),
+        ("img,Label", ("1.png", "a")),
+        ("File Name,Category", ("1.png", "a")),
+        ("FILENAME,target", ("1.png", "a")),
+        (" file_name ,labels", ("1.png", "a")),
+        ("image-path,fine_label", ("1.png", "a")),
+        ("number,file,y", ("7", "1.png", "a")),
+    ],
+)
+def test_columns_are_known_by_their_usual_names(tmp_path, header, values):
+    other = [v.replace("1.png", "2.png").replace("a", "b") if v != "7" else "8" for v in values]
+    data = opened(table(tmp_path, f"{header}\n{','.join(values)}\n{','.join(other)}\n"))
+    assert data.class_names == ("a", "b")
+    assert shown(data.images.read(1)) == 1
+
+
+def test_columns_that_someone_names_are_taken(tmp_path):
+    content = "id,pic,genus,part,path\nx,1.png,a,one,0\ny,2.png,b,one,0\nz,3.png,b,two,0\n"
+    path = table(tmp_path, content)
+    named = {"image_column": "pic", "label_column": "Genus", "split_column": "part", "id_column": "id"}
+    data = opened(path, split="one", **named)
+    assert data.ids.tolist() == ["x", "y"]
+    assert data.class_names == ("a", "b")
+    assert dict(data.plan.columns) == {"image": "pic", "label": "genus", "split": "part", "id": "id"}
+    with pytest.raises(DataError, match=r"no column 'breed' \(--label-column\); there are id, pic, genus"):
+        opened(path, label_column="breed")
+
+
+def test_labels_keep_their_text(tmp_path):
+    data = opened(table(tmp_path, "path,label\n1.png,001\n2.png,010\n3.png,1\n"))
+    assert sorted(data.class_names) == ["001", "010", "1"]
+
+
+def test_rows_without_a_label_stand_apart_and_keep_their_row(tmp_path):
+    data = opened(table(tmp_path, "path,label\n1.png,a\n2.png,\n3.png,b\n"))
+    np.testing.assert_array_equal(data.source_index, [0, 2])
+    np.testing.assert_array_equal(data.unlabelled.source_index, [1])
+    assert shown(data.unlabelled.images.read(0)) == 1
+    assert "1 sample without a label: left out of the fit, still shown" in data.plan.lines()
+
+
+def test_the_row_of_the_file_is_the_index_whatever_the_split(tmp_path):
+    path = table(tmp_path, "path,label,split\n1.png,a,test\n2.png,b,train\n3.png,a,Train\n")
+    for split, rows in {"train": [1, 2], "test": [0], "all": [0, 1, 2]}.items():
+        data = opened(path, split=split)
+        np.testing.assert_array_equal(data.source_index, rows)
+        assert pd.read_csv(path)["path"].iloc[data.source_index].tolist() == data.ids.tolist()
+        assert data.plan.source_length == 3
+
+
+def test_folds_by_number_are_all_used(tmp_path):
+    data = opened(table(tmp_path, "path,label,fold\n1.png,a,0\n2.png,b,1\n3.png,a,1\n"))
+    assert len(data) == 3
+    assert len(opened(tmp_path / "d" / "m.csv", split="1")) == 2
+
+
+def test_all_other_columns_are_kept(tmp_path):
+    data = opened(table(tmp_path, "path,label,age,note\n1.png,a,007,x\n2.png,,8,\n3.png,b,9,y\n"))
+    assert data.metadata.to_dict("list") == {"age": ["007", "9"], "note": ["x", "y"]}
+    assert data.unlabelled.metadata.to_dict("list") == {"age": ["8"], "note": [""]}
+    assert data.take(np.array([1])).metadata["age"].tolist() == ["9"]
+    assert data.plan.metadata == ("age", "note")
+
+
+@pytest.mark.parametrize(
+    ("files", "written", "base"),
+    [
+        (["1.png", "2.png"], ["1.png", "2.png"], ""),
+        (["images/1.png", "images/2.png"], ["images/1.png", "images/2.png"], ""),
+        (["images/1.png", "images/2.png"], ["1.png", "2.png"], "images/"),
+        (["data/imgs/1.png", "data/imgs/2.png"], ["1.png", "2.png"], "data/imgs/"),
+        (["images/1.png", "images/2.png"], ["./images/1.png", "images\\2.png"], ""),
+        (["1.tif", "2.tif"], ["1", "2"], ".tif"),
+        (["a b/é.png", "2.png"], ["a b/é.png", "2.png"], ""),
+    ],
+)
+def test_paths_are_tried_from_the_table_and_from_folders_near_it(tmp_path, files, written, base):
+    rows = "".join(f"{name},{c}\n" for name, c in zip(written, "ab", strict=True))
+    root = plant(tmp_path / "d", files, {"m.csv": f"path,label\n{rows}"})
+    for path in (root / "m.csv", root):
+        data = opened(path)
+        assert sorted(shown(data.images.read(i)) for i in range(2)) == [0, 1]
+        assert not base or any(base in line for line in data.plan.notes)
+
+
+def test_paths_beside_the_folder_of_the_table_are_found(tmp_path):
+    root = plant(
+        tmp_path / "d", ["images/1.png", "images/2.png"], {"annotations/m.csv": "path,label\n1.png,a\n2.png,b\n"}
+    )
+    data = opened(root / "annotations" / "m.csv")
+    assert shown(data.images.read(1)) == 1
+    assert any("paths are relative to ../images/" in line for line in data.plan.notes)
+
+
+def test_absolute_and_file_addresses_are_paths(tmp_path):
+    root = plant(tmp_path / "d", ["x 1.png", "2.png"])
+    first = str(root / "x 1.png").replace(" ", "%20")
+    (tmp_path / "m.csv").write_text(f"path,label\nfile://{first},a\n{root / '2.png'},b\n")
+    data = opened(tmp_path / "m.csv")
+    assert [shown(data.images.read(i)) for i in range(2)] == [0, 1]
+
+
+def test_a_table_beside_class_folders_adds_its_columns_and_no_labels(tmp_path):
+    content = "file_name,label,age\ncat/0.png,zebra,3\ndog/1.png,zebra,4\ncat/1.png,,5\ncat/2.png,,6\ndog/0.png,,7\n"
+    data = opened(plant(tmp_path / "d", TWO, {"metadata.csv": content}))
+    assert data.class_names == ("cat", "dog")
+    assert data.metadata["age"].tolist() == ["3", "5", "6", "7", "4", None]
+    assert any("names 5 of the images: its columns are kept beside" in line for line in data.plan.notes)
+
+
+@pytest.mark.parametrize("name", ["annotations.csv", "sample_submission.csv", "embeddings.parquet"])
+def test_a_table_that_names_no_images_is_ignored_beside_class_folders(tmp_path, name):
+    root = plant(tmp_path / "d", TWO)
+    frame = pd.DataFrame({"id": [1, 2], "width": [3, 4]})
+    frame.to_csv(root / name, index=False) if name.endswith("csv") else frame.to_parquet(root / name)
+    data = opened(root)
+    assert data.class_names == ("cat", "dog")
+    assert dict(data.plan.ignored) == {Path(name).suffix: 1}
+    assert data.metadata is None
+
+
+def test_a_table_for_each_split_beside_flat_images(tmp_path):
+    texts = {"train.csv": "path,label\n1.png,a\n3.png,b\n", "test.csv": "path,label\n2.png,a\n"}
+    root = plant(tmp_path / "d", ["im/1.png", "im/2.png", "im/3.png"], texts)
+    assert opened(root).ids.tolist() == ["1.png", "3.png"]
+    test = opened(root, split="test")
+    assert test.ids.tolist() == ["2.png"]
+    assert dict(test.plan.splits) == {"train": 2, "test": 1}
+    assert len(opened(root, split="all")) == 3
+    with pytest.raises(DataError, match=r"no split 'dev'. There are test, train"):
+        opened(root, split="dev")
+
+
+def test_images_that_no_row_names_are_counted(tmp_path):
+    root = plant(tmp_path / "d", ["1.png", "2.png", "3.png"], {"labels.csv": "id,label\n1,a\n3,b\n"})
+    data = opened(root)
+    assert data.ids.tolist() == ["1", "3"]
+    assert dict(data.plan.ignored) == {"images that labels.csv does not name": 1}
+
+
+def test_embeddings_in_a_column_are_features(tmp_path):
+    content = 'label,embedding,who\na,"[0.5, 1, 2]",x\nb,0.1 0.2 0.3,y\n'
+    data = opened(table(tmp_path, content))
+    np.testing.assert_allclose(data.features, [[0.5, 1, 2], [0.1, 0.2, 0.3]], rtol=1e-6)
+    assert data.metadata["who"].tolist() == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "m.csv: the file is empty"),
+        ("path,label\n", "m.csv: the table has a header and no rows"),
+        ("a,b\n1,2\n", r"m.csv: no column is called image, path.*; there are a, b\..*--image-column"),
+        ("1.png,a\n2.png,b\n", r"m.csv: the first line is no header \(1.png, a\)"),
+        ("path,label\n1.png,a\n1.png,b\n", r"m.csv: row 1 names 1.png a second time.*--id-column"),
+        (
+            "path,label\nx/7.png,a\nx/8.png,b\n",
+            r"m.csv, column path: none of its paths leads to a file; tried 'x/7.png'",
+        ),
+        ("path,label\nhttps://a.b/1.png,a\n", "m.csv, column path: row 0 is an address"),
+        ("path,label\n1.png,a,b\n2.png,b\n", "m.csv, line 2: expected 2 fields like the header, got 3"),
+        ('path,label\n1.png,"a\n', "m.csv: not readable as a table separated by ','"),
+        (b"path,label\n1.png,\x00\x01\n\xff\xfe", "m.csv: expected text, got binary data"),
+        (b"version https://git-lfs.github.com/spec/v1\noid x\n", "m.csv: a Git LFS pointer"),
+        (
+            'label,embedding\na,"[1, 2]"\nb,"[1]"\n',
+            "m.csv, column embedding: expected 2 numbers in row 1 as in row 0, got 1",
+        ),
+        ('label,embedding\na,"[1, NaN]"\n', "m.csv, column embedding: row 0 holds NaN or infinity"),
+        ("label,embedding\na,\n", "m.csv, column embedding: expected a list of numbers in row 0"),
+        ("label,embedding\na,tree\n", "m.csv, column embedding: expected a list of numbers in row 0, got 'tree'"),
+    ],
+)
+def test_bad_tables_say_what_is_wrong_and_where(tmp_path, content, message):
+    with pytest.raises(DataError, match=message):
+        opened(table(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"path": "1.png"\n', "m.jsonl, line 1: not readable as JSON"),
+        ('{"path": "1.png"}\n[1]\n', "m.jsonl: expected one JSON object a sample"),
+        ("[{]", "m.jsonl: not readable as JSON"),
+    ],
+)
+def test_bad_json_says_what_is_wrong_and_where(tmp_path, content, message):
+    with pytest.raises(DataError, match=message):
+        opened(table(tmp_path, content, "m.jsonl"))
+
+
+def test_several_tables_that_name_the_images_are_refused_by_name(tmp_path):
+    texts = {"a.csv": "path,label\n1.png,a\n", "b.csv": "path,label\n2.png,b\n"}
+    with pytest.raises(
+        DataError, match=r"several tables name the images \(a.csv, b.csv\): give the one to read as --data"
+    ):
+        opened(plant(tmp_path / "d", ["1.png", "2.png"], texts))
+
+
+def test_no_reference_of_a_job_from_the_app_leads_out_of_its_folders(tmp_path, monkeypatch):
+    plant(tmp_path / "secret", ["1.png"])
+    path = table(tmp_path, "path,label\n1.png,a\n../secret/1.png,b\n")
+    assert len(opened(path)) == 2
+    monkeypatch.setenv("LSI_CONFINED", "1")
+    monkeypatch.setenv("LSI_DATA_ROOTS", str(tmp_path / "d"))
+    with pytest.raises(DataError, match=r"secret/1.png leads out of the folders that this server may read"):
+        opened(path)
+    (tmp_path / "d" / "link.png").symlink_to(tmp_path / "secret" / "1.png")
+    path.write_text("path,label\n1.png,a\nlink.png,b\n")
+    with pytest.raises(DataError, match=r"link.png leads out"):
+        opened(path)
+    monkeypatch.setenv("LSI_DATA_ROOTS", str(tmp_path))
+    assert len(opened(path)) == 2
