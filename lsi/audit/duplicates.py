@@ -78,6 +78,12 @@ def near_duplicates(neighbours_of: Neighbours, threshold: float = THRESHOLD) -> 
     return Duplicates(group, nearest.astype(np.float64), limit)
 
 
+def no_duplicates(neighbours_of: Neighbours) -> Duplicates:
+    """Return that nobody is a near duplicate: for features that say nothing of what a sample looks like."""
+    nearest = neighbours_of.distance[:, 0].astype(np.float64)
+    return Duplicates(np.full(len(nearest), -1, dtype=np.int64), nearest, 0.0)
+
+
 def _exact(unit: np.ndarray, count: int) -> Neighbours:
     points = torch.from_numpy(unit)
     index, distance = [], []

@@ -1,54 +1,48 @@
 """The registry of backbones: how each is built, which weights it has, and how it wants its images."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from lsi.errors import UsageError
+from lsi.features.backbone import Backbone, hash_of_weights
 from lsi.features.efficientnet_lite import efficientnet_lite0
-from lsi.hashing import fingerprint
+from lsi.features.exported import exported_backbone
+from lsi.features.functions import function_backbone
+from lsi.features.timm_models import timm_backbone
+from lsi.features.weights import load_weights
+from lsi.references import kind_of_backbone
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-@dataclass(frozen=True)
-class Backbone:
-    """A frozen network that turns images into features.
-
-    Attributes:
-        name: as in the settings.
-        module: maps (b, 3, size, size) floats to (b, d); None for pixels.
-        weights_hash: of the weights that are in it.
-        mean: subtracted from pixel values in 0 … 1, a channel each.
-        std: divided by after.
-        native_size: side in pixels that it was trained at.
-        bfloat16_from: the layer of a sequential module from which on bfloat16 was measured to keep every feature vector
-            within a cosine of 0.999 of float32; None: not known.
-    """
-
-    name: str
-    module: nn.Module | None
-    weights_hash: str
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
-    native_size: int = 224
-    bfloat16_from: int | None = None
+_WEIGHTS_ALONE = (".pth", ".pt", ".ckpt", ".safetensors", ".bin")
 
 
-def load_backbone(name: str) -> Backbone:
+def load_backbone(name: str, weights: Path | None = None) -> Backbone:
     """Return a backbone by name.
 
+    Args:
+        name: pixels, efficientnet_lite0, a torchvision classifier, timm/NAME, FILE.onnx[:OUTPUT], FILE.pt2 or
+            MODULE:FUNCTION.
+        weights: a file with the weights of a torchvision or timm network, or of what a function returns; None: its own.
+
     Raises:
-        UsageError: no backbone has that name, or its weights are not there and cannot be downloaded.
+        UsageError: no backbone has that name, a package is missing, or its weights do not fit, are not there and cannot
+            be downloaded.
+        DataError: a file cannot be read.
     """
+    kind = kind_of_backbone(name)
+    if kind == "timm":
+        return timm_backbone(name, weights)
+    if kind == "function":
+        return function_backbone(name, weights)
+    if kind == "file":
+        return exported_backbone(name)
     if name == "pixels":
         return Backbone("pixels", None, "")
     if name == "efficientnet_lite0":
         return _efficientnet_lite0()
-    return _torchvision(name)
+    return _torchvision(name, weights)
 
 
 def _efficientnet_lite0() -> Backbone:
@@ -58,28 +52,45 @@ def _efficientnet_lite0() -> Backbone:
     net = efficientnet_lite0(checkpoint)
     # its published preprocessing is (value − 127) / 128, not ImageNet's mean and deviation
     mean, std = (127 / 255,) * 3, (128 / 255,) * 3
-    return Backbone("efficientnet_lite0", net, _hash(checkpoint), mean, std, bfloat16_from=9)
+    return Backbone("efficientnet_lite0", net, hash_of_weights(checkpoint), mean, std, bfloat16_from=9)
 
 
-def _torchvision(name: str) -> Backbone:
+def _torchvision(name: str, file: Path | None) -> Backbone:
     from torchvision import models
 
     if name not in models.list_models(module=models):
-        raise UsageError(
-            f"No backbone is called {name!r}: give efficientnet_lite0, pixels, or a torchvision classifier by its "
-            "name, such as resnet18, resnet50, vit_b_16 or convnext_tiny."
-        )
+        raise UsageError(f"No backbone is called {name!r}: {_advice(name)}.")
     weights: Any = getattr(models.get_model_weights(name), "DEFAULT")  # noqa: B009
     try:
-        net = models.get_model(name, weights=weights)
+        net = models.get_model(name, weights=weights if file is None else None)
     except Exception as error:
         raise UsageError(
-            f"The weights of {name} are not on this machine and could not be downloaded "
-            f"({type(error).__name__}). Use --backbone efficientnet_lite0, which needs no network."
+            f"The weights of {name} are not on this machine and could not be downloaded ({type(error).__name__}). Give "
+            "a file of them with --weights FILE, or use --backbone efficientnet_lite0, which needs no network."
         ) from error
-    transform = weights.transforms()
-    crop = transform.crop_size[0]
-    return Backbone(name, _headless(net), _hash(net.state_dict()), tuple(transform.mean), tuple(transform.std), crop)
+    whole, transform = net.state_dict().keys(), weights.transforms()
+    net = _headless(net)
+    if file is not None:
+        load_weights(net, file, whole - net.state_dict().keys())
+    return Backbone(
+        name,
+        net,
+        hash_of_weights(net.state_dict()),
+        tuple(transform.mean),
+        tuple(transform.std),
+        transform.crop_size[0],
+        keeps_native_size=hasattr(net, "image_size"),  # a vision transformer has a position embedding for each patch
+    )
+
+
+def _advice(name: str) -> str:
+    """Return what may have been meant by a name that no backbone has."""
+    if name.endswith(_WEIGHTS_ALONE):
+        return f"weights alone are no network; name the network as well, as in --backbone timm/NAME --weights {name}"
+    return (
+        "give efficientnet_lite0, pixels, a torchvision classifier by its name, such as resnet18, resnet50, vit_b_16 "
+        "or convnext_tiny, timm/NAME, an .onnx or .pt2 file, or MODULE:FUNCTION"
+    )
 
 
 def _headless(net: Any) -> nn.Module:
@@ -95,7 +106,3 @@ def _headless(net: Any) -> nn.Module:
                 head[last] = nn.Identity()
                 return net
     raise UsageError("That model ends in no linear layer, so it has no features to take: choose another backbone.")
-
-
-def _hash(weights: Mapping[str, torch.Tensor]) -> str:
-    return fingerprint(*(t.detach().cpu().float().numpy() for t in weights.values()))

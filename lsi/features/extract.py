@@ -1,36 +1,33 @@
-"""Feature extraction: streamed, resumable at the batch, written to a memory-mapped array."""
+"""Feature extraction: streamed, resumable at the batch, written to memory-mapped arrays; images are read once."""
 
-import logging
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
 from PIL import Image
 
-from lsi.errors import DataError
-from lsi.features.backbones import Backbone
+from lsi.errors import DataError, LsiError, UsageError
+from lsi.features.backbone import Backbone
 from lsi.features.fast import fast
-from lsi.files import read_json, write_json
+from lsi.features.growing import GrowingArrays
+from lsi.features.measures import MEASURES, measure
 from lsi.progress import Progress
 
-log = logging.getLogger(__name__)
-
-FEATURES_VERSION = 1  # rises when the same images and backbone give other numbers
-STAGE = "features"
-_SAVE_SECONDS = 2.0
+FEATURES_VERSION = 2  # rises when the same images and backbone give other numbers or files
+STAGE, MEASURING = "features", "image quality"
 _THREADS = 2
+_MEASURED_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
 class Plan:
     """How images become numbers: `size` px a side, `channels` 1 or 3 (pixels only), a `batch_size`.
 
-    From layer `bfloat16_from` on the backbone computes in bfloat16, where that is not None.
+    From layer `bfloat16_from` on the backbone computes in bfloat16, where that is not None. Where `is_measured`, every
+    image is measured as well, before it is resized.
     """
 
     backbone: Backbone
@@ -38,6 +35,7 @@ class Plan:
     channels: int
     batch_size: int
     bfloat16_from: int | None = None
+    is_measured: bool = True
 
 
 def plan(images, backbone: Backbone, image_size: int | None, batch_size: int) -> Plan:
@@ -59,14 +57,15 @@ def plan(images, backbone: Backbone, image_size: int | None, batch_size: int) ->
     if backbone.module is None:
         grey = all(_is_grey(image) for image in seen)
         return Plan(backbone, image_size or min(side, 32), 1 if grey else 3, batch_size)
-    usual = 160 if side <= 64 else backbone.native_size
+    usual = 160 if side <= 64 and not backbone.keeps_native_size else backbone.native_size
     return Plan(backbone, image_size or usual, 3, batch_size)
 
 
 def extract(images, how: Plan, folder: Path, device: torch.device, progress: Progress) -> dict[int, str]:
     """Write `features.npy` (n, d) float32 into `folder` and return the failures: position to reason.
 
-    An interrupted extraction goes on where it stopped: `partial.npy` and `partial.json` hold what is done.
+    Where the images are measured, `quality.npy` (n, 6) float64 holds what `measure` gives, NaN for failures. An
+    interrupted extraction goes on where it stopped.
 
     Args:
         images: n images, read one by one.
@@ -74,77 +73,146 @@ def extract(images, how: Plan, folder: Path, device: torch.device, progress: Pro
         folder: where to write.
         device: where the backbone runs.
         progress: told how many images are done.
+
+    Raises:
+        UsageError: the backbone does not take images of that size, or gives something else than features.
+        DataError: the features of an image are not finite.
     """
     n, net = len(images), _network(how, device)
-    width = net(_batch([np.zeros((how.size, how.size, 3), np.uint8)], how, device)).shape[1]
-    partial, state_path = folder / "partial.npy", folder / "partial.json"
-    state = read_json(state_path) or {}
-    done, failures = 0, {}
-    if partial.exists() and state.get("shape") == [n, width]:
-        done, failures = int(state["done"]), {int(i): reason for i, reason in state["failures"].items()}
-        log.info("features: going on at image %d of %d", done, n)
-    features = open_memmap(partial, "r+" if done else "w+", np.float32, (n, width))
-    saved = time.monotonic()
-    progress.report(STAGE, done, n, "images")
-    for start, arrays in _decoded(images, how, done):
-        good = [a for a in arrays if isinstance(a, np.ndarray)]
-        rows = np.zeros((len(arrays), width), np.float32)
+    width = _width(net, how, device)
+    columns: dict[str, tuple[int, type]] = {"features": (width, np.float32)}
+    if how.is_measured:
+        columns["quality"] = (len(MEASURES), np.float64)
+    arrays = GrowingArrays(folder, n, columns)
+
+    def read(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+        return _resized(image, how.size), measure(image) if how.is_measured else None
+
+    progress.report(STAGE, arrays.done, n, "images")
+    for start, batch in _batches(images, read, arrays.done, how.batch_size):
+        good = [i for i, one in enumerate(batch) if not isinstance(one, str)]
+        rows = {"features": np.zeros((len(batch), width), np.float32)}
         if good:
-            rows[[isinstance(a, np.ndarray) for a in arrays]] = net(_batch(good, how, device)).float().cpu().numpy()
-        features[start : start + len(arrays)] = rows
-        failures.update({start + i: a for i, a in enumerate(arrays) if isinstance(a, str)})
-        done = start + len(arrays)
-        progress.report(STAGE, done, n, "images")
-        if time.monotonic() - saved > _SAVE_SECONDS:
-            features.flush()
-            write_json(state_path, {"shape": [n, width], "done": done, "failures": failures})
-            saved = time.monotonic()
-    features.flush()
-    del features
-    partial.replace(folder / "features.npy")
-    state_path.unlink(missing_ok=True)
-    return failures
+            pixels = _batch([batch[i][0] for i in good], how, device)
+            rows["features"][good] = net(pixels).float().cpu().numpy()
+            _check_finite(rows["features"], start, how)
+        if how.is_measured:
+            rows["quality"] = _measured([one if isinstance(one, str) else one[1] for one in batch])
+        arrays.append(rows, _failures(start, batch))
+        progress.report(STAGE, arrays.done, n, "images")
+    arrays.finish()
+    return arrays.failures
+
+
+def measure_images(images, folder: Path, progress: Progress) -> dict[int, str]:
+    """Write `quality.npy` alone, as `extract` does, and return the failures: position to reason.
+
+    Args:
+        images: n images, read one by one.
+        folder: where to write.
+        progress: told how many images are done.
+    """
+    arrays = GrowingArrays(folder, len(images), {"quality": (len(MEASURES), np.float64)})
+    progress.report(MEASURING, arrays.done, len(images), "images")
+    for start, batch in _batches(images, measure, arrays.done, _MEASURED_AT_ONCE):
+        arrays.append({"quality": _measured(batch)}, _failures(start, batch))
+        progress.report(MEASURING, arrays.done, len(images), "images")
+    arrays.finish()
+    return arrays.failures
+
+
+def _measured(batch: list) -> np.ndarray:
+    """Return the measures of a batch (b, 6), NaN where an image could not be read."""
+    return np.stack([np.full(len(MEASURES), np.nan) if isinstance(one, str) else one for one in batch])
+
+
+def _failures(start: int, batch: list) -> dict[int, str]:
+    return {start + i: one for i, one in enumerate(batch) if isinstance(one, str)}
 
 
 def _network(how: Plan, device: torch.device):
     """Return a function from a uint8 batch (b, 3, size, size) to features (b, d)."""
-    if how.backbone.module is None:
+    backbone, module = how.backbone, how.backbone.module
+    if module is None:
         return lambda batch: (batch[:, : how.channels].float() / 255).flatten(1)
-    net = fast(how.backbone.module, device, how.bfloat16_from)
-    mean = torch.tensor(how.backbone.mean, device=device)[:, None, None] * 255
-    std = torch.tensor(how.backbone.std, device=device)[:, None, None] * 255
+    if backbone.can_be_rewritten:
+        net, layout = fast(module, device, how.bfloat16_from), torch.channels_last
+    else:
+        net, layout = module.to(device), torch.contiguous_format
+    mean = torch.tensor(backbone.mean, device=device)[:, None, None] * 255
+    std = torch.tensor(backbone.std, device=device)[:, None, None] * 255
 
     def run(batch: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
             pixels = batch.float().sub_(mean).div_(std)  # in place: a pass over memory costs as much as a layer
-            return net(pixels.contiguous(memory_format=torch.channels_last)).flatten(1)
+            return _flat(net(pixels.contiguous(memory_format=layout)), len(batch), backbone.name)
 
     return run
+
+
+def _flat(rows, count: int, name: str) -> torch.Tensor:
+    """Return what a network gave as (count, d)."""
+    if not isinstance(rows, torch.Tensor) or rows.ndim < 2 or len(rows) != count:
+        said = f"a tensor of shape {tuple(rows.shape)}" if isinstance(rows, torch.Tensor) else type(rows).__name__
+        raise UsageError(
+            f"The backbone {name} gives {said} for {count} images: expected one tensor with a row of features for each."
+        )
+    return rows.flatten(1)
+
+
+def _width(net, how: Plan, device: torch.device) -> int:
+    """Return how many features the network gives, by one black image."""
+    try:
+        return net(_batch([np.zeros((how.size, how.size, 3), np.uint8)], how, device)).shape[1]
+    except LsiError:
+        raise
+    except Exception as error:  # a network that wants another size fails in as many ways as there are networks
+        reason = f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no reason given'])[0]}"
+        raise UsageError(
+            f"The backbone {how.backbone.name} does not take images of {how.size} px ({reason}). Give the size that it "
+            "was made for with --image-size."
+        ) from error
+
+
+def _check_finite(rows: np.ndarray, start: int, how: Plan) -> None:
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if len(bad):
+        raise DataError(
+            f"The backbone {how.backbone.name} gives NaN or infinity for image {start + bad[0]}: its weights, or "
+            "--mean and --std, do not fit."
+        )
 
 
 def _batch(arrays: list[np.ndarray], how: Plan, device: torch.device) -> torch.Tensor:
     return torch.from_numpy(np.stack(arrays)).to(device).permute(0, 3, 1, 2)
 
 
-def _decoded(images, how: Plan, start: int) -> Iterator[tuple[int, list[np.ndarray | str]]]:
-    """Yield batches of (size, size, 3) arrays, or the reason for each that cannot be read, one batch ahead."""
+def _batches(images, read: Callable, start: int, size: int) -> Iterator[tuple[int, list]]:
+    """Yield batches of what `read` makes of each image from `start` on, or of the reason why it cannot be read.
 
-    def read(index: int) -> np.ndarray | str:
+    Args:
+        images: n images, read one by one in threads, one batch ahead.
+        read: what an image becomes, in the same threads.
+        start: where to begin.
+        size: images a batch.
+    """
+
+    def one(index: int):
         try:
             image = images.read(index)
         except DataError as error:
             return str(error)
-        return _resized(image, how.size)
+        return read(image)
 
-    starts = range(start, len(images), how.batch_size)
+    starts = range(start, len(images), size)
     with ThreadPoolExecutor(_THREADS) as pool:
 
         def submit(first: int) -> list:
-            return [pool.submit(read, i) for i in range(first, min(first + how.batch_size, len(images)))]
+            return [pool.submit(one, i) for i in range(first, min(first + size, len(images)))]
 
         ahead = submit(starts[0]) if len(starts) else []
         for first in starts:
-            current, ahead = ahead, submit(first + how.batch_size) if first + how.batch_size < len(images) else []
+            current, ahead = ahead, submit(first + size) if first + size < len(images) else []
             yield first, [future.result() for future in current]
 
 

@@ -69,7 +69,8 @@ def _fused(module: nn.Module) -> nn.Module:
         if not isinstance(before, fx.Node) or before.op != "call_module" or len(before.users) > 1:
             continue
         convolution, norm = traced.get_submodule(str(before.target)), traced.get_submodule(str(node.target))
-        if not isinstance(convolution, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d):
+        # of these classes themselves: what inherits from them may do more, such as an activation
+        if type(convolution) is not nn.Conv2d or type(norm) is not nn.BatchNorm2d:
             continue
         if not norm.track_running_stats or calls[before.target] > 1:
             continue

@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ import torch
 
 from lsi.data.images import ArrayImages
 from lsi.errors import DataError
-from lsi.features import FEATURES_VERSION, extract, load_backbone, plan
+from lsi.features import FEATURES_VERSION, MEASURES, extract, load_backbone, measure, measure_images, plan
 from lsi.progress import Progress
 from tests.features.images import Broken, photos
 
@@ -39,18 +40,64 @@ def test_nothing_readable_is_an_error():
         plan(Broken(photos(3), bad=range(3)), load_backbone("pixels"), None, 2)
 
 
-def test_an_interrupted_extraction_goes_on_where_it_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules["lsi.features.extract"], "_SAVE_SECONDS", -1)
-    images, backbone = photos(20), load_backbone("pixels")
-    how = plan(images, backbone, 8, 4)
+def test_images_are_measured_as_they_are_before_they_are_resized(tmp_path):
+    images = Broken(photos(10), bad=(3,))
+    how = plan(images, load_backbone("pixels"), 8, 4)
+    extract(images, how, tmp_path, CPU, Progress())
+    quality = np.load(tmp_path / "quality.npy")
+    assert quality.shape == (10, len(MEASURES))
+    assert np.isnan(quality[3]).all()
+    for i in (0, 4, 9):
+        np.testing.assert_array_equal(quality[i], measure(images.read(i)))
+    assert (np.delete(quality, 3, axis=0)[:, MEASURES.index("width")] == 32).all()
+
+
+def test_measuring_changes_no_feature_and_can_be_left_out(tmp_path):
+    images = photos(10)
+    how = plan(images, load_backbone("pixels"), 8, 4)
+    for name, is_measured in (("with", True), ("without", False)):
+        (tmp_path / name).mkdir()
+        extract(images, replace(how, is_measured=is_measured), tmp_path / name, CPU, Progress())
+    assert sorted(p.name for p in (tmp_path / "without").iterdir()) == ["features.npy"]
+    features = [np.load(tmp_path / name / "features.npy") for name in ("with", "without")]
+    np.testing.assert_array_equal(*features)
+
+
+def extracted_with(images, folder, progress) -> dict[int, str]:
+    return extract(images, plan(photos(20), load_backbone("pixels"), 8, 4), folder, CPU, progress)
+
+
+@pytest.mark.parametrize(
+    ("work", "names"),
+    [(extracted_with, ["features", "quality"]), (measure_images, ["quality"])],
+    ids=["extract", "measure"],
+)
+def test_interrupted_work_goes_on_where_it_stopped(tmp_path, monkeypatch, work, names):
+    monkeypatch.setattr(sys.modules["lsi.features.growing"], "_SAVE_SECONDS", -1)
+    monkeypatch.setattr(sys.modules["lsi.features.extract"], "_MEASURED_AT_ONCE", 4)
+    images = photos(20)
     with pytest.raises(KeyboardInterrupt):
-        extract(Broken(images, bad=(1,), stop=13), how, tmp_path, CPU, Progress())
+        work(Broken(images, bad=(1,), stop=13), tmp_path, Progress())
+    assert not (tmp_path / "quality.npy").exists()
     seen = []
     progress = Progress([lambda s: seen.append(s.done)])
-    failures = extract(Broken(images, bad=range(8)), how, tmp_path, CPU, progress)
-    assert seen[0] >= 4
+    failures = work(Broken(images, bad=range(8)), tmp_path, progress)
+    assert seen[0] >= 8
     assert failures == {1: "1.png: not an image"}
     other = tmp_path / "whole"
     other.mkdir()
-    extract(Broken(images, bad=(1,)), how, other, CPU, Progress())
-    np.testing.assert_array_equal(np.load(tmp_path / "features.npy"), np.load(other / "features.npy"))
+    work(Broken(images, bad=(1,)), other, Progress())
+    assert sorted(p.name for p in other.iterdir()) == [f"{name}.npy" for name in names]
+    for name in names:
+        np.testing.assert_array_equal(np.load(tmp_path / f"{name}.npy"), np.load(other / f"{name}.npy"))
+
+
+def test_work_begins_anew_where_what_was_left_does_not_fit(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["lsi.features.growing"], "_SAVE_SECONDS", -1)
+    with pytest.raises(KeyboardInterrupt):
+        extracted_with(Broken(photos(20), stop=13), tmp_path, Progress())
+    (tmp_path / "partial_quality.npy").unlink()
+    seen = []
+    extracted_with(photos(20), tmp_path, Progress([lambda s: seen.append(s.done)]))
+    assert seen[0] == 0
+    assert np.isfinite(np.load(tmp_path / "quality.npy")).all()

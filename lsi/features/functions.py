@@ -1,0 +1,91 @@
+"""A backbone that a function of one's own returns: MODULE:FUNCTION, importable from the working folder."""
+
+import contextlib
+import importlib
+import inspect
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from lsi.errors import LsiError, UsageError
+from lsi.features.backbone import Backbone, hash_of_weights
+from lsi.features.weights import load_weights
+from lsi.hashing import file_checksum, fingerprint
+
+
+def function_backbone(specification: str, weights: Path | None) -> Backbone:
+    """Return the backbone that a function makes; its hash covers the weights and the function's own source file.
+
+    Args:
+        specification: MODULE:FUNCTION; the function takes nothing and returns an nn.Module or a Backbone.
+        weights: a file with weights for the module; None: those that are in it.
+
+    Raises:
+        UsageError: there is no such function, it fails, or it returns something else.
+        DataError: the file of weights cannot be read.
+    """
+    module_name, _, function_name = specification.partition(":")
+    with _working_folder_importable():
+        module = _imported(specification, module_name)
+        function = getattr(module, function_name, None)
+        if not callable(function):
+            raise UsageError(f"--backbone {specification}: the module {module_name} has no function {function_name!r}.")
+        made = _made(specification, function)
+    found = made if isinstance(made, Backbone) else Backbone(specification, made, "", is_scale_known=False)
+    if found.module is None:
+        raise UsageError(f"--backbone {specification}: expected a Backbone with a module, got one without.")
+    if weights is not None:
+        load_weights(found.module, weights)
+    content = fingerprint(hash_of_weights(found.module.state_dict()), _source(module))
+    found.module.eval()
+    return replace(found, name=specification, weights_hash=content, bfloat16_from=None, can_be_rewritten=False)
+
+
+@contextlib.contextmanager
+def _working_folder_importable() -> Iterator[None]:
+    """Let modules of the working folder be found, as `python -m` does and an installed command does not."""
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(folder)
+
+
+def _imported(specification: str, name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # whatever one's own module raises while it is imported
+        raise UsageError(
+            f"--backbone {specification}: the module {name} could not be imported from {Path.cwd()} "
+            f"({type(error).__name__}: {error})."
+        ) from error
+
+
+def _made(specification: str, function: Any) -> nn.Module | Backbone:
+    try:
+        made = function()
+    except LsiError:
+        raise
+    except Exception as error:  # whatever one's own function raises
+        raise UsageError(
+            f"--backbone {specification}: the function failed ({type(error).__name__}: {error}); it is called without "
+            "arguments."
+        ) from error
+    if not isinstance(made, nn.Module | Backbone):
+        raise UsageError(
+            f"--backbone {specification}: expected the function to return an nn.Module or a Backbone, got "
+            f"{type(made).__name__}."
+        )
+    return made
+
+
+def _source(module: ModuleType) -> str:
+    path = inspect.getsourcefile(module)
+    return "" if path is None else file_checksum(Path(path))

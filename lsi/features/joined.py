@@ -1,0 +1,222 @@
+"""Ready vectors joined to the samples that they belong to, and probabilities turned into features."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from lsi.errors import DataError
+from lsi.features.vector_files import VectorFile, read_vectors
+
+EMBEDDINGS = ("embeddings", "embedding", "features", "feature", "vectors", "vector", "x", "data")
+PROBABILITIES = ("probabilities", "probability", "probs", "pred_probs", "proba", "p", "data")
+# A network in float32 gives zeros: their logarithm is no number, and any much smaller floor would let the few saturated
+# rows set the one scale of all features. Below one in a million no probability is known anyhow.
+FLOOR = 1e-6
+_SUM_TOLERANCE = 0.02  # of rows that were rounded or stored in half precision
+_SHOWN = 3
+Parts = tuple[str, ...]  # of a path
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Vectors in the order of the samples.
+
+    Attributes:
+        values: (n, d); rows of samples without a vector are zero.
+        has_vector: (n,) which samples have one.
+        notes: sentences on how they were joined and what was left over.
+    """
+
+    values: Float[np.ndarray, "n d"]
+    has_vector: Bool[np.ndarray, " n"]
+    notes: tuple[str, ...]
+
+
+def join_embeddings(specification: str, ids: np.ndarray, chosen: Int[np.ndarray, " n"]) -> Joined:
+    """Return the vectors of some samples, joined by id or path, or by order where the file names no samples.
+
+    Args:
+        specification: PATH[:KEY].
+        ids: (N,) of all samples of the data.
+        chosen: (n,) positions of the samples that are wanted.
+
+    Raises:
+        DataError: the file cannot be read, fits none of the samples, or a vector is not finite.
+    """
+    file = read_vectors(specification, "embeddings", EMBEDDINGS)
+    joined = _joined(file, ids, chosen, "embedding")
+    if len(file.columns) > 1:
+        joined = _with_notes(joined, f"the {len(file.columns)} columns {file.columns[0]} … {file.columns[-1]} of "
+                             f"{file.path.name} are the vectors" + _ignored(file))  # fmt: skip
+    return joined
+
+
+def join_probabilities(
+    specification: str, ids: np.ndarray, chosen: Int[np.ndarray, " n"], class_names: Sequence[str]
+) -> Joined:
+    """Return the logarithm of the class probabilities of some samples, clipped from below at `FLOOR`.
+
+    Args:
+        specification: PATH[:KEY].
+        ids: (N,) of all samples of the data.
+        chosen: (n,) positions of the samples that are wanted.
+        class_names: k names, in the order of the data's classes; columns that are called so are put in this order.
+
+    Raises:
+        DataError: the file cannot be read, fits none of the samples, or its rows are no probabilities of these classes.
+    """
+    file = read_vectors(specification, "probabilities", PROBABILITIES, class_names)
+    order, said = _class_order(file, class_names)
+    joined = _joined(file, ids, chosen, "probabilities")
+    values = joined.values[:, order].astype(np.float64)
+    _check_probabilities(file, values, joined.has_vector, ids[chosen])
+    values = values / np.where(joined.has_vector, values.sum(axis=1), 1)[:, None]
+    logarithms = np.where(joined.has_vector[:, None], np.log(np.maximum(values, FLOOR)), 0)
+    return _with_notes(Joined(logarithms, joined.has_vector, joined.notes), said)
+
+
+def _joined(file: VectorFile, ids: np.ndarray, chosen: np.ndarray, what: str) -> Joined:
+    name, ids, notes = file.path.name, np.array([str(i) for i in ids], dtype=object), []
+    if file.keys is None:
+        if len(file.values) != len(ids):
+            raise DataError(
+                f"{file.path}: it names no samples and holds {len(file.values):,} rows, and the data hold {len(ids):,} "
+                "samples: give their ids beside the vectors, as an array or a column called id."
+            )
+        rows = np.arange(len(ids))
+        notes.append(f"{name} names no samples: its {len(ids):,} rows are taken in the order of the data")
+    else:
+        rows, notes = _match(file, ids)
+    picked = rows[chosen]
+    has_vector = picked >= 0
+    if not has_vector.any():
+        keys = [] if file.keys is None else [repr(k) for k in file.keys[:_SHOWN]]
+        raise DataError(f"{file.path}: none of its ids is one of the data's: it has {', '.join(keys)}, the data "
+                        f"{', '.join(repr(i) for i in ids[:_SHOWN])}.")  # fmt: skip
+    lacking = ids[chosen][~has_vector]
+    if len(lacking):
+        notes.append(f"{len(lacking):,} of {len(picked):,} samples have no {what} in {name} and are left out: "
+                     + _some(lacking))  # fmt: skip
+    dtype = np.float64 if file.values.dtype == np.float64 else np.float32
+    values = np.zeros((len(picked), file.values.shape[1]), dtype)
+    values[has_vector] = file.values[picked[has_vector]]
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if len(bad):
+        row, one = picked[bad[0]] + 1, ids[chosen][bad[0]]
+        raise DataError(f"{file.path}, row {row}: expected finite numbers for {one}, got NaN, infinity or nothing: "
+                        "leave such rows out of the file.")  # fmt: skip
+    return Joined(values, has_vector, tuple(notes))
+
+
+def _match(file: VectorFile, ids: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Return the row of the file for each id, −1 for none, and what there is to say of it.
+
+    An id that is the same text comes first; then paths of which one is the end of the other; then the same without
+    their suffixes; then numbers that differ by leading zeros. A match counts only where neither side has another.
+    """
+    assert file.keys is not None
+    rows = np.full(len(ids), -1)
+    places = {key: row for row, key in enumerate(file.keys)}
+    for i, one in enumerate(ids):
+        rows[i] = places.get(one, -1)
+    notes, rules = [], (("the end of their path", _parts), ("their name without suffix", _stem), ("number", _number))
+    for rule, form in rules:
+        free = np.ones(len(file.keys), bool)
+        free[rows[rows >= 0]] = False
+        if not free.any() or (rows >= 0).all():
+            break
+        found = {i: row for i, row in _pairs([form(i) for i in ids], [form(k) for k in file.keys])
+                 if rows[i] < 0 and free[row]}  # fmt: skip
+        rows[list(found)] = list(found.values())
+        if found:
+            notes.append(f"{len(found):,} rows of {file.path.name} were joined by {rule}")
+    surplus = np.setdiff1d(np.arange(len(file.keys)), rows)
+    if len(surplus):
+        notes.append(f"{len(surplus):,} of {len(file.keys):,} rows of {file.path.name} belong to no sample: "
+                     + _some(file.keys[surplus]))  # fmt: skip
+    return rows, notes
+
+
+def _parts(text: str) -> Parts:
+    return tuple(p for p in text.replace("\\", "/").split("/") if p not in ("", "."))
+
+
+def _stem(text: str) -> Parts:
+    parts = _parts(text)
+    return (*parts[:-1], PurePosixPath(parts[-1]).stem) if parts else ()
+
+
+def _number(text: str) -> Parts:
+    return (str(int(text)),) if text.isascii() and text.isdigit() else ()
+
+
+def _pairs(ids: list[Parts], keys: list[Parts]) -> list[tuple[int, int]]:
+    """Return the positions of ids and keys that belong together: one is the other's end, and nobody else's."""
+    pairs = {(i, k) for k, i in _longest_ends(keys, ids)} | set(_longest_ends(ids, keys))
+    of_id, of_key = Counter(i for i, _ in pairs), Counter(k for _, k in pairs)
+    return sorted((i, k) for i, k in pairs if of_id[i] == of_key[k] == 1)
+
+
+def _longest_ends(texts: list[Parts], ends: list[Parts]) -> list[tuple[int, int]]:
+    """Return for each text the position of its longest end, where that ends no other text."""
+    places: dict[Parts, list[int]] = defaultdict(list)
+    for position, end in enumerate(ends):
+        places[end].append(position)
+    found, uses = [], Counter()
+    for t, text in enumerate(texts):
+        own = [text[start:] for start in range(len(text)) if text[start:] in places]
+        uses.update(own)
+        found += [(t, own[0])] if own else []
+    return [(t, e) for t, end in found if uses[end] == 1 for e in places[end]]
+
+
+def _class_order(file: VectorFile, class_names: Sequence[str]) -> tuple[list[int], str]:
+    """Return which column belongs to each class, and a sentence that says so."""
+    k, names = len(class_names), [c.strip() for c in file.columns]
+    missing = [c for c in class_names if c not in names]
+    if not missing:
+        return [
+            names.index(c) for c in class_names
+        ], f"the columns of {file.path.name} are joined to the classes by name"
+    if len(missing) < k and not all(n.isdigit() for n in names):
+        raise DataError(f"{file.path}: expected a column for each of the {k} classes, got none for {_some(missing)}.")
+    if file.values.shape[1] != k:
+        raise DataError(
+            f"{file.path}: expected {k} columns of probabilities, one for each class of the data, got "
+            f"{file.values.shape[1]}."
+        )
+    return list(range(k)), f"the columns of {file.path.name} are taken in the order of the classes: " + _some(
+        class_names
+    )
+
+
+def _check_probabilities(file: VectorFile, values: np.ndarray, has_vector: np.ndarray, ids: np.ndarray) -> None:
+    sums = values.sum(axis=1)
+    out = has_vector & ((values < 0).any(axis=1) | (np.abs(sums - 1) > _SUM_TOLERANCE))
+    if not out.any():
+        return
+    i = int(np.flatnonzero(out)[0])
+    raise DataError(
+        f"{file.path}: expected probabilities from 0 to 1 that sum to 1, got a row from {values[i].min():.4g} to "
+        f"{values[i].max():.4g} with sum {sums[i]:.4g} for {ids[i]}: if these are logits, give their softmax"
+        + _ignored(file)
+        + "."
+    )
+
+
+def _ignored(file: VectorFile) -> str:
+    return f"; numbers left out: {_some(file.ignored)}" if file.ignored else ""
+
+
+def _with_notes(joined: Joined, *notes: str) -> Joined:
+    return Joined(joined.values, joined.has_vector, (*joined.notes, *notes))
+
+
+def _some(names: Sequence[str] | np.ndarray) -> str:
+    """Return the first names, and a sign where there are more."""
+    shown = ", ".join(str(n) for n in names[:_SHOWN])
+    return shown + (", …" if len(names) > _SHOWN else "")

@@ -1,0 +1,294 @@
+"""Files of ready vectors: rows of numbers with what they belong to, from .npy, .npz, Parquet or CSV."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lsi.errors import DataError
+from lsi.references import split_file
+
+# names that are looked for, in any case; the first that is there is taken
+KEYS = ("id", "ids", "key", "keys", "path", "paths", "file", "files", "file_name", "file_names", "filename",
+        "filenames", "image_path", "image_id", "uid", "name", "names", "image", "img")  # fmt: skip
+_COLUMNS = ("class_names", "classes", "columns")
+# numbers in a table that are no part of a vector unless they are asked for
+_OTHER_NUMBERS = frozenset(
+    {"label", "labels", "class", "category", "target", "targets", "given_label", "y", "split", "subset", "fold",
+     "index", "row", "n", "width", "height", "unnamed: 0", ""}
+)  # fmt: skip
+SUFFIXES = (".npy", ".npz", ".parquet", ".csv", ".tsv")
+
+
+@dataclass(frozen=True)
+class VectorFile:
+    """What a file of vectors holds.
+
+    Attributes:
+        path: of the file.
+        values: (m, d) numbers as they lie there, memory-mapped where the file allows.
+        keys: (m,) texts that say which sample a row belongs to, or None where the file names none.
+        columns: d names of the numbers, or none.
+        ignored: names of columns that were not read.
+    """
+
+    path: Path
+    values: np.ndarray
+    keys: np.ndarray | None
+    columns: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+
+def read_vectors(specification: str, option: str, usual: tuple[str, ...], wanted: Sequence[str] = ()) -> VectorFile:
+    """Return the vectors in PATH[:KEY].
+
+    Args:
+        specification: the file, and which array or column, or the start of the names of which columns.
+        option: what a message names.
+        usual: names of arrays and columns to look for where no KEY is given.
+        wanted: names of single columns to take, in this order, where all of them are there.
+
+    Raises:
+        DataError: there is no such file, it cannot be read, or it holds no such vectors.
+    """
+    path, name = split_file(specification)
+    if not path.is_file():
+        raise DataError(f"--{option}: no such file: {path}.")
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise DataError(f"--{option}: expected a file of the kinds {', '.join(SUFFIXES)}, got {path}.")
+    found = _from_arrays(path, name, usual) if suffix in (".npy", ".npz") else _from_table(path, name, usual, wanted)
+    if found.values.ndim != 2 or found.values.dtype.kind not in "fiu" or not found.values.shape[1]:
+        raise DataError(
+            f"{path}: expected numbers of shape (samples, {usual[0]}), got {found.values.dtype} of shape "
+            f"{found.values.shape}."
+        )
+    if found.keys is not None:
+        _check_keys(path, found.keys, len(found.values))
+    return found
+
+
+def _from_arrays(path: Path, name: str, usual: tuple[str, ...]) -> VectorFile:
+    arrays = _load(path)
+    if isinstance(arrays, np.ndarray):
+        if name:
+            raise DataError(f"{path}: an .npy file holds one array; leave :{name} out.")
+        return VectorFile(path, arrays, _keys_beside(path))
+    keys, columns = _first(arrays, KEYS), _first(arrays, _COLUMNS)
+    chosen = name or _first(arrays, usual)
+    if not chosen:
+        matrices = [k for k, v in arrays.items() if v.ndim == 2 and v.dtype.kind in "fiu"]
+        chosen = matrices[0] if len(matrices) == 1 else ""
+    if chosen not in arrays:
+        raise DataError(f"{path}: it holds {', '.join(arrays)}: say which are the vectors with {path}:NAME.")
+    values = arrays[chosen]
+    names = _texts(arrays[columns]).tolist() if columns and values.ndim == 2 else []
+    return VectorFile(
+        path,
+        values,
+        _texts(arrays[keys]) if keys else None,
+        tuple(names) if len(names) == values.shape[-1] else (),
+    )
+
+
+def _load(path: Path) -> np.ndarray | dict[str, np.ndarray]:
+    """Return the array of an .npy file, or the arrays of an .npz file or of a structured .npy by name."""
+    try:
+        loaded: Any = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix.lower() == ".npy" else None)
+        if isinstance(loaded, np.ndarray):
+            return loaded if loaded.dtype.names is None else {n: loaded[n] for n in loaded.dtype.names}
+        with loaded:
+            return {k: loaded[k] for k in loaded.files}
+    except Exception as error:  # a damaged archive fails in many ways
+        raise DataError(
+            f"{path}: not readable as arrays without pickles ({type(error).__name__}: {error}); save ids with "
+            "np.array(ids, dtype=str)."
+        ) from error
+
+
+def _keys_beside(path: Path) -> np.ndarray | None:
+    """Return the ids in NAME_ids.npy or NAME_ids.txt, a line each, beside NAME.npy; None where there are none."""
+    arrays, lines = path.with_name(path.stem + "_ids.npy"), path.with_name(path.stem + "_ids.txt")
+    if arrays.is_file():
+        found = _load(arrays)
+        return _texts(found) if isinstance(found, np.ndarray) else None
+    if not lines.is_file():
+        return None
+    try:
+        return np.array(lines.read_text(encoding="utf-8-sig").splitlines(), dtype=object)
+    except UnicodeDecodeError:
+        raise DataError(f"{lines}: expected ids as UTF-8 text, a line each.") from None
+
+
+def _from_table(path: Path, name: str, usual: tuple[str, ...], wanted: Sequence[str]) -> VectorFile:
+    table, keys = (_parquet if path.suffix.lower() == ".parquet" else _csv)(path, wanted)
+    rest = {c: v for c, v in table.items() if c != keys}
+    lists = [c for c, v in rest.items() if _is_list(v)]
+    columns: list[str] = []
+    if wanted and all(c in rest for c in wanted):
+        columns = list(wanted)
+    elif name in lists or (not name and lists):
+        one = name or _first({c: rest[c] for c in lists}, usual) or (lists[0] if len(lists) == 1 else "")
+        if not one:
+            raise DataError(f"{path}: the columns {', '.join(lists)} hold lists: say which with {path}:NAME.")
+        return VectorFile(path, _stacked(path, one, rest[one]), _key_column(table, keys))
+    else:
+        columns = [c for c, v in rest.items() if _is_number(v) and (c.startswith(name) if name else not _is_other(c))]
+    if not columns:
+        called = f" called {name}…" if name else ""
+        raise DataError(f"{path}: expected a column of lists or columns of numbers{called}, got {', '.join(table)}.")
+    values = np.stack([_as_numbers(path, c, rest[c]) for c in columns], axis=1)
+    ignored = tuple(c for c, v in rest.items() if c not in columns and _is_number(v))
+    return VectorFile(path, values, _key_column(table, keys), tuple(columns), ignored)
+
+
+def _parquet(path: Path, wanted: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """Return the columns that may matter, as Arrow arrays, and which holds the ids; images and the like stay unread."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(path)
+        texts = {f.name: None for f in schema if _is_number_type(f.type) or pa.types.is_string(f.type)
+                 or pa.types.is_large_string(f.type)}  # fmt: skip
+        keys = _first({c: None for c in texts if c not in wanted}, KEYS)
+        simple = [f.name for f in schema if f.name == keys or _is_number_type(f.type) or _is_list_type(f.type)]
+        table = pq.read_table(path, columns=simple)
+    except Exception as error:  # Arrow's errors and those of the file system
+        raise DataError(f"{path}: not readable as Parquet ({type(error).__name__}: {error}).") from error
+    return {name: table[name] for name in table.column_names}, keys
+
+
+def _csv(path: Path, wanted: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """Return the columns as Arrow arrays, and which holds the ids; texts such as "[0.1, 0.2]" become lists."""
+    import pandas as pd
+    import pyarrow as pa
+
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            header = file.readline()
+        how: dict[str, Any] = {"sep": max(",;\t", key=header.count), "encoding": "utf-8-sig"}
+        names = [str(c) for c in pd.read_csv(path, nrows=0, **how).columns]
+        keys = _first({c: None for c in names if c not in wanted}, KEYS)
+        as_text: Any = {keys: str} if keys else None  # so that 007 stays 007
+        frame = pd.read_csv(path, converters=as_text, low_memory=False, **how)
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: expected UTF-8 text: save the table as CSV UTF-8.") from None
+    except Exception as error:  # pandas raises many kinds
+        raise DataError(f"{path}: not readable as a table ({type(error).__name__}: {error}).") from error
+    if all(_is_decimal(c) for c in names):
+        raise DataError(f"{path}: expected a first line with the names of the columns, got {header.strip()[:40]}.")
+    table = {}
+    for name, values in ((str(c), frame[c]) for c in frame.columns):
+        if name == keys or values.dtype.kind in "fiu":
+            table[name] = pa.array(values)
+        elif len(values) and str(values.iloc[0]).startswith("["):
+            table[name] = pa.array(_lists(path, name, values))
+        else:
+            table[name] = pa.nulls(len(values))
+    return table, keys
+
+
+def _is_decimal(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return not text.strip().isdigit()
+
+
+def _lists(path: Path, name: str, texts: Any) -> list[list[float]]:
+    rows = []
+    for number, text in enumerate(texts, 1):
+        try:
+            rows.append([float(v) for v in str(text).strip().strip("[]").replace(",", " ").split()])
+        except ValueError:
+            raise DataError(f"{path}, row {number}: expected a list of numbers in column {name}, got "
+                            f"{str(text)[:40]}.") from None  # fmt: skip
+    return rows
+
+
+def _stacked(path: Path, name: str, column: Any) -> np.ndarray:
+    """Return a column of lists as (m, d), chunk by chunk."""
+    parts, width = [], None
+    for chunk in column.chunks if hasattr(column, "chunks") else [column]:
+        lengths = np.asarray(chunk.value_lengths().fill_null(-1)) if len(chunk) else np.zeros(0, int)
+        width = int(lengths[0]) if width is None and len(lengths) else width
+        odd = np.flatnonzero(lengths != width)
+        if len(odd) or (width or 0) < 0:
+            row = sum(map(len, parts)) + (int(odd[0]) if len(odd) else 0)
+            said = "nothing" if lengths[odd[0] if len(odd) else 0] < 0 else f"{lengths[odd[0]]}"
+            raise DataError(
+                f"{path}, row {row + 1}: expected {max(width or 0, 1)} numbers in column {name}, got {said}."
+            )
+        flat = chunk.flatten()
+        parts.append(np.asarray(flat.to_numpy(zero_copy_only=False)).reshape(len(chunk), width or 0))
+    return np.concatenate(parts) if parts else np.zeros((0, 0))
+
+
+def _is_list(column: Any) -> bool:
+    return _is_list_type(column.type)
+
+
+def _is_list_type(kind: Any) -> bool:
+    """Say whether an Arrow type is one of lists of numbers."""
+    import pyarrow as pa
+
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return is_list and _is_number_type(kind.value_type)
+
+
+def _is_number(column: Any) -> bool:
+    return _is_number_type(column.type)
+
+
+def _is_number_type(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_floating(kind) or pa.types.is_integer(kind)
+
+
+def _as_numbers(path: Path, name: str, column: Any) -> np.ndarray:
+    if not _is_number(column):
+        raise DataError(f"{path}: expected numbers in column {name}, got {column.type}.")
+    return np.asarray(column.to_numpy(zero_copy_only=False) if not hasattr(column, "chunks") else column.to_numpy())
+
+
+def _key_column(table: Mapping[str, Any], name: str) -> np.ndarray | None:
+    return _texts(np.array(table[name].to_pylist(), dtype=object)) if name else None
+
+
+def _texts(values: np.ndarray) -> np.ndarray:
+    """Return ids as text: bytes decoded, whole floats as integers, "" for nothing."""
+
+    def text(value: Any) -> str:
+        if isinstance(value, bytes):
+            return value.decode("utf-8", "replace")
+        if isinstance(value, float) and value.is_integer():
+            return str(int(value))
+        return "" if value is None or value != value else str(value)
+
+    return np.array([text(v) for v in np.asarray(values).reshape(-1).tolist()], dtype=object)
+
+
+def _check_keys(path: Path, keys: np.ndarray, count: int) -> None:
+    if len(keys) != count:
+        raise DataError(f"{path}: expected {count} ids, one a row of the vectors, got {len(keys)}.")
+    first: dict[str, int] = {}
+    for row, key in enumerate(keys, 1):
+        if not key:
+            raise DataError(f"{path}, row {row}: expected an id, got nothing.")
+        if first.setdefault(key, row) != row:
+            raise DataError(f"{path}, row {row}: the id {key!r} is also that of row {first[key]}: each may occur once.")
+
+
+def _first(table: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Return the first of these names that the table has, blanks and case aside; "" where it has none."""
+    there = {c.strip().casefold(): c for c in reversed(list(table))}
+    return next((there[n] for n in names if n in there), "")
+
+
+def _is_other(name: str) -> bool:
+    return name.strip().casefold() in _OTHER_NUMBERS
