@@ -10,7 +10,9 @@ from lsi.compute.preparation import Prepared
 from lsi.compute.raw_features import RawFeatures, extracted
 from lsi.compute.tasks import Targets
 from lsi.config import Settings
+from lsi.data import Dataset
 from lsi.devices import choose_device
+from lsi.errors import DataError
 from lsi.features import FEATURES_VERSION, ViewedImages, fit_standardisation
 from lsi.features.design import FILES, VALUES, Design, Recipe, read_design, write_parts
 from lsi.hashing import fingerprint, key
@@ -25,7 +27,7 @@ class DesignEntry:
     """A stored design matrix with its name in the cache.
 
     `unused` (n, e) holds the columns of ready-made features that the design leaves for its target to have, in the task
-    self without images; None otherwise.
+    self without images or with a file of embeddings; None otherwise.
     """
 
     key: str
@@ -47,26 +49,28 @@ def design_of(prepared: Prepared, raw: RawFeatures, settings: Settings, store: S
         store: the cache.
     """
     rows, columns, unused = raw.rows, None, None
-    if prepared.task == "self" and prepared.dataset.images is None:
+    if prepared.task == "self" and (prepared.dataset.images is None or raw.kind == "embeddings"):
         # one random half of ready-made features predicts the other
         order = np.random.default_rng(settings.seed).permutation(raw.values.shape[1])
         cut = len(order) // 2
         columns, unused = np.sort(order[cut:]), raw.values[rows][:, np.sort(order[:cut])]
     how, dtype = settings.features, settings.score.dtype
+    # components of probabilities would leave classes out
+    most = 0 if raw.kind == "probabilities" else how.pca
     name = key(
         version=FEATURES_VERSION,
         raw=raw.key,
         rows=fingerprint(rows),
         columns=None if columns is None else fingerprint(columns),
         standardise=how.standardise,
-        pca=how.pca,
+        pca=most,
         dtype=dtype,
     )
 
     def write(entry: Entry) -> list[str]:
         used = raw.values[rows] if raw.skipped else raw.values
         used = used if columns is None else used[:, columns]
-        recipe = Recipe(fit_standardisation(used, how.pca) if how.standardise else None, dtype, columns)
+        recipe = Recipe(fit_standardisation(used, most) if how.standardise else None, dtype, columns)
         recipe.write(entry.path(VALUES), raw.values, rows)
         phi = torch.from_numpy(np.load(entry.path(VALUES), mmap_mode="c"))
         gram = DesignMatrix(phi).gram_factor
@@ -97,6 +101,7 @@ def targets_of(
         assert dataset.targets is not None
         values = dataset.targets[rows]
         mean, scale = values.mean(axis=0), values.std(axis=0)
+        _check_targets_differ(scale, dataset)
         scale = np.where(scale > 0, scale, 1.0)
         return Targets((values - mean) / scale, mean, scale, dataset.target_names)
     if prepared.task == "paired":
@@ -108,10 +113,18 @@ def targets_of(
         view = ViewedImages(dataset.images, 1, settings.seed)
         mark = key(samples=prepared.mark, view=1, seed=settings.seed)
         device = torch.device(choose_device(settings.device))
-        partner = extracted(view, mark, settings.features, (device, store, progress)).values[rows]
+        where = (device, store, progress)
+        partner = extracted(view, mark, settings.features, where, is_measured=False).values[rows]
     values = fit_standardisation(partner, settings.features.pca).apply(np.asarray(partner, dtype=np.float64))
     m = values.shape[1]
     return Targets(values, np.zeros(m), np.ones(m))
+
+
+def _check_targets_differ(scale: np.ndarray, dataset: Dataset) -> None:
+    constant = np.flatnonzero(scale == 0)
+    if len(constant) == len(scale):
+        name = dataset.target_names[0] if dataset.target_names else "0"
+        raise DataError(f"{dataset.name}: target {name} is the same in every sample: there is nothing to predict.")
 
 
 def standardisation_facts(design: Design) -> dict[str, Any]:

@@ -16,14 +16,16 @@ from typing import Any
 import psutil
 from filelock import FileLock
 
-from lsi.config import CACHE_VARIABLE, Settings
+from lsi.config import CACHE_VARIABLE, CONFINED_VARIABLE, ROOTS_VARIABLE, Settings
 from lsi.errors import UsageError
 from lsi.files import read_json, write_json
 from lsi.hashing import key
+from lsi.references import check_backbone_is_no_code
 
 log = logging.getLogger(__name__)
 
 KIND = "jobs"
+UPLOADS = "uploads"  # folder of the cache with what was uploaded
 JOB, PROGRESS, LOG = "job.json", "progress.json", "log.txt"
 LOG_LINES = 12
 _CANCEL_SECONDS = 3.0
@@ -106,8 +108,12 @@ def start(settings: Settings, cache: Path, project: bool = True) -> Job:
         settings: what to compute; relative paths are those of the working folder.
         cache: where everything computed is kept.
         project: compute the 2-D view too.
+
+    Raises:
+        UsageError: the backbone is one that can run any code.
     """
     settings = settings.resolved()
+    check_backbone_is_no_code(settings.features.backbone)
     job = Job(cache / KIND / key(settings=settings.to_dict()))
     job.folder.mkdir(parents=True, exist_ok=True)
     with FileLock(job.folder / "lock"):
@@ -117,7 +123,7 @@ def start(settings: Settings, cache: Path, project: bool = True) -> Job:
         words = [sys.executable, "-m", "lsi", "compute", *to_arguments(settings), "--cache", str(cache.resolve())]
         words += ["--quiet", "--verbose", "--progress", str((job.folder / PROGRESS).resolve())]
         words += ["--project"] if project else []
-        environment = {**os.environ, CACHE_VARIABLE: str(cache.resolve())}
+        environment = {**os.environ, CACHE_VARIABLE: str(cache.resolve()), **confinement(cache)}
         with (job.folder / LOG).open("wb") as output:
             process = subprocess.Popen(
                 words, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment, **_DETACHED
@@ -126,6 +132,13 @@ def start(settings: Settings, cache: Path, project: bool = True) -> Job:
         write_json(job.folder / JOB, {**facts, "settings": settings.to_dict()})
     _CHILDREN.append(process)
     return job
+
+
+def confinement(cache: Path) -> dict[str, str]:
+    """Return the environment that keeps a job below the folders that may be read, uploads among them."""
+    named = [r for r in os.environ.get(ROOTS_VARIABLE, ".").split(os.pathsep) if r]
+    roots = [str(Path(r).resolve()) for r in (*named, cache / UPLOADS)]
+    return {CONFINED_VARIABLE: "1", ROOTS_VARIABLE: os.pathsep.join(dict.fromkeys(roots))}
 
 
 def list_jobs(cache: Path) -> list[Job]:

@@ -5,7 +5,7 @@ dataset → noise → features → probe → posterior → leave-one-out → sco
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,15 +15,20 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lsi.audit.duplicates import near_duplicates, neighbours
-from lsi.compute.designs import design_of, standardisation_facts, targets_of
-from lsi.compute.preparation import Prepared, prepare
-from lsi.compute.raw_features import check_readable, raw_features
+from lsi.audit.duplicates import near_duplicates, neighbours, no_duplicates
+from lsi.audit.quality import quality_summary, quality_table
+from lsi.compute.designs import DesignEntry, design_of, standardisation_facts, targets_of
+from lsi.compute.measured import measures_of
+from lsi.compute.preparation import Prepared, prepare, with_pixel_range
+from lsi.compute.raw_features import RawFeatures, check_differ, check_readable, contents, raw_features
 from lsi.compute.tasks import RegressionTask, classify, regress
+from lsi.compute.unlabelled import predict_unlabelled
 from lsi.config import Settings
+from lsi.data import Plan
+from lsi.data.plan import counted
 from lsi.devices import choose_device
 from lsi.features import FEATURES_VERSION
-from lsi.hashing import fingerprint, key
+from lsi.hashing import fingerprint, fingerprint_of_texts, key
 from lsi.memory import keep_freed_memory
 from lsi.progress import Progress
 from lsi.runs.images import describe_images, file_facts
@@ -34,7 +39,7 @@ from lsi.runs.writing import RunContent, write_run
 
 log = logging.getLogger(__name__)
 
-SCORES_VERSION = 5  # rises when the same settings give other numbers or files
+SCORES_VERSION = 6  # rises when the same settings give other numbers or files
 NO_EFFECT = {"features": ("batch_size",)}  # settings that change no result, by their group
 
 
@@ -55,13 +60,19 @@ class Stages:
         self.seconds[name] = round(time.perf_counter() - start, 3)
 
 
-def run(settings: Settings, cache: Path, progress: Progress | None = None) -> Run:
+def run(
+    settings: Settings,
+    cache: Path,
+    progress: Progress | None = None,
+    announce: Callable[[Plan], None] | None = None,
+) -> Run:
     """Compute a run, or return the one that is there.
 
     Args:
         settings: everything it depends on; relative paths are those of the working folder.
         cache: where everything computed is kept.
         progress: told how far it is.
+        announce: told how the data are read, before anything is computed.
 
     Raises:
         LsiError: with what was expected, what came, and what to do.
@@ -70,7 +81,7 @@ def run(settings: Settings, cache: Path, progress: Progress | None = None) -> Ru
     settings, store = _with_preset(settings).resolved(), Store(cache)
     stages = Stages(progress or Progress())
     with stages("dataset"):
-        prepared = prepare(settings)
+        prepared = prepare(settings, cache, stages.progress, announce)
     name = f"{prepared.dataset.name}-{run_key(settings, prepared)}"
     entry = store.get(KIND, name, lambda e: write_run(e, _compute(settings, prepared, store, stages)))
     stages.progress.report("done", 1, 1)
@@ -78,7 +89,7 @@ def run(settings: Settings, cache: Path, progress: Progress | None = None) -> Ru
 
 
 def run_key(settings: Settings, prepared: Prepared) -> str:
-    """Return the hash of everything that a run's result depends on: every setting but NO_EFFECT, and the data."""
+    """Return the hash of what a run's result depends on: every setting but NO_EFFECT, files they name, and the data."""
     dataset, values = prepared.dataset, settings.resolved().to_dict()
     for group, names in NO_EFFECT.items():
         values[group] = {k: v for k, v in values[group].items() if k not in names}
@@ -87,8 +98,13 @@ def run_key(settings: Settings, prepared: Prepared) -> str:
         scores=SCORES_VERSION,
         features=FEATURES_VERSION,
         settings=values | {"device": choose_device(settings.device)},
+        files=contents(settings.features),
         samples=dataset.fingerprint,
         text=None if dataset.text is None else fingerprint(*map(str, dataset.text)),
+        metadata=None
+        if dataset.metadata is None
+        else fingerprint_of_texts(dataset.metadata.columns, *(dataset.metadata[c] for c in dataset.metadata)),
+        unlabelled=None if dataset.unlabelled is None else dataset.unlabelled.fingerprint,
         names=(dataset.name, dataset.class_names, dataset.target_names),
         task=prepared.task,
         **{name: None if array is None else fingerprint(array) for name, array in arrays.items()},
@@ -98,42 +114,79 @@ def run_key(settings: Settings, prepared: Prepared) -> str:
 def _compute(settings: Settings, prepared: Prepared, store: Store, stages: "Stages") -> RunContent:
     device = torch.device(choose_device(settings.device))
     with stages("features"):
+        prepared = with_pixel_range(prepared, stages.progress)
         raw = raw_features(prepared, settings.features, device, store, stages.progress)
         check_readable(raw, settings.data)
+        check_differ(raw, prepared.dataset.name)
+        measures = measures_of(prepared, raw, store, stages.progress)
         entry = design_of(prepared, raw, settings, store)
         targets = targets_of(prepared, raw, entry, settings, store, stages.progress)
     dataset, design = prepared.dataset.take(raw.rows), entry.matrix(device)
     if targets is None:
+        dataset, dropped = dataset.without_empty_classes()
         dataset.check_trainable()
         result = classify(dataset, design, settings.score, settings.seed, stages)
     else:
-        task = RegressionTask(targets, can_be_suspect=prepared.task != "self")
+        dropped, task = (), RegressionTask(targets, can_be_suspect=prepared.task != "self")
         result = regress(dataset, design, task, settings.score, settings.seed, stages)
     with stages("near duplicates"):
         nearest = neighbours(entry.design.values[:, :-1], seed=settings.seed)
-        groups = near_duplicates(nearest)
+        groups = no_duplicates(nearest) if raw.kind == "probabilities" else near_duplicates(nearest)
     with stages("label issues and summaries"):
         corrupted = prepared.corrupted[raw.rows]
-        table = make_table(dataset, result.table, corrupted, groups)
+        samples = _samples(prepared, raw.rows)
+        quality, quality_facts = _quality(measures, raw.rows, samples)
+        table = make_table(dataset, result.table, corrupted, groups, quality)
         manifest = make_manifest(dataset, prepared.task, table, corrupted, device) | result.manifest
-        manifest["dataset"]["skipped"] = [
-            {"id": str(prepared.dataset.ids[i]), "reason": reason} for i, reason in sorted(raw.skipped.items())
-        ]
         if result.calibration is not None:
             manifest["calibration"] = calibration_summary(result.calibration, table)
-        samples = _samples(prepared, raw.rows)
-    n_features = entry.design.values.shape[1] - 1
+    skipped = [{"id": str(prepared.dataset.ids[i]), "reason": reason} for i, reason in sorted(raw.skipped.items())]
+    unlabelled, beside = None, prepared.beside
+    if beside is not None:
+        with stages("samples without a label"):
+            unlabelled, images, more = predict_unlabelled(
+                beside, entry, result.weights["weights"], settings.features, device, (store, stages.progress)
+            )
+        unlabelled.columns = [*unlabelled.columns[:4], *manifest["dataset"]["metadata"]]  # as in the scores
+        samples, skipped = pd.concat([samples, images], ignore_index=True), skipped + more
+    manifest["dataset"] |= {"skipped": skipped, "plan": _plan(prepared, skipped, dropped)}
     manifest |= {
         "settings": settings.to_dict(),
-        "features": {"key": raw.key, "design": entry.key, "design_fingerprint": entry.design.fingerprint,
-                     "backbone": raw.backbone, "n_features": n_features, **raw.facts,
-                     **standardisation_facts(entry.design)},
+        "features": _feature_facts(raw, entry),
         "near_duplicates": {"threshold": groups.threshold},
+        "quality": quality_facts,
         "images": _image_facts(prepared),
         "seconds": stages.seconds,
-    }  # fmt: skip
+    }
     pairs = (nearest.index, nearest.distance)
-    return RunContent(manifest, table, samples, result.arrays, result.weights, pairs)
+    return RunContent(manifest, table, samples, result.arrays, result.weights, pairs, unlabelled)
+
+
+def _feature_facts(raw: RawFeatures, entry: DesignEntry) -> dict[str, Any]:
+    """Return what the manifest says of features and design matrix."""
+    return {
+        "key": raw.key,
+        "design": entry.key,
+        "design_fingerprint": entry.design.fingerprint,
+        "backbone": raw.backbone,
+        "n_features": entry.design.values.shape[1] - 1,
+        **raw.facts,
+        **standardisation_facts(entry.design),
+    }
+
+
+def _plan(prepared: Prepared, skipped: list[dict[str, str]], dropped: tuple[str, ...]) -> dict[str, Any] | None:
+    """Return how the data were read, with what only reading the images could tell."""
+    plan = prepared.dataset.plan
+    if plan is None:
+        return None
+    notes = [] if prepared.survey is None else prepared.survey.lines()
+    if skipped:
+        first = skipped[0]
+        notes.append(f"left out: {len(skipped):,} that could not be read (first: {first['id']}: {first['reason']})")
+    if dropped:
+        notes.append(f"{counted(len(dropped), 'class')} without readable samples left out ({', '.join(dropped[:5])}).")
+    return replace(plan, notes=(*plan.notes, *notes)).to_dict()
 
 
 def _samples(prepared: Prepared, rows: np.ndarray) -> pd.DataFrame | None:
@@ -146,9 +199,21 @@ def _samples(prepared: Prepared, rows: np.ndarray) -> pd.DataFrame | None:
     return table.iloc[rows].reset_index(drop=True)
 
 
+def _quality(
+    measures: np.ndarray | None, rows: np.ndarray, samples: pd.DataFrame | None
+) -> tuple[pd.DataFrame | None, dict[str, Any] | None]:
+    """Return the columns of image quality, and what the manifest says of them; nothing where there are no images."""
+    if measures is None or samples is None:
+        return None, None
+    quality = quality_table(measures[rows], samples["checksum"].tolist())
+    return quality, quality_summary(measures[rows], quality)
+
+
 def _image_facts(prepared: Prepared) -> dict[str, Any]:
     noise = prepared.image_noise
-    added = {} if noise is None else {"sigma": noise.sigma, "seed": noise.seed}
+    added: dict[str, Any] = {} if noise is None else {"sigma": noise.sigma, "seed": noise.seed}
+    if prepared.survey is not None and prepared.survey.n_deep:
+        added["pixel_range"] = prepared.survey.pixel_range.to_dict()
     return {"files": file_facts(prepared.dataset.files), **added}
 
 
@@ -157,6 +222,11 @@ def _with_preset(settings: Settings) -> Settings:
     if settings.score.preset != "paper":
         return settings
     chosen = settings.features
-    automatic = chosen.backbone == "auto" and settings.data.dataset != "digits" and settings.data.data is None
+    automatic = (
+        chosen.backbone == "auto"
+        and chosen.vectors is None
+        and settings.data.dataset != "digits"
+        and settings.data.data is None
+    )
     backbone = "resnet18" if automatic else chosen.backbone
     return replace(settings, features=replace(chosen, backbone=backbone, standardise=False, pca=0))

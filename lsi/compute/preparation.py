@@ -1,19 +1,27 @@
 """The data that a run is computed on: loaded, thinned to a subset, and corrupted as asked."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from lsi import data
 from lsi.compute.tasks import task_of
 from lsi.config import NoiseSettings, ScoreSettings, Settings, Task, default_data_root
-from lsi.data import Dataset, noise
+from lsi.data import Dataset, Plan, noise
+from lsi.data.checksums import Checksums
+from lsi.data.images import JoinedImages
+from lsi.data.pixels import PixelSurvey, ScaledImages, measure
 from lsi.data.sampling import stratified
 from lsi.errors import DataError, UsageError
 from lsi.hashing import fingerprint, key
+from lsi.progress import Progress
 
 log = logging.getLogger(__name__)
+
+CHECKSUMS = "checksums"  # folder of the cache
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,9 @@ class Prepared:
         corrupted: (n,) which are known to have a wrong label or a noisy image.
         image_noise: what was added to images, or None.
         split: as it was asked for.
+        loaded_ids: (N,) of the samples before a subset was taken.
+        chosen: (n,) positions of the samples among those.
+        survey: how deep the images are, once that has been looked at.
     """
 
     dataset: Dataset
@@ -47,30 +58,61 @@ class Prepared:
     corrupted: np.ndarray
     image_noise: ImageNoise | None
     split: str
+    loaded_ids: np.ndarray
+    chosen: np.ndarray
+    survey: PixelSurvey | None = None
 
     @property
     def mark(self) -> str:
         """A hash of the samples in their order, of what was done to them, and of the split they are from."""
         noise_mark = None if self.image_noise is None else self.image_noise.mark
-        return key(samples=self.dataset.fingerprint, image_noise=noise_mark, split=self.split)
+        pixels = None if self.survey is None else self.survey.pixel_range.to_dict()
+        return key(samples=self.dataset.fingerprint, image_noise=noise_mark, split=self.split, pixels=pixels)
+
+    @property
+    def beside(self) -> "Prepared | None":
+        """The samples without a label, prepared alike; None where there are none, or labels are not what is learnt."""
+        unlabelled = self.dataset.unlabelled
+        if unlabelled is None or self.task != "classification":
+            return None
+        n = len(unlabelled)
+        return replace(self, dataset=unlabelled, corrupted=np.zeros(n, bool), image_noise=None,
+                       loaded_ids=unlabelled.ids, chosen=np.arange(n))  # fmt: skip
 
 
-def prepare(settings: Settings) -> Prepared:
+def prepare(
+    settings: Settings,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    announce: Callable[[Plan], None] | None = None,
+) -> Prepared:
     """Load the data, take the subset, corrupt what is to be corrupted.
+
+    Args:
+        settings: which data, and what is done to them.
+        cache: where checksums of images are kept, so that they are read once; None: they are not kept.
+        progress: told how many images have been read for their checksum.
+        announce: told how the data are read, before a pixel is.
 
     Raises:
         DataError: the data do not fit.
         UsageError: the settings do not fit the data.
     """
     dataset = data.load(settings.data, default_data_root())
+    if announce is not None and dataset.plan is not None:
+        announce(dataset.plan)
     task = task_of(settings.data.task, dataset)
     log.info("%s: task %s", dataset.name, task)
     _check_task(task, settings.noise, settings.score)
     if settings.noise.human_label_noise:
         name = settings.data.dataset.lower()
         dataset = dataset.relabel(noise.human_labels(name, default_data_root(), len(dataset)))
+    loaded_ids, chosen = dataset.ids, np.arange(len(dataset))
     if settings.data.subset is not None:
-        dataset = dataset.take(stratified(dataset.labels, settings.data.subset, settings.seed))
+        chosen = stratified(dataset.labels, settings.data.subset, settings.seed)
+        dataset, _ = dataset.take(chosen).without_empty_classes()
+    if cache is not None:
+        dataset = with_checksums(dataset, cache, settings.data.data, progress)
     if task == "classification":
         dataset.check_trainable()
     dataset = _with_label_noise(dataset, settings.noise.corrupt_label, settings.seed)
@@ -78,12 +120,65 @@ def prepare(settings: Settings) -> Prepared:
     if dataset.true_label is not None:
         corrupted = dataset.labels != dataset.true_label
     image_noise = None
+    survey = None
     if settings.noise.corrupt_data > 0:
+        dataset, survey = scaled(dataset, progress)
         image_noise = _image_noise(dataset, settings.noise, settings.seed)
         assert dataset.images is not None
         images = noise.NoisyImages(dataset.images, image_noise.noisy, image_noise.sigma, image_noise.seed)
         dataset, corrupted = replace(dataset, images=images), corrupted | image_noise.noisy
-    return Prepared(dataset, task, corrupted, image_noise, settings.data.split)
+    return Prepared(dataset, task, corrupted, image_noise, settings.data.split, loaded_ids, chosen, survey)
+
+
+def with_pixel_range(prepared: Prepared, progress: Progress | None = None) -> Prepared:
+    """Return the data with all images read by one range of pixel values, which is looked for where it is not known.
+
+    Args:
+        prepared: the data.
+        progress: told how far the look is.
+    """
+    if prepared.survey is not None or prepared.dataset.images is None:
+        return prepared
+    dataset, survey = scaled(prepared.dataset, progress)
+    return replace(prepared, dataset=dataset, survey=survey)
+
+
+def scaled(dataset: Dataset, progress: Progress | None = None) -> tuple[Dataset, PixelSurvey | None]:
+    """Return the dataset with all images read by one range of pixel values, and what the look at them found.
+
+    Args:
+        dataset: the samples, with those that have no label.
+        progress: told how far the look is.
+    """
+    if dataset.images is None:
+        return dataset, None
+    beside = None if dataset.unlabelled is None else dataset.unlabelled.images
+    survey = measure(dataset.images if beside is None else JoinedImages([dataset.images, beside]), progress)
+    if survey.n_deep == 0:
+        return dataset, survey
+    unlabelled = dataset.unlabelled
+    if unlabelled is not None and beside is not None:
+        unlabelled = replace(unlabelled, images=ScaledImages(beside, survey.pixel_range))
+    return replace(dataset, images=ScaledImages(dataset.images, survey.pixel_range), unlabelled=unlabelled), survey
+
+
+def with_checksums(dataset: Dataset, cache: Path, place: Path | None, progress: Progress | None = None) -> Dataset:
+    """Return the dataset with the checksums of its images, those of images that stayed the same without reading them.
+
+    Args:
+        dataset: the samples.
+        cache: where checksums are kept.
+        place: of the data; None where they come with a package or from torchvision.
+        progress: told how many images have been read.
+    """
+    if dataset.images is None:
+        return dataset
+    known = Checksums.read(cache / CHECKSUMS / f"{key(place=str(place or dataset.name))}.parquet")
+    dataset = replace(dataset, image_checksums=known.of(dataset.images, progress))
+    if dataset.unlabelled is not None and dataset.unlabelled.images is not None:
+        beside = replace(dataset.unlabelled, image_checksums=known.of(dataset.unlabelled.images, progress))
+        dataset = replace(dataset, unlabelled=beside)
+    return dataset
 
 
 def _check_task(task: Task, asked: NoiseSettings, score: ScoreSettings) -> None:

@@ -1,7 +1,7 @@
 """Raw features of every sample: ready-made, from the cache, or by a backbone."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,15 +16,19 @@ from lsi.features import (
     bfloat16_is_fast,
     embed,
     extract,
+    hash_of_model,
+    join_embeddings,
+    join_probabilities,
     load_backbone,
     plan,
     weights_of_text_encoder,
 )
 from lsi.files import read_json, save_array, write_json
-from lsi.hashing import key
+from lsi.hashing import file_checksum, fingerprint, key
 from lsi.progress import Progress
 from lsi.runs.store import Entry, Store
 
+_ROUNDING, _COMPARED = 1e-6, 8192  # of features of one image in several batches; rows that are compared at once
 RAW_FEATURES = "features"  # kind of the cache's entries
 
 
@@ -33,11 +37,13 @@ class RawFeatures:
     """What a backbone gives, before anything is standardised.
 
     Attributes:
-        values: (n, r), a row for each sample of the dataset; rows of unreadable images are zero.
-        skipped: positions of the samples that could not be read, with the reason.
-        backbone: its name; "given" for ready-made features.
+        values: (n, r), a row for each sample of the dataset; rows of samples without features are zero.
+        skipped: positions of the samples without features, with the reason.
+        backbone: its name; "given" for ready-made features, the file's name for those of a file of their own.
         facts: what the manifest says of the extraction.
-        key: of the cache's entry, or the data's fingerprint for ready-made features.
+        key: of the cache's entry, or of the content of ready-made features.
+        kind: what they are: a backbone's, part of the data, or joined from a file.
+        quality: (n, 6) what was measured on the images while they were read; None where they were not.
     """
 
     values: np.ndarray
@@ -45,10 +51,12 @@ class RawFeatures:
     backbone: str
     facts: dict[str, Any]
     key: str
+    kind: Literal["extracted", "given", "embeddings", "probabilities"] = "extracted"
+    quality: np.ndarray | None = None
 
     @property
     def rows(self) -> np.ndarray:
-        """Rows of the samples that could be read."""
+        """Rows of the samples that have features."""
         return np.setdiff1d(np.arange(len(self.values)), list(self.skipped))
 
 
@@ -59,57 +67,116 @@ def raw_features(
 
     Args:
         prepared: the data.
-        how: backbone and image size.
+        how: backbone and image size, or a file of ready vectors.
         device: where the backbone runs.
         store: the cache.
         progress: told how far the extraction is.
 
     Raises:
         UsageError: there is no such backbone, or it does not fit the data.
-        DataError: no image could be read.
+        DataError: no image could be read, or a file of vectors does not fit.
     """
     dataset = prepared.dataset
+    if how.vectors is not None:
+        return _joined(prepared, how)
     if dataset.features is not None:
-        return RawFeatures(np.asarray(dataset.features), {}, "given", {}, prepared.mark)
+        return RawFeatures(np.asarray(dataset.features), {}, "given", {}, prepared.mark, "given")
     if dataset.images is None:
         return _embedded(prepared, how, device, store, progress)
     return extracted(dataset.images, prepared.mark, how, (device, store, progress))
 
 
 def check_readable(raw: RawFeatures, data_settings: DataSettings) -> None:
-    """Raise where images could not be read and the settings ask to fail then.
+    """Raise where samples have no features and the settings ask to fail then.
 
     Raises:
         DataError: the first of them, with its reason.
     """
     if raw.skipped and data_settings.on_error == "fail":
         reason = raw.skipped[min(raw.skipped)]
-        raise DataError(f"{len(raw.skipped)} of {len(raw.values)} images could not be read; the first: {reason}.")
+        what = "images could not be read" if raw.kind == "extracted" else "samples have no vector"
+        raise DataError(f"{len(raw.skipped)} of {len(raw.values)} {what}; the first: {reason}.")
 
 
-def _backbone(name: str, images: Any) -> Backbone:
+def contents(how: FeatureSettings) -> dict[str, str]:
+    """Return hashes of what lies in the files that features are made with, by setting; "" for a file that is not there.
+
+    A function of one's own is called: what it returns and its source file are its content.
+
+    Raises:
+        UsageError: the function cannot be called.
+    """
+    found = {name: hash_of_model(path) if name == "backbone" else file_checksum(path)
+             for name, path in how.files.items() if path.is_file()}  # fmt: skip
+    found = dict.fromkeys(how.files, "") | found
+    if how.vectors is None and how.backbone_kind == "function":
+        found["backbone"] = load_backbone(how.backbone, how.weights).weights_hash
+    return found
+
+
+def check_differ(raw: RawFeatures, name: str) -> None:
+    """Raise where the features tell no sample from another.
+
+    Args:
+        raw: the features.
+        name: of the data, for the message.
+
+    Raises:
+        DataError: there are fewer than two samples, or all have the same features up to rounding.
+    """
+    rows = raw.rows
+    if len(rows) < 2:
+        raise DataError(f"{name}: expected at least two samples that can be read, got {len(rows)}.")
+    first = np.asarray(raw.values[rows[0]], dtype=np.float64)
+    limit = _ROUNDING * max(1e-300, float(np.abs(first).max(initial=0.0)))
+    parts = (raw.values[rows[i : i + _COMPARED]] for i in range(0, len(rows), _COMPARED))
+    if all(np.abs(part - first).max(initial=0.0) <= limit for part in parts):
+        raise DataError(
+            f"{name}: all {len(rows):,} samples have the same features: they do not differ, or the backbone sees no "
+            "difference. There is nothing to learn."
+        )
+
+
+def _backbone(how: FeatureSettings, images: Any) -> tuple[Backbone, list[str]]:
+    """Return the backbone with mean and deviation as the settings say, and what there is to say of them."""
+    name = how.backbone
     if name == "auto":
         small = plan(images, load_backbone("pixels"), None, 1).size <= 16
         name = "pixels" if small else "efficientnet_lite0"
-    return load_backbone(name)
+    found = load_backbone(name, how.weights)
+    if found.module is None and (how.mean or how.std):
+        raise UsageError("The backbone pixels takes values as they are: leave mean and std out.")
+    notes = []
+    if not found.is_scale_known and not (how.mean and how.std):
+        notes.append(f"{found.name} does not say what its pixel values should be: mean and standard deviation of "
+                     "ImageNet are used where --mean and --std give no others")  # fmt: skip
+    mean, std = ((v * 3 if len(v) == 1 else v) if v else None for v in (how.mean, how.std))
+    return replace(found, mean=mean or found.mean, std=std or found.std), notes
 
 
-def extracted(images: Any, mark: str, how: FeatureSettings, where: tuple[torch.device, Store, Progress]) -> RawFeatures:
+def extracted(
+    images: Any,
+    mark: str,
+    how: FeatureSettings,
+    where: tuple[torch.device, Store, Progress],
+    is_measured: bool = True,
+) -> RawFeatures:
     """Return the raw features of images, from the cache, or extracted.
 
     Args:
         images: n images, read one by one.
         mark: a hash of what they are.
-        how: backbone and image size.
+        how: backbone, image size, and mean and deviation of its pixels.
         where: the device that the backbone runs on, the cache, and what is told how far the extraction is.
+        is_measured: whether the quality of the images is measured while they are read.
 
     Raises:
         UsageError: there is no such backbone.
         DataError: no image could be read.
     """
     device, store, progress = where
-    backbone = _backbone(how.backbone, images)
-    planned = plan(images, backbone, how.image_size, how.batch_size)
+    backbone, notes = _backbone(how, images)
+    planned = replace(plan(images, backbone, how.image_size, how.batch_size), is_measured=is_measured)
     if how.precision == "auto" and bfloat16_is_fast(device):
         planned = replace(planned, bfloat16_from=backbone.bfloat16_from)
     facts = {"weights": backbone.weights_hash, "image_size": planned.size, "channels": planned.channels,
@@ -120,18 +187,54 @@ def extracted(images: Any, mark: str, how: FeatureSettings, where: tuple[torch.d
         backbone=backbone.name,
         transform=(backbone.mean, backbone.std),
         device=device.type,
+        is_measured=is_measured,
         **facts,
     )
 
     def write(entry: Entry) -> list[str]:
         failures = extract(images, planned, entry.folder, device, progress)
         write_json(entry.path("skipped.json"), failures)
-        return ["features.npy", "skipped.json"]
+        return ["features.npy", "skipped.json", *(["quality.npy"] if is_measured else [])]
 
     entry = store.get(RAW_FEATURES, name, write)
     skipped = {int(i): reason for i, reason in (read_json(entry.path("skipped.json")) or {}).items()}
     values = np.load(entry.path("features.npy"), mmap_mode="r")
-    return RawFeatures(values, skipped, backbone.name, facts, name)
+    quality = np.load(entry.path("quality.npy")) if is_measured else None
+    scale = {} if backbone.module is None else {"mean": backbone.mean, "std": backbone.std}
+    resize = f"bicubic to {planned.size} × {planned.size} px, without a crop; values in 0 … 1"
+    facts |= {"transform": {"resize": resize, **scale}, "notes": notes}
+    return RawFeatures(values, skipped, backbone.name, facts, name, quality=quality)
+
+
+def _joined(prepared: Prepared, how: FeatureSettings) -> RawFeatures:
+    """Return vectors or logarithms of probabilities from a file, in the order of the samples."""
+    dataset, kind = prepared.dataset, "embeddings" if how.embeddings else "probabilities"
+    if prepared.image_noise is not None:
+        raise UsageError(f"corrupt_data changes images, and {kind} from a file do not see it: leave one of them out.")
+    if how.embeddings:
+        joined = join_embeddings(how.embeddings, prepared.loaded_ids, prepared.chosen)
+    else:
+        assert how.probabilities is not None
+        if prepared.task != "classification":
+            raise UsageError(f"probabilities need class labels, and the task is {prepared.task}: give embeddings.")
+        joined = join_probabilities(how.probabilities, prepared.loaded_ids, prepared.chosen, dataset.class_names)
+    notes, name = list(joined.notes), how.files[kind].name
+    if kind == "probabilities":
+        notes += _about_probabilities(joined.values, dataset.labels, joined.has_vector, name)
+    word = {"embeddings": "embedding", "probabilities": "probabilities"}[kind]
+    skipped = {int(i): f"no {word} in {name}" for i in np.flatnonzero(~joined.has_vector)}
+    mark = key(version=FEATURES_VERSION, kind=kind, values=fingerprint(joined.values), skipped=sorted(skipped))
+    facts = {"file": {"name": name, "hash": file_checksum(how.files[kind])}, "notes": notes}
+    return RawFeatures(joined.values, skipped, f"{kind} of {name}", facts, mark, kind)
+
+
+def _about_probabilities(logarithms: np.ndarray, labels: np.ndarray, has_vector: np.ndarray, name: str) -> list[str]:
+    agree = logarithms.argmax(axis=1)[has_vector] == labels[has_vector]
+    notes = ["near duplicates are not looked for: images of the same probabilities need not look alike"]
+    if agree.all():
+        notes.append(f"{name} agrees with every label: are these probabilities out of fold? A model trained on a "
+                     "label does not doubt it")  # fmt: skip
+    return notes
 
 
 def _embedded(

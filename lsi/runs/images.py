@@ -11,10 +11,14 @@ import pandas as pd
 from PIL import Image
 
 from lsi.data import Dataset, Images
-from lsi.data.images import FileImages, decode
+from lsi.data.decoding import decode, decode_native
+from lsi.data.images import FileImages
 from lsi.data.noise import NoisyImages, add_noise
+from lsi.data.pixels import PixelRange, ScaledImages
 from lsi.data.thumbnails import CHANGED, MISSING
 from lsi.errors import DataError
+from lsi.files import path_text, text_path
+from lsi.hashing import Stamp, stamp_of
 
 
 def describe_images(dataset: Dataset, noisy: np.ndarray | None) -> pd.DataFrame:
@@ -29,15 +33,25 @@ def describe_images(dataset: Dataset, noisy: np.ndarray | None) -> pd.DataFrame:
     """
     images = dataset.images.images if isinstance(dataset.images, NoisyImages) else dataset.images
     assert images is not None
+    known = dataset.image_checksums
     rows = []
     for i in range(len(images)):
-        source = images.source(i)
-        size, changed = _facts(source) if isinstance(source, Path) else (0, 0)
-        name = str(source.resolve()) if isinstance(source, Path) else ""
-        rows.append((images.checksum(i), name, size, changed))
+        path = file_of(images, i)
+        size, changed = (0, 0) if path is None else _facts_or_none(path) or (0, 0)
+        name = "" if path is None else path_text(path.absolute())
+        rows.append((images.checksum(i) if known is None else known[i], name, size, changed))
     table = pd.DataFrame(rows, columns=["checksum", "file", "size", "mtime_ns"])
     table["noisy"] = False if noisy is None else noisy
     return table
+
+
+def file_of(images: Images, index: int) -> Path | None:
+    """Return the file that image `index` has for itself; None where it lies with others, or in memory."""
+    stamp = images.stamp(index)
+    if stamp is None:
+        return None
+    path = Path(stamp[0])
+    return path if path.is_file() else None
 
 
 def file_facts(paths: tuple[Path, ...]) -> list[dict[str, Any]]:
@@ -57,10 +71,12 @@ class RunImages:
 
         Args:
             table: with columns id, index and position as well; position is that before unreadable images were left out.
-            facts: `files` that hold several images, as `file_facts` gives them; `sigma` and `seed` of added noise.
+            facts: `files` that hold several images, as `file_facts` gives them; `sigma` and `seed` of added noise;
+                `pixel_range` of images deeper than 8 bits, as `PixelRange.to_dict` gives it, or None.
             open_source: opens the data set that the images lie in.
         """
         self._facts, self._open = facts, open_source
+        self._range = PixelRange.from_dict(facts["pixel_range"]) if facts.get("pixel_range") else None
         self._columns = {name: table[name].to_numpy() for name in table.columns}
         self._sizes, self._times = self._columns["size"].tolist(), self._columns["mtime_ns"].tolist()
         self._lock = threading.Lock()
@@ -81,10 +97,22 @@ class RunImages:
             DataError: it is no longer there, or has changed since the run.
         """
         path = self._path(index)
-        image = decode(path, self.name(index)) if path is not None else self._in_source(index, "read")
+        named = self.name(index)
+        image = decode(path, named, self._range) if path is not None else self._in_source(index, "read")
         if not self._columns["noisy"][index]:
             return image
         return add_noise(image, self._facts["sigma"], self._facts["seed"], int(self._columns["position"][index]))
+
+    def native(self, index: int) -> Image.Image:
+        """Return image `index` upright and in its own mode, as RGB where noise was added.
+
+        Raises:
+            DataError: it is no longer there, or has changed since the run.
+        """
+        if self._columns["noisy"][index]:
+            return self.read(index)
+        path = self._path(index)
+        return decode_native(path, self.name(index)) if path is not None else self._in_source(index, "native")
 
     def source(self, index: int) -> Path | bytes | None:
         """Return the file of image `index`, its encoded bytes, or None where it has neither.
@@ -100,6 +128,15 @@ class RunImages:
     def checksum(self, index: int) -> str:
         """Return the hash of the content of image `index` that the run was computed on."""
         return str(self._columns["checksum"][index])
+
+    def stamp(self, index: int) -> Stamp | None:
+        """Return where the content of image `index` lies, None where it has no file.
+
+        Raises:
+            DataError: it is no longer there, or has changed since the run.
+        """
+        path = self._path(index)
+        return stamp_of(path) if path is not None else self._in_source(index, "stamp")
 
     def name(self, index: int) -> str:
         """Return the id of image `index`."""
@@ -123,7 +160,7 @@ class RunImages:
     def _is_untouched(self, index: int) -> bool:
         """Say whether an image in a file of its own has its size and time of change: a look at 50,000 takes 0.2 s."""
         try:
-            status = os.stat(self._columns["file"][index])  # noqa: PTH116 - a Path each would take twice the time
+            status = os.stat(text_path(self._columns["file"][index]))  # noqa: PTH116 - a Path each would take twice the time
         except OSError:
             return False
         return status.st_size == self._sizes[index] and status.st_mtime_ns == self._times[index]
@@ -141,7 +178,7 @@ class RunImages:
         name = self._columns["file"][index]
         if not name:
             return None
-        path = Path(name)
+        path = text_path(name)
         try:
             facts = _facts(path)
         except OSError:
@@ -182,7 +219,7 @@ class RunImages:
         images = self._dataset.images
         if images is None:
             raise DataError("the data have no images any more")
-        return images
+        return images if self._range is None else ScaledImages(images, self._range)
 
     @property
     def _dataset(self) -> Dataset:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import torch
 from jaxtyping import Bool
 
@@ -14,20 +15,26 @@ from lsi.audit.calibration import DOUBT_EXPONENT, Calibration
 from lsi.audit.duplicates import Duplicates
 from lsi.config import Task
 from lsi.data import Dataset
-from lsi.data.encoding import NO_CLASS
+from lsi.data.labels import NO_CLASS
+from lsi.data.naming import text_of_path
 from lsi.version import VERSION
 
 
 def make_table(
-    dataset: Dataset, columns: pd.DataFrame, corrupted: Bool[np.ndarray, " n"], groups: Duplicates
+    dataset: Dataset,
+    columns: pd.DataFrame,
+    corrupted: Bool[np.ndarray, " n"],
+    groups: Duplicates,
+    quality: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Return one row per sample: what it is, its scores, its near duplicates, what is known of it.
+    """Return one row per sample: what it is, its scores, its near duplicates, its image's quality, what is known of it.
 
     Args:
         dataset: the n samples.
         columns: their scores, n rows.
         corrupted: (n,) which are known to have a wrong label or a noisy image.
         groups: their near duplicates.
+        quality: of their images, n rows; None: they have none.
     """
     table = columns.copy()
     table.insert(0, "index", dataset.source_index)
@@ -41,7 +48,57 @@ def make_table(
     if corrupted.any():
         table["is_corrupted"] = corrupted
     table["near_duplicate_group"], table["nearest_distance"] = groups.group, groups.distance
-    return table
+    table = table if quality is None else pd.concat([table, quality], axis=1)
+    return with_metadata(table, dataset.metadata)
+
+
+def with_metadata(table: pd.DataFrame, metadata: pd.DataFrame | None) -> pd.DataFrame:
+    """Return a table with the data's own columns at its end; a name that the table has already gets "(data)" behind it.
+
+    Args:
+        table: n rows.
+        metadata: n rows of all other columns of the data, or None.
+    """
+    if metadata is None:
+        return table
+    columns = {name: _storable(metadata[old]) for old, name in metadata_names(metadata, table).items()}
+    return pd.concat([table, pd.DataFrame(columns, index=table.index)], axis=1)
+
+
+def metadata_names(metadata: pd.DataFrame, table: pd.DataFrame) -> dict[Any, str]:
+    """Return the name that each column of the data has in a table of scores.
+
+    Args:
+        metadata: columns of the data.
+        table: the scores, without them.
+    """
+    names: dict[Any, str] = {}
+    taken = {*map(str, table.columns)}
+    for column in metadata.columns:
+        name = str(column)
+        while name in taken:
+            name = f"{name} (data)"
+        taken.add(name)
+        names[column] = name
+    return names
+
+
+def _storable(column: pd.Series) -> np.ndarray:
+    """Return values that a Parquet column can hold: as they are where they are of one type, else their text."""
+    values = column.to_numpy()
+    try:
+        pa.array(values, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):
+        missing = column.isna().to_numpy()
+        texts = [None if gone else text_of_path(str(v)) for v, gone in zip(values, missing, strict=True)]
+        return np.array(texts, dtype=object)
+    return values
+
+
+def _metadata_in(table: pd.DataFrame, dataset: Dataset) -> list[str]:
+    """Return the names that the data's own columns have at the end of the table."""
+    count = 0 if dataset.metadata is None else dataset.metadata.shape[1]
+    return [] if count == 0 else [str(c) for c in table.columns[-count:]]
 
 
 def make_manifest(
@@ -67,6 +124,7 @@ def make_manifest(
             "n_samples": len(dataset),
             "class_names": list(dataset.class_names) if labelled else list(NO_CLASS),
             "has_images": dataset.images is not None,
+            "metadata": _metadata_in(table, dataset),
         },
         "summary": summary.dataset_summary(table),
         "classes": summary.class_summary(table, dataset.class_names) if labelled else [],

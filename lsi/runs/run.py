@@ -24,9 +24,10 @@ from lsi.runs.images import RunImages
 
 KIND, DESIGNS, PROJECTIONS = "runs", "designs", "projections"  # kinds of the cache's entries
 DESIGN = "design"  # folder of the design matrix in a run that was copied out of the cache
-MANIFEST, SCORES, SAMPLES, PROBABILITIES, LABEL_PROBABILITIES, COVARIANCE, TARGETS, PROBE, NEIGHBOURS = (
+MANIFEST, SCORES, UNLABELLED, SAMPLES, PROBABILITIES, LABEL_PROBABILITIES, COVARIANCE, TARGETS, PROBE, NEIGHBOURS = (
     "manifest.json",
     "scores.parquet",
+    "unlabelled.parquet",
     "samples.parquet",
     "loo_probabilities.npy",
     "label_probabilities.npy",
@@ -37,7 +38,7 @@ MANIFEST, SCORES, SAMPLES, PROBABILITIES, LABEL_PROBABILITIES, COVARIANCE, TARGE
 )
 _CAPTIONED = 2  # so many targets fit below an image
 FILES = (
-    MANIFEST, SCORES, SAMPLES, PROBABILITIES, LABEL_PROBABILITIES, COVARIANCE, TARGETS, PROBE, NEIGHBOURS,
+    MANIFEST, SCORES, UNLABELLED, SAMPLES, PROBABILITIES, LABEL_PROBABILITIES, COVARIANCE, TARGETS, PROBE, NEIGHBOURS,
 )  # fmt: skip
 
 
@@ -66,6 +67,27 @@ class Run:
     def scores(self) -> pd.DataFrame:
         """One row a sample; treat as read-only."""
         return pd.read_parquet(self.folder / SCORES)
+
+    @cached_property
+    def unlabelled(self) -> pd.DataFrame:
+        """One row a sample without a label, left out of the fit: index, id, predicted_label, confidence, metadata.
+
+        Its images follow those of the scored samples in `images`. Without rows where every sample has a label.
+        """
+        path = self.folder / UNLABELLED
+        if path.is_file():
+            return pd.read_parquet(path)
+        return pd.DataFrame({"index": [], "id": [], "predicted_label": [], "confidence": []})
+
+    @property
+    def metadata(self) -> list[str]:
+        """The names of the columns of the data that stand in `scores` beside what was computed."""
+        return [c for c in self.manifest["dataset"].get("metadata") or () if c in self.scores.columns]
+
+    @property
+    def plan_lines(self) -> list[str]:
+        """How the data were read, as sentences; none where they come with a package or the run is of before."""
+        return list((self.manifest["dataset"].get("plan") or {}).get("lines", ()))
 
     @cached_property
     def probabilities(self) -> np.ndarray:
@@ -121,7 +143,8 @@ class Run:
         path = self.folder / SAMPLES
         if not path.is_file():
             raise DataError(f"{self.name} was written by an earlier version that kept no record of its images.")
-        table = pd.concat([self.scores[["id", "index"]], pd.read_parquet(path)], axis=1)
+        shown = [t[["id", "index"]] for t in (self.scores, self.unlabelled) if len(t)]
+        table = pd.concat([pd.concat(shown, ignore_index=True), pd.read_parquet(path)], axis=1)
         return RunImages(table, self.manifest["images"], self._open_data)
 
     def _open_data(self) -> Dataset:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lsi.files import atomic, save_array, write_json
-from lsi.runs.run import MANIFEST, NEIGHBOURS, PROBE, SAMPLES, SCORES
+from lsi.runs.run import MANIFEST, NEIGHBOURS, PROBE, SAMPLES, SCORES, UNLABELLED
 from lsi.runs.store import Entry
 
 
@@ -21,6 +21,7 @@ class RunContent:
         samples: what tells later whether an image is still the same, one row a sample; None without images.
         arrays: arrays of a file each, by name.
         weights: what is kept of the probe, by name.
+        unlabelled: one row a sample without a label, with what is predicted for it; None where there are none.
         neighbours: positions (n, s) and cosine distances (n, s) of the nearest other samples.
     """
 
@@ -30,11 +31,13 @@ class RunContent:
     arrays: dict[str, np.ndarray]
     weights: dict[str, np.ndarray]
     neighbours: tuple[np.ndarray, np.ndarray]
+    unlabelled: pd.DataFrame | None = None
 
 
 def write_run(entry: Entry, content: RunContent) -> list[str]:
     """Write a run's files, the manifest last, and return their names."""
-    tables = {SCORES: content.scores} | ({} if content.samples is None else {SAMPLES: content.samples})
+    tables = {SCORES: content.scores, SAMPLES: content.samples, UNLABELLED: content.unlabelled}
+    tables = {name: table for name, table in tables.items() if table is not None}
     for name, table in tables.items():
         with atomic(entry.path(name)) as temporary:
             table.to_parquet(temporary, index=False)

@@ -12,6 +12,7 @@ import pytest
 from lsi.cli import main
 from lsi.compute import jobs
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
+from lsi.errors import UsageError
 from lsi.runs.listing import find_run
 
 QUICK = Settings(data=DataSettings(subset=200))
@@ -31,8 +32,10 @@ def wait(job: jobs.Job, state: str, seconds: float = 120) -> None:
         Settings(
                  DataSettings("mnist", Path("x y.csv"), "l.npz:k", "test", 50, "fail"),
                  NoiseSettings(0.1, 0.5, (1, 2), True),
-                 FeatureSettings("resnet18", 96, 32, "float32", False, 10),
+                 FeatureSettings("resnet18", 96, 32, "float32", False, 10, Path("w.pth"), (0.5, 0.25, 0.0), (1.0,)),
                  ScoreSettings(2.5, "kron", "refit", 3, 4, "float64"), 7, "cpu"),
+        Settings(features=FeatureSettings(embeddings="e.npz:a")),
+        Settings(features=FeatureSettings(probabilities="p e.csv", pca=0)),
     ],
 )  # fmt: skip
 def test_words_of_the_command_line_mean_the_settings(settings, monkeypatch):
@@ -42,6 +45,39 @@ def test_words_of_the_command_line_mean_the_settings(settings, monkeypatch):
     assert asked[0].settings() == settings
 
 
+def test_settings_survive_a_manifest_and_those_of_before_are_read():
+    how = FeatureSettings("timm/resnet10t", 96, weights=Path("/w.pth"), mean=(0.5,), std=(0.25, 0.25, 0.2))
+    settings = Settings(features=how)
+    assert Settings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
+    values = Settings().to_dict()
+    for name in ("weights", "mean", "std", "embeddings", "probabilities"):
+        del values["features"][name]
+    assert Settings.from_dict(values) == Settings()
+
+
+def test_files_that_features_are_made_with_get_absolute_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("net.onnx", "w.pth", "v.npz", "resnet18"):
+        (tmp_path / name).touch()
+    found = Settings(features=FeatureSettings("net.onnx:out")).resolved().features
+    assert found.backbone == f"{tmp_path / 'net.onnx'}:out"
+    assert found.files == {"backbone": tmp_path / "net.onnx"}
+    found = Settings(features=FeatureSettings("resnet18", weights=Path("w.pth"))).resolved().features
+    assert (found.backbone, found.files) == ("resnet18", {"weights": tmp_path / "w.pth"})
+    for name in ("embeddings", "probabilities"):
+        found = Settings(features=FeatureSettings(**{name: "v.npz:a"})).resolved().features
+        assert found.vectors == f"{tmp_path / 'v.npz'}:a"
+        assert found.files == {name: tmp_path / "v.npz"}
+
+
+@pytest.mark.parametrize("backbone", ["my_nets:best", "os:abort", "net.pt2", "models/net.PT2"])
+def test_no_job_loads_a_backbone_that_can_run_any_code(tmp_path, backbone):
+    settings = Settings(features=FeatureSettings(backbone=backbone))
+    with pytest.raises(UsageError, match=r"The app does not load .*can run any code. Use them on the command line"):
+        jobs.start(settings, tmp_path)
+    assert not (tmp_path / jobs.KIND).exists()
+
+
 def test_a_job_runs_in_its_own_process_and_leaves_a_run(tmp_path):
     job = jobs.start(QUICK, tmp_path, project=False)
     assert job.facts["pid"] > 0
@@ -49,6 +85,23 @@ def test_a_job_runs_in_its_own_process_and_leaves_a_run(tmp_path):
     wait(job, "done")
     assert find_run(tmp_path, job.run_name).settings == QUICK
     assert [j.folder for j in jobs.list_jobs(tmp_path)] == [job.folder]
+
+
+def test_a_job_reads_below_the_data_roots_and_uploads_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("LSI_DATA_ROOTS", os.pathsep.join([str(tmp_path / "a"), "b"]))
+    monkeypatch.chdir(tmp_path)
+    started = []
+    monkeypatch.setattr(jobs.subprocess, "Popen", lambda words, env, **rest: started.append(env) or Process())
+    jobs.start(QUICK, tmp_path / "cache")
+    assert started[0]["LSI_CONFINED"] == "1"
+    assert started[0]["LSI_DATA_ROOTS"].split(os.pathsep) == [str(tmp_path / n) for n in ("a", "b", "cache/uploads")]
+
+
+class Process:
+    pid = 2**22 + 1  # more than there can be
+
+    def poll(self) -> int:
+        return 0
 
 
 def test_a_cancelled_job_says_so_and_can_start_again(tmp_path):

@@ -20,10 +20,10 @@ from lsi.compute.preparation import prepare
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.errors import DataError, MissingRunError
 from lsi.runs.listing import find_run, list_runs
-from lsi.runs.run import FILES, TARGETS
+from lsi.runs.run import FILES, TARGETS, UNLABELLED
 from lsi.runs.store import SEAL
 
-FILES_OF_A_CLASSIFICATION = [name for name in FILES if name != TARGETS]
+FILES_OF_A_CLASSIFICATION = [name for name in FILES if name not in (TARGETS, UNLABELLED)]
 NOISY = Settings(data=DataSettings(subset=400), noise=NoiseSettings(corrupt_label=0.1))
 
 
@@ -70,10 +70,12 @@ def test_a_finished_run_is_not_computed_again(tmp_path, monkeypatch):
 
 
 CHANGED = {  # another value of every field that is neither a number nor a switch
+    "image_column": "a", "label_column": "b", "split_column": "c", "id_column": "d", "merge_classes": "case",
     "dataset": "mnist", "data": Path("x.csv"), "labels": "x.npy", "split": "test", "task": "self", "targets": "y",
     "on_error": "fail", "subset": 77, "corrupt_data_label": (1,), "backbone": "pixels", "image_size": 64,
     "precision": "float32", "prior_precision": 3.0, "structure": "kron", "loo": "refit", "certify": 3,
-    "dtype": "float64", "preset": "paper", "device": "cuda",
+    "dtype": "float64", "preset": "paper", "device": "cuda", "mean": (0.5,), "std": (0.5,), "embeddings": "x.npy",
+    "probabilities": "x.npy",
 }  # fmt: skip
 NO_EFFECT = {"batch_size"}
 
@@ -95,12 +97,18 @@ def test_every_setting_is_in_the_key(group):
     for field in dataclasses.fields(record):
         if dataclasses.is_dataclass(getattr(record, field.name)):
             continue
-        if field.name == "targets":  # they need a task of their own
+        if field.name in ("targets", "weights"):  # they need a task, and a backbone, of their own
             continue
         other = changed(record, field.name)
         settings = dataclasses.replace(NOISY, **{group: other}) if group else other
         is_same = pipeline.run_key(settings, prepared) == before
         assert is_same == (field.name in NO_EFFECT), field.name
+
+
+def test_weights_are_in_the_key():
+    prepared = prepare(NOISY)
+    asked = [Settings(features=FeatureSettings("resnet18", weights=file)) for file in (None, Path("a"), Path("b"))]
+    assert len({pipeline.run_key(settings, prepared) for settings in asked}) == 3
 
 
 def test_targets_are_in_the_key():

@@ -1,0 +1,56 @@
+"""What the probe says of samples without a label, which take no part in its fit."""
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lsi.compute.designs import DesignEntry
+from lsi.compute.preparation import Prepared
+from lsi.compute.raw_features import raw_features
+from lsi.config import FeatureSettings
+from lsi.laplace.likelihood import Softmax
+from lsi.laplace.objective import predict
+from lsi.progress import Progress
+from lsi.runs.images import describe_images
+from lsi.runs.manifest import with_metadata
+from lsi.runs.store import Store
+
+
+def predict_unlabelled(
+    beside: Prepared,
+    entry: DesignEntry,
+    weights: np.ndarray,
+    how: FeatureSettings,
+    device: torch.device,
+    where: tuple[Store, Progress],
+) -> tuple[pd.DataFrame, pd.DataFrame | None, list[dict[str, str]]]:
+    """Return what is predicted for samples without a label.
+
+    Args:
+        beside: the samples.
+        entry: the design matrix of the labelled samples, whose recipe makes features of these.
+        weights: of the probe, (k − 1, D).
+        how: backbone and image size.
+        device: that the backbone runs on.
+        where: the cache, and what is told how far an extraction is.
+
+    Returns:
+        One row a sample that could be read: index, id, predicted_label, confidence (the probability of that label) and
+        the data's own columns; what tells later whether its image is the same, or None without images; and the samples
+        that could not be read, with their reasons.
+    """
+    raw = raw_features(beside, how, device, *where)
+    dataset = beside.dataset.take(raw.rows)
+    phi = torch.from_numpy(entry.design.recipe.apply(np.asarray(raw.values)[raw.rows]))
+    probabilities = predict(Softmax(len(weights) + 1), phi, torch.from_numpy(weights)).numpy()
+    table = pd.DataFrame(
+        {
+            "index": dataset.source_index,
+            "id": dataset.ids.astype(str),
+            "predicted_label": probabilities.argmax(axis=1),
+            "confidence": probabilities.max(axis=1),
+        }
+    )
+    images = None if dataset.images is None else describe_images(dataset, None).assign(position=0)
+    skipped = [{"id": str(beside.dataset.ids[i]), "reason": reason} for i, reason in sorted(raw.skipped.items())]
+    return with_metadata(table, dataset.metadata), images, skipped

@@ -1,0 +1,229 @@
+"""Runs on one's own model: its vectors, its probabilities, or itself, from a small folder of images."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from lsi.cli import main
+from lsi.compute import pipeline
+from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
+from lsi.errors import DataError, UsageError
+from lsi.runs.run import Run
+from tests.features.networks import Tiny, export_onnx
+
+N, FLIPPED = 60, (5, 22, 41)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Images of three classes whose colour says nothing of the class."""
+    root = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    for i in range(N):
+        path = root / "abc"[i % 3] / f"{i:02d}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(path)
+    return root
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+ORDER = np.random.default_rng(1).permutation(N)
+IDS = np.array([f"{'abc'[i % 3]}/{i:02d}.png" for i in range(N)])
+TRUE = np.array([(i + 1) % 3 if i in FLIPPED else i % 3 for i in range(N)])  # what the files of vectors know
+
+
+def vectors() -> np.ndarray:
+    """Vectors that tell the classes, but that of three images from the class they are said to be of."""
+    return (4 * np.eye(3, 6)[TRUE] + np.random.default_rng(2).normal(size=(N, 6))).astype(np.float32)
+
+
+def probabilities() -> np.ndarray:
+    scores = np.exp(3 * np.eye(3)[TRUE] + np.random.default_rng(3).normal(size=(N, 3)) / 2)
+    return scores / scores.sum(axis=1, keepdims=True)
+
+
+def settings(folder: Path, **features) -> Settings:
+    return Settings(DataSettings(data=folder), features=FeatureSettings(**features))
+
+
+def suspects(run: Run) -> set[str]:
+    return set(run.scores.loc[run.scores["is_label_issue"], "id"])
+
+
+def test_embeddings_in_another_order_find_the_wrong_labels(folder, cache, tmp_path):
+    np.savez(tmp_path / "v.npz", ids=IDS[ORDER], embeddings=vectors()[ORDER])
+    run = pipeline.run(settings(folder, embeddings=str(tmp_path / "v.npz")), cache)
+    assert suspects(run) == set(IDS[list(FLIPPED)])
+    features = run.manifest["features"]
+    assert features["backbone"] == "embeddings of v.npz"
+    assert features["file"]["name"] == "v.npz"
+    assert len(features["file"]["hash"]) == 32
+    assert features["notes"] == []
+    positions = {one: i for i, one in enumerate(IDS)}
+    raw = vectors()[[positions[one] for one in run.scores["id"]]]
+    phi = np.asarray(run.design.values)[:, :-1]
+    np.testing.assert_allclose(phi, (raw - raw.mean(0)) / raw.var(0).mean() ** 0.5, atol=1e-5)
+
+
+def test_samples_without_a_vector_are_left_out_and_the_rest_is_scored(folder, cache, tmp_path):
+    kept = ORDER[4:]
+    frame = pd.DataFrame(vectors()[kept], columns=[f"e{i}" for i in range(6)]).assign(path=IDS[kept])
+    extra = frame.iloc[:2].assign(path=["x.png", "y.png"])
+    pd.concat([frame, extra]).to_csv(tmp_path / "v.csv", index=False)
+    asked = settings(folder, embeddings=str(tmp_path / "v.csv"))
+    run = pipeline.run(asked, cache)
+    assert set(run.scores["id"]) == set(IDS[kept])
+    skipped = run.manifest["dataset"]["skipped"]
+    assert {s["id"] for s in skipped} == set(IDS[ORDER[:4]])
+    assert {s["reason"] for s in skipped} == {"no embedding in v.csv"}
+    notes = run.manifest["features"]["notes"]
+    assert "2 of 58 rows of v.csv belong to no sample: x.png, y.png" in notes
+    assert any(n.startswith("4 of 60 samples have no embedding in v.csv and are left out: ") for n in notes)
+    failing = dataclasses.replace(asked, data=dataclasses.replace(asked.data, on_error="fail"))
+    with pytest.raises(DataError, match=r"4 of 60 samples have no vector; the first: no embedding in v.csv"):
+        pipeline.run(failing, cache)
+
+
+def test_a_subset_of_vectors_without_ids_keeps_their_order(folder, cache, tmp_path):
+    order = np.argsort(IDS)  # as the folder is read
+    np.save(tmp_path / "v.npy", vectors()[order])
+    asked = settings(folder, embeddings=str(tmp_path / "v.npy"))
+    asked = dataclasses.replace(asked, data=dataclasses.replace(asked.data, subset=45))
+    run = pipeline.run(asked, cache)
+    assert suspects(run) == set(IDS[list(FLIPPED)]) & set(run.scores["id"])
+    assert run.manifest["features"]["notes"] == [
+        "v.npy names no samples: its 60 rows are taken in the order of the data"
+    ]
+
+
+@pytest.mark.parametrize("field", ["embeddings", "probabilities", "backbone", "weights"])
+def test_a_run_depends_on_what_is_in_its_files(folder, cache, tmp_path, field):
+    prepared = pipeline.prepare(settings(folder))
+    path = tmp_path / ("net.onnx" if field == "backbone" else "w.pth")
+    more = {"backbone": "resnet18"} if field == "weights" else {}
+    keys = []
+    for content in (b"one", b"two"):
+        path.write_bytes(content)
+        value = path if field == "weights" else str(path)
+        keys.append(pipeline.run_key(settings(folder, **{field: value}, **more), prepared))
+    assert keys[0] != keys[1]
+
+
+def test_a_run_depends_on_what_a_function_of_ones_own_returns(folder, monkeypatch):
+    prepared = pipeline.prepare(settings(folder))
+    here = "tests.compute.test_own_features"
+    keys = set()
+    for seed in (0, 1):
+        monkeypatch.setattr(f"{here}.SEED", seed)
+        keys.add(pipeline.run_key(settings(folder, backbone=f"{here}:net"), prepared))
+    assert len(keys) == 2
+
+
+SEED = 0
+
+
+def net() -> torch.nn.Module:
+    torch.manual_seed(SEED)
+    return Tiny(5)
+
+
+def test_probabilities_find_the_wrong_labels_and_are_used_whole(folder, cache, tmp_path):
+    frame = pd.DataFrame(probabilities()[ORDER][:, [2, 0, 1]], columns=["c", "a", "b"]).assign(id=IDS[ORDER])
+    frame.iloc[1:].to_parquet(tmp_path / "p.parquet")
+    run = pipeline.run(settings(folder, probabilities=str(tmp_path / "p.parquet"), pca=2), cache)
+    assert set(run.scores.nsmallest(len(FLIPPED), "label_score")["id"]) == set(IDS[list(FLIPPED)])
+    assert run.manifest["features"]["backbone"] == "probabilities of p.parquet"
+    assert run.manifest["features"]["n_features"] == 3  # whatever pca says
+    assert (run.scores["near_duplicate_group"] == -1).all()
+    assert [s["reason"] for s in run.manifest["dataset"]["skipped"]] == ["no probabilities in p.parquet"]
+    notes = run.manifest["features"]["notes"]
+    assert "the columns of p.parquet are joined to the classes by name" in notes
+    assert any(n.startswith("near duplicates are not looked for") for n in notes)
+    assert not any("out of fold?" in n for n in notes)
+    design, expected = run.design, np.log(probabilities())
+    positions = {one: i for i, one in enumerate(IDS)}
+    raw = expected[[positions[one] for one in run.scores["id"]]]
+    wanted = (raw - raw.mean(0)) / raw.var(0).mean() ** 0.5
+    np.testing.assert_allclose(np.asarray(design.values)[:, :-1], wanted, atol=1e-5)
+
+
+def test_probabilities_that_agree_with_every_label_raise_a_question(folder, cache, tmp_path):
+    np.savez(tmp_path / "p.npz", ids=IDS, probabilities=np.eye(3)[np.arange(N) % 3] * 0.7 + 0.1)
+    run = pipeline.run(settings(folder, probabilities=str(tmp_path / "p.npz")), cache)
+    assert any("p.npz agrees with every label: are these probabilities out of fold?" in n
+               for n in run.manifest["features"]["notes"])  # fmt: skip
+
+
+def test_embeddings_without_labels_predict_one_half_from_the_other(folder, cache, tmp_path):
+    np.savez(tmp_path / "v.npz", ids=IDS, embeddings=vectors())
+    asked = dataclasses.replace(settings(folder, embeddings=str(tmp_path / "v.npz")),
+                                data=DataSettings(data=folder, task="self"))  # fmt: skip
+    run = pipeline.run(asked, cache)
+    assert run.task == "self"
+    assert (run.manifest["features"]["n_features"], run.manifest["targets"]["n_targets"]) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("more", "features", "message"),
+    [
+        ({"data": {"task": "self"}}, {"probabilities": "p.npz"}, "need class labels, and the task is self"),
+        ({"noise": {"corrupt_data": 0.1, "corrupt_data_label": (1,)}}, {"embeddings": "p.npz"},
+         "corrupt_data changes images, and embeddings from a file do not see it"),
+        ({}, {"backbone": "pixels", "mean": (0.5,)}, "The backbone pixels takes values as they are"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_the_data_is_refused(folder, cache, tmp_path, monkeypatch, more, features, message):
+    monkeypatch.chdir(tmp_path)
+    np.savez(tmp_path / "p.npz", ids=IDS, probabilities=probabilities())
+    asked = Settings(DataSettings(data=folder, **more.get("data", {})), NoiseSettings(**more.get("noise", {})),
+                     FeatureSettings(**features))  # fmt: skip
+    with pytest.raises(UsageError, match=message):
+        pipeline.run(asked, cache)
+
+
+def test_the_manifest_names_model_weights_and_transform(folder, cache, tmp_path):
+    path = export_onnx(Tiny(), tmp_path / "net.onnx")
+    run = pipeline.run(settings(folder, backbone=str(path), mean=(0.5,)), cache)
+    features = run.manifest["features"]
+    assert (features["backbone"], len(features["weights"]), features["image_size"]) == ("net.onnx", 32, 32)
+    assert features["transform"] == {"resize": "bicubic to 32 × 32 px, without a crop; values in 0 … 1",
+                                     "mean": [0.5] * 3, "std": [0.229, 0.224, 0.225]}  # fmt: skip
+    assert ["net.onnx does not say what its pixel values should be" in n for n in features["notes"]] == [True]
+    told = pipeline.run(settings(folder, backbone=str(path), mean=(0.5,), std=(0.5, 0.5, 0.5)), cache)
+    assert told.manifest["features"]["notes"] == []
+    assert told.manifest["features"]["key"] != features["key"]
+
+
+def test_the_papers_preset_takes_ready_vectors(folder, cache, tmp_path):
+    np.savez(tmp_path / "v.npz", ids=IDS, embeddings=vectors())
+    asked = dataclasses.replace(
+        settings(folder, embeddings=str(tmp_path / "v.npz")), score=ScoreSettings(preset="paper")
+    )
+    assert pipeline.run(asked, cache).manifest["features"]["n_features"] == 6
+
+
+def test_own_models_from_the_command_line(folder, cache, tmp_path, capsys, monkeypatch):
+    np.savez(tmp_path / "v.npz", ids=IDS[ORDER][3:], other=vectors()[ORDER][3:])
+    (tmp_path / "my_nets_of_the_line.py").write_text("from torch import nn\ndef flat(): return nn.Flatten()\n")
+    monkeypatch.chdir(tmp_path)
+    words = ["compute", "--data", str(folder), "--cache", str(cache), "--quiet"]
+    assert main([*words, "--embeddings", "v.npz:other"]) == 0
+    out = capsys.readouterr().out
+    assert "features embeddings of v.npz, 6 of them" in out
+    assert "note: 3 of 60 samples have no embedding in v.npz and are left out: " in out
+    assert "left out: 3 without a vector, the first " in out
+    assert main([*words, "--backbone", "my_nets_of_the_line:flat", "--image-size", "8", "--std", "0.25", "--json"]) == 0
+    features = json.loads(capsys.readouterr().out)["features"]
+    assert (features["backbone"], features["transform"]["std"]) == ("my_nets_of_the_line:flat", [0.25] * 3)
+    assert main([*words, "--probabilities", "v.npz:other"]) == 1
+    assert "expected 3 columns of probabilities, one for each class of the data, got 6" in capsys.readouterr().err
