@@ -2,7 +2,7 @@
 
 from lsi.export.check import check_selection
 from lsi.export.images import ImageFormat, refuse_changed, write_images
-from lsi.export.lists import FORMATS, Format, export, issue_table, relabel_table, spreadsheet_safe, write_indices
+from lsi.export.lists import FORMATS, Format, export, issue_table, relabel_table, write_indices
 from lsi.export.selection import (
     Selection,
     decision_records,
@@ -12,12 +12,14 @@ from lsi.export.selection import (
     selection_from_records,
     selection_of,
 )
+from lsi.export.tables import audit_table, spreadsheet_safe
 
 __all__ = [
     "FORMATS",
     "Format",
     "ImageFormat",
     "Selection",
+    "audit_table",
     "check_selection",
     "decision_records",
     "duplicates_to_drop",

@@ -123,14 +123,20 @@ def scatter(positions: np.ndarray, lsi: np.ndarray, most: int) -> go.Figure:
 
 def colours(values: np.ndarray, kind: str) -> np.ndarray:
     """Return (n, 4) uint8 colours: viridis over the ranks of numbers, or the palette for categories."""
-    from plotly.colors import hex_to_rgb, sample_colorscale
+    from plotly.colors import hex_to_rgb
 
     if kind == "number":
-        ranks = values.argsort(kind="stable").argsort(kind="stable") / max(len(values) - 1, 1)
-        steps = np.array([_rgb(c) for c in sample_colorscale("Viridis", np.linspace(0, 1, 256).tolist())], np.uint8)
-        rgb = steps[(ranks * 255).astype(int)]
-    else:
-        rgb = np.array([hex_to_rgb(c) for c in PALETTE], np.uint8)[values % len(PALETTE)]
+        return shades(values.argsort(kind="stable").argsort(kind="stable") / max(len(values) - 1, 1))
+    rgb = np.array([hex_to_rgb(c) for c in PALETTE], np.uint8)[values % len(PALETTE)]
+    return np.concatenate([rgb, np.full((len(rgb), 1), 220, np.uint8)], axis=1)
+
+
+def shades(share: np.ndarray) -> np.ndarray:
+    """Return (n, 4) uint8 colours of viridis for numbers from 0 to 1."""
+    from plotly.colors import sample_colorscale
+
+    steps = np.array([_rgb(c) for c in sample_colorscale("Viridis", np.linspace(0, 1, 256).tolist())], np.uint8)
+    rgb = steps[(share * 255).astype(int)]
     return np.concatenate([rgb, np.full((len(rgb), 1), 220, np.uint8)], axis=1)
 
 

@@ -1,22 +1,23 @@
 """Index lists and tables out of a run, written where the person asks for them, never over the data."""
 
 import json
-import re
+import shutil
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from lsi.errors import UsageError
 from lsi.export.selection import Selection
+from lsi.export.tables import as_pandas, audit_table, cleaned_table, plan_of, write_csv, write_spreadsheet
 from lsi.files import atomic, save_array, write_json
 from lsi.runs.run import Run
 
 Format = Literal["txt", "csv", "json", "npy", "parquet"]
 FORMATS: tuple[Format, ...] = ("txt", "csv", "json", "npy", "parquet")
-# characters with which spreadsheets begin a formula
-_FORMULA = re.compile(r"^[=+\-@\t\r]")
 
 
 def check_folder(run: Run, folder: Path) -> None:
@@ -58,7 +59,13 @@ def export(
     formats: tuple[Format, ...] = FORMATS,
     decisions: list[dict[str, Any]] | None = None,
 ) -> list[Path]:
-    """Write kept and removed source indices, the relabel table, cleanlab's columns and the manifest into `folder`.
+    """Write a selection into `folder`, fit for whatever reads the source.
+
+    `kept_indices.*` and `removed_indices.*` are rows of the source; `cleaned.csv` and `.parquet` the kept samples with
+    their new labels, `audit.csv` all samples with what was decided, `relabel.csv` the new labels, `issues.csv`
+    cleanlab's columns; `subset.py` makes a PyTorch subset or a DataFrame of the source, `manifest.json` says what was
+    computed. All of these hold ids and class names as they are. `spreadsheet.csv` alone is made to be opened in a
+    spreadsheet: what begins like a formula gets an apostrophe there.
 
     Args:
         run: the run.
@@ -81,19 +88,23 @@ def export(
             path = folder / f"{name}_indices.{how}"
             write_indices(path, index[positions], how)
             written.append(path)
-    tables = {"issues.csv": issue_table(run), "relabel.csv": relabel_table(run, selection)}
+    audit, issues = audit_table(run, selection, decisions), issue_table(run)
+    cleaned = cleaned_table(audit, selection)
+    tables = {"cleaned.csv": cleaned, "audit.csv": audit, "issues.csv": issues,
+              "relabel.csv": relabel_table(run, selection)}  # fmt: skip
     for name, table in tables.items():
-        with atomic(folder / name) as temporary:
-            spreadsheet_safe(table).to_csv(temporary, index=False)
-        written.append(folder / name)
+        write_csv(folder / name, table)
+    with atomic(folder / "cleaned.parquet") as temporary:
+        pq.write_table(cleaned, temporary)
+    write_spreadsheet(folder / "spreadsheet.csv", _for_people(audit, issues))
     write_json(folder / "manifest.json", run.manifest | {"export": _facts(run, selection)})
-    snippet = folder / "subset.py"
-    with atomic(snippet) as temporary:
-        temporary.write_text(_SNIPPET)
+    with atomic(folder / "subset.py") as temporary:
+        shutil.copyfile(Path(__file__).with_name("subset.py"), temporary)
+    written += [folder / name for name in (*tables, "cleaned.parquet", "spreadsheet.csv")]
     if decisions is not None:
         write_json(folder / "decisions.json", {"run": run.name, "decisions": decisions})
         written.append(folder / "decisions.json")
-    return [*written, folder / "manifest.json", snippet]
+    return [*written, folder / "manifest.json", folder / "subset.py"]
 
 
 def issue_table(run: Run) -> pd.DataFrame:
@@ -121,13 +132,12 @@ def relabel_table(run: Run, selection: Selection) -> pd.DataFrame:
     return rows
 
 
-def spreadsheet_safe(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with an apostrophe before text that a spreadsheet would run as a formula."""
-    safe = table.copy()
-    for column in safe.columns:
-        if not pd.api.types.is_numeric_dtype(safe[column]):
-            safe[column] = [f"'{v}" if isinstance(v, str) and _FORMULA.match(v) else v for v in safe[column]]
-    return safe
+def _for_people(audit: pa.Table, issues: pd.DataFrame) -> pd.DataFrame:
+    """Return every sample with what was decided and why it was suspected, in one table."""
+    table = as_pandas(audit)
+    reasons = issues.drop(columns=["index", "id", "given_label", "given_name", "predicted_label"], errors="ignore")
+    reasons = reasons.rename(columns={"predicted_name": "suggested_label"})
+    return pd.concat([table, reasons[[c for c in reasons.columns if c not in table.columns]]], axis=1)
 
 
 def _facts(run: Run, selection: Selection) -> dict[str, Any]:
@@ -136,21 +146,5 @@ def _facts(run: Run, selection: Selection) -> dict[str, Any]:
         "n_kept": len(selection.kept),
         "n_removed": len(selection.removed),
         "n_relabelled": len(selection.relabelled),
+        "source_length": plan_of(run).get("source_length") or None,
     }
-
-
-_SNIPPET = '''"""The kept samples as a PyTorch subset: `cleaned = kept(dataset)`, with the dataset that was audited."""
-
-import csv
-from pathlib import Path
-
-from torch.utils.data import Subset
-
-HERE = Path(__file__).parent
-
-
-def kept(dataset):
-    """Return the kept samples of the dataset, in its own order."""
-    with (HERE / "kept_indices.csv").open() as file:
-        return Subset(dataset, [int(row["index"]) for row in csv.DictReader(file)])
-'''

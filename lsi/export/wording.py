@@ -1,4 +1,18 @@
-"""What screens, reports and the command line say of LSI, in words."""
+"""What screens, reports and the command line say of LSI and of image quality, in words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_QUALITY = {
+    "is_dark": ("dark", "dark"),
+    "is_bright": ("bright", "bright"),
+    "is_blurry": ("blurry", "blurry"),
+    "is_low_information": ("low in information", "low in information"),
+    "is_odd_size": ("of odd size", "of odd size"),
+    "is_odd_aspect": ("of odd aspect", "of odd aspect"),
+    "is_exact_duplicate": ("exact duplicate", "exact duplicates"),
+    "n_unmeasured": ("unreadable", "unreadable"),
+}
 
 
 def what_lsi_is(noun: str = "images") -> str:
@@ -13,3 +27,15 @@ def what_lsi_is(noun: str = "images") -> str:
 def high_means(task: str) -> str:
     """Return what high LSI stands for."""
     return "atypical, hard or wrongly labelled" if task == "classification" else "atypical, odd or out of place"
+
+
+def quality_words(quality: Mapping[str, Any] | None) -> list[str]:
+    """Return how many images have each flag of image quality, such as "3 dark"; flags without any are left out.
+
+    Args:
+        quality: what a run's manifest says of it; None: nothing, as the run has no images or is of an earlier version.
+    """
+    if quality is None:
+        return []
+    counts = {**quality["counts"], "n_unmeasured": quality["n_unmeasured"]}
+    return [f"{counts[name]:,} {words[counts[name] != 1]}" for name, words in _QUALITY.items() if counts[name]]

@@ -18,7 +18,7 @@ from lsi.data import Images
 from lsi.data.thumbnails import thumbnail
 from lsi.errors import DataError
 from lsi.export import charts
-from lsi.export.wording import high_means, what_lsi_is
+from lsi.export.wording import high_means, quality_words, what_lsi_is
 from lsi.runs.run import Run
 
 EXTREMES, SUSPECTS, MAP_POINTS = 12, 24, 30_000
@@ -62,6 +62,8 @@ def render(run: Run, *, check: Check | None, positions: np.ndarray | None) -> st
         high=high_means(run.task),
         manifest=manifest,
         what=what_lsi_is(run.noun),
+        plan=run.plan_lines,
+        flagged=quality_words(manifest.get("quality")),
         changed=len(images.changes()) if images is not None else 0,
         noun=run.noun,
         most=tiles(by_lsi[:EXTREMES]),

@@ -1,0 +1,84 @@
+"""Names of files and folders that every file system takes, and that none takes for one another."""
+
+import itertools
+import re
+import unicodedata
+
+MOST_BYTES = 240  # most file systems take 255 bytes of UTF-8; the rest is room for a reader's own suffix
+_MOST_SUFFIX = 20  # bytes; what is longer after the last dot is no suffix
+# what Windows forbids, control characters, and halves of surrogate pairs, as which bytes that are no UTF-8 come
+_FORBIDDEN = re.compile('[<>:"/\\\\|?*\x00-\x1f\x7f-\x9f\ud800-\udfff]')
+_DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?", re.IGNORECASE | re.DOTALL)
+# what a reader of image folders passes over
+_PASSED_OVER = frozenset(
+    {"__macosx", "@eadir", "thumbs.db", "desktop.ini", "lost+found", "__pycache__", "$recycle.bin"}
+)
+
+
+def portable_name(name: str) -> str:
+    """Return the name of a file or folder itself where Linux, macOS and Windows all take it, else one like it.
+
+    Forbidden characters become underscores, blanks around it and trailing dots go, and names that Windows keeps for
+    devices, hidden names and those that readers pass over get an underscore in front.
+    """
+    name = _without_edges(_FORBIDDEN.sub("_", name))
+    if name.startswith(".") or _DEVICE.fullmatch(name) or name.casefold() in _PASSED_OVER:
+        name = f"_{name}"
+    return _cut(name or "_", MOST_BYTES)
+
+
+def folded(name: str) -> str:
+    """Return one text for all names that some file system takes for the same: case and composition do not count."""
+    folded_once = unicodedata.normalize("NFD", name).casefold()
+    return unicodedata.normalize("NFC", folded_once.upper().casefold()).rstrip(" .")
+
+
+class Names:
+    """The names of one folder, each of them unlike every other on any file system."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def take(self, name: str, mark: object = None) -> str:
+        """Return a portable name like this one that is still free, and take it.
+
+        Args:
+            name: the one that is wanted.
+            mark: what tells it apart before the suffix of a file (0-17.png); None for a folder, whose name gets a
+                number at its end (cat-2).
+        """
+        wanted = portable_name(name)
+        first, stem = ([], "") if mark is None else ([str(mark)], f"{mark}-")
+        marks = itertools.chain(first, (f"{stem}{number}" for number in itertools.count(2)))
+        candidates = (_marked(wanted, f"-{m}", is_file=mark is not None) for m in marks)
+        free = next(n for n in itertools.chain([wanted], candidates) if folded(n) not in self._taken)
+        self._taken.add(folded(free))
+        return free
+
+
+def _without_edges(name: str) -> str:
+    """Return the name without blanks around it and without dots at its end."""
+    while (shorter := name.strip().rstrip(".")) != name:
+        name = shorter
+    return name
+
+
+def _split_suffix(name: str) -> tuple[str, str]:
+    stem, dot, suffix = name.rpartition(".")
+    if not stem or not dot or len(suffix.encode()) > _MOST_SUFFIX:
+        return name, ""
+    return stem, dot + suffix
+
+
+def _cut(name: str, most: int) -> str:
+    """Return the name with its suffix and as much of its stem as fits into so many bytes."""
+    if len(name.encode()) <= most:
+        return name
+    stem, suffix = _split_suffix(name)
+    return _without_edges(stem.encode()[: most - len(suffix.encode())].decode("utf-8", "ignore")) + suffix
+
+
+def _marked(name: str, mark: str, is_file: bool) -> str:
+    stem, suffix = _split_suffix(name) if is_file else (name, "")
+    room = MOST_BYTES - len((mark + suffix).encode())
+    return _cut(stem, room) + mark + suffix
