@@ -3,7 +3,7 @@
 import streamlit as st
 
 from lsi.export.wording import what_lsi_is
-from lsi.ui import jobs_panel, overview
+from lsi.ui import form, jobs_panel, overview
 from lsi.ui.session import read_only
 from lsi.ui.sidebar import current_view
 
@@ -18,7 +18,7 @@ else:
     overview.headline(view)
     overview.extremes(view)
 if not read_only():
-    with st.expander("Compute another run", icon=":material/add:", expanded=False):
-        jobs_panel.form()
+    with st.expander("Compute another run", icon=":material/add:", expanded=False, key="compute-form"):
+        form.form()
 if view is not None:
     overview.details(view)

@@ -16,8 +16,9 @@ from tqdm import tqdm
 from lsi.audit.label_issues import label_issues, self_confidence
 from lsi.cli import commands, export_actions
 from lsi.cli.output import print_json, text_table
-from lsi.cli.printing import print_run
+from lsi.cli.printing import print_plan, print_run
 from lsi.compute import pipeline, queries
+from lsi.data import Plan
 from lsi.errors import UsageError
 from lsi.export import issue_table
 from lsi.files import write_json
@@ -86,6 +87,11 @@ class _ProgressFile:
         self(Status("done", 1, 1, ""))
 
 
+def _announce(plan: Plan) -> None:
+    """Print how the data are read where progress is printed."""
+    print("\n".join(plan.lines()), file=sys.stderr, flush=True)
+
+
 def _compute(command: commands.Compute) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped job ends as an interrupted one
     bar = _Bar()
@@ -94,7 +100,7 @@ def _compute(command: commands.Compute) -> None:
     if file is not None:
         progress.listeners.append(file)
     try:
-        run = pipeline.run(command.settings(), command.cache, progress)
+        run = pipeline.run(command.settings(), command.cache, progress, None if command.quiet else _announce)
         if file is not None:
             file.finish(run.name)
         if command.project:
@@ -124,6 +130,7 @@ def _show(command: commands.Show) -> None:
     if command.json:
         print_json(run.manifest)
     else:
+        print_plan(run)
         print_run(run, command.rows)
 
 

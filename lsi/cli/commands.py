@@ -57,6 +57,20 @@ class Compute(Common):
 
 
 @dataclass(frozen=True)
+class Inspect(Common):
+    """Say how data would be read: what lies there, what is the image, the label and the split, what is ignored.
+
+    Nothing is computed and no pixel is read.
+
+    Attributes:
+        path: folder, archive, table, arrays or address; without it the dataset that --dataset names.
+    """
+
+    path: Annotated[Path | None, tyro.conf.Positional] = None
+    settings: Annotated[DataSettings, tyro.conf.arg(name="")] = field(default_factory=DataSettings)
+
+
+@dataclass(frozen=True)
 class Show(Common):
     """Print the top and bottom of a run's table and its summaries.
 
@@ -192,6 +206,7 @@ class Cache(Common):
 
 
 COMMANDS = {
+    "inspect": Inspect,
     "compute": Compute,
     "show": Show,
     "issues": Issues,

@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 
 import tyro
 
-from lsi.cli.commands import COMMANDS
+from lsi.cli.commands import COMMANDS, Inspect
 from lsi.errors import LsiError, MissingRunError, UsageError
 
 
@@ -29,10 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr)
-    from lsi.cli import actions
-
     try:
-        actions.perform(command)
+        _perform(command)
     except KeyboardInterrupt:
         print("lsi: interrupted; the same command goes on from the stages that are done", file=sys.stderr)
         return 130
@@ -50,6 +48,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"lsi: failed: {type(error).__name__}: {error} (--verbose shows where)", file=sys.stderr)
         return 1
     return 0
+
+
+def _perform(command: Any) -> None:
+    """Run a parsed command with the modules that it needs."""
+    if isinstance(command, Inspect):
+        from lsi.cli.inspection import inspect_data
+
+        inspect_data(command)
+        return
+    from lsi.cli.actions import perform
+
+    perform(command)
 
 
 def _parse(given: list[str]) -> Any:

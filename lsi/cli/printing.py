@@ -6,8 +6,16 @@ import pandas as pd
 
 from lsi.audit.summary import precision_recall_at
 from lsi.cli.output import text_table
-from lsi.export.wording import high_means
+from lsi.export.wording import high_means, quality_words
 from lsi.runs.run import Run
+
+_PLAN_LINES = 3  # the most important ones come first
+
+
+def print_plan(run: Run) -> None:
+    """Print the first lines of how the data were read, where the run knows."""
+    for line in run.plan_lines[:_PLAN_LINES]:
+        print(line)
 
 
 def print_run(run: Run, rows: int) -> None:
@@ -22,6 +30,8 @@ def print_run(run: Run, rows: int) -> None:
         f"structure {manifest['leave_one_out']['structure']}; prior precision {probe['prior_precision']:.4g}; "
         + _exactness(run)
     )
+    for note in manifest["features"].get("notes", []):
+        print(f"note: {note}")
     rows = min(rows, (len(table) + 1) // 2)
     print(f"\nmost information ({high_means(run.task)})")
     print(text_table(table[columns].head(rows)))
@@ -37,10 +47,14 @@ def print_run(run: Run, rows: int) -> None:
         suspected = "" if run.task == "self" else f"; {summary['n_label_issues']} suspected targets"
         print(f"leave-one-out R² {manifest['targets']['loo_r2']:.3f}{suspected}")
     print(f"{summary['n_near_duplicates']} samples in {summary['n_near_duplicate_groups']} near-duplicate groups")
+    flagged = quality_words(manifest.get("quality"))
+    if flagged:
+        print(f"image quality: {', '.join(flagged)}")
     _print_calibration(manifest.get("calibration"), summary["n_label_issues"], run)
     if data["skipped"]:
         first = data["skipped"][0]
-        print(f"left out: {len(data['skipped'])} unreadable, the first {first['id']}: {first['reason']}")
+        what = "without a vector" if "file" in manifest["features"] else "unreadable"
+        print(f"left out: {len(data['skipped'])} {what}, the first {first['id']}: {first['reason']}")
     _print_detection(manifest["detection"])
 
 

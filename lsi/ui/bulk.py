@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from lsi.ui.session import View, decide, plain, read_only
+from lsi.ui.session import View, decide, read_only
 
 
 def actions(view: View, positions: list[int], what: str, key: str) -> None:
@@ -26,7 +26,7 @@ def actions(view: View, positions: list[int], what: str, key: str) -> None:
         if not view.labelled:
             return
         label = st.selectbox("Relabel as", range(len(view.run.class_names)), index=None, key=f"{key}-label",
-                             format_func=lambda c: plain(view.run.class_names[c]), width=200)  # fmt: skip
+                             format_func=lambda c: view.run.class_names[c], width=200)  # fmt: skip
         if label is not None:
             st.button(f"Relabel {them}", key=f"{key}-relabel", on_click=decide,
                       args=(view, positions, "relabel", int(label)))  # fmt: skip

@@ -6,8 +6,12 @@ import streamlit as st
 
 from lsi.compute.queries import RegressionFit, influence_on_target
 from lsi.errors import LsiError
+from lsi.ui.columns import as_text, shown
+from lsi.ui.flags import FLAGS
 from lsi.ui.session import View, plain
 from lsi.ui.sidebar import current_filter, go
+
+_LONG = 120  # letters of a value; of a longer one the rest is a click away
 
 
 @st.dialog("In detail", width="large")
@@ -31,11 +35,52 @@ def show(view: View, position: int) -> None:
         )
         if view.labelled:
             classes(view, position)
+    everything(view, view.run.scores.iloc[position])
     if st.button("Show it on the map", icon=":material/scatter_plot:", type="tertiary"):
         st.session_state["focus"] = view.run.name, position
         go("map", current_filter())
     neighbours(view, position)
     reasons(view, position)
+
+
+@st.dialog("In detail", width="large")
+def show_unlabelled(view: View, row: int) -> None:
+    """Open a dialog on a sample without a label, by its row among them."""
+    facts = view.run.unlabelled.iloc[row]
+    left, right = st.columns([2, 3])
+    with left:
+        picture(view, len(view.table) + row, 320)
+        st.text(facts["id"])
+    with right:
+        name = view.run.class_names[int(facts["predicted_label"])]
+        st.markdown(f"Without a label; predicted **{plain(name)}**")
+        st.metric("Probability of that class", f"{facts['confidence']:.3f}")
+    everything(view, facts)
+
+
+def everything(view: View, facts: pd.Series) -> None:
+    """Show what the data and the image itself say of a sample: its flags and figures, and every column of the data.
+
+    Args:
+        view: the run.
+        facts: the sample's row of the scores, or of the samples without a label.
+    """
+    figures = [name for name in view.figures if name in facts.index]
+    if figures:
+        flagged = [FLAGS[flag].words for flag in view.flags if facts.get(flag, False)]
+        st.markdown("**Image quality**" + (f": flagged as {', '.join(flagged)}" if flagged else ""))
+        st.dataframe(pd.DataFrame([facts[figures].astype(float)]), hide_index=True,
+                     column_config={n: st.column_config.NumberColumn(format="%.4g") for n in figures})  # fmt: skip
+    values = {name: as_text(facts[name]) for name in view.run.metadata if name in facts.index}
+    if not values:
+        return
+    st.markdown("**Columns of the data**")
+    cut = [shown(v) if len(v) <= _LONG else v[:_LONG] + " …" for v in values.values()]
+    st.dataframe(pd.DataFrame({"column": list(values), "value": cut}), hide_index=True)
+    for name, value in values.items():
+        if len(value) > _LONG:
+            with st.expander(f"{plain(name)} in full"):
+                st.text(value)
 
 
 def headline(view: View, row: pd.Series) -> None:

@@ -75,8 +75,9 @@ def download(view: View, selection: Selection) -> None:
     st.subheader("Files", anchor=False)
     st.write(
         f"Index lists of {len(selection.kept):,} kept and {len(selection.removed):,} removed {view.noun} (txt, csv, "
-        f"json, npy, parquet), {len(selection.relabelled):,} relabelled, cleanlab's columns, a PyTorch snippet, the "
-        "decisions and the manifest."
+        f"json, npy, parquet), the cleaned table with {len(selection.relabelled):,} new labels (csv, parquet), a table "
+        "of all with what was decided (`audit.csv`; `spreadsheet.csv` is the one to open in Excel), cleanlab's "
+        "columns, a checked subset for PyTorch and pandas (`subset.py`), the decisions and the manifest."
     )
     how = None
     if view.has_images:

@@ -1,9 +1,13 @@
 """The one filter that every page obeys: what it holds, which rows it leaves, how it is written in the URL."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+
+from lsi.ui.columns import Column, ColumnFilter, read_column
+from lsi.ui.flags import FLAGS
 
 Point = tuple[float, float]
 
@@ -31,7 +35,8 @@ class Lasso:
 class Filter:
     """Which samples are on screen. Empty fields let everything through.
 
-    `low` and `high` are shares of the samples in rising order of LSI, 0 … 1.
+    `low` and `high` are shares of the samples in rising order of LSI, 0 … 1. `quality` are names of flags of image
+    quality, of which a sample has one at least.
     """
 
     classes: tuple[str, ...] = ()
@@ -46,14 +51,23 @@ class Filter:
     group: int | None = None
     text: str = ""
     lassos: tuple[Lasso, ...] = ()
+    quality: tuple[str, ...] = ()
+    columns: tuple[ColumnFilter, ...] = ()
 
-    def mask(self, table: pd.DataFrame, decided: pd.DataFrame, positions: np.ndarray | None) -> np.ndarray:
+    def mask(
+        self,
+        table: pd.DataFrame,
+        decided: pd.DataFrame,
+        positions: np.ndarray | None,
+        read: Callable[[str], Column] | None = None,
+    ) -> np.ndarray:
         """Return which rows of the table pass; `positions` are those on the map, where they are known.
 
         Args:
             table: one row per sample.
             decided: the decisions in force, indexed by row of the table.
             positions: (n, 2) on the map; None while they are not known: lassos then let everything pass.
+            read: gives a column of the data by its name, where it is at hand already.
         """
         share = 1 - (table["lsi_rank"].to_numpy() - 0.5) / len(table)
         kept = (share >= self.low) & (share <= self.high)
@@ -76,7 +90,27 @@ class Filter:
             kept &= np.any([c.str.contains(self.text, case=False, regex=False) for c in searched], axis=0)
         if self.lassos and positions is not None:
             kept &= lassoed(positions, self.lassos)
+        return kept & self._mask_of_columns(table, read or (lambda name: read_column(table[name])))
+
+    def _mask_of_columns(self, table: pd.DataFrame, read: Callable[[str], Column]) -> np.ndarray:
+        """Return which rows pass what is said of image quality and of the columns of the data."""
+        kept = np.ones(len(table), dtype=bool)
+        flags = [flag for flag in self.quality if flag in table.columns]
+        if flags:
+            kept &= table[flags].to_numpy(dtype=bool).any(axis=1)
+        for one in self.columns:
+            if one.column in table.columns:
+                kept &= one.mask(read(one.column))
         return kept
+
+    def of_column(self, name: str) -> ColumnFilter:
+        """Return what a column may hold, anything where nothing is said of it."""
+        return next((one for one in self.columns if one.column == name), ColumnFilter(name))
+
+    def with_column(self, one: ColumnFilter) -> "Filter":
+        """Return the filter with this said of a column instead of what was said before."""
+        rest = tuple(other for other in self.columns if other.column != one.column)
+        return replace(self, columns=(*rest, one) if one.is_active else rest)
 
     def chips(self) -> dict[str, "Filter"]:
         """Return the name of every active part, with the filter that is left when it is removed."""
@@ -95,7 +129,14 @@ class Filter:
             (bool(self.text), f"contains {self.text}", {"text": ""}),
             (bool(self.lassos), "lasso on the map", {"lassos": ()}),
         ]
-        return parts | {name: replace(self, **without) for on, name, without in switches if on}
+        parts |= {name: replace(self, **without) for on, name, without in switches if on}
+        if self.quality:
+            flags = ", ".join(FLAGS[flag].words for flag in self.quality)
+            parts[f"image quality {flags}"] = replace(self, quality=())
+        for one in self.columns:
+            name = one.chip() if one.chip() not in parts else f"column {one.column!r}: {one.chip()}"
+            parts[name] = self.with_column(ColumnFilter(one.column))
+        return parts
 
     def to_query(self) -> dict[str, str | list[str]]:
         """Return the parameters that write this filter in a URL."""
@@ -112,7 +153,9 @@ class Filter:
             query["text"] = self.text
         if self.lassos:
             query["lasso"] = [_write_lasso(one) for one in self.lassos]
-        return query
+        if self.quality:
+            query["quality"] = list(self.quality)
+        return query | dict(one.to_query() for one in self.columns)
 
     @staticmethod
     def from_query(query: dict[str, list[str]]) -> "Filter":
@@ -126,10 +169,12 @@ class Filter:
 
         low, high = _read_range(first("lsi"))
         lassos = tuple(one for one in map(_read_lasso, words("lasso")) if one is not None)
-        group = int(first("group")) if first("group").isdigit() else None
+        group = int(first("group")) if first("group").isdecimal() else None
+        columns = {one.column: one for name in query if (one := ColumnFilter.from_query(name, words(name)))}
         return Filter(
             words("class"), words("predicted"), low, high, first("issues") == "1", words("decision"), words("split"),
             first("duplicates") == "1", first("disputed") == "1", group, first("text")[:200], lassos,
+            tuple(flag for flag in words("quality") if flag in FLAGS), tuple(columns.values()),
         )  # fmt: skip
 
 

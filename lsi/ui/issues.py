@@ -83,7 +83,8 @@ def residuals(view: View, positions: np.ndarray) -> int | None:
         "Their targets lie further from what a model that has not seen them predicts than residuals usually do: more "
         "than 3.5 robust deviations above the median. Double-click opens one."
     )
-    selected, opened = samples.grid(view, positions, 128, 320 if len(positions) <= _ONE_SCREEN else 640, "residuals")
+    ranking = samples.Ranking(positions, view.table["lsi"].to_numpy(), 128)
+    selected, opened = samples.grid(view, ranking, 320 if len(positions) <= _ONE_SCREEN else 640, "residuals")
     chosen = selected or [int(i) for i in positions]
     bulk.actions(view, chosen, "selected" if selected else "suspected", "residuals-actions")
     with st.expander("The same as a table"):

@@ -18,7 +18,7 @@ PAGES = [
     ("issues", "Label issues", ":material/fact_check:"),
     ("map", "Map", ":material/scatter_plot:"),
     ("classes", "Classes", ":material/bar_chart:"),
-    ("redundancy", "Redundancy", ":material/content_copy:"),
+    ("redundancy", "Quality and duplicates", ":material/content_copy:"),
     ("export", "Export", ":material/download:"),
 ]
 
@@ -47,8 +47,9 @@ def _say_what_changed() -> None:
     view = sidebar.current_view()
     changed = 0 if view is None else view.count_changed()
     if view is not None and changed:
+        total = len(view.table) + len(view.run.unlabelled)
         st.warning(
-            f"{changed:,} of {len(view.table):,} {view.noun} have changed since this run. They are not shown, and "
+            f"{changed:,} of {total:,} {view.noun} have changed since this run. They are not shown, and "
             "cannot be exported; scores are those of the data as they were.",
             icon=":material/sync_problem:",
         )

@@ -7,14 +7,16 @@ import streamlit as st
 
 from lsi.compute import jobs, queries
 from lsi.export import charts
-from lsi.ui import samples
+from lsi.ui import colouring, samples
+from lsi.ui.colouring import Colouring, LegendEntry
+from lsi.ui.columns import Column
 from lsi.ui.components import MapPoints, MapTools, scatter
 from lsi.ui.filters import Lasso, decision_column
 from lsi.ui.session import View, cache, decisions, read_only
 from lsi.ui.sidebar import DECISIONS, current_filter, set_filter
 
-MOST_CLASSES_NAMED = 20
-COLOURS = ("LSI", "Class", "Suspected", "Decision")
+_COLUMN = "Column"
+COLOURS = ("LSI", "Class", "Suspected", "Decision", _COLUMN)
 
 
 def positions(view: View) -> np.ndarray | None:
@@ -48,12 +50,16 @@ def draw(view: View, where: np.ndarray, shown: np.ndarray) -> int | None:
         where: positions of all samples on the map, (n, 2).
         shown: positions in the table of the samples that pass the filter; the rest is grey.
     """
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="bottom"):
         hidden = {"classification": (), "self": ("Class", "Suspected")}.get(view.run.task, ("Class",))
-        known = [c for c in COLOURS if c not in hidden]
+        known = [c for c in COLOURS if c not in hidden and (c != _COLUMN or view.columns)]
         kind = st.segmented_control("Colour by", known, default="LSI", required=True, key="colour")
+        name = None
+        if kind == _COLUMN:
+            name = st.selectbox("Column", view.columns, key="colour_column", width=220)
         tool = st.segmented_control("Select with", ("Lasso", "Box"), default="Lasso", required=True, key="tool")
-    colours = _colours(view, str(kind))
+    painted = _colouring(view, str(kind), name)
+    colours = painted.colours
     rest = np.ones(len(where), dtype=bool)
     rest[shown] = False
     colours[rest] = (150, 150, 150, 60)
@@ -67,7 +73,7 @@ def draw(view: View, where: np.ndarray, shown: np.ndarray) -> int | None:
         colors=colours,
         captions=view.captions,
         lsi=view.table["lsi"].to_numpy(),
-        legend=_legend(view, str(kind)),
+        legend=[(entry.colour, entry.text, entry.lower) for entry in painted.legend],
     )
     run, position = st.session_state.get("focus", (None, None))
     tools = MapTools(current_filter().lassos, tool == "Box", position if run == view.run.name else None)
@@ -79,7 +85,8 @@ def images(view: View, shown: np.ndarray) -> tuple[list[int], int | None]:
     if len(shown) == len(view.table) or not len(shown):
         st.caption(f"Draw around points, and their {view.noun} appear here.")
         return [], None
-    return samples.grid(view, shown, 96, height=320, key="map_gallery")
+    ranking = samples.Ranking(shown, view.table["lsi"].to_numpy(), 96)
+    return samples.grid(view, ranking, height=320, key="map_gallery")
 
 
 def table(view: View, shown: np.ndarray) -> None:
@@ -95,22 +102,29 @@ def _lassoed(lassos: tuple[Lasso, ...]) -> None:
     set_filter(replace(current_filter(), lassos=lassos))
 
 
-def _legend(view: View, kind: str) -> list[tuple[str, str]]:
-    """Return what the colours mean, as a CSS colour and a text each."""
-    if kind == "LSI":
-        return [("#440154", "least information"), ("#21918c", "middle rank"), ("#fde725", "most information")]
-    names = {"Class": view.run.class_names, "Suspected": ["not suspected", "suspected"], "Decision": list(DECISIONS)}
-    shown = names[kind] if len(names[kind]) <= MOST_CLASSES_NAMED else []
-    return [(charts.PALETTE[i % len(charts.PALETTE)], name) for i, name in enumerate(shown)]
+def _colouring(view: View, kind: str, name: str | None) -> Colouring:
+    """Return new colours, which may be changed, and what they mean.
 
-
-def _colours(view: View, kind: str) -> np.ndarray:
+    Args:
+        view: the run.
+        kind: one of COLOURS.
+        name: of the column, where one is meant.
+    """
     rows = view.table
-    if kind == "LSI":
-        return charts.colours(rows["lsi"].to_numpy(), "number")
+    if name is not None:
+        column = view.column(name)
+        return colouring.by_value(column, "values") if column.numbers is None else colouring.by_number(column)
     if kind == "Class":
-        return charts.colours(rows["given_label"].to_numpy(), "category")
+        classes = Column(rows["given_label"].to_numpy(), np.array(view.run.class_names, dtype=object), None)
+        return colouring.by_value(classes, "classes")
     if kind == "Suspected":
-        return charts.colours(rows["is_label_issue"].to_numpy().astype(int), "category")
-    codes = decision_column(rows, decisions(view.run.name)).map({d: i for i, d in enumerate(DECISIONS)})
-    return charts.colours(codes.fillna(0).to_numpy().astype(int), "category")
+        names, codes = ["not suspected", "suspected"], rows["is_label_issue"].to_numpy().astype(int)
+    elif kind == "Decision":
+        places = {d: i for i, d in enumerate(DECISIONS)}
+        names = list(DECISIONS)
+        codes = decision_column(rows, decisions(view.run.name)).map(places).fillna(0).to_numpy().astype(int)
+    else:
+        ends = [("#440154", "least information"), ("#21918c", "middle rank"), ("#fde725", "most information")]
+        return Colouring(charts.colours(rows["lsi"].to_numpy(), "number"), [LegendEntry(*entry) for entry in ends])
+    legend = [LegendEntry(charts.PALETTE[i], text) for i, text in enumerate(names)]
+    return Colouring(charts.colours(codes, "category"), legend)

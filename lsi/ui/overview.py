@@ -8,6 +8,7 @@ import streamlit as st
 from lsi.export.wording import high_means
 from lsi.ui.detail import picture
 from lsi.ui.filters import Filter
+from lsi.ui.flags import FLAGS
 from lsi.ui.session import View, plain
 from lsi.ui.sidebar import go
 from lsi.ui.wording import counted
@@ -31,6 +32,18 @@ def headline(view: View) -> None:
         st.metric("Near duplicates", f"{summary['n_near_duplicates']:,}", border=True,
                   help=f"{view.noun.capitalize()} closer to another one than neighbours usually are.")  # fmt: skip
         _link("redundancy", "Compare them", Filter(duplicates=True))
+    _beside(view)
+
+
+def _beside(view: View) -> None:
+    """Show what else there is to look at: flagged images, and samples without a label."""
+    flagged = {FLAGS[flag].words: int(view.run.scores[flag].sum()) for flag in view.flags}
+    words = ", ".join(f"{count:,} {word}" for word, count in flagged.items() if count)
+    with st.container(horizontal=True):
+        if words:
+            _link("redundancy", f"Image quality: {words}", Filter())
+        if len(view.run.unlabelled):
+            _link("samples", f"{counted(len(view.run.unlabelled), view.one)} without a label", Filter())
 
 
 def _suspects(view: View, count: int) -> None:
@@ -74,9 +87,13 @@ def details(view: View) -> None:
             f"({detection['noise_rate']:.1%}). Found with AUROC **{label_score['auroc']:.3f}** by the score of their "
             f"label and **{lsi['auroc']:.3f}** by LSI."
         )
+    lines = view.run.plan_lines
+    if lines:
+        with st.expander("How the data were read"):
+            st.markdown("\n".join(f"- {plain(line)}" for line in lines))
     skipped = manifest["dataset"]["skipped"]
     if skipped:
-        with st.expander(f"{counted(len(skipped), 'file')} could not be read"):
+        with st.expander(f"{counted(len(skipped), 'sample')} left out"):
             st.dataframe(skipped)
     with st.expander("How this run was made"):
         probe, structure = manifest["probe"], manifest["leave_one_out"]["structure"]
@@ -89,6 +106,8 @@ def details(view: View) -> None:
             f"each. Probe: {probe['n_params']:,} weights, prior precision {probe['prior_precision']:.4g}, {end} "
             f"Posterior: {structure}."
         )
+        for note in features.get("notes", []):
+            st.caption(plain(f"{note}."))
         st.code(json.dumps(manifest["settings"], indent=2), language=None)
 
 

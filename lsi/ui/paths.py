@@ -1,19 +1,26 @@
 """Which folders the app may read: those in `LSI_DATA_ROOTS`, by default the working folder."""
 
 import os
+import re
 from pathlib import Path
 
+from lsi.config import ROOTS_VARIABLE
 from lsi.errors import UsageError
 
-ROOTS_VARIABLE = "LSI_DATA_ROOTS"
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 def below_data_roots(path: Path) -> Path:
     """Return the path with links and `..` resolved.
 
     Raises:
-        UsageError: it lies outside the folders that may be read.
+        UsageError: it lies outside the folders that may be read, or is an address of another machine.
     """
+    if _ADDRESS.match(str(path)):
+        raise UsageError(
+            f"{path} is an address: the app reads folders and files of its own machine. Addresses are for the command "
+            "line, `lsi compute --data ADDRESS`."
+        )
     roots = [Path(r).resolve() for r in os.environ.get(ROOTS_VARIABLE, ".").split(os.pathsep) if r]
     real = path.expanduser().resolve()
     if not any(real == root or root in real.parents for root in roots):

@@ -1,6 +1,6 @@
 """The ranked gallery and the histogram above it."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -8,9 +8,10 @@ import streamlit as st
 
 from lsi.export import charts
 from lsi.hashing import fingerprint
+from lsi.ui import flags
 from lsi.ui.components import Tiles, gallery
 from lsi.ui.filters import decision_column
-from lsi.ui.session import View, decisions
+from lsi.ui.session import View, decisions, plain
 from lsi.ui.sidebar import DECISIONS, current_filter, set_filter
 
 ORDERS = {
@@ -22,7 +23,30 @@ ORDERS = {
     "Highest leverage": ("leverage", False),
     "Nearest to another": ("nearest_distance", True),
 }
-GALLERY = "gallery"
+_MEANINGS = {
+    "lsi": "information in nats",
+    "label_score": "how probable its label is",
+    "loo_margin": "margin of its label",
+    "standardised_residual": "length of the residual over that expected",
+    "leverage": "leverage",
+    "nearest_distance": "distance to the nearest other",
+}  # of the number below an image, by column
+GALLERY, ORDER = "gallery", "order"
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What a gallery shows, in its order.
+
+    Attributes:
+        order: positions of the samples.
+        values: (n,) the number below each sample of the run.
+        size: side of a tile in pixels.
+    """
+
+    order: np.ndarray
+    values: np.ndarray
+    size: int
 
 
 def histogram(view: View, positions: np.ndarray) -> None:
@@ -41,16 +65,30 @@ def _brush(values: np.ndarray) -> None:
         set_filter(replace(current_filter(), low=round(float(shares[0]), 3), high=round(float(shares[1]), 3)))
 
 
-def controls(view: View, positions: np.ndarray) -> tuple[np.ndarray, int]:
-    """Show order and size; return the positions in the order chosen, and the size of a tile."""
+def controls(view: View, positions: np.ndarray) -> Ranking:
+    """Show order and size of the tiles, and return the samples in the order chosen."""
+    known = orders(view)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        known = [name for name, (column, _) in ORDERS.items() if _orders(view, column)]
-        name = st.selectbox("Order", known, key="order", width=260)
+        if st.session_state.get(ORDER) not in known:
+            st.session_state.pop(ORDER, None)
+        name = st.selectbox("Order", list(known), key=ORDER, width=300)
         size = st.select_slider("Tile size", [64, 96, 128, 192, 256], 128 if view.noun == "texts" else 96, key="tile",
                                 width=260)  # fmt: skip
-    column, rising = ORDERS[name]
-    values = view.table[column].to_numpy()[positions]
-    return positions[np.argsort(values if rising else -values, kind="stable")], size
+    column, is_rising = known[name]
+    st.caption(f"The number below each of the {view.noun}: {plain(_MEANINGS.get(column, column))}.")
+    numbers = view.column(column).numbers
+    values = np.full(len(view.table), np.nan) if numbers is None else numbers
+    chosen = values[positions]
+    return Ranking(positions[np.argsort(chosen if is_rising else -chosen, kind="stable")], values, size)
+
+
+def orders(view: View) -> dict[str, tuple[str, bool]]:
+    """Return the orders that the run offers: column and whether low values come first, by name."""
+    known = {name: order for name, order in ORDERS.items() if _orders(view, order[0])}
+    known |= {name: order for name, order in flags.ORDERS.items() if order[0] in view.figures}
+    for column in view.numeric_columns:
+        known |= {f"{column}, lowest first": (column, True), f"{column}, highest first": (column, False)}
+    return known
 
 
 def _orders(view: View, column: str) -> bool:
@@ -58,18 +96,16 @@ def _orders(view: View, column: str) -> bool:
     return column in view.table.columns and not (column == "label_score" and view.run.task == "self")
 
 
-def grid(
-    view: View, order: np.ndarray, size: int, height: int = 640, key: str = GALLERY
-) -> tuple[list[int], int | None]:
+def grid(view: View, ranking: Ranking, height: int = 640, key: str = GALLERY) -> tuple[list[int], int | None]:
     """Show the gallery; return what is selected and what was opened.
 
     Args:
         view: the run.
-        order: positions of the samples to show, in that order.
-        size: side of a tile in pixels.
+        ranking: the samples to show, in their order.
         height: of the gallery in pixels.
         key: of the widget, which keeps one selection for each run.
     """
+    order = ranking.order
     rows = view.table.iloc[order]
     decided = decision_column(view.table, decisions(view.run.name)).iloc[order]
     codes = decided.map({d: i for i, d in enumerate(DECISIONS)}).fillna(0)
@@ -77,16 +113,16 @@ def grid(
     has_images = view.has_images
     texts = [] if has_images or "text" not in rows.columns else rows["text"].astype(str).tolist()
     tiles = Tiles(
-        mark=fingerprint(order, str(size), view.run.name),
+        mark=fingerprint(order, str(ranking.size), view.run.name),
         base=f"/thumbs/{view.run.name}" if has_images else "",
-        size=size,
+        size=ranking.size,
         height=height,
         rows=pd.DataFrame(
             {
                 "order": order,
                 "given": given[order],
                 "predicted": predicted[order],
-                "value": rows["lsi"].to_numpy(),
+                "value": ranking.values[order],
                 "issue": rows["is_label_issue"].to_numpy(),
                 "decision": codes.to_numpy(),
             }

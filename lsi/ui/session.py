@@ -21,6 +21,8 @@ from lsi.laplace.explanation import Explanation
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.listing import is_run_name, list_runs
 from lsi.runs.run import MANIFEST, Run
+from lsi.ui.columns import Column, is_numeric, read_column
+from lsi.ui.flags import FIGURES, FLAGS
 from lsi.ui.wording import counted
 
 READ_ONLY_VARIABLE = "LSI_READ_ONLY"
@@ -72,6 +74,31 @@ class View:
         codes, texts = pd.factorize(pd.concat([table["given"], table["predicted"]]))
         return codes[: len(table)], codes[len(table) :], [str(t) for t in texts]
 
+    @cached_property
+    def columns(self) -> list[str]:
+        """The columns to filter, colour and sort by: those of the data, and the figures of image quality."""
+        own = list(self.run.metadata)
+        return own + [c for c in self.figures if c not in own]
+
+    @cached_property
+    def numeric_columns(self) -> list[str]:
+        """Those of the columns of the data, figures of image quality aside, that hold nothing but numbers."""
+        return [c for c in self.run.metadata if is_numeric(self.run.scores[c])]
+
+    @cached_property
+    def figures(self) -> list[str]:
+        """The figures of image quality that the run has; none where it is of before or has no images."""
+        return [c for c in FIGURES if c in self.run.scores.columns] if self.flags else []
+
+    @cached_property
+    def flags(self) -> list[str]:
+        """The flags of image quality that the run has."""
+        return [flag for flag in FLAGS if flag in self.run.scores.columns]
+
+    def column(self, name: str) -> Column:
+        """Return a column of the table, as text and where possible as numbers."""
+        return _column(self.key, name)
+
     @property
     def has_images(self) -> bool:
         """Whether the samples are images; says nothing of whether their files are still there."""
@@ -103,14 +130,14 @@ class View:
         """Return the image at a position as WebP, or None where there is none.
 
         Args:
-            position: row of the table.
+            position: row of the table; beyond its end those of the samples without a label.
             size: of the longer side in pixels.
             enlarge: as in `thumbnails`.
 
         Raises:
             DataError: the image is no longer there, or has changed since the run.
         """
-        if not self.has_images or not 0 <= position < len(self.table):
+        if not self.has_images or not 0 <= position < len(self.table) + len(self.run.unlabelled):
             return None
         return _thumbnail(self.key, position, size, enlarge)
 
@@ -122,6 +149,12 @@ class View:
     def key(self) -> tuple[str, int]:
         """The run's name and its time of writing: what caches are keyed by, so that they hold no view."""
         return self.run.name, (self.run.folder / MANIFEST).stat().st_mtime_ns
+
+
+@lru_cache(maxsize=64)
+def _column(key: tuple[str, int], name: str) -> Column:
+    view = _by_key(key)
+    return read_column((view.run.scores if name in view.run.scores.columns else view.table)[name])
 
 
 @lru_cache(maxsize=4_000)

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from lsi.ui import column_filter
 from lsi.ui.filters import Filter, decision_column
+from lsi.ui.flags import FLAGS
 from lsi.ui.session import View, decisions, open_view, plain, read_only, redo, run_names, undo
 
 DECISIONS = ("undecided", "keep", "relabel", "exclude", "unsure")
@@ -40,8 +42,8 @@ def need_labels(view: View, what: str) -> None:
         "paired": "partners instead of classes",
     }[view.run.task]
     st.info(
-        f"These {view.noun} have {targets}, so there is no {what} to see. Samples, Map and Redundancy show what is "
-        "typical, odd or redundant."
+        f"These {view.noun} have {targets}, so there is no {what} to see. Samples, Map and Quality and duplicates show "
+        "what is typical, odd or redundant."
     )
     if st.button("Browse by information", icon=":material/grid_view:", type="tertiary"):
         go("samples", Filter())
@@ -78,7 +80,7 @@ def filtered(view: View) -> np.ndarray:
     """Return the positions on screen, the highest LSI first."""
     chosen = current_filter()
     positions = view.projection() if chosen.lassos else None
-    kept = np.flatnonzero(chosen.mask(view.table, decisions(view.run.name), positions))
+    kept = np.flatnonzero(chosen.mask(view.table, decisions(view.run.name), positions, view.column))
     return kept[np.argsort(-view.table["lsi"].to_numpy()[kept], kind="stable")]
 
 
@@ -97,6 +99,7 @@ def draw() -> None:
                          help="A dataset with one set of settings, computed once and kept.")  # fmt: skip
             view = current_view()
             if view is not None:
+                _drop_what_the_run_lacks(view)
                 _controls(view)
         if read_only():
             st.info("Read-only: look at everything, change nothing.", icon=":material/lock:")
@@ -113,6 +116,13 @@ def _choose(name: str) -> None:
         known = set(view.run.class_names) if view.labelled else set()
         set_filter(replace(chosen, lassos=(), group=None, classes=tuple(c for c in chosen.classes if c in known),
                            predicted=tuple(c for c in chosen.predicted if c in known)))  # fmt: skip
+
+
+def _drop_what_the_run_lacks(view: View) -> None:
+    """Drop what the filter says of columns and flags that the run does not have, of another run or an old address."""
+    chosen = current_filter()
+    columns = tuple(one for one in chosen.columns if one.column in view.columns)
+    set_filter(replace(chosen, columns=columns, quality=tuple(f for f in chosen.quality if f in view.flags)))
 
 
 def chips(view: View, shown: int) -> None:
@@ -133,17 +143,24 @@ def _controls(view: View) -> None:
     values = {"f_class": list(chosen.classes), "f_range": (round(100 * chosen.low), round(100 * chosen.high)),
               "f_issues": chosen.issues, "f_decision": list(chosen.decision), "f_duplicates": chosen.duplicates,
               "f_disputed": chosen.disputed,
-              "f_text": chosen.text, "f_split": list(chosen.split)}  # fmt: skip
+              "f_text": chosen.text, "f_split": list(chosen.split), "f_quality": list(chosen.quality)}  # fmt: skip
     for key, value in values.items():
         st.session_state[key] = value
     st.subheader("Filter", anchor=False)
     if view.labelled:
-        st.multiselect("Class", view.run.class_names, key="f_class", on_change=_changed, format_func=plain)
+        st.multiselect("Class", view.run.class_names, key="f_class", on_change=_changed)
     st.slider("LSI, from lowest to highest", 0, 100, key="f_range", on_change=_changed, format="%d %%",
               help=f"Share of the {view.noun} in rising order of their information.")  # fmt: skip
     if view.run.task != "self":
         st.toggle(f"Suspected {'labels' if view.labelled else 'targets'} only", key="f_issues", on_change=_changed)
     st.toggle("Near duplicates only", key="f_duplicates", on_change=_changed)
+    if view.flags:
+        counts = {flag: int(table[flag].sum()) for flag in view.flags}
+        offered = [flag for flag in view.flags if counts[flag] or flag in chosen.quality]
+        if offered:
+            st.pills("Image quality", offered, key="f_quality", selection_mode="multi", on_change=_changed,
+                     format_func=lambda flag: f"{FLAGS[flag].words} {counts[flag]:,}",
+                     help=f"The {view.noun} that have one of these flags at least.")  # fmt: skip
     decided = decisions(view.run.name)
     if chosen.disputed or len(decided["reviewer"].unique()) > 1:
         st.toggle("Reviewers disagree", key="f_disputed", on_change=_changed)
@@ -151,6 +168,7 @@ def _controls(view: View) -> None:
     st.pills("Decision", possible, key="f_decision", selection_mode="multi", on_change=_changed)
     if "split" in table.columns:
         st.multiselect("Split", sorted(map(str, table["split"].unique())), key="f_split", on_change=_changed)
+    column_filter.draw(view, current_filter, set_filter)
     st.text_input("Text contains" if view.noun == "texts" else "Path contains", key="f_text", on_change=_changed)
     if not read_only():
         with st.container(horizontal=True):
@@ -175,7 +193,7 @@ def _changed() -> None:
             issues=state.get("f_issues", False),
             decision=tuple(state["f_decision"]), duplicates=state["f_duplicates"],
             disputed=state.get("f_disputed", False), text=state["f_text"],
-            split=tuple(state.get("f_split") or ()),
+            split=tuple(state.get("f_split") or ()), quality=tuple(state.get("f_quality") or ()),
         )
     )  # fmt: skip
 

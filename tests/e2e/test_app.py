@@ -15,11 +15,15 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from lsi.compute import jobs, pipeline
+from lsi.compute import jobs, pipeline, queries
 from lsi.config import DataSettings, NoiseSettings, Settings
 from lsi.runs.decisions import Reviews
+from lsi.runs.listing import list_runs
+from lsi.runs.run import Run
+from tests.cases import image_files
 from tests.e2e.browser import draw_lasso, serve, settle
 from tests.e2e.conftest import ARTEFACTS
+from tests.ui.rich import enrich, pictures
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 HOSTILE = ("<img src=x onerror=window.hacked=1>", "[x](javascript:alert(1))", "![](http://example.invalid/p.png)")
@@ -140,6 +144,7 @@ def test_gallery_selects_ranges_and_opens_details(page: Page):
 def test_reload_in_the_middle_of_a_job_keeps_it(page: Page):
     first_run(page)
     page.get_by_text("Compute another run").click()
+    page.get_by_text("Reading: split, columns, subset, task").click()
     subset = page.get_by_role("spinbutton", name="Subset (0: all)")
     subset.fill("500")
     subset.press("Tab")
@@ -149,33 +154,38 @@ def test_reload_in_the_middle_of_a_job_keeps_it(page: Page):
     expect(page.get_by_test_id("stMetricValue").filter(has_text="500")).to_be_visible(timeout=60_000)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_by_its_address_in_light_and_dark(browser, server, scheme):
-    context = browser.new_context(viewport={"width": 1360, "height": 1000}, base_url=server, color_scheme=scheme)
-    context.set_default_timeout(60_000)
-    page = context.new_page()
-    first_run(page)
+def check_pages(page: Page, name_of_run: str, scheme: str) -> None:
+    """Open every page by its address, keep a picture of it, and hold it against WCAG 2 A and AA."""
     ARTEFACTS.mkdir(exist_ok=True)
     for name in PAGES:
-        page.goto(f"/{name}")
+        page.goto(f"/{name}?run={name_of_run}")
         expect(page.get_by_role("heading", level=1).first).to_be_visible()
         settle(page)
         if name == "map":
             page.locator(".map[data-drawn]").wait_for(timeout=180_000)
         page.wait_for_timeout(800)
-        page.screenshot(path=ARTEFACTS / f"{name or 'overview'}-{scheme}.png")
+        page.screenshot(path=ARTEFACTS / f"{name or 'overview'}-{name_of_run.split('-')[0]}-{scheme}.png")
         violations = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]
         problems = [
             (v["id"], n["html"][:160], n.get("failureSummary", "")[:200]) for v in violations for n in v["nodes"]
         ]
         assert not problems, f"{name or 'overview'}, {scheme}: {problems}"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_by_its_address_in_light_and_dark(browser, server, cache, scheme):
+    context = browser.new_context(viewport={"width": 1360, "height": 1000}, base_url=server, color_scheme=scheme)
+    context.set_default_timeout(60_000)
+    page = context.new_page()
+    first_run(page)
+    check_pages(page, list_runs(cache)[-1].name, scheme)
     context.close()
 
 
 def test_a_second_tab_sees_the_job_and_can_cancel_it(page: Page, browser, server, cache, request):
     first_run(page)
     page.get_by_text("Compute another run").click()
-    backbone = page.get_by_role("textbox", name="Backbone")
+    backbone = page.get_by_role("textbox", name="Backbone", exact=True)
     backbone.fill("efficientnet_lite0")
     backbone.press("Tab")
     page.get_by_role("button", name="Compute", exact=True).click()
@@ -218,7 +228,7 @@ def test_uploaded_data_with_hostile_class_names_stay_text(page: Page):
     page.locator("input[type=file]").set_input_files(
         {"name": "set.zip", "mimeType": "application/zip", "buffer": archive_of_hostile_names()}
     )
-    expect(page.get_by_text("set.zip")).to_be_visible()
+    expect(page.get_by_text("60 images in 3 classes")).to_be_visible()
     page.get_by_role("button", name="Compute", exact=True).click()
     expect(page.get_by_test_id("stMetricValue").filter(has_text=re.compile("^60$"))).to_be_visible(timeout=90_000)
     for name in PAGES:
@@ -271,6 +281,54 @@ def test_links_selections_and_the_matrix_stay_in_the_chosen_run(browser, tmp_pat
         assert f"run={older}" in page.url
         assert "predicted=" in page.url
         context.close()
+
+
+@pytest.fixture(scope="module")
+def rich(tmp_path_factory) -> Run:
+    """A run with metadata, image quality and images without a label, in a cache of its own."""
+    folder, cache = tmp_path_factory.mktemp("rich"), tmp_path_factory.mktemp("rich-cache")
+    run = pipeline.run(Settings(DataSettings(data=image_files(folder, ("cat", "dog", "cow"), 60))), cache)
+    queries.projection_of_run(run, cache)
+    return enrich(run, pictures(folder / "rest", 5))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_columns_quality_and_unlabelled_images_in_light_and_dark(browser, rich, scheme):
+    with serve(rich.folder.parent.parent) as server:
+        size = {"width": 1360, "height": 1000}
+        context = browser.new_context(viewport=size, base_url=server.address, color_scheme=scheme)
+        context.set_default_timeout(60_000)
+        page = context.new_page()
+        check_pages(page, rich.name, scheme)
+
+        follow(page, "Quality and duplicates")
+        page.get_by_role("button", name="Show all").first.click()
+        expect(page.get_by_role("heading", name="Samples", exact=True)).to_be_visible()
+        dark = int(rich.scores["is_dark"].sum())
+        expect(page.get_by_text(f"{dark} of 60 images")).to_be_visible()
+        assert "quality=is_dark" in page.url
+        page.get_by_role("button", name="image quality dark").click()
+        expect(page.get_by_text("All 60 images")).to_be_visible()
+
+        choose(page, "Column", "camera")
+        page.get_by_role("combobox", name="Values").click()
+        page.get_by_role("option", name=re.compile(r"^iPhone \*15\* \(")).click()
+        count = int((rich.scores["camera"] == "iPhone *15*").sum())
+        expect(page.get_by_text(f"{count} of 60 images")).to_be_visible()
+        settle(page)
+        page.goto(page.url)
+        expect(page.get_by_text(f"{count} of 60 images")).to_be_visible()
+
+        expect(page.get_by_role("heading", name="5 images without a label")).to_be_visible()
+        page.get_by_role("button", name=re.compile(r"^sample 6\d, ")).first.click()
+        expect(page.get_by_text("Probability of that class")).to_be_visible()
+        context.close()
+
+
+def choose(page: Page, box: str, option: str) -> None:
+    page.get_by_role("combobox", name=re.compile(rf"\b{box}$")).click()
+    page.get_by_role("option", name=option, exact=True).click()
+    settle(page)
 
 
 def test_read_only_shows_everything_and_changes_nothing(browser, tmp_path):

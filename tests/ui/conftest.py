@@ -10,6 +10,7 @@ from lsi.runs.listing import list_runs
 from lsi.runs.run import Run
 from lsi.ui import session
 from tests.cases import image_files, noisy_digits, odd_numbers
+from tests.ui.rich import enrich, pictures
 
 ROOT = Path(__file__).parent.parent.parent
 HOSTILE = ("<img src=x onerror=alert(1)>", "[x](javascript:alert(1))", "![](http://example.invalid/p.png)")
@@ -31,6 +32,15 @@ def hostile(tmp_path_factory, cache) -> Run:
     run = pipeline.run(Settings(data=DataSettings(data=manifest)), cache)
     queries.projection_of_run(run, cache)
     return run
+
+
+@pytest.fixture(scope="session")
+def rich(tmp_path_factory, cache) -> Run:
+    """A run of 60 images with metadata, image quality, a plan, and five images without a label."""
+    folder = tmp_path_factory.mktemp("rich")
+    run = pipeline.run(Settings(DataSettings(data=image_files(folder, ("cat", "dog", "cow"), 60))), cache)
+    queries.projection_of_run(run, cache)
+    return enrich(run, pictures(folder / "rest", 5))
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lsi.ui.columns import ColumnFilter
 from lsi.ui.filters import Filter, Lasso, in_polygon
+from lsi.ui.flags import FLAGS
 from lsi.ui.paths import below_data_roots
 from lsi.ui.session import plain
 
@@ -17,6 +19,11 @@ TABLE = pd.DataFrame(
         "is_label_issue": [False, True, False, True],
         "near_duplicate_group": [-1, 0, 0, -1],
         "split": ["train", "test", "train", "train"],
+        "camera": ["A", None, "B", "A"],
+        "iso": ["100", "3200", None, "200"],
+        "a:b&c=d ": [1.5, 2.5, 3.5, 4.5],
+        "is_dark": [True, False, False, False],
+        "is_blurry": [False, False, True, False],
     }
 )
 DECIDED = pd.DataFrame({"action": ["exclude"], "label": [None], "disputed": [True]}, index=[1])
@@ -46,6 +53,16 @@ WIDE = ((-0.5, -0.5), (2.0, -0.5), (2.0, 2.0), (-0.5, 2.0))
         (Filter(lassos=(Lasso("set", WIDE), Lasso("subtract", SQUARE))), [1, 2]),
         (Filter(lassos=(Lasso("set", SQUARE), Lasso("add", WIDE))), [0, 1, 2]),
         (Filter(classes=("cat",), issues=True), [1]),
+        (Filter(quality=("is_dark",)), [0]),
+        (Filter(quality=("is_dark", "is_blurry")), [0, 2]),
+        (Filter(quality=("is_bright",)), [0, 1, 2, 3]),
+        (Filter(columns=(ColumnFilter("camera", ("A",)),)), [0, 3]),
+        (Filter(columns=(ColumnFilter("camera", ("A", "")),)), [0, 1, 3]),
+        (Filter(columns=(ColumnFilter("camera", ("",)),)), [1]),
+        (Filter(columns=(ColumnFilter("iso", (), 150.0, None),)), [1, 3]),
+        (Filter(columns=(ColumnFilter("iso", (), None, 200.0), ColumnFilter("camera", ("A",)))), [0, 3]),
+        (Filter(columns=(ColumnFilter("a:b&c=d ", (), 2.5, 3.5),)), [1, 2]),
+        (Filter(columns=(ColumnFilter("nowhere", ("A",)),)), [0, 1, 2, 3]),
     ],
 )
 def test_each_part_of_the_filter(chosen, rows):
@@ -81,6 +98,14 @@ def test_text_is_looked_for_in_paths_and_in_texts():
         {"lasso": ["s1,2"]},
         {"lasso": ["snan,1_2,2_3,3"]},
         {"issues": ["yes"]},
+        {"group": ["²"]},
+        {"quality": ["is_dull"]},
+        {"in.iso": ["5..1"]},
+        {"in.iso": ["..", "1..2"]},
+        {"in.iso": ["nan..2"]},
+        {"in.iso": ["1...2"]},
+        {"is.": ["A"]},
+        {"is.camera": []},
     ],
 )
 def test_a_url_that_makes_no_sense_filters_nothing(query):
@@ -123,10 +148,20 @@ coordinates = st.floats(-1e4, 1e4).map(lambda v: round(v, 2))
 lassos = st.tuples(st.sampled_from(["set", "add", "subtract"]),
                    st.lists(st.tuples(coordinates, coordinates), min_size=3, max_size=6).map(tuple))  # fmt: skip
 shares = st.lists(st.integers(0, 1000), min_size=2, max_size=2, unique=True).map(sorted)
+limits = st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=2).map(sorted)
+names = st.text(min_size=1, max_size=12)
+column_filters = st.one_of(
+    st.tuples(names, st.lists(st.text(max_size=12), min_size=1, max_size=4, unique=True).map(tuple)),
+    st.tuples(names, st.just(()), limits.map(lambda v: v[0]), st.none()),
+    st.tuples(names, st.just(()), st.none(), limits.map(lambda v: v[1])),
+    st.tuples(names, limits).map(lambda v: (v[0], (), *v[1])),
+)
 filters = st.fixed_dictionaries(
     {"classes": words, "predicted": words, "issues": st.booleans(), "decision": words, "split": words,
      "duplicates": st.booleans(), "disputed": st.booleans(), "group": st.none() | st.integers(0, 10**6),
-     "text": st.text(max_size=50), "lassos": st.lists(lassos, max_size=3)}
+     "text": st.text(max_size=50), "lassos": st.lists(lassos, max_size=3),
+     "quality": st.lists(st.sampled_from(list(FLAGS)), unique=True).map(tuple),
+     "columns": st.lists(column_filters, max_size=3, unique_by=lambda v: v[0])}
 )  # fmt: skip
 
 
@@ -134,14 +169,18 @@ filters = st.fixed_dictionaries(
 @given(filters, shares)
 def test_any_filter_survives_its_address(fields, share):
     drawn = tuple(Lasso(*one) for one in fields["lassos"])
-    chosen = Filter(low=share[0] / 1000, high=share[1] / 1000, **(fields | {"lassos": drawn}))
+    of_columns = tuple(ColumnFilter(*one) for one in fields["columns"])
+    given = fields | {"lassos": drawn, "columns": of_columns}
+    chosen = Filter(low=share[0] / 1000, high=share[1] / 1000, **given)
     query = {k: [v] if isinstance(v, str) else v for k, v in chosen.to_query().items()}
     assert Filter.from_query(query) == chosen
+    assert len(chosen.chips()) == len(query)
     assert all(rest != chosen for rest in chosen.chips().values())
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.dictionaries(st.sampled_from(["lsi", "group", "lasso", "issues", "class", "text", "decision", "split"]),
+@given(st.dictionaries(st.sampled_from(["lsi", "group", "lasso", "issues", "class", "text", "decision", "split",
+                                        "quality", "is.camera", "in.iso", "in.camera", "is.a:b&c=d "]),
                        st.lists(st.text(max_size=30), max_size=3)))  # fmt: skip
 def test_any_address_is_read_without_an_error(query):
     Filter.from_query(query).mask(TABLE, DECIDED, POSITIONS)

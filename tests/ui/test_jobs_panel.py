@@ -1,11 +1,14 @@
 """The form that starts a computation, and what follows it."""
 
 import dataclasses
+import threading
 
 import pytest
 
 from lsi.compute import jobs
 from lsi.config import Settings
+from lsi.ui import preview
+from tests.cases import image_files
 
 
 @pytest.fixture
@@ -50,6 +53,38 @@ def test_a_form_that_cannot_be_computed_says_why_once(app, started):
     assert [s.score.prior_precision for s in started] == [0.5]
 
 
+FILES = {"Backbone": "net.onnx:out", "Weights file": "w.pth", "Embeddings instead of a backbone": "v.npz:a",
+         "Out-of-fold probabilities instead of a backbone": "p.csv"}  # fmt: skip
+
+
+@pytest.mark.parametrize("label", FILES)
+def test_files_of_ones_own_model_are_read_below_the_data_roots_alone(app, started, monkeypatch, tmp_path, label):
+    monkeypatch.setenv("LSI_DATA_ROOTS", str(tmp_path))
+    field_of = {"Backbone": "backbone", "Weights file": "weights"}
+    app.run()
+    if label.startswith("Weights"):
+        field(app, "text_input", "Backbone").set_value("resnet18")
+    field(app, "text_input", label).set_value(f"../{FILES[label]}")
+    field(app, "button", "Compute").click().run()
+    assert not started
+    assert ["lies outside the folders that this server may read" in e.value for e in app.error] == [True]
+    field(app, "text_input", label).set_value(str(tmp_path / FILES[label]))
+    field(app, "button", "Compute").click().run()
+    assert not app.error
+    found = started[0].features
+    value = getattr(found, field_of[label]) if label in field_of else found.vectors
+    assert str(value) == str(tmp_path / FILES[label])
+
+
+@pytest.mark.parametrize("backbone", ["my_nets:best", "net.pt2"])
+def test_a_backbone_that_can_run_any_code_is_refused(app, started, backbone):
+    app.run()
+    field(app, "text_input", "Backbone").set_value(backbone)
+    field(app, "button", "Compute").click().run()
+    assert not started
+    assert ["can run any code" in e.value for e in app.error] == [True]
+
+
 @pytest.mark.parametrize("label", ["Compute", "Browse by information"])
 def test_a_job_that_ends_takes_no_click_along(app, started, label):
     app.run()
@@ -59,3 +94,101 @@ def test_a_job_that_ends_takes_no_click_along(app, started, label):
         assert len(started) == 1
     else:
         assert app.title[0].value == "Samples"
+
+
+COLUMNS = {"Column of images": "image_column", "Column of labels": "label_column", "Column of splits": "split_column",
+           "Column of names": "id_column"}  # fmt: skip
+
+
+def test_the_form_says_how_the_data_are_read(app, started, tmp_path, monkeypatch):
+    monkeypatch.setenv("LSI_DATA_ROOTS", str(tmp_path))
+    app.run()
+    field(app, "text_input", "Your data").set_value(str(tmp_path))
+    for label, name in COLUMNS.items():
+        field(app, "text_input", label).set_value(f" {name} ")
+    app.selectbox(key="compute-field-split").set_value("test")
+    field(app, "toggle", "Ignore case in class names").set_value(True)
+    field(app, "toggle", "One sample for each bounding box").set_value(True)
+    field(app, "number_input", "Image size").set_value(64)
+    field(app, "button", "Compute").click().run()
+    assert not app.exception
+    data = started[0].data
+    assert [getattr(data, name) for name in COLUMNS.values()] == list(COLUMNS.values())
+    assert (data.data, data.split, data.merge_classes, data.boxes) == (tmp_path, "test", "case", True)
+    assert started[0].features.image_size == 64
+
+
+def looked(app) -> str:
+    """What the page says of the data, once it is known."""
+    for _ in range(60):
+        text = [m.value for m in app.markdown if "How these data would be read" in m.value]
+        text += [e.value for e in app.error]
+        if text:
+            return "\n".join(text).replace("\\", "")
+        app.run()
+    raise AssertionError("nothing is said of the data")
+
+
+def test_the_plan_is_shown_as_soon_as_data_are_named(app, started, tmp_path, monkeypatch):
+    monkeypatch.setenv("LSI_DATA_ROOTS", str(tmp_path))
+    manifest = image_files(tmp_path, ("cat", "Cat", "dog"), 12)
+    app.run()
+    assert not [m for m in app.markdown if "How these data" in m.value]
+    field(app, "text_input", "Your data").set_value(str(manifest)).run()
+    text = looked(app)
+    assert "12 images in 3 classes" in text
+    assert "label = label" in text
+    field(app, "toggle", "Ignore case in class names").set_value(True).run()
+    assert "12 images in 2 classes" in looked(app)
+    assert not started
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"path,label\n", "names.csv"),
+        (b"\x00\x01\x02", "names.csv"),
+        (b"path,label\n{outside},a\n", "leads out of the folders that this server may read"),
+    ],
+)
+def test_what_cannot_be_read_is_said_before_anything_is_computed(app, started, tmp_path, content, message):
+    outside = image_files(tmp_path, ("a", "b"), 2).parent / "0.png"
+    app.run()
+    app.file_uploader[0].upload("names.csv", content.replace(b"{outside}", bytes(outside))).run()
+    assert not app.exception
+    assert message in looked(app)
+    assert "/uploads/" not in looked(app)
+    assert not started
+
+
+def test_a_slow_look_holds_up_no_page(app, started, tmp_path, monkeypatch):
+    monkeypatch.setenv("LSI_DATA_ROOTS", str(tmp_path))
+    waiting = threading.Event()
+    monkeypatch.setattr(preview, "inspect", lambda settings, root: waiting.wait(30))
+    monkeypatch.setattr(preview, "_WAIT_SECONDS", 0.05)
+    app.run()
+    field(app, "text_input", "Your data").set_value(str(tmp_path)).run()
+    assert any("Still looking at the data" in i.value for i in app.info)
+    field(app, "button", "Compute").click().run()
+    assert [s.data.data for s in started] == [tmp_path]
+    waiting.set()
+    assert "These data cannot be read (AttributeError)" in looked(app)  # what this inspect returns is no plan
+
+
+def test_an_upload_is_computed_from_where_it_is_kept(app, started, cache):
+    app.run()
+    app.file_uploader[0].upload("My set.csv", b"path,label\n1.png,a\n").run()
+    field(app, "button", "Compute").click().run()
+    assert not app.exception
+    path = started[0].data.data
+    assert path.name == "My-set.csv"
+    assert path.is_relative_to(cache / "uploads")
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/set", "s3:/bucket/set", "https://example.invalid/a.zip"])
+def test_an_address_is_refused_in_the_app(app, started, address):
+    app.run()
+    field(app, "text_input", "Your data").set_value(address)
+    field(app, "button", "Compute").click().run()
+    assert not started
+    assert "is an address: the app reads folders and files of its own machine" in app.error[0].value.replace("\\", "")

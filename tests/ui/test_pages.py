@@ -207,7 +207,8 @@ def test_a_gallerys_selection_belongs_to_its_run(cache, calibrated, monkeypatch)
 
         view = session.open_view(st.session_state["name"])
         assert view is not None
-        st.write(samples.grid(view, np.arange(10), 96)[0])
+        ranking = samples.Ranking(np.arange(10), view.table["lsi"].to_numpy(), 96)
+        st.write(samples.grid(view, ranking)[0])
 
     app = AppTest.from_function(page, default_timeout=60)
     first, second = session.run_names()[:2]

@@ -1,5 +1,5 @@
 // A virtualised gallery: only the rows on screen are in the document. Images come from the server's image route.
-// data: key, base, size, height, rows (Arrow: order, given, predicted, value, issue, decision), classes, decisions, selected. Out: `selected` (positions), `open` (one position, a trigger).
+// data: key, base, size, height, rows (Arrow: order, given, predicted, value, issue, decision), classes, decisions, selected, selectable. Out: `selected` (positions), `open` (one position, a trigger).
 const stores = new WeakMap();
 
 export default function (component) {
@@ -30,7 +30,7 @@ export default function (component) {
     s.tiles.clear();
     s.focus = 0;
   }
-  root.style.height = data.height + "px";
+  parentElement.querySelector(".tools").hidden = !data.selectable;
   root.onkeydown = (event) => keys(s, event);
   draw(s, true);
 }
@@ -59,6 +59,7 @@ function draw(s, refresh) {
   s.status.textContent = s.selected.size ? `${s.selected.size.toLocaleString("en")} selected` : "";
   s.columns = columns;
   s.sheet.style.height = rows * height + "px";
+  s.root.style.height = Math.min(s.data.height, rows * height + 14) + "px"; // few samples need less
   const down = s.root.scrollTop >= (s.top || 0), ahead = 10, behind = 3; // rows built before they come into view
   s.top = s.root.scrollTop;
   const first = Math.max(0, Math.floor(s.top / height) - (down ? behind : ahead)) * columns;
@@ -92,7 +93,7 @@ function build(s, slot) {
   frame.append(image);
   tile.append(frame, first, second);
   tile.onclick = (event) => click(s, slot, event);
-  tile.ondblclick = () => s.open(s.order[slot]);
+  tile.ondblclick = () => { if (s.data.selectable) s.open(s.order[slot]); };
   return tile;
 }
 
@@ -111,18 +112,27 @@ function paint(s, tile, slot) {
   const other = s.given[slot] !== s.predicted[slot] ? " → " + classes[s.predicted[slot]] : "";
   name.textContent = given + other;
   const decision = decisions[s.decision[slot]];
-  value.textContent = s.value[slot].toPrecision(3) + (decision ? " · " + decision : "");
+  value.textContent = say(s.value[slot]) + (decision ? " · " + decision : "");
   const on = s.selected.has(position);
   tile.classList.toggle("selected", on);
   tile.classList.toggle("issue", s.issue[slot] === 1);
   tile.classList.toggle("excluded", decision === "exclude");
-  tile.setAttribute("aria-pressed", on);
+  if (s.data.selectable) tile.setAttribute("aria-pressed", on);
   tile.setAttribute("aria-label", `sample ${position}, ${given}${other}, ${value.textContent}`);
   tile.tabIndex = slot === s.focus ? 0 : -1;
 }
 
+// three digits that count, whole numbers in full; nothing where the value is missing
+function say(value) {
+  if (Number.isNaN(value)) return "(empty)";
+  const size = Math.abs(value);
+  if (size >= 1e12 || (size > 0 && size < 1e-6)) return value.toExponential(2);
+  return Number.isInteger(value) || size >= 1000 ? Math.round(value).toLocaleString("en") : value.toPrecision(3);
+}
+
 function click(s, slot, event) {
   const position = s.order[slot];
+  if (!s.data.selectable) return s.open(position);
   if (event.shiftKey && s.anchor !== null) {
     const [a, b] = [Math.min(s.anchor, slot), Math.max(s.anchor, slot)];
     for (let i = a; i <= b; i++) s.selected.add(s.order[i]);
@@ -150,7 +160,7 @@ function keys(s, event) {
     s.open(s.order[s.focus]);
   } else if (event.key === " ") {
     click(s, s.focus, event);
-  } else if (["a", "i", "Escape"].includes(event.key)) {
+  } else if (["a", "i", "Escape"].includes(event.key) && s.data.selectable) {
     choose(s, { a: "all", i: "invert", Escape: "none" }[event.key]);
   } else if (event.key.length > 1) {
     return;

@@ -27,10 +27,11 @@ export default function (component) {
   }
   upload(s, s.colors, Uint32Array.from(data.points.getChild("color").toArray()));
   s.about = Object.fromEntries(["given", "predicted", "value"].map((name) => [name, data.points.getChild(name).toArray()]));
-  root.querySelector(".legend").replaceChildren(...data.legend.map(([color, text]) => {
+  root.querySelector(".legend").replaceChildren(...data.legend.map(([color, text, lower]) => {
     const entry = document.createElement("span"), mark = document.createElement("i");
     mark.style.background = color;
-    entry.append(mark, text);
+    mark.classList.toggle("scale", lower !== "");
+    entry.append(lower, mark, text);
     return entry;
   }));
   s.lassos = (data.lassos || []).map((l) => ({ mode: l.mode, points: l.points }));

@@ -53,6 +53,7 @@ class Tiles:
         captions: what was given or is predicted, as text.
         decisions: names of the decisions, the first for none.
         texts: shown where there are no images, a text a row.
+        selectable: whether tiles can be selected; where not, a click opens one.
     """
 
     mark: str
@@ -63,6 +64,7 @@ class Tiles:
     captions: Sequence[str]
     decisions: Sequence[str]
     texts: Sequence[str] = ()
+    selectable: bool = True
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class MapPoints:
         captions: codes of what was given and of what is predicted for each point, and their texts, shown under the
             pointer.
         lsi: of each point in nats, shown there too.
-        legend: what the colours mean: a CSS colour and a text each.
+        legend: what the colours mean: a CSS colour, a text, and ""; for a scale a gradient, its upper and lower end.
     """
 
     mark: str
@@ -107,7 +109,7 @@ class MapPoints:
     colors: np.ndarray
     captions: tuple[np.ndarray, np.ndarray, Sequence[str]]
     lsi: np.ndarray
-    legend: Sequence[tuple[str, str]]
+    legend: Sequence[tuple[str, str, str]]
 
     def table(self) -> pd.DataFrame:
         """Return the points as the columns that the component reads."""
@@ -160,6 +162,7 @@ def gallery(tiles: Tiles, key: str) -> tuple[list[int], int | None]:
             "decisions": list(tiles.decisions),
             "texts": list(tiles.texts),
             "selected": selected,
+            "selectable": tiles.selectable,
         },
         on_selected_change=lambda: None,
         on_open_change=lambda: None,

@@ -1,0 +1,22 @@
+"""The command that says how data would be read; it loads no torch."""
+
+from dataclasses import replace
+
+from lsi.cli import commands
+from lsi.cli.output import print_json
+from lsi.config import Settings, default_data_root
+from lsi.data import inspect
+
+
+def inspect_data(command: commands.Inspect) -> None:
+    """Print the plan of the data that a command names.
+
+    Raises:
+        DataError: nothing readable lies there, or it can be understood in several ways.
+    """
+    given = command.settings if command.path is None else replace(command.settings, data=command.path)
+    plan = inspect(Settings(data=given).resolved().data, default_data_root())
+    if command.json:
+        print_json(plan.to_dict())
+    else:
+        print("\n".join(plan.lines()))
