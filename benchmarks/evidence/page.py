@@ -20,6 +20,7 @@ SECTIONS = {
     "cost": ("How does it grow?", sections_models.cost),
     "settings": ("Which settings?", sections_models.settings),
     "corrupted": ("Does LSI show corrupted images?", sections_labels.corrupted),
+    "quality": ("What can LSI not see?", sections_labels.quality),
     "transfer": ("Does the ranking carry over?", sections_models.transfer),
     "typicality": (
         "Are low-LSI images the typical ones, and high-LSI classes the hard ones?",

@@ -80,6 +80,43 @@ def corrupted(r: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+def quality(r: dict[str, Any]) -> str:
+    """Return what LSI, the columns and the flags of image quality find of planted damage, and what measuring costs."""
+    every = [v for one in r["sets"].values() for v in one["rows"].values()]
+    spans = [f"{min(values):.2f} to {max(values):.2f}" for values in
+             ([v[score] for v in every if score in v] for score in ("lsi", "self_confidence")) if values]  # fmt: skip
+    seen = f" (AUROC {spans[0]} below; leave-one-out self-confidence {spans[1]})" if spans else ""
+    parts = [
+        "What is wrong with an image alone is what LSI cannot see. It tells how much the model learns from a sample by "
+        "the features and the label; an image that is dark, washed out, blurred, empty, of another size or a copy may "
+        f"be easy to learn from or hard, and LSI ranks it among the others{seen}. The probability of the label falls "
+        "where damage hides what the label says, but does not tell damage from a wrong label. Image quality is "
+        "therefore measured on the images, while they are read for the features: columns of the table, and flags by "
+        "rules that compare each image with its dataset. Over-exposure is the hardest to flag, as a white sky is as "
+        "bright. A flag is a reason to look, and says nothing of the label."
+    ]
+    for name, one in r["sets"].items():
+        rows = [
+            [damage, v["column"], "" if v["auroc"] is None else f"{v['auroc']:.3f}", v["flag"],
+             f"{v['precision']:.2f}", f"{v['recall']:.2f}",
+             *([f"{v['lsi']:.3f}", f"{v['self_confidence']:.3f}"] if "lsi" in v else [])]
+            for damage, v in one["rows"].items()
+        ]  # fmt: skip
+        head = ["damage", "column", "its AUROC", "flag", "precision", "recall"]
+        head += ["AUROC of LSI", "of leave-one-out self-confidence"] if len(rows[0]) > len(head) else []
+        parts.append(
+            f"**{name}**, {one['damaged']} of {one['n']:,} images damaged, one kind at a time; precision and recall of "
+            "copies count their originals as well\n\n" + table(head, rows)
+        )
+    costs = [
+        f"{c['without']:.2f} s without and {c['with']:.2f} s with it for {c['n']} JPEG images of {c['side']} px "
+        f"({100 * (c['with'] / c['without'] - 1):+.1f} %)"
+        for c in r["cost"]
+    ]
+    parts.append(f"Measuring costs, in the processor's time of a whole extraction on one thread: {'; '.join(costs)}.")
+    return "\n\n".join(parts)
+
+
 def curation(r: dict[str, Any]) -> str:
     """Return the gain of every way to clean, over removing as many at random."""
     rows = []

@@ -22,7 +22,7 @@ from lsi.compute.designs import design_of
 from lsi.compute.preparation import prepare
 from lsi.compute.raw_features import raw_features
 from lsi.config import DataSettings, FeatureSettings, Settings
-from lsi.data.sources import from_parquet
+from lsi.data import load
 from lsi.features import fit_standardisation
 from lsi.laplace.design_matrix import with_bias
 from lsi.laplace.scores import score_ridge
@@ -55,7 +55,7 @@ def foreign(seed: int, cache: Path, n: int) -> dict[str, Any]:
     from cleanlab.outlier import OutOfDistribution
 
     rng = np.random.default_rng(seed)
-    photographs = from_parquet(CIFAR / "test.parquet", "all")
+    photographs = load(DataSettings(data=CIFAR / "test.parquet"), CIFAR)
     assert photographs.images is not None
     raw = gzip.decompress((FASHION / "t10k-images-idx3-ubyte.gz").read_bytes())
     clothes = np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 28, 28)
@@ -91,7 +91,7 @@ def foreign(seed: int, cache: Path, n: int) -> dict[str, Any]:
 
 def twins(cache: Path, n: int) -> dict[str, float]:
     """Copy fifty images twice; LSI of each alone, among its copies, and of the three left out together."""
-    photographs = from_parquet(CIFAR / "test.parquet", "all")
+    photographs = load(DataSettings(data=CIFAR / "test.parquet"), CIFAR)
     assert photographs.images is not None
     rng = np.random.default_rng(0)
     images = np.stack([np.asarray(photographs.images.read(int(i))) for i in rng.choice(len(photographs), n, False)])

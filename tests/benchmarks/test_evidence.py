@@ -14,6 +14,7 @@ from benchmarks.evidence import (
     figures,
     label_errors,
     page,
+    quality,
     settings,
     threshold,
     transfer,
@@ -91,6 +92,17 @@ def test_black_images_stand_out_and_twins_have_low_lsi(tmp_path):
     assert found["rows"]["noise of 3 deviations"]["lsi"] > found["rows"]["noise of 0.5 deviations"]["lsi"]
     assert found["copies"]["share_with_lower_lsi"] > 0.95
     assert found["copies"]["found_as_near_duplicates"] == 1
+
+
+def test_damage_to_images_shows_in_the_columns_and_the_flags(tmp_path):
+    found = quality.study(True, tmp_path)
+    rows = found["sets"]["photographs of 300 px"]["rows"]
+    assert set(rows) == set(quality.DAMAGES)
+    assert rows.pop("over-exposed three times")["auroc"] > 0.8
+    assert all(row["auroc"] is None or row["auroc"] > 0.95 for row in rows.values())
+    assert all(row["recall"] > 0.9 for row in rows.values())
+    assert rows["an exact copy"]["precision"] == 1
+    assert [one["side"] for one in found["cost"]] == [32, 500]
 
 
 def test_lsi_chooses_what_a_network_learns_from_and_rankings_agree(cache):
