@@ -157,6 +157,32 @@ def test_the_plan_says_what_was_ignored(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("folders", [("fold1", "fold2"), ("train-clean", "train-noisy"), ("batch_1", "batch_2")])
+def test_folders_that_hold_the_same_classes_are_splits_by_any_such_name(tmp_path, folders):
+    root = plant(tmp_path / "d", [f"{f}/{name}" for f in folders for name in TWO])
+    with pytest.raises(DataError, match=rf"no split 'train'. There are {folders[0]}, {folders[1]}"):
+        opened(root)
+    data = opened(root, split=folders[1])
+    assert dict(data.plan.classes) == CAT_DOG
+    fits_image_folder(data, root / folders[1], root)
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"), [("images", "masks"), ("JPEGImages", "SegmentationClass"), ("imgs", "gt")]
+)
+def test_masks_beside_images_are_no_class(tmp_path, images, masks):
+    root = plant(tmp_path / "d", [f"{images}/{i}.png" for i in range(3)] + [f"{masks}/{i}.png" for i in range(3)])
+    data = opened(root)
+    assert data.ids.tolist() == [f"{images}/{i}.png" for i in range(3)]
+    assert dict(data.plan.ignored) == {f"images in {masks}/": 3}
+
+
+def test_folders_without_images_are_named(tmp_path):
+    data = opened(plant(tmp_path / "d", TWO, {"bird/readme.txt": "soon", "docs/a/b.txt": "x"}))
+    assert data.class_names == ("cat", "dog")
+    assert "2 folders beside the classes without an image: bird, docs." in data.plan.lines()
+
+
 def test_the_plan_names_the_splits_and_the_one_in_use(tmp_path):
     root = plant(tmp_path / "photos", ["train/" + n for n in TWO] + ["test/cat/1.png", "test/dog/1.png"])
     assert (

@@ -45,6 +45,8 @@ JSON_LINES = "\n".join(json.dumps({"file_name": p, "label": c}) for p, c in ROWS
         ("m.jsonl", JSON_LINES),
         ("m.ndjson", JSON_LINES + "\n\n"),
         ("m.json", json.dumps([{"image": p, "class": c} for p, c in ROWS])),
+        ("m.json", json.dumps([{"image": p, "class": c} for p, c in ROWS], indent=1)),
+        ("m.json", json.dumps(dict(ROWS), indent=1)),
     ],
 )
 def test_every_usual_form_of_a_table_is_read_alike(tmp_path, name, content):
@@ -190,6 +192,12 @@ def test_a_table_for_each_split_beside_flat_images(tmp_path):
         opened(root, split="dev")
 
 
+def test_a_sample_submission_is_no_table_of_samples(tmp_path):
+    texts = {"train.csv": "image,label\n1.png,a\n2.png,b\n", "sample_submission.csv": "image,label\n3.png,a\n"}
+    data = opened(plant(tmp_path / "d", ["train/1.png", "train/2.png", "test/3.png"], texts))
+    assert data.ids.tolist() == ["1.png", "2.png"]
+
+
 def test_images_that_no_row_names_are_counted(tmp_path):
     root = plant(tmp_path / "d", ["1.png", "2.png", "3.png"], {"labels.csv": "id,label\n1,a\n3,b\n"})
     data = opened(root)
@@ -233,6 +241,13 @@ def test_embeddings_in_a_column_are_features(tmp_path):
 def test_bad_tables_say_what_is_wrong_and_where(tmp_path, content, message):
     with pytest.raises(DataError, match=message):
         opened(table(tmp_path, content))
+
+
+def test_annotations_of_boxes_are_named(tmp_path):
+    with pytest.raises(
+        DataError, match=r"m.json: annotations of boxes, as COCO has them: --boxes makes each box a sample"
+    ):
+        opened(table(tmp_path, json.dumps({"images": [], "annotations": []}, indent=1), "m.json"))
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ def _container(tree: Tree) -> tuple[Path, ...]:
 def _tables(layout: Layout) -> list[str]:
     folders = {folder.path: folder for folder in layout.table_folders}.values()
     return [f.child(n) for f in folders for n in sorted(f.files)
-            if PurePosixPath(n).suffix.lower() in TABLES and not n.startswith(".")]  # fmt: skip
+            if PurePosixPath(n).suffix.lower() in TABLES and not n.startswith((".", "sample_submission"))]  # fmt: skip
 
 
 def _with_table(tree: Tree, layout: Layout, tables: list[str], options: Options, name: str) -> Samples | None:

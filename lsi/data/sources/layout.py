@@ -1,5 +1,6 @@
 """What the folders of a tree mean: classes, splits, wrappers around them, or nothing; found from names alone."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -15,6 +16,12 @@ from lsi.data.trees import is_junk
 _IMAGES = SUFFIXES | HEIC_SUFFIXES  # HEIC without its package is reported as unreadable, not passed over
 # the suffixes that torchvision.datasets.ImageFolder lists
 IMAGE_FOLDER_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+_PICTURES = frozenset({"images", "image", "imgs", "img", "jpegimages", "photos", "pictures"})
+_MASKS = frozenset({"masks", "mask", "annotations", "annotation", "segmentationclass", "segmentationobject",
+                    "segmentations", "gt", "groundtruth", "ground_truth", "labels", "depth", "trimaps"})  # fmt: skip
+_LIKE_SPLIT = re.compile(
+    r"(fold|part|batch|split|subset|train|val|valid|validation|dev|test)s?[-_ ]?\d*([-_ ]\w+)*$", re.I
+)
 
 
 @dataclass
@@ -145,8 +152,15 @@ def interpret(root: Folder, ignored: Counter[str]) -> Layout:
     """
     base, wrappers = _unwrapped(root)
     tables, ignored = [root, *wrappers], Counter(ignored)
+    pictures = _beside_masks(base.with_images)
+    if pictures is not None:
+        for kid in base.with_images:
+            if kid is not pictures:
+                ignored[f"images in {text_of_path(kid.name)}/"] += len(kid.all_images())
+        base, inner = _unwrapped(pictures)
+        tables += [pictures, *inner]
     kids = base.with_images
-    splits = [kid for kid in kids if split_of(kid.name)]
+    splits = kids if _are_like_splits(kids) else [kid for kid in kids if split_of(kid.name)]
     if splits and (
         len(splits) == len(kids) or any(_class_folders(_unwrapped(kid, split_of(kid.name))[0]) for kid in splits)
     ):
@@ -174,6 +188,21 @@ def _unwrapped(folder: Folder, split: str | None = None) -> tuple[Folder, list[F
             return folder, passed
         folder = kids[0]
         passed.append(folder)
+
+
+def _beside_masks(kids: list[Folder]) -> Folder | None:
+    """Return the folder of the images where masks and the like lie in the folders beside it, None elsewhere."""
+    pictures = [kid for kid in kids if kid.name.casefold() in _PICTURES]
+    others = [kid for kid in kids if kid.name.casefold() not in _PICTURES]
+    is_so = len(pictures) == 1 and others and all(kid.name.casefold() in _MASKS for kid in others)
+    return pictures[0] if is_so else None
+
+
+def _are_like_splits(kids: list[Folder]) -> bool:
+    """Say whether folders called fold1, fold2 or train-clean, train-noisy hold the same classes each."""
+    inside = [{folder.name for folder in kid.with_images} for kid in kids]
+    is_same = len(kids) > 1 and len(inside[0]) > 1 and all(names == inside[0] for names in inside)
+    return is_same and all(_LIKE_SPLIT.match(kid.name) for kid in kids)
 
 
 def _class_folders(folder: Folder) -> list[Folder]:
@@ -219,6 +248,10 @@ def _of_classes(base: Folder, split: str | None, ignored: Counter[str]) -> tuple
             f"The classes are the upper folders, as ImageFolder reads them; below them lie {', '.join(inner[:4])}"
             f"{', …' if len(inner) > 4 else ''}."
         )
+    without = [name for name, kid in sorted(base.folders.items()) if not is_junk(name) and not kid.holds_images]
+    if without:
+        shown = ", ".join(map(text_of_path, without[:4])) + (", …" if len(without) > 4 else "")
+        notes.append(f"{counted(len(without), 'folder')} beside the classes without an image: {shown}.")
     named = [g.label for g in groups if g.label and split_of(g.label)]
     if named:
         notes.append(f"The folder {named[0]} is taken for a class: it holds images beside other class folders.")

@@ -144,18 +144,28 @@ def _distinct(names: list[str], where: str, notes: list[str]) -> list[str]:
 
 
 def _from_json(text: str, where: str) -> pd.DataFrame:
-    """Return JSON lines, or one JSON list of objects, as a frame."""
-    if text.lstrip().startswith("["):
-        try:
-            records = json.loads(text)
-        except ValueError as error:
+    """Return JSON lines, one JSON list of objects, or one object of labels by file name, as a frame."""
+    try:
+        whole = json.loads(text)
+    except ValueError as error:
+        if text.lstrip().startswith("["):
             raise DataError(f"{where}: not readable as JSON ({error}).") from None
-    else:
-        records = [_parsed(line, number, where) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-    if not records or not all(isinstance(record, dict) for record in records):
+        whole = [_parsed(line, number, where) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if isinstance(whole, dict) and _is_labels_by_name(whole):
+        whole = [{"path": name, "label": label} for name, label in whole.items()]
+    records = [whole] if isinstance(whole, dict) else whole
+    if isinstance(whole, dict) and {"images", "annotations"} <= whole.keys():
+        raise DataError(f"{where}: annotations of boxes, as COCO has them: --boxes makes each box a sample.")
+    if not isinstance(records, list) or not records or not all(isinstance(record, dict) for record in records):
         raise DataError(f"{where}: expected one JSON object a sample, with a path or text and a label.")
     columns = list(dict.fromkeys(str(name) for record in records for name in record))
     return pd.DataFrame({c: pd.Series([record.get(c) for record in records], dtype=object) for c in columns})
+
+
+def _is_labels_by_name(whole: dict[str, Any]) -> bool:
+    """Say whether a JSON object gives labels by file name, and is no sample itself."""
+    is_flat = len(whole) > 1 and not any(isinstance(value, dict | list) for value in whole.values())
+    return is_flat and not {"label", "class", "category", "target"} & {name.casefold() for name in whole}
 
 
 def _parsed(line: str, number: int, where: str) -> Any:
