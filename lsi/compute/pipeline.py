@@ -20,7 +20,7 @@ from lsi.audit.quality import quality_summary, quality_table
 from lsi.compute.designs import DesignEntry, design_of, standardisation_facts, targets_of
 from lsi.compute.measured import measures_of
 from lsi.compute.preparation import Prepared, prepare, with_pixel_range
-from lsi.compute.raw_features import RawFeatures, check_differ, check_readable, contents, raw_features
+from lsi.compute.raw_features import RawFeatures, check_differ, check_readable, contents, raw_features, skipped_records
 from lsi.compute.tasks import RegressionTask, classify, regress
 from lsi.compute.unlabelled import predict_unlabelled
 from lsi.config import Settings
@@ -140,7 +140,7 @@ def _compute(settings: Settings, prepared: Prepared, store: Store, stages: "Stag
         manifest = make_manifest(dataset, prepared.task, table, corrupted, device) | result.manifest
         if result.calibration is not None:
             manifest["calibration"] = calibration_summary(result.calibration, table)
-    skipped = [{"id": str(prepared.dataset.ids[i]), "reason": reason} for i, reason in sorted(raw.skipped.items())]
+    skipped = skipped_records(raw, prepared.dataset)
     unlabelled, beside = None, prepared.beside
     if beside is not None:
         with stages("samples without a label"):

@@ -8,6 +8,7 @@ import torch
 
 from lsi.compute.preparation import Prepared
 from lsi.config import DataSettings, FeatureSettings
+from lsi.data import Dataset
 from lsi.errors import DataError, UsageError
 from lsi.features import (
     FEATURES_VERSION,
@@ -58,6 +59,11 @@ class RawFeatures:
     def rows(self) -> np.ndarray:
         """Rows of the samples that have features."""
         return np.setdiff1d(np.arange(len(self.values)), list(self.skipped))
+
+
+def skipped_records(raw: RawFeatures, dataset: Dataset) -> list[dict[str, str]]:
+    """Return id and reason of the samples without features, as a manifest keeps them."""
+    return [{"id": str(dataset.ids[i]), "reason": reason} for i, reason in sorted(raw.skipped.items())]
 
 
 def raw_features(

@@ -6,7 +6,7 @@ import torch
 
 from lsi.compute.designs import DesignEntry
 from lsi.compute.preparation import Prepared
-from lsi.compute.raw_features import raw_features
+from lsi.compute.raw_features import raw_features, skipped_records
 from lsi.config import FeatureSettings
 from lsi.laplace.likelihood import Softmax
 from lsi.laplace.objective import predict
@@ -52,5 +52,4 @@ def predict_unlabelled(
         }
     )
     images = None if dataset.images is None else describe_images(dataset, None).assign(position=0)
-    skipped = [{"id": str(beside.dataset.ids[i]), "reason": reason} for i, reason in sorted(raw.skipped.items())]
-    return with_metadata(table, dataset.metadata), images, skipped
+    return with_metadata(table, dataset.metadata), images, skipped_records(raw, beside.dataset)

@@ -80,7 +80,7 @@ def opened(data: bytes | Path, name: str) -> Iterator[Image.Image]:
         DataError: with the reason, where the data are empty, broken, too large or not an image.
     """
     head = b""
-    if isinstance(data, Path) and data.exists() and not data.is_file():
+    if isinstance(data, Path) and not data.is_file() and data.exists():
         raise DataError(f"{name}: expected a regular file")  # a pipe would never end
     try:
         with io.BytesIO(data) if isinstance(data, bytes) else data.open("rb") as file:

@@ -35,10 +35,7 @@ class FetchedImages:
         Raises:
             DataError: there are no bytes, or they are no image.
         """
-        data = self._fetch(index)
-        if data is None:
-            raise DataError(f"{self.names[index]}: no image bytes")
-        return decode(data, self.names[index])
+        return decode(self._bytes(index), self.names[index])
 
     def native(self, index: int) -> Image.Image:
         """Return image `index` in its own mode.
@@ -46,10 +43,7 @@ class FetchedImages:
         Raises:
             DataError: there are no bytes, or they are no image.
         """
-        data = self._fetch(index)
-        if data is None:
-            raise DataError(f"{self.names[index]}: no image bytes")
-        return decode_native(data, self.names[index])
+        return decode_native(self._bytes(index), self.names[index])
 
     def source(self, index: int) -> bytes | None:
         """Return the encoded bytes of image `index`."""
@@ -66,3 +60,9 @@ class FetchedImages:
     def stamp(self, index: int) -> Stamp | None:
         """Return where the bytes of image `index` lie, None where nothing says."""
         return self._stamp(index)
+
+    def _bytes(self, index: int) -> bytes:
+        data = self._fetch(index)
+        if data is None:
+            raise DataError(f"{self.names[index]}: no image bytes")
+        return data

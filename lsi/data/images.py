@@ -1,4 +1,4 @@
-"""Images that are read one by one: from files, from encoded bytes in a column, from arrays, chosen and joined."""
+"""Images that are read one by one: from files, from arrays, chosen and joined."""
 
 import io
 from collections.abc import Sequence
@@ -11,15 +11,13 @@ from PIL import Image
 from lsi.data.decoding import decode, decode_native, opened, to_rgb
 from lsi.data.formats import HEIC_SUFFIXES, SUFFIXES, sniff, suffix_of
 from lsi.data.pixel_arrays import ArrayImages
-from lsi.errors import DataError
-from lsi.hashing import Stamp, file_checksum, fingerprint, stamp_of
+from lsi.hashing import Stamp, file_checksum, stamp_of
 
 __all__ = [
     "HEIC_SUFFIXES",
     "SUFFIXES",
     "ArrayImages",
     "ChosenImages",
-    "EncodedImages",
     "FileImages",
     "Images",
     "JoinedImages",
@@ -105,62 +103,6 @@ class FileImages:
     def stamp(self, index: int) -> Stamp | None:
         """Return the file with its size and time of change, None where it is not there."""
         return stamp_of(self.paths[index])
-
-
-class EncodedImages:
-    """Images whose encoded bytes lie in a column (an Arrow array, memory-mapped where the file allows)."""
-
-    def __init__(self, column, names: list[str], file: Path | None = None, rows: Sequence[int] | None = None) -> None:
-        """Keep the column.
-
-        Args:
-            column: of bytes.
-            names: one a row, for messages; their suffixes tell formats that the bytes do not.
-            file: that the column lies in, if any.
-            rows: the number of each row in that file; by default 0, 1, ….
-        """
-        self.column, self.names, self.rows = column, names, rows
-        self._stamp = None if file is None else stamp_of(file)  # as it was when the column was read
-
-    def __len__(self) -> int:
-        """Return how many images there are."""
-        return len(self.names)
-
-    def read(self, index: int) -> Image.Image:
-        """Return image `index` as RGB.
-
-        Raises:
-            DataError: the row holds no bytes, or no image.
-        """
-        return decode(self._bytes(index), self.names[index])
-
-    def native(self, index: int) -> Image.Image:
-        """Return image `index` in its own mode.
-
-        Raises:
-            DataError: the row holds no bytes, or no image.
-        """
-        return decode_native(self._bytes(index), self.names[index])
-
-    def source(self, index: int) -> bytes | None:
-        """Return the encoded bytes of image `index`."""
-        return self.column[index].as_py()
-
-    def checksum(self, index: int) -> str:
-        """Return a hash of the encoded bytes of image `index`."""
-        data = self.column[index].as_py()
-        return "" if data is None else fingerprint(data)
-
-    def stamp(self, index: int) -> Stamp | None:
-        """Return file and row with size and time of change, None without a file."""
-        row = index if self.rows is None else self.rows[index]
-        return None if self._stamp is None else (f"{self._stamp[0]}#{row}", *self._stamp[1:])
-
-    def _bytes(self, index: int) -> bytes:
-        data = self.column[index].as_py()
-        if data is None:
-            raise DataError(f"{self.names[index]}: no image bytes")
-        return data
 
 
 class ChosenImages:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from lsi.data.plan import counted
+from lsi.data.plan import counted, some
 from lsi.errors import DataError
 
 _INTEGER = re.compile(r"-?(0|[1-9]\d*)")
@@ -81,7 +81,7 @@ def encode_labels(values: Sequence[Any] | np.ndarray, rules: LabelRules) -> Labe
     indices, names, merged = _merged(indices, names, rules)
     indices, names, dropped = _without_empty(indices, names)
     if dropped:
-        notes.append(f"{rules.where}: {counted(len(dropped), 'class')} without samples left out ({_first(dropped)}).")
+        notes.append(f"{rules.where}: {counted(len(dropped), 'class')} without samples left out ({some(dropped, 5)}).")
     return Labels(indices, tuple(names), (*notes, *merged))
 
 
@@ -190,7 +190,7 @@ def _positions(texts: list[str | None], rules: LabelRules) -> dict[str, int]:
     if unknown:
         row = next(i for i, t in enumerate(texts) if t in unknown)
         raise DataError(
-            f"{rules.where}: expected one of the {len(names)} classes {_first(names)} or its number "
+            f"{rules.where}: expected one of the {len(names)} classes {some(names, 5)} or its number "
             f"0 … {len(names) - 1}, got {texts[row]!r} in row {row}."
         )
     return positions
@@ -227,7 +227,3 @@ def _without_empty(indices: np.ndarray, names: list[str]) -> tuple[np.ndarray, l
     kept = [name for name, is_there in zip(names, present, strict=True) if is_there]
     dropped = [name for name, is_there in zip(names, present, strict=True) if not is_there]
     return np.where(indices >= 0, new[indices], UNLABELLED), kept, dropped
-
-
-def _first(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")

@@ -49,7 +49,7 @@ class Plan:
         if self.columns:
             lines.append("columns: " + ", ".join(f"{role} = {name}" for role, name in self.columns))
         if self.metadata:
-            lines.append("kept beside: " + _some(self.metadata, _SHOWN_COLUMNS))
+            lines.append("kept beside: " + some(self.metadata, _SHOWN_COLUMNS))
         if self.n_unlabelled:
             lines.append(f"{counted(self.n_unlabelled, 'sample')} without a label: left out of the fit, still shown")
         if self.ignored:
@@ -66,7 +66,7 @@ class Plan:
     def _headline(self) -> str:
         line = f"{self.place}: {self.kind}, {_agreeing(self.n_samples, self.noun)}"
         if self.classes:
-            shown = _some([f"{name} {count:,}" for name, count in self.classes], _SHOWN_CLASSES)
+            shown = some([f"{name} {count:,}" for name, count in self.classes], _SHOWN_CLASSES)
             line += f" in {len(self.classes):,} {'class' if len(self.classes) == 1 else 'classes'} ({shown})"
         else:
             line += " without labels"
@@ -88,6 +88,7 @@ def _agreeing(count: int, what: str) -> str:
     return f"{count:,} {singular if count == 1 else what}"
 
 
-def _some(names: Iterable[str], most: int) -> str:
+def some(names: Iterable[str], most: int) -> str:
+    """Return the first names with commas between, and dots where there are more than `most`."""
     words = list(names)
     return ", ".join(words[:most]) + (", …" if len(words) > most else "")

@@ -36,22 +36,13 @@ def describe_images(dataset: Dataset, noisy: np.ndarray | None) -> pd.DataFrame:
     known = dataset.image_checksums
     rows = []
     for i in range(len(images)):
-        path = file_of(images, i)
-        size, changed = (0, 0) if path is None else _facts_or_none(path) or (0, 0)
-        name = "" if path is None else path_text(path.absolute())
+        stamp = images.stamp(i)
+        has_file = stamp is not None and Path(stamp[0]).is_file()  # else it lies with others, or in memory
+        name, size, changed = (path_text(Path(stamp[0])), *stamp[1:]) if stamp is not None and has_file else ("", 0, 0)
         rows.append((images.checksum(i) if known is None else known[i], name, size, changed))
     table = pd.DataFrame(rows, columns=["checksum", "file", "size", "mtime_ns"])
     table["noisy"] = False if noisy is None else noisy
     return table
-
-
-def file_of(images: Images, index: int) -> Path | None:
-    """Return the file that image `index` has for itself; None where it lies with others, or in memory."""
-    stamp = images.stamp(index)
-    if stamp is None:
-        return None
-    path = Path(stamp[0])
-    return path if path.is_file() else None
 
 
 def file_facts(paths: tuple[Path, ...]) -> list[dict[str, Any]]:

@@ -14,12 +14,12 @@ from PIL import Image, ImageDraw
 
 from lsi.data import decode, formats
 from lsi.data.decoding import decode_native, deep_values
+from lsi.data.fetched import FetchedImages
 from lsi.data.images import (
     HEIC_SUFFIXES,
     SUFFIXES,
     ArrayImages,
     ChosenImages,
-    EncodedImages,
     FileImages,
     Images,
     JoinedImages,
@@ -29,6 +29,7 @@ from lsi.data.images import (
 from lsi.data.noise import NoisyImages
 from lsi.data.pixels import ScaledImages, measure
 from lsi.errors import DataError
+from lsi.hashing import stamp_of
 
 RED = (200, 40, 30)
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
@@ -352,7 +353,9 @@ def many(tmp_path) -> dict[str, Images]:
     files = FileImages(paths)
     return {
         "files": files,
-        "column": EncodedImages(column, ["a", "b", "c"], tmp_path / "0.png", [5, 6, 7]),
+        "fetched": FetchedImages(
+            ["a", "b", "c"], lambda i: column[i].as_py(), lambda i: stamp_of(tmp_path / "0.png", str(5 + i))
+        ),
         "array": ArrayImages(np.arange(3, dtype=np.uint8)[:, None, None] * np.ones((1, 4, 4), np.uint8)),
         "chosen": ChosenImages(files, np.array([0, 1, 2])),
         "joined": JoinedImages([ChosenImages(files, np.array([0])), ChosenImages(files, np.array([1, 2]))]),
@@ -361,7 +364,7 @@ def many(tmp_path) -> dict[str, Images]:
     }
 
 
-@pytest.mark.parametrize("kind", ["files", "column", "array", "chosen", "joined", "noisy", "scaled"])
+@pytest.mark.parametrize("kind", ["files", "fetched", "array", "chosen", "joined", "noisy", "scaled"])
 def test_all_images_keep_the_protocol(many, kind):
     images = many[kind]
     assert isinstance(images, Images)
@@ -377,7 +380,7 @@ def test_a_stamp_names_place_size_and_time(many, tmp_path):
     status = (tmp_path / "0.png").stat()
     facts = (status.st_size, status.st_mtime_ns)
     assert many["files"].stamp(0) == (str(tmp_path / "0.png"), *facts)
-    assert many["column"].stamp(1) == (f"{tmp_path / '0.png'}#6", *facts)
+    assert many["fetched"].stamp(1) == (f"{tmp_path / '0.png'}#6", *facts)
     os.utime(tmp_path / "0.png", ns=(0, 5))
     assert many["files"].stamp(0) == (str(tmp_path / "0.png"), status.st_size, 5)
     (tmp_path / "0.png").unlink()
@@ -389,5 +392,5 @@ def test_a_stamp_names_place_size_and_time(many, tmp_path):
 )
 def test_encoded_bytes_leave_with_a_suffix_that_is_read_again(kind, suffix):
     data = saved(picture(), kind)
-    assert encoded(EncodedImages(pa.array([data]), ["x"]), 0) == (data, suffix)
+    assert encoded(FetchedImages(["x"], lambda _: data), 0) == (data, suffix)
     assert suffix in SUFFIXES

@@ -1,7 +1,6 @@
 import json
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +8,8 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from lsi.data import Dataset
-from lsi.data.images import ArrayImages, ChosenImages, EncodedImages, FileImages, JoinedImages
+from lsi.data.fetched import FetchedImages
+from lsi.data.images import ArrayImages, ChosenImages, FileImages, JoinedImages
 from lsi.data.pixel_range import Extent, PixelRange, extent_of, limits_of, to_bytes
 from lsi.data.pixels import PixelSurvey, ScaledImages, check_real, from_pixels, measure
 from lsi.errors import DataError
@@ -18,10 +18,10 @@ from lsi.runs.images import RunImages, describe_images
 from tests.data.test_images import png_16, saved
 
 
-def encoded(*values: np.ndarray, kind: str = "TIFF") -> EncodedImages:
+def encoded(*values: np.ndarray, kind: str = "TIFF") -> FetchedImages:
     """Images of the arrays, each as a file's content."""
     data = [v if isinstance(v, bytes) else saved(Image.fromarray(v), kind) for v in values]
-    return EncodedImages(pa.array(data), [f"image {i}" for i in range(len(data))])
+    return FetchedImages([f"image {i}" for i in range(len(data))], lambda i: data[i])
 
 
 def levels(image: Image.Image) -> int:

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from lsi.data.images import HEIC_SUFFIXES, SUFFIXES
 from lsi.data.naming import text_of_path
-from lsi.data.plan import counted
+from lsi.data.plan import counted, some
 from lsi.data.sources.splits import split_of
 from lsi.data.trees import is_junk
 
@@ -244,13 +244,10 @@ def _of_classes(base: Folder, split: str | None, ignored: Counter[str]) -> tuple
     nested = [kid.name for kid in base.with_images if kid.with_images and not kid.images]
     if nested and len(nested) == len(groups):
         inner = sorted({folder.name for kid in base.with_images for folder in kid.with_images})
-        notes.append(
-            f"The classes are the upper folders, as ImageFolder reads them; below them lie {', '.join(inner[:4])}"
-            f"{', …' if len(inner) > 4 else ''}."
-        )
+        notes.append(f"The classes are the upper folders, as ImageFolder reads them; below them lie {some(inner, 4)}.")
     without = [name for name, kid in sorted(base.folders.items()) if not is_junk(name) and not kid.holds_images]
     if without:
-        shown = ", ".join(map(text_of_path, without[:4])) + (", …" if len(without) > 4 else "")
+        shown = some(map(text_of_path, without), 4)
         notes.append(f"{counted(len(without), 'folder')} beside the classes without an image: {shown}.")
     named = [g.label for g in groups if g.label and split_of(g.label)]
     if named:

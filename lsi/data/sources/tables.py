@@ -12,7 +12,7 @@ import pandas as pd
 from lsi.data.images import SUFFIXES, Images
 from lsi.data.labels import LabelRules
 from lsi.data.naming import numbered, safe_name, text_of_path
-from lsi.data.plan import counted
+from lsi.data.plan import counted, some
 from lsi.data.sources.columns import OPTIONS, Roles, assign_roles
 from lsi.data.sources.references import Resolver
 from lsi.data.sources.samples import Options, Samples
@@ -145,8 +145,7 @@ def _features(frame: pd.DataFrame, roles: Roles, where: str) -> np.ndarray | Non
 
 
 def _no_label(roles: Roles) -> str:
-    shown = ", ".join(roles.rest[:6]) + (", …" if len(roles.rest) > 6 else "")
-    return f"No column is called label, class or the like; {OPTIONS['label']} chooses among {shown}."
+    return f"No column is called label, class or the like; {OPTIONS['label']} chooses among {some(roles.rest, 6)}."
 
 
 def _splits(frame: pd.DataFrame, roles: Roles, notes: list[str]) -> list[str] | None:

@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any, TypeVar, cast
 
@@ -21,6 +21,51 @@ NOWHERE = "links that lead to no file in the archive"
 SPECIAL = "devices, pipes and sparse files"
 
 Place = TypeVar("Place")
+
+
+class Archive:
+    """What zip and tar archives answer alike: `_members` are their files by name, `_others` counts all else."""
+
+    name: str
+    _members: dict[str, Any]
+    _others: Counter[str]
+
+    def names(self) -> Iterator[str]:
+        """Yield the name of every file in the archive, in its order."""
+        yield from self._members
+
+    def left_out(self) -> dict[str, int]:
+        """Return what lies in the archive and is no file of it, with its number."""
+        return dict(+self._others)
+
+    def has(self, name: str) -> bool:
+        """Say whether there is a file of that name."""
+        return name in self._members
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file.
+
+        Raises:
+            DataError: it is not there, or cannot be read.
+        """
+        raise NotImplementedError
+
+    def open(self, name: str) -> io.BufferedIOBase:
+        """Return a file's content as an open file.
+
+        Raises:
+            DataError: it is not there, or cannot be read.
+        """
+        return io.BytesIO(self.read(name))
+
+    def path(self, name: str) -> None:
+        """Return None: the file lies in an archive."""
+
+    def _replaced(self, name: str, links: dict[str, Any]) -> None:
+        """Forget an older member of the same name, and count it."""
+        self._others[REPLACED] += name in self._members or name in links
+        self._members.pop(name, None)
+        links.pop(name, None)
 
 
 def inside(name: str) -> str | None:

@@ -18,8 +18,8 @@ from lsi.data.naming import text_of_path
 from lsi.data.plan import counted
 from lsi.data.trees.members import (
     LEADS_OUT,
-    REPLACED,
     SPECIAL,
+    Archive,
     beside,
     check_member,
     check_total,
@@ -34,7 +34,7 @@ _HEADER = 512  # bytes of a header block; one of zeros ends an archive
 
 
 @dataclass
-class TarTree:
+class TarTree(Archive):
     """A tar archive, read from any thread.
 
     Attributes:
@@ -110,25 +110,11 @@ class TarTree:
         if not is_link and (not member.isreg() or member.issparse()):
             self._others[SPECIAL] += 1
             return
-        self._others[REPLACED] += name in self._members or name in links
-        self._members.pop(name, None)
-        links.pop(name, None)
+        self._replaced(name, links)
         if is_link:
             links[name] = beside("" if member.islnk() else name, member.linkname)
         else:
             self._members[name] = (member.offset_data, member.size)
-
-    def names(self) -> Iterator[str]:
-        """Yield the name of every regular file in the archive, in its order."""
-        yield from self._members
-
-    def left_out(self) -> dict[str, int]:
-        """Return what lies in the archive and is no file of it, with its number."""
-        return dict(+self._others)
-
-    def has(self, name: str) -> bool:
-        """Say whether there is a file of that name."""
-        return name in self._members
 
     def read(self, name: str) -> bytes:
         """Return the content of a file.
@@ -149,17 +135,6 @@ class TarTree:
         if len(content) < size:
             raise DataError(f"{self.name}: the archive ends within {text_of_path(name)}.")
         return content
-
-    def open(self, name: str) -> io.BufferedIOBase:
-        """Return a file's content as an open file.
-
-        Raises:
-            DataError: it is not there, or cannot be read.
-        """
-        return io.BytesIO(self.read(name))
-
-    def path(self, name: str) -> None:
-        """Return None: the file lies in an archive."""
 
     def stamp(self, name: str) -> Stamp | None:
         """Return where the file lies, with size and time of change of the archive; None where it has none."""

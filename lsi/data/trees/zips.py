@@ -11,14 +11,13 @@ import weakref
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lsi.data.trees.members import (
     LEADS_OUT,
-    REPLACED,
     SPECIAL,
+    Archive,
     beside,
     check_member,
     check_total,
@@ -36,7 +35,7 @@ _UTF8_FLAG = 0x800
 
 
 @dataclass
-class ZipTree:
+class ZipTree(Archive):
     """A zip archive, read in place from any thread.
 
     Attributes:
@@ -91,9 +90,7 @@ class ZipTree:
         elif kind not in (0, stat.S_IFREG, stat.S_IFLNK):
             self._others[SPECIAL] += 1
         else:
-            self._others[REPLACED] += name in self._members or name in links
-            self._members.pop(name, None)
-            links.pop(name, None)
+            self._replaced(name, links)
             (links if kind == stat.S_IFLNK else self._members)[name] = member
 
     def _check(self, name: str, member: zipfile.ZipInfo) -> None:
@@ -104,18 +101,6 @@ class ZipTree:
             )
         if member.flag_bits & 1:
             raise DataError(f"{self.name}: {name} is protected by a password: unpack the archive first.")
-
-    def names(self) -> Iterator[str]:
-        """Yield the name of every file in the archive, in its order."""
-        yield from self._members
-
-    def left_out(self) -> dict[str, int]:
-        """Return what lies in the archive and is no file of it, with its number."""
-        return dict(+self._others)
-
-    def has(self, name: str) -> bool:
-        """Say whether there is a file of that name."""
-        return name in self._members
 
     def read(self, name: str) -> bytes:
         """Return the content of a file.
@@ -146,17 +131,6 @@ class ZipTree:
                 raise ValueError("it does not lie where the archive says")
             self._file.seek(n_name + n_extra, io.SEEK_CUR)
             return self._file.read(member.compress_size)
-
-    def open(self, name: str) -> io.BufferedIOBase:
-        """Return a file's content as an open file.
-
-        Raises:
-            DataError: it is not there or damaged.
-        """
-        return io.BytesIO(self.read(name))
-
-    def path(self, name: str) -> None:
-        """Return None: the file lies in an archive."""
 
     def stamp(self, name: str) -> Stamp | None:
         """Return where the file lies, its size and its checksum in the archive."""

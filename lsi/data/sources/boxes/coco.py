@@ -102,13 +102,8 @@ class _File:
             if category is None:
                 table.left_out.add("boxes of a category that is not listed", f"{where}: {entry.get('category_id')}")
                 continue
-            table.owner.append(owner)
-            table.number.append(number)
-            table.boxes.append(box)
-            table.labels.append(category)
-            table.splits.append(self.split)
+            table.add(owner, number, box, category, self.split, _fields(entry, box))
             table.rows.append(offset + i)
-            table.fields.append(_fields(entry, box))
         n_empty = len(images.keys() - self.owners.keys())
         if n_empty:
             table.left_out.add("images without a box", text_of_path(self.name), n_empty)

@@ -77,6 +77,24 @@ class BoxTable:
     left_out: Tally = field(default_factory=Tally)
     notes: list[str] = field(default_factory=list)
 
+    def add(self, owner: int, number: int, box: Box, label: str, split: str | None, more: dict[str, Any]) -> None:
+        """Add a box.
+
+        Args:
+            owner: its image.
+            number: of the box among all of its image, from 0.
+            box: left, top, width, height.
+            label: its class name.
+            split: None where none is named.
+            more: all else that is said of it.
+        """
+        self.owner.append(owner)
+        self.number.append(number)
+        self.boxes.append(box)
+        self.labels.append(label)
+        self.splits.append(split)
+        self.fields.append(more)
+
     def add_image(self, name: str, size: tuple[int, int] = (0, 0)) -> int:
         """Add an image and return its number."""
         self.images.append(name)

@@ -72,13 +72,8 @@ def _add(
     if not label:
         table.left_out.add("boxes without a name", places[1])
         return
-    table.owner.append(owner)
-    table.number.append(number)
-    table.boxes.append(box)
-    table.labels.append(label)
-    table.splits.append(split)
     others = {e.tag: e.text.strip() for e in element if e.tag != "name" and not len(e) and e.text and e.text.strip()}
-    table.fields.append({"area": box[2] * box[3]} | others)
+    table.add(owner, number, box, label, split, {"area": box[2] * box[3]} | others)
 
 
 def _root(data: bytes, where: str) -> ElementTree.Element:

@@ -97,13 +97,9 @@ def _read_file(tree: Tree, name: str, image: str, split: str | None, described: 
         if class_name is None:
             table.left_out.add("boxes of a class that has no name", f"{where}: {label}")
             continue
-        table.owner.append(owner)
-        table.number.append(i)
-        table.boxes.append(box)
-        table.labels.append(class_name)
-        table.splits.append(split)
         fields = {"area": box[2] * box[3], "line": i + 1}
-        table.fields.append(fields if confidence is None else fields | {"confidence": confidence})
+        fields |= {} if confidence is None else {"confidence": confidence}
+        table.add(owner, i, box, class_name, split, fields)
 
 
 def _parsed(words: list[str], has_keypoints: bool, where: str) -> tuple[int, Box, float | None]:
