@@ -57,11 +57,25 @@ class Probabilities:
         if folder is None:
             return cls(np.zeros(shape, np.float32), n_classes, np.zeros(shape, np.int32))
         folder.mkdir(parents=True, exist_ok=True)
-        values, classes = (
-            open_memmap(folder / f"{name}.npy", "w+", dtype, shape)
-            for name, dtype in (("values", np.float32), ("classes", np.int32))
-        )
-        return cls(values, n_classes, classes)
+        values = open_memmap(folder / "values.npy", "w+", np.dtype("float32"), shape)
+        return cls(values, n_classes, open_memmap(folder / "classes.npy", "w+", np.dtype("int32"), shape))
+
+    @property
+    def n_kept(self) -> int | None:
+        """How many classes of a sample are kept; None: all."""
+        return None if self.classes is None else self.classes.shape[1]
+
+    def put_part(self, rows: "slice | Int[np.ndarray, ' b']", part: "Probabilities") -> None:
+        """Keep the probabilities of some samples that are held in the same layout.
+
+        Args:
+            rows: which samples, (b,).
+            part: their probabilities.
+        """
+        self.values[rows] = part.values
+        if self.classes is not None:
+            assert part.classes is not None
+            self.classes[rows] = part.classes
 
     def put(self, rows: "slice | Int[np.ndarray, ' b']", probabilities: np.ndarray, given: np.ndarray) -> None:
         """Keep the probabilities of some samples.
@@ -116,7 +130,9 @@ class Probabilities:
             result[rows] = block[np.arange(len(block)), classes[rows]]
         return result
 
-    def likeliest(self, count: int, chosen: "slice | Shaped[np.ndarray, ' b']" = slice(None)) -> np.ndarray:
+    def likeliest(
+        self, count: int, chosen: "slice | Shaped[np.ndarray, ' b'] | list[int]" = slice(None)
+    ) -> Int[np.ndarray, "b t"]:
         """Return the likeliest classes of some samples, falling, (b, count), fewer where fewer are kept."""
         if self.classes is None:
             return likeliest_of(np.asarray(self.values[chosen]), count)
@@ -134,9 +150,10 @@ class Probabilities:
         Returns:
             The names of the files.
         """
-        parts = {f"{stem}.npy": self.values.astype(np.float32, copy=False)}
+        of_values, of_classes = files_of(stem)
+        parts: dict[str, np.ndarray] = {of_values: self.values.astype(np.float32, copy=False)}
         if self.classes is not None:
-            parts[_CLASSES.format(stem)] = self.classes.astype(np.int32, copy=False)
+            parts[of_classes] = self.classes.astype(np.int32, copy=False)
         for name, array in parts.items():
             save_array(folder / name, array)
         return list(parts)
@@ -150,9 +167,14 @@ class Probabilities:
             stem: name of the files.
             n_classes: k.
         """
-        classes = folder / _CLASSES.format(stem)
-        values = np.load(folder / f"{stem}.npy", mmap_mode="r")
-        return cls(values, n_classes, np.load(classes, mmap_mode="r") if classes.is_file() else None)
+        of_values, of_classes = (folder / name for name in files_of(stem))
+        values = np.load(of_values, mmap_mode="r")
+        return cls(values, n_classes, np.load(of_classes, mmap_mode="r") if of_classes.is_file() else None)
+
+
+def files_of(stem: str) -> tuple[str, str]:
+    """Return the names of the files that probabilities may have."""
+    return f"{stem}.npy", _CLASSES.format(stem)
 
 
 def likeliest_of(probabilities: Float[np.ndarray, "b k"], count: int) -> Int[np.ndarray, "b t"]:

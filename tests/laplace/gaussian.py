@@ -16,13 +16,23 @@ class Gaussian:
 
     def __init__(self, n_outputs: int, noise_variance: float = 1.0) -> None:
         self.noise_variance = noise_variance
-        self.basis = torch.eye(n_outputs, dtype=torch.float64)
+        self.n_outputs = self.n_coordinates = n_outputs
+
+    def expand(self, coordinates: Float[Tensor, "*batch m"]) -> Float[Tensor, "*batch k"]:
+        """Return the logits themselves."""
+        return coordinates
+
+    def contract(self, logits: Float[Tensor, "*batch k"]) -> Float[Tensor, "*batch m"]:
+        """Return the coordinates themselves."""
+        return logits
 
     def predict(self, logits: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
         """Return the predicted means: the logits."""
         return logits
 
-    def losses(self, logits: Float[Tensor, "n k"], targets: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
+    def losses(
+        self, logits: Float[Tensor, "n k"], means: Float[Tensor, "n k"], targets: Float[Tensor, "n k"]
+    ) -> Float[Tensor, " n"]:
         """Return ‖t − f‖²/(2σ²) of each sample."""
         return (logits - targets).square().sum(dim=1) / (2 * self.noise_variance)
 

@@ -25,10 +25,9 @@ def test_objectives_on_one_design_share_its_factor(monkeypatch):
     eigh = torch.linalg.eigh
     monkeypatch.setattr(torch.linalg, "eigh", lambda a: calls.append(a.shape) or eigh(a))
     first = Objective(Softmax(3), phi, labels, 1.0)
-    means = torch.full((50, 3), 1 / 3, dtype=torch.float64)
     others = (first, first.with_prior_precision(2.0), first.with_targets(labels.flip(0)))
     for objective in (*others, Objective(Softmax(3), phi, labels, 7.0)):
-        objective.kronecker(means)
+        objective.kronecker(objective.at(torch.zeros(2, 5, dtype=torch.float64)))
     assert calls.count((5, 5)) == 1
     assert all(o.design is phi for o in others)
 

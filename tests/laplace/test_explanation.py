@@ -18,7 +18,7 @@ def explained(problem, prior_precision: float, sample: int):
     phi = with_bias(torch.from_numpy(problem.features))
     k = int(problem.labels.max()) + 1
     probe = fit(Objective(Softmax(k), DesignMatrix(phi), torch.from_numpy(problem.labels), prior_precision))
-    return scores, explain_label(probe.objective, probe.weights, torch.from_numpy(scores.loo_probabilities), sample)
+    return scores, explain_label(probe.objective, probe.weights, scores.probabilities, sample)
 
 
 def test_support_is_what_removing_the_other_changes():

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from lsi.laplace.design_matrix import DesignMatrix, with_bias
-from lsi.laplace.likelihood import Softmax
+from lsi.laplace.likelihood import Softmax, dense_basis
 from lsi.laplace.loo import leave_one_out
 from lsi.laplace.objective import Objective
 from lsi.laplace.posterior import Full, Kron
@@ -34,7 +34,7 @@ def test_precision_matches_the_dense_sum():
     probe = fit(objective(problem, prior_precision))
     phi = np.hstack([problem.features, np.ones((len(problem.features), 1))])
     dense = reference.precision(phi, probe.logit_weights.numpy(), prior_precision)
-    q = torch.kron(probe.objective.basis, torch.eye(phi.shape[1], dtype=torch.float64)).numpy()
+    q = torch.kron(dense_basis(probe.objective.likelihood), torch.eye(phi.shape[1], dtype=torch.float64)).numpy()
     covariance = Full.fit(probe).covariance.reshape(q.shape[1], -1).numpy()
     np.testing.assert_allclose(covariance, np.linalg.inv(q.T @ dense @ q), rtol=1e-8, atol=1e-10)
 

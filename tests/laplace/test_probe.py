@@ -49,7 +49,7 @@ def test_gradient_and_hessian_agree_with_numeric_differences():
     ahead, behind = o.evaluate(v + h * u), o.evaluate(v - h * u)
     assert float((o.evaluate(v).gradient * u).sum()) == pytest.approx((ahead.loss - behind.loss) / (2 * h), rel=1e-7)
     numeric = (ahead.gradient - behind.gradient) / (2 * h)
-    torch.testing.assert_close(o.hessian_product(o.evaluate(v).means, u[None])[0], numeric, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(o.hessian_product(o.evaluate(v).point, u[None])[0], numeric, rtol=1e-6, atol=1e-6)
 
 
 def test_a_fit_that_cannot_converge_is_an_error(monkeypatch):
@@ -98,7 +98,7 @@ def test_a_small_decrement_with_a_large_gradient_is_no_proof(monkeypatch):
         return Solution(torch.zeros_like(right), Outcome.CONVERGED, 1)
 
     monkeypatch.setattr(probe_module, "conjugate_gradients", idle)
-    monkeypatch.setattr(probe_module, "_floor", lambda here: 0.0)
+    monkeypatch.setattr(probe_module, "_floor", lambda *_: 0.0)
     with pytest.raises(ConvergenceError, match="did not converge"):
         fit(objective(noisy_digits(n=100), 1.0))
 

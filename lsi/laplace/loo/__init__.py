@@ -2,7 +2,17 @@
 
 from lsi.laplace.loo.certificate import certify
 from lsi.laplace.loo.group import leave_group_out
-from lsi.laplace.loo.newton_step import Removal, leave_one_out
+from lsi.laplace.loo.newton_step import Removal, batch_rows, leave_one_out, leave_one_out_means, remove
 from lsi.laplace.loo.refit import Refit, refit
 
-__all__ = ["Refit", "Removal", "certify", "leave_group_out", "leave_one_out", "refit"]
+__all__ = [
+    "Refit",
+    "Removal",
+    "batch_rows",
+    "certify",
+    "leave_group_out",
+    "leave_one_out",
+    "leave_one_out_means",
+    "refit",
+    "remove",
+]

@@ -14,7 +14,7 @@ from lsi.laplace.loo.newton_step import Removal, leave_one_out
 from lsi.laplace.posterior import Full, Kron
 from lsi.laplace.probe import Probe
 
-BATCH = 64
+BATCH, BATCH_BYTES = 64, 64 * 2**20
 
 
 def certify(probe: Probe, posterior: Full | Kron, samples: Int[Tensor, " s"]) -> Float[Tensor, " s"]:
@@ -29,16 +29,22 @@ def certify(probe: Probe, posterior: Full | Kron, samples: Int[Tensor, " s"]) ->
         NumericalError: a decrement is NaN or infinite.
     """
     decrements = []
-    for removal in leave_one_out(probe, posterior, samples, with_delta=True, batch_size=BATCH):
+    for removal in leave_one_out(
+        probe,
+        posterior,
+        samples,
+        with_delta=True,
+        batch_size=max(1, min(BATCH, BATCH_BYTES // (8 * probe.weights.numel()))),
+    ):
         assert removal.delta is not None
         weights = probe.weights.to(removal.delta) + removal.delta
-        gradient = Models(probe.objective, removal.samples).gradients(weights.to(probe.objective.design.values))
+        gradient = Models(probe.objective, removal.samples).gradients(weights.to(probe.objective.design.dtype))
         _, decrement = newton_step_and_decrement(posterior, removal, probe, gradient)
         if not bool(torch.isfinite(decrement).all()):
             sample = int(removal.samples[~torch.isfinite(decrement)][0])
             raise NumericalError(f"The certificate of sample {sample} is not finite. Compute in float64.")
         decrements.append(decrement)
-    return torch.cat(decrements) if decrements else probe.means.new_zeros(0)
+    return torch.cat(decrements) if decrements else probe.weights.new_zeros(0)
 
 
 def newton_step_and_decrement(
@@ -71,9 +77,10 @@ def solve_without(
     solved = posterior.solve(right)
     if posterior.excludes_sample:
         return solved
-    phi = probe.objective.design.values[removal.samples]
+    phi = probe.objective.design.take(removal.samples)
     logits = torch.bmm(solved, phi[:, :, None].to(solved)).double()
-    curvature = probe.objective.likelihood.curvatures(probe.means[removal.samples])
+    curvature = probe.objective.likelihood.curvatures(removal.means_before)
     bent = curvature @ logits
+    assert removal.closed.leverages_without is not None
     dual_residual = (bent + curvature @ (removal.closed.leverages_without @ bent))[:, :, 0]
     return solved + posterior.solve(dual_residual.to(phi)[:, :, None] * phi[:, None, :]).to(solved)

@@ -34,8 +34,8 @@ class ClosedForm:
 
     `shift` S₋r (b, m): how far the sample's own logits move, in the likelihood's coordinates.
     `dual_residual` a = r + Λ·shift (b, m): Δ = P⁻¹(a ⊗ φ). `leverage` tr(ΛS) (b,): effective parameters spent
-    on the sample.
-    `leverages_without` S₋ (b, m, m); `residuals` r (b, m).
+    on the sample. `leverages_without` S₋ (b, m, m), None where no block is formed; `residuals` r (b, m).
+    `covariance_error` (b,): estimate of the error of trace_term + logdet_term, None where they are exact.
     """
 
     terms: Terms
@@ -43,7 +43,8 @@ class ClosedForm:
     shift: Float[Tensor, "b m"]
     dual_residual: Float[Tensor, "b m"]
     leverage: Float[Tensor, " b"]
-    leverages_without: Float[Tensor, "b m m"]
+    leverages_without: Float[Tensor, "b m m"] | None
+    covariance_error: Float[Tensor, " b"] | None = None
 
 
 def closed_form(

@@ -1,19 +1,20 @@
 """Many probes at once, each without one sample: gradients and Hessian products as a few large GEMMs.
 
-Weights of B models are (B, m, D); the logits of all samples under all models are one (n × D)·(D × Bm) product, the
-gradients another: 4·n·D·m·B flops. Sample `left_out[b]` does not count in model b.
+Weights of B models are (B, m, D); the logits of all samples under all models are one (n × D)·(D × Bk) product, the
+gradients another: 4·n·D·k·B flops. Sample `left_out[b]` does not count in model b.
 """
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lsi.laplace.design_matrix import shards
+from lsi.laplace.design_matrix import Shard
+from lsi.laplace.likelihood import Likelihood
 from lsi.laplace.objective import Objective
 
 _SHARD_BYTES = 32 * 2**20
+_FEWEST = 256
 
 
 @dataclass(frozen=True)
@@ -25,43 +26,65 @@ class Models:
 
     def gradients(self, weights: Float[Tensor, "b m d"]) -> Float[Tensor, "b m d"]:
         """Return the gradient of each problem's objective at its own weights, in the weights' dtype."""
-        total = (self.objective.prior_precision * weights).flatten(0, 1)
-        for s in self._shards():
-            means = self._means(weights, s)
-            targets = self.objective.targets[s].repeat_interleave(len(weights), dim=0)
-            residuals = self.objective.likelihood.residuals(means, targets).reshape(-1, *weights.shape[:2])
-            total = total + self._without(residuals, s).flatten(1).T @ self.objective.design.values[s].to(weights)
-        return total.reshape(weights.shape)
+        (total,) = self.objective.design.sum_shards(
+            _gradients, self.objective.targets, self.objective.likelihood, self.left_out,
+            self.objective.logit_weights(weights), rows=self._rows(weights),
+        )  # fmt: skip
+        return self.objective.coordinates(total) + self.objective.prior_precision * weights
 
     def hessian_products(
         self, weights: Float[Tensor, "b m d"], vectors: Float[Tensor, "b m d"]
     ) -> Float[Tensor, "b m d"]:
         """Return each problem's Hessian at its own weights times its own vector."""
-        total = (self.objective.prior_precision * vectors).flatten(0, 1)
-        m = weights.shape[1]
-        for s in self._shards():
-            means = self._means(weights, s)
-            u = (self.objective.design.values[s] @ vectors.flatten(0, 1).T).reshape(-1, m)
-            image = self.objective.likelihood.curvature_product(means, u).reshape(-1, *weights.shape[:2])
-            total = total + self._without(image, s).flatten(1).T @ self.objective.design.values[s]
-        return total.reshape(vectors.shape)
+        (total,) = self.objective.design.sum_shards(
+            _products, self.objective.targets, self.objective.likelihood, self.left_out,
+            self.objective.logit_weights(weights), self.objective.logit_weights(vectors), rows=self._rows(weights),
+        )  # fmt: skip
+        return self.objective.coordinates(total) + self.objective.prior_precision * vectors
 
     def means(self, weights: Float[Tensor, "b m d"]) -> Float[Tensor, "n b k"]:
         """Return every model's prediction for every sample."""
-        rows = [self._means(weights, s).reshape(-1, len(weights), len(self.objective.basis)) for s in self._shards()]
-        return torch.cat(rows)
+        return self.objective.design.gather_shards(
+            _means, self.objective.targets, self.objective.likelihood, self.objective.logit_weights(weights),
+            rows=self._rows(weights),
+        )  # fmt: skip
 
-    def _shards(self) -> list[slice]:
-        features = self.objective.design.values
-        row = max(1, len(self.left_out)) * len(self.objective.basis) * features.element_size()
-        return list(shards(len(features), max(256, _SHARD_BYTES // row)))
+    def _rows(self, weights: Tensor) -> int:
+        row = len(self.left_out) * self.objective.n_outputs * weights.element_size()
+        return max(_FEWEST, _SHARD_BYTES // max(1, row))
 
-    def _means(self, weights: Tensor, s: slice) -> Tensor:
-        """Return the predictions of shard `s`, sample by sample and model by model, as (len(s)·B, k)."""
-        u = (self.objective.design.values[s].to(weights) @ weights.flatten(0, 1).T).reshape(-1, weights.shape[1])
-        return self.objective.likelihood.predict(u @ self.objective.basis.to(u).T)
 
-    def _without(self, values: Float[Tensor, "s b m"], s: slice) -> Float[Tensor, "s b m"]:
-        inside = ((self.left_out >= s.start) & (self.left_out < s.stop)).nonzero()[:, 0]
-        values[self.left_out[inside] - s.start, inside] = 0
-        return values
+def _means(shard: Shard, likelihood: Likelihood, logit_weights: Float[Tensor, "b k d"]) -> Float[Tensor, "s b k"]:
+    """Return the predictions of a shard under every model."""
+    count, k, d = logit_weights.shape
+    logits = shard.features.to(logit_weights) @ logit_weights.reshape(-1, d).T
+    return likelihood.predict(logits.reshape(-1, k)).reshape(-1, count, k)
+
+
+def _gradients(
+    shard: Shard, likelihood: Likelihood, left_out: Tensor, logit_weights: Float[Tensor, "b k d"]
+) -> tuple[Tensor, ...]:
+    means = _means(shard, likelihood, logit_weights)
+    targets = shard.targets.repeat_interleave(len(logit_weights), dim=0)
+    residuals = likelihood.residuals(means.flatten(0, 1), targets).reshape(means.shape)
+    return (_summed(shard, left_out, residuals),)
+
+
+def _products(
+    shard: Shard,
+    likelihood: Likelihood,
+    left_out: Tensor,
+    logit_weights: Float[Tensor, "b k d"],
+    vectors: Float[Tensor, "b k d"],
+) -> tuple[Tensor, ...]:
+    means = _means(shard, likelihood, logit_weights)
+    logits = shard.features.to(vectors) @ vectors.reshape(-1, vectors.shape[2]).T
+    image = likelihood.curvature_product(means.flatten(0, 1), logits.reshape(-1, means.shape[2]))
+    return (_summed(shard, left_out, image.reshape(means.shape)),)
+
+
+def _summed(shard: Shard, left_out: Tensor, values: Float[Tensor, "s b k"]) -> Float[Tensor, "b k d"]:
+    """Return Σ value ⊗ φ over a shard, each model without its own sample."""
+    inside = ((left_out >= shard.start) & (left_out < shard.start + len(shard))).nonzero()[:, 0]
+    values[left_out[inside] - shard.start, inside] = 0
+    return (values.flatten(1).T @ shard.features.to(values)).reshape(*values.shape[1:], -1)

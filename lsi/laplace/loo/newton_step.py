@@ -5,30 +5,37 @@ exact m×m Woodbury step instead of the first-order one.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lsi.laplace.design_matrix import Memo, Shard, rows_of
+from lsi.laplace.likelihood import Likelihood
 from lsi.laplace.loo.closed_form import ClosedForm, closed_form
+from lsi.laplace.loo.shared_basis import Spectra, closed_form_in_basis
 from lsi.laplace.posterior import Full, Kron
 from lsi.laplace.probe import Probe
 
 _BATCH_BYTES = 96 * 2**20
+_FEWEST, _MOST = 16, 8192
+_CACHED = 1024  # rows whose arrays stay in the processor's caches
 
 
 @dataclass(frozen=True)
 class Removal:
     """A batch of samples taken out, each by itself.
 
-    `means` (b, k): the prediction for sample i of the probe that has not seen i. `delta` (b, m, D): θ̂₋ᵢ − θ̂, where
-    it was asked for.
+    `logits`, `means` (b, k): of sample i by the probe that has not seen i; `means_before`: by the one that has.
+    `delta` (b, m, D): θ̂₋ᵢ − θ̂, where it was asked for.
     """
 
     samples: Int[Tensor, " b"]
     closed: ClosedForm
+    logits: Float[Tensor, "b k"]
     means: Float[Tensor, "b k"]
+    means_before: Float[Tensor, "b k"]
     delta: Float[Tensor, "b m d"] | None
 
 
@@ -47,41 +54,104 @@ def leave_one_out(
         posterior: its posterior, full or kron.
         samples: indices; all samples if not given.
         with_delta: also return Δ, one p×p product more.
-        batch_size: samples at a time; by default what keeps the responses near 100 MB: (b, m, D) numbers, or with Δ
-            (b, m, m, D). About eight (b, m, m) blocks in float64 come on top, which weigh more where m is large.
+        batch_size: samples at a time; by default as `batch_rows`.
 
     Raises:
         NumericalError: a leverage block is further from what exact arithmetic gives than rounding explains.
     """
     objective = probe.objective
-    m, d = objective.shape
-    device = objective.design.device
-    chosen = torch.arange(len(probe.means), device=device) if samples is None else samples.to(device)
-    width = m * m * d if with_delta else m * d
-    size = batch_size or max(16, min(8192, _BATCH_BYTES // (width * objective.design.values.element_size())))
-    work = None
-    for start in range(0, len(chosen), size):
-        index = chosen[start : start + size]
-        phi = objective.design.values[index]
-        columns = None
-        if with_delta and isinstance(posterior, Full):
-            if work is None or len(work) != len(index):
-                work = phi.new_empty(len(index), width)
-            columns = posterior.columns(phi, out=work)
-            leverages = (columns.reshape(len(index), m * m, d) @ phi[:, :, None]).reshape(-1, m, m)
-        else:
-            leverages = posterior.leverages(phi)
-        means = probe.means[index]
-        likelihood = objective.likelihood
+    size = batch_size or batch_rows(probe, posterior, with_delta=with_delta)
+    arguments = (objective.likelihood, probe.logit_weights, posterior, with_delta)
+    if samples is None:
+        for _, removal in objective.design.map_shards(remove, objective.targets, *arguments, rows=size):
+            yield removal
+        return
+    for index in samples.to(objective.design.device).split(size) if len(samples) else ():
+        shard = Shard(objective.design.take(index), objective.targets[index], 0, Memo())
+        yield replace(remove(shard, *arguments), samples=index)
+
+
+def batch_rows(probe: Probe, posterior: Full | Kron, *, with_delta: bool) -> int:
+    """Return how many samples are taken out at a time.
+
+    With the full posterior their responses take near 100 MB: (b, m, D) numbers, or with Δ (b, m, m, D); about eight
+    (b, m, m) blocks in float64 come on top. With kron a sample needs k numbers, or with Δ (m, D) as well.
+
+    Args:
+        probe: the fitted probe.
+        posterior: its posterior.
+        with_delta: Δ is asked for as well.
+    """
+    m, d = probe.objective.shape
+    if isinstance(posterior, Kron) and not with_delta:
+        device = probe.objective.design.device
+        return rows_of(m + 1, device) if device.type == "cuda" else min(_CACHED, rows_of(m + 1))
+    width = (m if isinstance(posterior, Full) and with_delta else 1) * m * d
+    if isinstance(posterior, Kron):
+        return max(1, min(_MOST, _BATCH_BYTES // (8 * width)))
+    return max(_FEWEST, min(_MOST, _BATCH_BYTES // (width * posterior.covariance.element_size())))
+
+
+def remove(
+    shard: Shard,
+    likelihood: Likelihood,
+    logit_weights: Float[Tensor, "k d"],
+    posterior: Full | Kron,
+    with_delta: bool = False,
+) -> Removal:
+    """Take each sample of a shard out by itself.
+
+    Args:
+        shard: the samples.
+        likelihood: of the probe.
+        logit_weights: W at the MAP, (k, D).
+        posterior: of the probe.
+        with_delta: also return Δ.
+
+    Raises:
+        NumericalError: a leverage block is further from what exact arithmetic gives than rounding explains.
+    """
+    phi = shard.features
+    logits = phi.double() @ logit_weights.T
+    means = likelihood.predict(logits)
+    residuals = likelihood.residuals(means, shard.targets)
+    columns = None
+    if isinstance(posterior, Kron):
+        spectra = Spectra(posterior.logit_basis, posterior.spectrum(phi))
+        closed = closed_form_in_basis(likelihood, spectra, means, residuals)
+    else:
+        columns = posterior.columns(phi) if with_delta else None
+        blocks = posterior.leverages(phi) if columns is None else columns @ phi[:, None, :, None]
+        blocks = blocks.reshape(len(phi), *posterior.leverage_shape)
         closed = closed_form(
-            (leverages + leverages.transpose(1, 2)) / 2,
+            (blocks + blocks.transpose(1, 2)) / 2,
             likelihood.curvatures(means),
-            likelihood.residuals(means, objective.targets[index]),
-            excludes_sample=posterior.excludes_sample,
+            likelihood.contract(residuals),
+            excludes_sample=False,
         )
-        logits = (phi.double() @ probe.weights.T + closed.shift) @ objective.basis.T
-        delta = _delta(posterior, closed, phi, columns) if with_delta else None
-        yield Removal(index, closed, likelihood.predict(logits), delta)
+    delta = _delta(posterior, closed, phi, columns) if with_delta else None
+    samples = torch.arange(shard.start, shard.start + len(shard), device=phi.device)
+    moved = logits + likelihood.expand(closed.shift)
+    return Removal(samples, closed, moved, likelihood.predict(moved), means, delta)
+
+
+def leave_one_out_means(
+    shard: Shard, likelihood: Likelihood, logit_weights: Float[Tensor, "k d"], posterior: Full | Kron
+) -> Float[Tensor, "b k"]:
+    """Return what the probe predicts for each sample of a shard that it has not seen, and nothing else.
+
+    Args:
+        shard: the samples.
+        likelihood: of the probe.
+        logit_weights: W at the MAP, (k, D).
+        posterior: of the probe.
+    """
+    if not isinstance(posterior, Kron):
+        return remove(shard, likelihood, logit_weights, posterior).means
+    logits = shard.features.double() @ logit_weights.T
+    residuals = likelihood.residuals(likelihood.predict(logits), shard.targets)
+    weights = posterior.spectrum(shard.features).mul_(residuals @ posterior.logit_basis)
+    return likelihood.predict(logits.addmm_(weights, posterior.logit_basis.T))
 
 
 def _delta(posterior: Full | Kron, closed: ClosedForm, phi: Tensor, columns: Tensor | None) -> Tensor:
@@ -89,6 +159,4 @@ def _delta(posterior: Full | Kron, closed: ClosedForm, phi: Tensor, columns: Ten
     if columns is not None:
         dual_residual = closed.dual_residual.to(phi)[:, None, :]
         return torch.bmm(dual_residual, columns.flatten(2)).reshape(len(phi), *columns.shape[2:])
-    if isinstance(posterior, Full):
-        return posterior.solve(closed.dual_residual.to(phi)[:, :, None] * phi[:, None, :])
     return posterior.solve(closed.residuals[:, :, None] * phi.double()[:, None, :])

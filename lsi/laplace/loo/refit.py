@@ -99,10 +99,10 @@ def _newton_step(
     which: Bool[Tensor, " b"],
 ) -> Float[Tensor, "b m d"]:
     """Return the step to add, −(Hessian)⁻¹g at each model's own weights, of the models in `which` (others: 0)."""
-    models, like = Models(probe.objective, removal.samples), probe.objective.design.values
+    models, dtype = Models(probe.objective, removal.samples), probe.objective.design.dtype
     right = torch.where(which[:, None, None], -gradient, torch.zeros_like(gradient))
     solution = conjugate_gradients(
-        lambda x: models.hessian_products(weights.to(like), x.to(like)).to(x),
+        lambda x: models.hessian_products(weights.to(dtype), x.to(dtype)).to(x),
         lambda x: solve_without(posterior, removal, probe, x),
         right,
         tolerance=1e-3,

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lsi.laplace.design_matrix import shards
-from lsi.laplace.objective import Objective
+from lsi.laplace.design_matrix import Shard, rows_of, shards
+from lsi.laplace.likelihood import Likelihood
 from lsi.laplace.posterior.terms import Terms, log_excess
 from lsi.laplace.probe import Probe
 
@@ -20,7 +20,7 @@ from lsi.laplace.probe import Probe
 class Diagonal:
     """The diagonal of P, `precision`, as (k, D) in float64, with its own `prior_precision` in it."""
 
-    objective: Objective
+    likelihood: Likelihood
     precision: Float[Tensor, "k d"]
     prior_precision: float
 
@@ -28,12 +28,15 @@ class Diagonal:
     def fit(cls, probe: Probe, prior_precision: float | None = None) -> "Diagonal":
         """Sum the diagonal of P at the probe's MAP, with the fit's λ unless another is given."""
         objective = probe.objective
-        total = torch.zeros_like(probe.logit_weights)
-        for s in shards(len(probe.means)):
-            weights = objective.likelihood.curvature_diagonal(probe.means[s])
-            total += weights.T @ objective.design.values[s].double().square()
+        (total,) = objective.design.sum_shards(
+            _diagonal,
+            objective.targets,
+            objective.likelihood,
+            probe.logit_weights,
+            rows=rows_of(objective.n_outputs, objective.design.device),
+        )
         prior = objective.prior_precision if prior_precision is None else prior_precision
-        return cls(objective, total + prior, prior)
+        return cls(objective.likelihood, total + prior, prior)
 
     def newton_terms(
         self, features: Float[Tensor, "b d"], delta: Float[Tensor, "b m d"], means: Float[Tensor, "b k"]
@@ -45,12 +48,13 @@ class Diagonal:
             delta: Δ of each, (b, m, D).
             means: what the probe predicts for each, (b, k).
         """
-        curvature = self.objective.likelihood.curvature_diagonal(means)
+        curvature = self.likelihood.curvature_diagonal(means)
         squared = features.double().square()
         return self._terms(-curvature[:, :, None] * (squared[:, None, :] / self.precision), delta)
 
     def refit_terms(
         self,
+        probe: Probe,
         samples: Int[Tensor, " b"],
         delta: Float[Tensor, "b m d"],
         means: Float[Tensor, "n b k"],
@@ -58,6 +62,7 @@ class Diagonal:
         """Return the terms with diag P₋ᵢ at what the refitted probes predict.
 
         Args:
+            probe: the fitted probe.
             samples: (b,) which samples were left out.
             delta: Δ of each refit, (b, m, D).
             means: what each of the b probes predicts for all samples, (n, b, k).
@@ -65,17 +70,24 @@ class Diagonal:
         n, b, k = means.shape
         total = torch.zeros(b * k, self.precision.shape[1], dtype=torch.float64, device=means.device)
         for s in shards(n):
-            curvature = self.objective.likelihood.curvature_diagonal(means[s].flatten(0, 1).double()).reshape(-1, b, k)
+            curvature = self.likelihood.curvature_diagonal(means[s].flatten(0, 1).double()).reshape(-1, b, k)
             inside = (samples >= s.start) & (samples < s.stop)
             curvature[(samples - s.start)[inside], inside.nonzero()[:, 0]] = 0
-            total += curvature.flatten(1).T @ self.objective.design.values[s].double().square()
+            total += curvature.flatten(1).T @ probe.objective.design.take(s).double().square()
         without_sample = total.reshape(b, k, -1) + self.prior_precision
         return self._terms(without_sample / self.precision - 1, delta)
 
     def _terms(self, change: Float[Tensor, "b k d"], delta: Float[Tensor, "b m d"]) -> Terms:
         """Return the terms from ρ − 1 (`change`)."""
-        moved = self.objective.basis.to(delta) @ delta
+        moved = self.likelihood.expand(delta.transpose(1, 2)).transpose(1, 2)
         mean = 0.5 * ((1 + change) * self.precision * moved.square()).sum(dim=(1, 2))
         covariance_term = 0.5 * log_excess(change).sum(dim=(1, 2))
         trace = 0.5 * change.sum(dim=(1, 2))
         return Terms(mean, trace, covariance_term - trace, covariance_term)
+
+
+def _diagonal(shard: Shard, likelihood: Likelihood, logit_weights: Float[Tensor, "k d"]) -> tuple[Tensor, ...]:
+    """Return the diagonal of a shard's Σ Λᵢ ⊗ φᵢφᵢᵀ in logits, (k, D)."""
+    phi = shard.features.to(logit_weights)
+    curvature = likelihood.curvature_diagonal(likelihood.predict(phi @ logit_weights.T))
+    return (curvature.T @ phi.square(),)

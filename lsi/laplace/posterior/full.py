@@ -16,7 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lsi.errors import NumericalError
-from lsi.laplace.design_matrix import shards
+from lsi.laplace.design_matrix import Shard
+from lsi.laplace.likelihood import Likelihood
 from lsi.laplace.objective import Objective
 from lsi.laplace.posterior.terms import Terms
 from lsi.laplace.probe import Probe
@@ -32,53 +33,58 @@ class Full:
     """The posterior with its whole precision matrix.
 
     `covariance` is P⁻¹ as (m, D, m, D) in the features' dtype; `log_determinant` is ln det P in the likelihood's
-    coordinates (the directions it does not see have precision λ before and after, and cancel). `means` (n, k) are the
-    predictions at the MAP.
+    coordinates (the directions it does not see have precision λ before and after, and cancel).
     """
 
-    objective: Objective
-    means: Float[Tensor, "n k"]
+    likelihood: Likelihood
     covariance: Float[Tensor, "m d m d"]
     log_determinant: float
 
     excludes_sample = False
 
     @classmethod
-    def fit(cls, probe: Probe) -> "Full":
-        """Assemble and factor P at the probe's MAP."""
-        m, d = probe.objective.shape
-        factor = _cholesky(precision(probe.objective, probe.means), probe.objective.prior_precision)
-        log_determinant = 2 * float(factor.diagonal().log().sum())
-        inverse = torch.cholesky_inverse(factor, out=factor).to(probe.objective.design.dtype)
-        return cls(probe.objective, probe.means, inverse.reshape(m, d, m, d), log_determinant)
+    def fit(cls, probe: Probe, *, exact: bool = False) -> "Full":
+        """Assemble and factor P at the probe's MAP.
 
-    @cached_property
-    def exact(self) -> "Full":
-        """The same posterior with every product in float64: what refits are compared with."""
-        if self.covariance.dtype == torch.float64:
-            return self
-        m, d = self.objective.shape
-        factor = _cholesky(precision(self.objective, self.means, exact=True), self.objective.prior_precision)
+        Args:
+            probe: the fitted probe.
+            exact: multiply in float64 whatever the features' dtype: what refits are compared with.
+        """
+        objective = probe.objective
+        m, d = objective.shape
+        factor = _cholesky(precision(objective, probe.weights, exact=exact), objective.prior_precision)
         log_determinant = 2 * float(factor.diagonal().log().sum())
         inverse = torch.cholesky_inverse(factor, out=factor)
-        return Full(self.objective, self.means, inverse.reshape(m, d, m, d), log_determinant)
+        inverse = inverse if exact else inverse.to(objective.design.dtype)
+        return cls(objective.likelihood, inverse.reshape(m, d, m, d), log_determinant)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The shape (m, D) of the weights."""
+        m, d = self.covariance.shape[:2]
+        return m, d
+
+    @property
+    def leverage_shape(self) -> tuple[int, int]:
+        """The shape (m, m) of a sample's leverage block."""
+        return self.shape[0], self.shape[0]
 
     def solve(self, matrices: Float[Tensor, "b m d"]) -> Float[Tensor, "b m d"]:
         """Return P⁻¹ applied to each matrix."""
-        p = math.prod(self.objective.shape)
+        p = math.prod(self.shape)
         flat = matrices.reshape(-1, p).to(self.covariance)
         return (flat @ self.covariance.reshape(p, p)).reshape(matrices.shape).to(matrices)
 
     @cached_property
     def _by_feature(self) -> Float[Tensor, "d mmd"]:
-        m, d = self.objective.shape
+        m, d = self.shape
         return self.covariance.permute(1, 0, 2, 3).reshape(d, m * m * d)
 
     def columns(
         self, features: Float[Tensor, "b d"], out: Float[Tensor, "b mmd"] | None = None
     ) -> Float[Tensor, "b m m d"]:
         """Return T[i, c] = P⁻¹(e_c ⊗ φᵢ), the response of all weights to each logit of each sample."""
-        m, d = self.objective.shape
+        m, d = self.shape
         return torch.mm(features, self._by_feature, out=out).reshape(len(features), m, m, d)
 
     def leverages(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b m m"]:
@@ -86,7 +92,7 @@ class Full:
 
         φᵀMφ needs M + Mᵀ above the diagonal alone: strips of columns take 9/16 of the flops.
         """
-        m, d = self.objective.shape
+        m, d = self.shape
         blocks = features.new_zeros(len(features), m, m)
         for c in range(m):
             for low, high in _strips(d, _LEVERAGE_STRIPS):
@@ -97,50 +103,50 @@ class Full:
             blocks[:, c + 1 :, c] = blocks[:, c, c + 1 :]
         return blocks
 
-    def refit_terms(self, sample: int, delta: Float[Tensor, "m d"], means: Float[Tensor, "n k"]) -> Terms:
-        """Return the terms with P and P₋ᵢ assembled in float64, P₋ᵢ at the predictions of the refitted probe.
+    def refit_terms(self, probe: Probe, sample: int, delta: Float[Tensor, "m d"], means: Float[Tensor, "n k"]) -> Terms:
+        """Return the terms of an exact P, with P₋ᵢ assembled in float64 at the predictions of the refitted probe.
 
         Args:
+            probe: the fitted probe.
             sample: i.
             delta: θ̂₋ᵢ − θ̂ in the likelihood's coordinates, (m, D).
-            means: predictions of the refitted probe for all samples, (n, k).
+            means: predictions of the refitted probe for all samples, (n, k); read off its weights here.
 
         Raises:
-            NumericalError: P or P₋ᵢ is not positive definite to rounding.
+            NumericalError: P₋ᵢ is not positive definite to rounding.
         """
-        whole = self.exact
-        p = math.prod(self.objective.shape)
-        without = precision(self.objective, means.double(), left_out=sample, exact=True)
-        factor = _cholesky(without, self.objective.prior_precision)
+        objective, p = probe.objective, math.prod(self.shape)
+        without = precision(objective, probe.weights + delta.double(), left_out=sample, exact=True)
+        factor = _cholesky(without, objective.prior_precision)
         flat = delta.double().reshape(p)
         mean = 0.5 * flat @ without @ flat
-        trace = 0.5 * ((without * whole.covariance.reshape(p, p)).sum() - p)
-        logdet = 0.5 * whole.log_determinant - factor.diagonal().log().sum()
-        covariance_term = (trace + logdet).clamp_min(
-            0
-        )  # differs from a difference of two rounded sums by rounding only
+        trace = 0.5 * ((without * self.covariance.reshape(p, p)).sum() - p)
+        logdet = 0.5 * self.log_determinant - factor.diagonal().log().sum()
+        # ≥ 0 but for the rounding of two sums that nearly cancel
+        covariance_term = (trace + logdet).clamp_min(0)
         return Terms(*(t.reshape(1) for t in (mean, trace, logdet, covariance_term)))
 
 
 def precision(
-    objective: Objective, means: Float[Tensor, "n k"], left_out: int | None = None, exact: bool = False
+    objective: Objective, weights: Float[Tensor, "m d"], left_out: int | None = None, exact: bool = False
 ) -> Float[Tensor, "p p"]:
-    """Return P = Σ Λⱼ ⊗ φⱼφⱼᵀ + λI at the predicted `means`, in float64.
+    """Return P = Σ Λⱼ ⊗ φⱼφⱼᵀ + λI at V, in float64.
 
     Args:
         objective: features, likelihood and λ.
-        means: the predictions that the curvatures Λ are taken at.
+        weights: V (m, D) that the curvatures Λ are taken at.
         left_out: a sample to leave out of the sum.
         exact: multiply in float64 too; otherwise in the features' dtype.
     """
     m, d = objective.shape
-    total = torch.zeros(m, m, d, d, dtype=torch.float64, device=means.device)
+    total = torch.zeros(m, m, d, d, dtype=torch.float64, device=objective.design.device)
+    parts = objective.design.map_shards(
+        _curvatures, objective.targets, objective.likelihood, objective.logit_weights(weights), rows=_ASSEMBLY_SHARD
+    )
     weighted = None
-    for s in shards(len(means), _ASSEMBLY_SHARD):
-        phi = objective.design.values[s].double() if exact else objective.design.values[s]
-        blocks = objective.likelihood.curvatures(means[s])
+    for s, (features, blocks) in parts:
+        phi = features.double() if exact else features
         if left_out is not None and s.start <= left_out < s.stop:
-            blocks = blocks.clone()
             blocks[left_out - s.start] = 0
         blocks = blocks.to(phi)
         weighted = phi.new_empty(phi.shape) if weighted is None or len(weighted) != len(phi) else weighted
@@ -152,6 +158,13 @@ def precision(
     matrix = total.permute(0, 2, 1, 3).reshape(m * d, m * d)
     matrix.diagonal().add_(objective.prior_precision)
     return matrix
+
+
+def _curvatures(
+    shard: Shard, likelihood: Likelihood, logit_weights: Float[Tensor, "k d"]
+) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b m m"]]:
+    means = likelihood.predict(shard.features.to(logit_weights) @ logit_weights.T)
+    return shard.features, likelihood.curvatures(means)
 
 
 def _add_upper(block: Tensor, phi: Tensor, weighted: Tensor) -> None:

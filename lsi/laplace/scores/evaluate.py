@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import cast, get_args
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -12,12 +13,17 @@ from torch import Tensor
 
 from lsi.config import LooMethod, Structure
 from lsi.errors import UsageError
-from lsi.laplace.loo import certify, leave_one_out, refit
+from lsi.laplace.design_matrix import Shard
+from lsi.laplace.likelihood import Likelihood
+from lsi.laplace.loo import batch_rows, certify, refit, remove
 from lsi.laplace.posterior import Diagonal, Full, Kron, Terms
 from lsi.laplace.probe import Probe
+from lsi.laplace.scores.predictions import Predictions, predictions_of
 from lsi.laplace.scores.record import Scores
+from lsi.laplace.scores.structures import Size, resolve
+from lsi.probabilities import Probabilities
 
-FULL_LIMIT = 12_000
+FIGURES = ("lsi", "mean_term", "trace_term", "logdet_term", "leverage", "covariance_error")
 CERTIFY_FLOPS = 4e11
 CERTIFY_AT_MOST = 256
 
@@ -31,12 +37,14 @@ class LeaveOneOut:
         refit_top: with newton_step, refit this many samples of highest LSI as well.
         refit_samples: refit these samples as well.
         certify: samples of highest LSI whose distance to the true refit is computed; None: as many as are cheap.
+        folder: where the likeliest classes of many samples lie while they are computed; None: in memory.
     """
 
     method: str = "newton_step"
     refit_top: int = 0
     refit_samples: tuple[int, ...] = ()
     certify: int | None = None
+    folder: Path | None = None
 
     def __post_init__(self) -> None:
         if self.method not in get_args(LooMethod):
@@ -45,37 +53,25 @@ class LeaveOneOut:
             raise UsageError(f"Expected refit_top ≥ 0 and certify ≥ 0, got {self.refit_top} and {self.certify}.")
 
 
-def resolve(structure: str, probe: Probe) -> Structure:
-    """Return the structure itself, or what "auto" means for this probe.
-
-    Raises:
-        UsageError: there is no such structure, or it is too large for this probe.
-    """
-    if structure not in ("auto", "full", "kron", "diag"):
-        raise UsageError(f"Expected structure full, kron, diag or auto, got {structure!r}.")
-    p = math.prod(probe.objective.shape)
-    if structure == "full" and p > 4 * FULL_LIMIT:
-        raise UsageError(
-            f"structure='full' would need a matrix of {p:,}² numbers: use structure='kron', or fewer features (PCA)."
-        )
-    if structure != "auto":
-        return cast(Structure, structure)
-    return "full" if p <= FULL_LIMIT else "kron"
+def size_of(probe: Probe) -> Size:
+    """Return the size of a probe's problem."""
+    n, d = probe.objective.design.shape
+    return Size(n, d, probe.objective.likelihood.n_coordinates)
 
 
 def posterior_of(probe: Probe) -> Full | Kron:
     """Return the posterior that "auto" means for this probe."""
-    return Full.fit(probe) if resolve("auto", probe) == "full" else Kron.fit(probe)
+    return Full.fit(probe) if resolve("auto", size_of(probe)) == "full" else Kron.fit(probe)
 
 
 def posterior_for(probe: Probe, structures: Sequence[Structure]) -> Full | Kron:
     """Return the posterior whose leave-one-out steps these structures take: full, or kron where that is too large.
 
-    full and diag share P and Δ. With p beyond 12,000 parameters diag alone takes its Δ from kron.
+    full and diag share P and Δ. Where "auto" would not take full, diag alone takes its Δ from kron.
     """
     exact = tuple(s for s in structures if s != "kron")
-    large = math.prod(probe.objective.shape) > FULL_LIMIT
-    return Kron.fit(probe) if not exact or (large and exact == ("diag",)) else Full.fit(probe)
+    large = exact == ("diag",) and resolve("auto", size_of(probe)) == "kron"
+    return Kron.fit(probe) if not exact or large else Full.fit(probe)
 
 
 def evaluate(
@@ -109,6 +105,15 @@ def evaluate(
     return tuple(results[s] for s in structures)
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What each shard is asked for: scores in `structures`, and how many classes are kept."""
+
+    structures: tuple[Structure, ...]
+    diagonal: Diagonal | None
+    n_kept: int | None
+
+
 def _evaluate(
     probe: Probe,
     posterior: Full | Kron,
@@ -117,21 +122,43 @@ def _evaluate(
     diag_prior_precision: float | None,
 ) -> dict[str, Scores]:
     diagonal = Diagonal.fit(probe, diag_prior_precision) if "diag" in structures else None
-    found: dict[str, list[Terms]] = {s: [] for s in structures}
-    leverages, means = [], []
-    for removal in leave_one_out(probe, posterior, with_delta=diagonal is not None):
-        phi = probe.objective.design.values[removal.samples]
-        for structure in structures:
-            if structure == "diag":
-                assert diagonal is not None
-                assert removal.delta is not None
-                found[structure].append(diagonal.newton_terms(phi, removal.delta, probe.means[removal.samples]))
-            else:
-                found[structure].append(removal.closed.terms)
-        leverages.append(removal.closed.leverage)
-        means.append(removal.means)
-    results = {s: _record(probe, s, _join(found[s]), torch.cat(leverages), torch.cat(means)) for s in structures}
+    objective, n = probe.objective, len(probe.objective.design)
+    kept = Predictions.allocate(Probabilities.allocate(n, objective.n_outputs, folder=loo.folder))
+    asked = _Asked(tuple(structures), diagonal, kept.probabilities.n_kept)
+    figures = {s: {name: np.zeros(n) for name in FIGURES} for s in structures}
+    parts = objective.design.map_shards(
+        _score_shard, objective.targets, objective.likelihood, probe.logit_weights, posterior, asked,
+        rows=batch_rows(probe, posterior, with_delta=diagonal is not None),
+    )  # fmt: skip
+    for rows, (of_structures, predictions) in parts:
+        kept.put(rows, predictions)
+        for structure, columns in of_structures.items():
+            for name, values in columns.items():
+                figures[structure][name][rows] = values
+    results = {s: _record(probe, s, figures[s], kept) for s in structures}
     return {s: _improve(probe, posterior, diagonal, r, loo) for s, r in results.items()}
+
+
+def _score_shard(
+    shard: Shard, likelihood: Likelihood, logit_weights: Tensor, posterior: Full | Kron, asked: _Asked
+) -> tuple[dict[str, dict[str, np.ndarray]], Predictions]:
+    """Return the figures of a shard's samples in each structure, and their leave-one-out predictions."""
+    removal = remove(shard, likelihood, logit_weights, posterior, with_delta=asked.diagonal is not None)
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for structure in asked.structures:
+        terms, error = removal.closed.terms, removal.closed.covariance_error
+        if structure == "diag":
+            assert asked.diagonal is not None
+            assert removal.delta is not None
+            terms, error = asked.diagonal.newton_terms(shard.features, removal.delta, removal.means_before), None
+        values = _term_columns(terms) | {"leverage": removal.closed.leverage}
+        values["covariance_error"] = torch.zeros_like(terms.lsi) if error is None else error
+        found[structure] = {name: v.double().cpu().numpy() for name, v in values.items()}
+    return found, predictions_of(removal.means, shard.targets, asked.n_kept)
+
+
+def _term_columns(terms: Terms) -> dict[str, Tensor]:
+    return {name: getattr(terms, name) for name in ("lsi", "mean_term", "trace_term", "logdet_term")}
 
 
 def _improve(
@@ -144,9 +171,10 @@ def _improve(
     residual = scores.loo_residual.copy()
     if loo.method == "newton_step":
         affordable = int(CERTIFY_FLOPS / (4 * n * math.prod(probe.objective.shape)))
-        wanted = min(n, loo.certify if loo.certify is not None else n if affordable >= n else CERTIFY_AT_MOST)
+        most = n if affordable >= n else min(affordable, CERTIFY_AT_MOST)
+        wanted = min(n, most if loo.certify is None else loo.certify)
         certified = np.sort(by_lsi[:wanted])
-        index = torch.from_numpy(certified).to(probe.means.device)
+        index = torch.from_numpy(certified).to(probe.weights.device)
         residual[certified] = certify(probe, posterior, index).cpu().numpy()
     scores = replace(scores, loo_residual=residual)
     return _refitted(probe, posterior, diagonal, scores, chosen.astype(np.int64)) if len(chosen) else scores
@@ -161,52 +189,47 @@ def _refitted(
 ) -> Scores:
     if chosen.min() < 0 or chosen.max() >= len(scores.lsi):
         raise UsageError(f"refit_samples must lie in 0 … {len(scores.lsi) - 1}, got {chosen.min()} … {chosen.max()}.")
-    found: list[Terms] = []
-    own, residuals = [], []
-    for batch in refit(probe, posterior, torch.from_numpy(chosen).to(probe.means.device)):
+    names = ("lsi", "mean_term", "trace_term", "logdet_term", "covariance_error", "loo_residual")
+    columns = {name: getattr(scores, name).copy() for name in names}
+    kept = scores.predictions_copy()
+    exact = posterior
+    if isinstance(posterior, Full) and scores.structure == "full" and posterior.covariance.dtype != torch.float64:
+        exact = Full.fit(probe, exact=True)
+    for batch in refit(probe, posterior, torch.from_numpy(chosen).to(probe.weights.device)):
         samples = batch.removal.samples
+        rows = samples.cpu().numpy()
         if scores.structure == "diag":
             assert diagonal is not None
-            found.append(diagonal.refit_terms(samples, batch.delta, batch.means))
+            terms = [diagonal.refit_terms(probe, samples, batch.delta, batch.means)]
         else:
-            found += [posterior.refit_terms(int(i), batch.delta[b], batch.means[:, b]) for b, i in enumerate(samples)]
-        own.append(batch.means[samples, torch.arange(len(samples), device=samples.device)].double())
-        residuals.append(batch.decrement)
-    terms, updates = _join(found), {}
-    for name in ("lsi", "mean_term", "trace_term", "logdet_term"):
-        updates[name] = _put(getattr(scores, name), chosen, getattr(terms, name))
-    updates["loo_probabilities"] = _put(scores.loo_probabilities, chosen, torch.cat(own))
-    updates["loo_residual"] = _put(scores.loo_residual, chosen, torch.cat(residuals))
-    updates["refitted"] = np.isin(np.arange(len(scores.lsi)), chosen)
-    return replace(scores, **updates)
+            each = enumerate(samples)
+            terms = [exact.refit_terms(probe, int(i), batch.delta[b], batch.means[:, b]) for b, i in each]
+        for name in names[:4]:
+            columns[name][rows] = torch.cat([getattr(t, name) for t in terms]).double().cpu().numpy()
+        columns["covariance_error"][rows] = 0
+        columns["loo_residual"][rows] = batch.decrement.cpu().numpy()
+        own = batch.means[samples, torch.arange(len(samples), device=samples.device)].double()
+        kept.put(rows, predictions_of(own, probe.objective.targets[samples], kept.probabilities.n_kept))
+    return replace(scores, refitted=np.isin(np.arange(len(scores.lsi)), chosen), predictions=kept, **columns)
 
 
-def _record(probe: Probe, structure: Structure, terms: Terms, leverage: Tensor, means: Tensor) -> Scores:
-    n, k = means.shape
+def _record(probe: Probe, structure: Structure, figures: dict[str, np.ndarray], kept: Predictions) -> Scores:
+    n, k = kept.probabilities.shape
     return Scores(
-        lsi=terms.lsi.cpu().numpy(),
-        mean_term=terms.mean_term.cpu().numpy(),
-        trace_term=terms.trace_term.cpu().numpy(),
-        logdet_term=terms.logdet_term.cpu().numpy(),
-        leverage=leverage.cpu().numpy(),
-        loo_probabilities=means.cpu().numpy(),
+        lsi=figures["lsi"],
+        mean_term=figures["mean_term"],
+        trace_term=figures["trace_term"],
+        logdet_term=figures["logdet_term"],
+        leverage=figures["leverage"],
+        covariance_error=figures["covariance_error"],
         given_label=probe.objective.targets.cpu().numpy(),
+        predictions=kept,
         classes=np.arange(k),
         loo_residual=np.full(n, np.nan),
         refitted=np.zeros(n, dtype=bool),
         structure=structure,
         prior_precision=probe.objective.prior_precision,
-        n_params=k * probe.objective.shape[1],
+        n_params=k * probe.objective.design.shape[1],
         converged=True,
         newton_decrement=probe.newton_decrement,
     )
-
-
-def _join(parts: Sequence[Terms]) -> Terms:
-    return Terms(*(torch.cat([getattr(t, f.name).double() for t in parts]) for f in fields(Terms)))
-
-
-def _put(array: np.ndarray, index: np.ndarray, values: Tensor) -> np.ndarray:
-    copy = array.copy()
-    copy[index] = values.cpu().numpy()
-    return copy

@@ -14,15 +14,16 @@ from torch import Tensor
 from lsi.config import LooMethod, ScoreSettings, Structure
 from lsi.devices import choose_device
 from lsi.errors import DataError, UsageError
-from lsi.laplace.design_matrix import DesignMatrix, with_bias
+from lsi.laplace.design_matrix import Design, DesignMatrix, with_bias
 from lsi.laplace.likelihood import Likelihood, Softmax
 from lsi.laplace.objective import Objective
 from lsi.laplace.posterior import Full, Kron
 from lsi.laplace.prior_precision import choose
 from lsi.laplace.probe import Probe, fit
-from lsi.laplace.scores.evaluate import LeaveOneOut, evaluate, posterior_for, resolve
+from lsi.laplace.scores.evaluate import LeaveOneOut, evaluate, posterior_for
 from lsi.laplace.scores.record import Scores
 from lsi.laplace.scores.regression import RegressionScores, score_ridge
+from lsi.laplace.scores.structures import Size, resolve
 
 # n times the weight decay 1e-4, and what 1,000 epochs of lr 0.004 with momentum 0.9 leave of the start: (1 − 0.9)/4
 PAPER_RIDGE = 1e-4 + 1 / 40
@@ -144,7 +145,7 @@ class Result:
     posterior: Full | Kron
 
 
-def compute(likelihood: Likelihood, design: DesignMatrix, targets: Tensor, method: Method, seed: int = 0) -> Result:
+def compute(likelihood: Likelihood, design: Design, targets: Tensor, method: Method, seed: int = 0) -> Result:
     """Return scores and probe for a design matrix and targets that have been checked.
 
     Args:
@@ -163,11 +164,11 @@ def compute(likelihood: Likelihood, design: DesignMatrix, targets: Tensor, metho
         posterior = posterior_for(probe, ("diag",))
         scores = evaluate(probe, ("diag",), method.loo, diag_prior_precision=1.0, posterior=posterior)[0]
         return Result(scores, probe, posterior)
+    structures = (resolve(method.structure, Size(*design.shape, likelihood.n_coordinates)),)
     if prior == "auto":
         choice = choose(likelihood, design, targets, seed=seed)
         prior = choice.prior_precision
     probe = fit(Objective(likelihood, design, targets, float(prior)))
-    structures = (resolve(method.structure, probe),)
     posterior = posterior_for(probe, structures)
     scores = evaluate(probe, structures, method.loo, posterior=posterior)[0]
     return Result(replace(scores, prior_choice=choice), probe, posterior)
