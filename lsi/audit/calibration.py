@@ -24,12 +24,13 @@ from jaxtyping import Float, Int
 from scipy.optimize import minimize_scalar
 
 from lsi.audit.label_issues import label_issues
-from lsi.audit.without_suspects import probabilities_without_suspects
-from lsi.laplace.loo import leave_one_out
+from lsi.audit.without_suspects import leave_one_out_probabilities, probabilities_without_suspects
+from lsi.errors import UsageError
 from lsi.laplace.probe import Probe, fit
-from lsi.laplace.scores import posterior_of
+from lsi.probabilities import Probabilities
 
 DOUBT_EXPONENT = 0.25  # h; 0: errors do not depend on the image, 1: they are in proportion to the model's own doubt
+MOST_PRODUCTS = 2e10  # n·k² of an iteration of the noise model: about a second on two cores
 PLANTED = 0.1  # share of the labels flipped in a round
 PLANTED_IN_ALL = 4_000
 REPEATS = (3, 12)  # rounds, at least and at most
@@ -55,7 +56,10 @@ class Calibration:
 
 
 def calibrate(
-    probe: Probe, labels: Int[np.ndarray, " n"], label_probabilities: Float[np.ndarray, "n k"], seed: int = 0
+    probe: Probe,
+    labels: Int[np.ndarray, " n"],
+    label_probabilities: "Float[np.ndarray, 'n k'] | Probabilities",
+    seed: int = 0,
 ) -> Calibration:
     """Plant flips, score again, and return the probability that each label is wrong.
 
@@ -64,7 +68,17 @@ def calibrate(
         labels: given labels 0 … k − 1.
         label_probabilities: (n, k) class probabilities without suspects, those behind `label_score`.
         seed: of the planted flips.
+
+    Raises:
+        UsageError: n·k² is too large: each of some hundred iterations of the noise model takes that many products.
     """
+    n, k = len(labels), probe.objective.n_outputs
+    if n * k**2 > MOST_PRODUCTS:
+        raise UsageError(
+            f"Calibrating {n:,} labels of {k:,} classes takes {n * k**2:.0e} products an iteration, more than "
+            f"{MOST_PRODUCTS:.0e}: compute without --calibrate, or calibrate a subset of the samples."
+        )
+    label_probabilities = Probabilities.of(label_probabilities).dense()
     repeats = int(np.clip(np.ceil(PLANTED_IN_ALL / (PLANTED * len(labels))), *REPEATS))
     rounds = [_planted(probe, labels, np.random.default_rng([seed, i])) for i in range(repeats)]
     unseen, before = (np.concatenate([getattr(r, name) for r in rounds]) for name in ("probabilities", "before"))
@@ -141,14 +155,14 @@ class _Planted:
 
 def _planted(probe: Probe, labels: np.ndarray, rng: np.random.Generator) -> _Planted:
     """Flip labels, score them anew, and return what the scores say of the flipped samples."""
-    objective, n, k = probe.objective, len(labels), probe.means.shape[1]
+    objective, n, k = probe.objective, len(labels), probe.objective.n_outputs
     chosen = np.sort(rng.choice(n, max(1, round(PLANTED * n)), replace=False))
     flipped = labels.copy()
     flipped[chosen] = (labels[chosen] + rng.integers(1, k, len(chosen))) % k
-    refitted = fit(objective.with_targets(torch.from_numpy(flipped).to(probe.means.device)), probe.weights)
-    removals = leave_one_out(refitted, posterior_of(refitted))
-    loo = torch.cat([removal.means for removal in removals]).cpu().numpy()
-    return _Planted(probabilities_without_suspects(refitted, label_issues(flipped, loo))[chosen], labels[chosen])
+    refitted = fit(objective.with_targets(torch.from_numpy(flipped).to(probe.weights.device)), probe.weights)
+    loo = leave_one_out_probabilities(refitted)
+    judged = probabilities_without_suspects(refitted, label_issues(flipped, loo))
+    return _Planted(judged.rows(chosen), labels[chosen])
 
 
 def _inverse_temperature(unseen: np.ndarray, before: np.ndarray, share: float | None = None) -> float:

@@ -5,6 +5,8 @@ cross-validation; those of leave-one-out take their place. The rules are written
 package sample by sample.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
@@ -12,14 +14,20 @@ from jaxtyping import Bool, Float, Int
 
 from lsi.config import IssueRule
 from lsi.errors import UsageError
+from lsi.probabilities import Probabilities
 
 _EPSILON = 1e-6
 
 
 def label_issues(
-    labels: Int[np.ndarray, " n"], probabilities: Float[np.ndarray, "n k"], filter_by: str = "low_self_confidence"
+    labels: Int[np.ndarray, " n"],
+    probabilities: "Float[np.ndarray, 'n k'] | Probabilities",
+    filter_by: str = "low_self_confidence",
 ) -> Bool[np.ndarray, " n"]:
     """Return which labels are suspected.
+
+    Where the likeliest classes alone are kept, a class that is not kept counts with its even part of the rest: it is
+    never above its threshold while that is above the smallest probability kept, as in all data seen so far.
 
     Args:
         labels: given labels 0 … k − 1.
@@ -34,21 +42,46 @@ def label_issues(
     """
     if filter_by not in get_args(IssueRule):
         raise UsageError(f"Expected a filter among {', '.join(get_args(IssueRule))}, got {filter_by!r}.")
-    differs = probabilities.argmax(axis=1) != labels
+    table = Probabilities.of(probabilities)
+    seen = _read(labels, table)
+    differs = seen.predicted != labels
     if filter_by == "predicted_neq_given":
         return differs
-    thresholds = class_thresholds(labels, probabilities)
-    confident = _confident_class(probabilities, thresholds)
+    confident = _confident_class(table, _thresholds(labels, seen.of_given, table.n_classes))
+    suspected = (confident >= 0) & (confident != labels) & differs
     if filter_by == "confident_learning":
-        return (confident >= 0) & (confident != labels) & differs
-    joint = calibrated_joint(labels, confident, probabilities.shape[1])
+        return suspected
     if filter_by in ("low_self_confidence", "low_normalized_margin"):
-        counted = (confident >= 0) & (confident != labels) & differs
-        return _worst(_scores(labels, probabilities, filter_by), int(counted.sum()))
-    rules = {"prune_by_class": _prune_by_class, "prune_by_noise_rate": _prune_by_noise_rate}
-    chosen = list(rules) if filter_by == "both" else [filter_by]
-    pruned = np.logical_and.reduce([rules[r](labels, probabilities, joint) for r in chosen])
+        score = seen.of_given if filter_by == "low_self_confidence" else (seen.of_given - seen.of_other + 1) / 2
+        return _worst(score, int(suspected.sum()))
+    joint = calibrated_joint(labels, confident, table.n_classes)
+    pruned = np.ones(len(labels), dtype=bool)
+    if filter_by in ("prune_by_class", "both"):
+        pruned &= _prune_by_class(labels, seen.of_given, joint)
+    if filter_by in ("prune_by_noise_rate", "both"):
+        pruned &= _prune_by_noise_rate(labels, table, seen.of_given, joint)
     return pruned & differs
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What one pass over the probabilities gives, (n,): the likeliest class, p of the given and of the best other."""
+
+    predicted: Int[np.ndarray, " n"]
+    of_given: Float[np.ndarray, " n"]
+    of_other: Float[np.ndarray, " n"]
+
+
+def _read(labels: np.ndarray, table: Probabilities) -> _Seen:
+    n = len(labels)
+    predicted, of_given, of_other = np.empty(n, np.int64), np.empty(n), np.empty(n)
+    for rows, block in table.blocks():
+        own = (np.arange(len(block)), labels[rows])
+        predicted[rows], of_given[rows] = block.argmax(axis=1), block[own]
+        rest = block.copy()
+        rest[own] = -1
+        of_other[rows] = rest.max(axis=1)
+    return _Seen(predicted, of_given, of_other)
 
 
 def residual_issues(standardised_residual: Float[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
@@ -62,16 +95,24 @@ def residual_issues(standardised_residual: Float[np.ndarray, " n"]) -> Bool[np.n
     return standardised_residual > middle + 3.5 * deviation
 
 
-def self_confidence(labels: Int[np.ndarray, " n"], probabilities: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
+def self_confidence(
+    labels: Int[np.ndarray, " n"], probabilities: "Float[np.ndarray, 'n k'] | Probabilities"
+) -> Float[np.ndarray, " n"]:
     """Return `label_score`: the probability of the given label; low = suspect."""
-    return probabilities[np.arange(len(labels)), labels]
+    return Probabilities.of(probabilities).of_classes(labels)
 
 
-def class_thresholds(labels: Int[np.ndarray, " n"], probabilities: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " k"]:
+def class_thresholds(
+    labels: Int[np.ndarray, " n"], probabilities: "Float[np.ndarray, 'n k'] | Probabilities"
+) -> Float[np.ndarray, " k"]:
     """Return each class's mean self-confidence, what counts as confidently of that class; 1 for absent classes."""
-    k = probabilities.shape[1]
+    table = Probabilities.of(probabilities)
+    return _thresholds(labels, table.of_classes(labels), table.n_classes)
+
+
+def _thresholds(labels: np.ndarray, of_given: np.ndarray, k: int) -> np.ndarray:
     counts = np.bincount(labels, minlength=k)
-    sums = np.bincount(labels, weights=self_confidence(labels, probabilities), minlength=k)
+    sums = np.bincount(labels, weights=of_given, minlength=k)
     thresholds = np.where(counts > 0, sums / np.maximum(counts, 1), 1.0)
     return np.maximum(thresholds, 2 * _EPSILON)
 
@@ -95,21 +136,15 @@ def calibrated_joint(
     return _round_rows(scaled / scaled.sum() * counts.sum())
 
 
-def _confident_class(probabilities: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+def _confident_class(table: Probabilities, thresholds: np.ndarray) -> np.ndarray:
     """Return the class above its threshold, the likeliest of all classes where several are, −1 where none is."""
-    above = probabilities >= thresholds - _EPSILON
-    several = above.sum(axis=1) > 1
-    best = np.where(several, probabilities.argmax(axis=1), above.argmax(axis=1))
-    return np.where(above.any(axis=1), best, -1)
-
-
-def _scores(labels: np.ndarray, probabilities: np.ndarray, filter_by: str) -> np.ndarray:
-    of_given = self_confidence(labels, probabilities)
-    if filter_by == "low_self_confidence":
-        return of_given
-    rest = probabilities.copy()
-    rest[np.arange(len(labels)), labels] = -1
-    return (of_given - rest.max(axis=1) + 1) / 2
+    confident = np.empty(len(table), dtype=np.int64)
+    for rows, block in table.blocks():
+        above = block >= thresholds - _EPSILON
+        count = above.sum(axis=1)
+        best = np.where(count > 1, block.argmax(axis=1), above.argmax(axis=1))
+        confident[rows] = np.where(count > 0, best, -1)
+    return confident
 
 
 def _worst(scores: np.ndarray, count: int) -> np.ndarray:
@@ -118,32 +153,38 @@ def _worst(scores: np.ndarray, count: int) -> np.ndarray:
     return is_issue
 
 
-def _prune_by_class(labels: np.ndarray, probabilities: np.ndarray, joint: np.ndarray) -> np.ndarray:
-    is_issue = np.zeros(len(labels), dtype=bool)
-    counts = np.bincount(labels, minlength=len(joint))
-    of_given = self_confidence(labels, probabilities)
+def _by_class(labels: np.ndarray, k: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the classes of more than five samples, and the rows of each in rising order."""
+    counts = np.bincount(labels, minlength=k)
+    groups = np.split(np.argsort(labels, kind="stable"), np.cumsum(counts)[:-1])
     for c in np.flatnonzero(counts > _MIN_PER_CLASS):
-        number = int(np.floor(counts[c] - joint[c, c]))
-        rows = np.flatnonzero(labels == c)
+        yield int(c), groups[c]
+
+
+def _prune_by_class(labels: np.ndarray, of_given: np.ndarray, joint: np.ndarray) -> np.ndarray:
+    is_issue = np.zeros(len(labels), dtype=bool)
+    for c, rows in _by_class(labels, len(joint)):
+        number = int(np.floor(len(rows) - joint[c, c]))
         if number > 0:
             limit = np.partition(of_given[rows], number)[number]
             is_issue[rows] = of_given[rows] < limit
     return is_issue
 
 
-def _prune_by_noise_rate(labels: np.ndarray, probabilities: np.ndarray, joint: np.ndarray) -> np.ndarray:
+def _prune_by_noise_rate(
+    labels: np.ndarray, table: Probabilities, of_given: np.ndarray, joint: np.ndarray
+) -> np.ndarray:
     is_issue = np.zeros(len(labels), dtype=bool)
-    counts = np.bincount(labels, minlength=len(joint))
-    of_given = self_confidence(labels, probabilities)
     pruned = _keep_at_least(joint.T, _MIN_PER_CLASS)
-    for given in np.flatnonzero(counts > _MIN_PER_CLASS):
-        rows = np.flatnonzero(labels == given)
-        for other in range(len(joint)):
-            number = int(pruned[other, given])
-            if other != given and number > 0:
-                margin = probabilities[rows, other] - of_given[rows]
-                limit = -np.partition(-margin, number - 1)[number - 1]
-                is_issue[rows] |= margin >= limit
+    for given, rows in _by_class(labels, len(joint)):
+        others = np.flatnonzero(pruned[:, given] > 0)
+        others = others[others != given]
+        if not len(others):
+            continue
+        margins = table.rows(rows)[:, others] - of_given[rows, None]
+        for number, margin in zip(pruned[others, given], margins.T, strict=True):
+            limit = -np.partition(-margin, number - 1)[number - 1]
+            is_issue[rows] |= margin >= limit
     return is_issue
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import stdtrit
 
 
 def dataset_summary(table: pd.DataFrame) -> dict[str, Any]:
@@ -29,24 +30,46 @@ def dataset_summary(table: pd.DataFrame) -> dict[str, Any]:
 
 def class_summary(table: pd.DataFrame, class_names: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return one record a class, in the order of the classes."""
-    total = max(float(table["lsi"].sum()), 1e-300)
-    records = []
-    for c, name in enumerate(class_names):
-        rows = table[table["given_label"] == c]
-        n = len(rows)
-        records.append(
-            {
-                "class": name,
-                "n_samples": n,
-                "lsi_mean": float(rows["lsi"].mean()) if n else None,
-                "lsi_median": float(rows["lsi"].median()) if n else None,
-                "lsi_share": float(rows["lsi"].sum() / total),
-                "loo_accuracy": float((rows["predicted_label"] == c).mean()) if n else None,
-                "n_label_issues": int(rows["is_label_issue"].sum()),
-                "n_near_duplicates": int((rows["near_duplicate_group"] >= 0).sum()),
-            }
-        )
-    return records
+    figures = class_figures(table, len(class_names))
+    records: list[dict[str, Any]] = figures.replace({np.nan: None}).to_dict("records")  # type: ignore[assignment]
+    return [{"class": name, **record} for name, record in zip(class_names, records, strict=True)]
+
+
+def class_figures(table: pd.DataFrame, n_classes: int) -> pd.DataFrame:
+    """Return the figures of each class, one row a class, NaN where a class has no samples; LSI in nats.
+
+    `lsi_low` and `lsi_high` are the ends of the 95 % t-interval of the mean, of three samples or more that differ.
+
+    Args:
+        table: scores, one row a sample.
+        n_classes: number of classes k.
+    """
+    label, lsi = table["given_label"].to_numpy(), table["lsi"].to_numpy()
+    counts = np.bincount(label, minlength=n_classes)
+
+    def total(values: np.ndarray) -> np.ndarray:
+        return np.bincount(label, weights=values, minlength=n_classes)
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = total(lsi) / counts
+        deviation = np.sqrt(total((lsi - mean[label]) ** 2) / (counts - 1))
+        reach = stdtrit(np.maximum(counts - 1, 1), 0.975) * deviation / np.sqrt(counts)
+        reach = np.where((counts >= 3) & (deviation > 0), reach, np.nan)
+        accuracy = total((table["predicted_label"] == table["given_label"]).to_numpy()) / counts
+    medians = table.groupby("given_label")["lsi"].median().reindex(range(n_classes))
+    return pd.DataFrame(
+        {
+            "n_samples": counts,
+            "lsi_mean": mean,
+            "lsi_low": mean - reach,
+            "lsi_high": mean + reach,
+            "lsi_median": medians.to_numpy(),
+            "lsi_share": total(lsi) / max(float(lsi.sum()), 1e-300),
+            "loo_accuracy": accuracy,
+            "n_label_issues": total(table["is_label_issue"].to_numpy()).astype(int),
+            "n_near_duplicates": total((table["near_duplicate_group"] >= 0).to_numpy()).astype(int),
+        }
+    )
 
 
 def detection_summary(corrupted: np.ndarray, table: pd.DataFrame) -> dict[str, Any] | None:

@@ -4,16 +4,27 @@ Wrong labels pull the probe towards themselves and support one another. Without 
 cleaner, and a suspect is judged by a probe that has seen no suspect.
 """
 
+from pathlib import Path
+
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
-from lsi.laplace.loo import leave_one_out
+from lsi.laplace.design_matrix import Shard, rows_of
+from lsi.laplace.likelihood import Likelihood
+from lsi.laplace.loo import batch_rows, leave_one_out_means
+from lsi.laplace.objective import Objective
+from lsi.laplace.posterior import Full, Kron
 from lsi.laplace.probe import Probe, fit
 from lsi.laplace.scores.evaluate import posterior_of
+from lsi.laplace.scores.predictions import kept_probabilities
+from lsi.probabilities import Probabilities
 
 
-def probabilities_without_suspects(probe: Probe, suspects: Bool[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
+def probabilities_without_suspects(
+    probe: Probe, suspects: Bool[np.ndarray, " n"], folder: Path | None = None
+) -> Probabilities:
     """Refit without `suspects` and return out-of-sample class probabilities.
 
     They are leave-one-out for the kept samples, by one Newton step each, and held-out for the suspects.
@@ -21,9 +32,7 @@ def probabilities_without_suspects(probe: Probe, suspects: Bool[np.ndarray, " n"
     Args:
         probe: fitted on n samples.
         suspects: (n,) which labels are suspected; where none or all are, nothing is left out for good.
-
-    Returns:
-        Class probabilities (n, k), float64.
+        folder: where the likeliest classes of many samples lie; None: in memory.
 
     Raises:
         ConvergenceError: the probe without the suspects did not converge.
@@ -31,9 +40,49 @@ def probabilities_without_suspects(probe: Probe, suspects: Bool[np.ndarray, " n"
     if not suspects.any() or suspects.all():
         suspects = np.zeros(len(suspects), dtype=bool)
     objective = probe.objective
-    keep = torch.from_numpy(~suspects).to(probe.means.device)
-    refitted = fit(objective.rows(keep), probe.weights)
-    probabilities = objective.likelihood.predict(objective.logits(refitted.weights))
-    removals = leave_one_out(refitted, posterior_of(refitted))
-    probabilities[keep] = torch.cat([removal.means for removal in removals])
-    return probabilities.cpu().numpy()
+    result = Probabilities.allocate(len(suspects), objective.n_outputs, folder=folder)
+    keep = torch.from_numpy(~suspects).to(probe.weights.device)
+    refitted = fit(objective.rows(keep), probe)
+    _fill(result, np.flatnonzero(~suspects), refitted, refitted.objective, posterior_of(refitted))
+    if suspects.any():
+        _fill(result, np.flatnonzero(suspects), refitted, objective.rows(~keep), None)
+    return result
+
+
+def leave_one_out_probabilities(probe: Probe) -> Probabilities:
+    """Return the leave-one-out probabilities of all samples by one Newton step each, and nothing else."""
+    n = len(probe.objective.design)
+    result = Probabilities.allocate(n, probe.objective.n_outputs)
+    _fill(result, np.arange(n), probe, probe.objective, posterior_of(probe))
+    return result
+
+
+def _fill(
+    result: Probabilities,
+    positions: Int[np.ndarray, " s"],
+    probe: Probe,
+    samples: Objective,
+    posterior: Full | Kron | None,
+) -> None:
+    """Put the probabilities of some samples into the result, leave-one-out unless there is no posterior."""
+    rows = rows_of(samples.n_outputs, samples.design.device)
+    if posterior is not None:
+        rows = batch_rows(probe, posterior, with_delta=False)
+    how = (samples.likelihood, probe.logit_weights, posterior, result.n_kept)
+    for chosen, part in samples.design.map_shards(_judge, samples.targets, *how, rows=rows):
+        result.put_part(positions[chosen], part)
+
+
+def _judge(
+    shard: Shard,
+    likelihood: Likelihood,
+    logit_weights: Float[Tensor, "k d"],
+    posterior: Full | Kron | None,
+    n_kept: int | None,
+) -> Probabilities:
+    """Return leave-one-out probabilities of a shard, or plain ones where the probe has not seen it (no posterior)."""
+    if posterior is None:
+        means = likelihood.predict(shard.features.to(logit_weights) @ logit_weights.T)
+    else:
+        means = leave_one_out_means(shard, likelihood, logit_weights, posterior)
+    return kept_probabilities(means, shard.targets, n_kept)

@@ -31,29 +31,52 @@ def histogram(all_values: np.ndarray, shown: np.ndarray) -> go.Figure:
     return figure
 
 
-def lsi_boxes_by_class(table: pd.DataFrame, class_names: list[str]) -> go.Figure:
-    """LSI per class as boxes with the number of samples; a class is known by its index, not by its name."""
-    figure, ticks = go.Figure(), []
-    for c, name in enumerate(class_names):
-        values = table.loc[table["given_label"] == c, "lsi"]
-        ticks.append(f"{_short(name)} ({len(values):,})")
-        figure.add_box(y=values, x0=c, name=ticks[-1], marker_color=PALETTE[c % len(PALETTE)], boxpoints=False)
+def lsi_boxes_by_class(table: pd.DataFrame, class_names: list[str], most: int = 40) -> go.Figure:
+    """LSI per class as boxes with the number of samples; a class is known by its index, not by its name.
+
+    A box is drawn from five quantiles, so that no sample is sent to the browser.
+
+    Args:
+        table: scores, one row a sample.
+        class_names: names of the k classes.
+        most: how many classes are drawn; of more, those with the highest median.
+    """
+    grouped = table.groupby("given_label")["lsi"]
+    quantiles = grouped.quantile(np.array([0.05, 0.25, 0.5, 0.75, 0.95])).unstack()  # noqa: PD010
+    drawn = np.sort(quantiles[0.5].nlargest(most).index.to_numpy()) if len(quantiles) > most else quantiles.index
+    counts, figure = grouped.size(), go.Figure()
+    ticks = [f"{_short(class_names[int(c)])} ({counts[c]:,})" for c in drawn]
+    for place, (c, name) in enumerate(zip(drawn, ticks, strict=True)):
+        low, q1, median, q3, high = ([float(v)] for v in quantiles.loc[c])
+        figure.add_box(x=[place], lowerfence=low, q1=q1, median=median, q3=q3, upperfence=high, name=name,
+                       marker_color=PALETTE[int(c) % len(PALETTE)])  # fmt: skip
     figure.update_layout(height=360, margin=_MARGIN, showlegend=False)
     figure.update_xaxes(_class_axis(ticks))
     figure.update_yaxes(type="log", title="LSI in nats")
     return figure
 
 
-def matrix(table: pd.DataFrame, class_names: list[str]) -> go.Figure:
+def matrix(table: pd.DataFrame, class_names: list[str], most: int = 40) -> go.Figure:
     """How many suspected labels go from each given to each suggested class.
 
     A heatmap's cells cannot be selected by a click, so a see-through mark lies over each cell that holds something;
     its place is the index of the suggested class (x) and of the given one (y).
+
+    Args:
+        table: scores, one row a sample.
+        class_names: names of the k classes.
+        most: how many classes are shown; of more, those with most suspected labels, given or suggested.
     """
-    k = len(class_names)
-    suspected = table[table["is_label_issue"]]
+    suspected = table.loc[table["is_label_issue"], ["given_label", "predicted_label"]].to_numpy()
+    shown = np.arange(len(class_names))
+    if len(shown) > most:
+        shown = np.sort(np.argsort(-np.bincount(suspected.ravel(), minlength=len(shown)), kind="stable")[:most])
+    place = np.full(len(class_names), -1)
+    place[shown] = np.arange(len(shown))
+    cells = place[suspected]
+    k, class_names = len(shown), [class_names[c] for c in shown]
     counts = np.zeros((k, k), dtype=int)
-    np.add.at(counts, (suspected["given_label"], suspected["predicted_label"]), 1)
+    np.add.at(counts, tuple(cells[(cells >= 0).all(axis=1)].T), 1)
     names, side = [_short(n) for n in class_names], min(900, max(420, 24 * k))
     figure = go.Figure(
         go.Heatmap(z=counts, colorscale="Blues", text=counts if k <= 20 else None, showscale=False, hoverinfo="skip",

@@ -5,24 +5,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import streamlit as st
-from scipy.stats import bootstrap
 
-from lsi.audit.summary import class_summary
+from lsi.audit.summary import class_figures
 from lsi.export import charts
 from lsi.hashing import fingerprint
 from lsi.ui.filters import Filter
 from lsi.ui.session import View, open_view, plain, run_names
 from lsi.ui.sidebar import go
 
-_RESAMPLES = 500
+MATRIX_CLASSES = 30  # of more the pairs alone are shown
+SHOWN_PAIRS, LINKS = 5_000, 8
 
 
 def per_class(view: View, positions: np.ndarray) -> None:
-    """Show LSI per class, with bootstrap intervals of the mean."""
+    """Show LSI per class, with intervals of the mean."""
     st.subheader("Information per class", anchor=False)
-    rows = view.table.iloc[positions]
-    st.plotly_chart(charts.lsi_boxes_by_class(rows, view.run.class_names),
-                    alt="Boxes of LSI, one for each class, on a log scale")  # fmt: skip
+    rows = view.run.scores.iloc[positions]
+    figure = charts.lsi_boxes_by_class(rows, view.run.class_names)
+    st.plotly_chart(figure, alt="Boxes of LSI, one for each class, on a log scale")
+    if len(tuple(figure.data)) < len(view.run.class_names):
+        st.caption(
+            f"The {len(tuple(figure.data))} classes of highest median, 5th to 95th percentile; the table has all."
+        )
     st.dataframe(
         _class_table(view.run.name, fingerprint(positions), view, positions),
         hide_index=True,
@@ -35,54 +39,75 @@ def per_class(view: View, positions: np.ndarray) -> None:
 
 @st.cache_data(max_entries=16)
 def _class_table(run: str, mark: str, _view: View, _positions: np.ndarray) -> pd.DataFrame:
-    rows, shown = [], _view.table.iloc[_positions]
-    for facts in class_summary(shown, tuple(_view.run.class_names)):
-        if not facts["n_samples"]:
-            continue
-        low, high = _interval(shown.loc[shown["given"] == facts["class"], "lsi"].to_numpy())
-        rows.append(
-            {
-                "class": facts["class"],
-                _view.noun: facts["n_samples"],
-                "mean LSI": facts["lsi_mean"],
-                "95 % from": low,
-                "to": high,
-                "share of information": facts["lsi_share"],
-                "leave-one-out accuracy": facts["loo_accuracy"],
-                "suspected": facts["n_label_issues"],
-                "near duplicates": facts["n_near_duplicates"],
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def _interval(values: np.ndarray) -> tuple[float | None, float | None]:
-    if len(values) < 3 or values.std() == 0:
-        return None, None
-    interval = bootstrap(
-        (values,), np.mean, n_resamples=_RESAMPLES, method="percentile", rng=np.random.default_rng(0)
-    ).confidence_interval
-    return float(interval.low), float(interval.high)
+    names = np.array(_view.run.class_names, dtype=object)
+    figures = class_figures(_view.run.scores.iloc[_positions], len(names))
+    figures.insert(0, "class", names)
+    columns = {
+        "class": "class",
+        "n_samples": _view.noun,
+        "lsi_mean": "mean LSI",
+        "lsi_low": "95 % from",
+        "lsi_high": "to",
+        "lsi_share": "share of information",
+        "loo_accuracy": "leave-one-out accuracy",
+        "n_label_issues": "suspected",
+        "n_near_duplicates": "near duplicates",
+    }
+    return figures.loc[figures["n_samples"] > 0, list(columns)].rename(columns=columns)
 
 
 def confusions(view: View, positions: np.ndarray) -> None:
-    """Show which class is given where which is suggested; a cell leads to its samples."""
+    """Show which class is given where which is suggested; a cell or a row leads to its samples."""
     st.subheader("Suspected labels: given against suggested", anchor=False)
-    names, rows = view.run.class_names, view.table.iloc[positions]
+    names, rows = view.run.class_names, view.run.scores.iloc[positions]
+    pairs = confused_pairs(rows)
+    if len(names) <= MATRIX_CLASSES:
+        _matrix(view, rows)
+    if pairs.empty:
+        st.caption("No label on screen is suspected.")
+        return
+    named = np.array(names, dtype=object)
+    shown = pd.DataFrame(
+        {
+            "given": named[pairs["given_label"]],
+            "suggested": named[pairs["predicted_label"]],
+            view.noun: pairs["count"],
+        }
+    )
+    total = int(pairs["count"].sum())
+    st.caption(f"{len(pairs):,} pairs of classes, {total:,} {view.noun}, the largest first. A click on a row opens its "
+               f"{view.noun}; the magnifying glass of the table searches it.")  # fmt: skip
+    event: Any = st.dataframe(shown.head(SHOWN_PAIRS), hide_index=True, on_select="rerun", selection_mode="single-row",
+                              key=f"pairs-{view.run.name}", height=min(420, 38 + 35 * len(shown)))  # fmt: skip
+    for row in event["selection"]["rows"]:
+        _open(names, *pairs.iloc[row][["given_label", "predicted_label"]])
+    with st.container(horizontal=True):
+        for given, suggested, count in pairs.head(LINKS).itertuples(index=False):
+            if st.button(
+                f"{plain(named[given])} → {plain(named[suggested])}: {count}", key=f"cell-{given}-{suggested}"
+            ):
+                _open(names, given, suggested)
+
+
+def confused_pairs(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return given_label, predicted_label and count of the suspected labels, the largest count first."""
+    suspected = rows.loc[rows["is_label_issue"], ["given_label", "predicted_label"]]
+    pairs = suspected.value_counts().reset_index(name="count")
+    return pairs.sort_values(["count", "given_label", "predicted_label"], ascending=[False, True, True])
+
+
+def _matrix(view: View, rows: pd.DataFrame) -> None:
+    names = view.run.class_names
     st.caption(f"A click on a cell opens its {view.noun}.")
     event: Any = st.plotly_chart(charts.matrix(rows, names), key=f"matrix-{view.run.name}", on_select="rerun",
                                  selection_mode="points", config={"displayModeBar": False},
                                  alt="Matrix of suspected labels, given by suggested class")  # fmt: skip
     for point in event["selection"]["points"]:
-        given, suggested = names[round(point["y"])], names[round(point["x"])]  # both axes count the classes
-        go("issues", Filter(classes=(given,), predicted=(suggested,), issues=True))
-    suspected = rows[rows["is_label_issue"]]
-    pairs = suspected.groupby(["given", "predicted"]).size().sort_values(ascending=False).head(8)
-    with st.container(horizontal=True):
-        for pair, count in pairs.items():
-            given, predicted = pair  # type: ignore[misc]
-            if st.button(f"{plain(given)} → {plain(predicted)}: {count}", key=f"cell-{given}-{predicted}"):
-                go("issues", Filter(classes=(str(given),), predicted=(str(predicted),), issues=True))
+        _open(names, round(point["y"]), round(point["x"]))  # both axes count the classes
+
+
+def _open(names: list[str], given: int, suggested: int) -> None:
+    go("issues", Filter(classes=(names[given],), predicted=(names[suggested],), issues=True))
 
 
 def compare(view: View) -> None:

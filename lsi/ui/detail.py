@@ -138,7 +138,7 @@ def picture(view: View, position: int, width: int) -> None:
 
 def classes(view: View, position: int) -> None:
     """Show the likeliest classes with their leave-one-out probabilities."""
-    p = np.asarray(view.run.probabilities[position])
+    p = view.run.probabilities.rows([position])[0]
     top = np.argsort(-p)[:3]
     names = [view.run.class_names[c] for c in top]
     st.dataframe(

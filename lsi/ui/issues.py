@@ -133,8 +133,8 @@ def queue_item(view: View, position: int, decided: pd.DataFrame) -> dict[str, An
         decided: decisions in force, indexed by position, with columns action and label.
     """
     row = view.run.scores.iloc[position]
-    p = view.run.probabilities[position]
-    top = view.class_order[position][:SHOWN_CLASSES].tolist()
+    p = view.run.probabilities.rows([position])[0]
+    top = view.run.probabilities.likeliest(SHOWN_CLASSES, [position])[0].tolist()
     given = int(row["given_label"])
     top = top if given in top else [*top[:-1], given]
     decision = decided.loc[position].to_dict() if position in decided.index else None

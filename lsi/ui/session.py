@@ -109,11 +109,6 @@ class View:
         """What the run fitted, one factor for every group that is asked for."""
         return queries.refit_of_run(self.run)
 
-    @cached_property
-    def class_order(self) -> np.ndarray:
-        """The classes of each sample, the likeliest first, at most ten, (n, ≤ 10)."""
-        return np.argsort(-np.asarray(self.run.probabilities), axis=1)[:, :10]
-
     def group_lsi(self, positions: tuple[int, ...]) -> float:
         """Return the LSI of leaving these samples out together, in nats."""
         return _group_lsi(self.key, positions)

@@ -66,7 +66,7 @@ def test_predicted_precision_is_near_the_true_one_on_digits():
     first = evaluate(probe, ("full",), LeaveOneOut(certify=0))[0].loo_probabilities
     label_probabilities = probabilities_without_suspects(probe, label_issues(labels, first))
     found = calibrate(probe, labels, label_probabilities)
-    score = label_probabilities[np.arange(len(labels)), labels]
+    score = label_probabilities.of_classes(labels)
     counts = tuple(round(f * flipped.sum()) for f in (0.5, 1, 1.5))
     both = (precision_recall_at(score, p, counts) for p in (found.p_wrong, flipped.astype(float)))
     for predicted, true in zip(*both, strict=True):

@@ -20,7 +20,7 @@ def test_suspects_are_predicted_by_a_probe_without_them_and_the_rest_left_out_of
     probe = fit(Objective(Softmax(3), DesignMatrix(torch.from_numpy(phi)), torch.from_numpy(problem.labels), prior))
     suspects = np.zeros(len(phi), bool)
     suspects[[2, 11, 40]] = True
-    found = probabilities_without_suspects(probe, suspects)
+    found = probabilities_without_suspects(probe, suspects).dense()
     theta = reference.fit(phi[~suspects], problem.labels[~suspects], prior, k=3)
     np.testing.assert_allclose(found[suspects], softmax(phi[suspects] @ theta.T, axis=1), atol=1e-7)
     for i in (0, 30):
@@ -35,7 +35,7 @@ def test_without_suspects_it_is_the_first_look():
     probe = fit(Objective(Softmax(3), DesignMatrix(phi), torch.from_numpy(problem.labels), prior))
     first = evaluate(probe, ("full",), LeaveOneOut(certify=0))[0].loo_probabilities
     for suspects in (np.zeros(len(phi), bool), np.ones(len(phi), bool)):
-        np.testing.assert_allclose(probabilities_without_suspects(probe, suspects), first, atol=1e-6)
+        np.testing.assert_allclose(probabilities_without_suspects(probe, suspects).dense(), first, atol=1e-6)
 
 
 def test_it_finds_more_wrong_labels_than_the_first():
@@ -45,7 +45,7 @@ def test_it_finds_more_wrong_labels_than_the_first():
         phi = with_bias(torch.from_numpy(problem.features))
         probe = fit(Objective(Softmax(10), DesignMatrix(phi), torch.from_numpy(problem.labels), 1.0))
         first = evaluate(probe, ("full",), LeaveOneOut(certify=0))[0].loo_probabilities
-        again = probabilities_without_suspects(probe, label_issues(problem.labels, first))
+        again = probabilities_without_suspects(probe, label_issues(problem.labels, first)).dense()
         n = np.arange(len(phi))
         gains.append(
             roc_auc_score(problem.flipped, -again[n, problem.labels])

@@ -4,13 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lsi.probabilities import Probabilities
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.run import Run
 from lsi.ui.issues import queue_item
 from lsi.ui.session import View
 
 SCORES = pd.DataFrame({"id": ["a", "b", "c"], "given_label": [1, 1, 2]})
-PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.2, 0.6, 0.2], [0.1, 0.2, 0.7]])
+PROBABILITIES = Probabilities(np.array([[0.7, 0.2, 0.1], [0.2, 0.6, 0.2], [0.1, 0.2, 0.7]]), 3)
 
 
 @pytest.fixture
