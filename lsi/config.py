@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lsi.errors import UsageError
+from lsi.memory import parse_memory
 from lsi.references import BackboneKind, check_pixel_scale, kind_of_backbone, resolved, resolved_file, split_file
 
 Task = Literal["classification", "regression", "paired", "self"]
@@ -234,6 +235,28 @@ class ScoreSettings:
 
 
 @dataclass(frozen=True)
+class EngineSettings:
+    """Where a run is computed; says nothing of its result.
+
+    Attributes:
+        engine: local, or ray: on the workers of a Ray cluster (needs the package ray; see docs/scale.md).
+        ray_address: the cluster to join: auto, or host:port; by default Ray starts on this machine.
+        memory: what a process may take, like 8GiB or 50% of what is free; auto: four fifths of what is free.
+    """
+
+    engine: Literal["local", "ray"] = "local"
+    ray_address: str | None = None
+    memory: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.engine not in ("local", "ray"):
+            raise UsageError(f"Expected engine local or ray, got {self.engine!r}.")
+        if self.ray_address and self.engine != "ray":
+            raise UsageError("ray_address is for engine=ray.")
+        parse_memory(self.memory)
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything a run depends on.
 
@@ -244,6 +267,7 @@ class Settings:
         score: from features to LSI.
         seed: of everything random: subset, noise, choice of λ, projection.
         device: cpu, cuda, or auto: CUDA where there is one.
+        where: on which machines, and within which memory.
     """
 
     data: DataSettings = field(default_factory=DataSettings)
@@ -252,6 +276,7 @@ class Settings:
     score: ScoreSettings = field(default_factory=ScoreSettings)
     seed: int = 0
     device: str = "auto"
+    where: EngineSettings = field(default_factory=EngineSettings)
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -300,6 +325,7 @@ class Settings:
             ScoreSettings(**values["score"]),
             values["seed"],
             values["device"],
+            EngineSettings(**values.get("where", {})),
         )
 
 

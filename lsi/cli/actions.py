@@ -140,7 +140,7 @@ def _issues(command: commands.Issues) -> None:
     if run.task != "classification":
         _print_issues(command, table, ["index", "id", *table.columns[4:]], "residual")
         return
-    labels, probabilities = run.scores["given_label"].to_numpy(), np.asarray(run.label_probabilities)
+    labels, probabilities = run.scores["given_label"].to_numpy(), run.label_probabilities
     table["is_label_issue"] = label_issues(labels, probabilities, command.filter_by)
     table["label_score"] = self_confidence(labels, probabilities)
     _print_issues(command, table, ["index", "id", "given_name", "predicted_name", "label_score"], command.filter_by)

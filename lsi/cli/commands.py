@@ -6,7 +6,16 @@ from typing import Annotated, Literal
 
 import tyro
 
-from lsi.config import DataSettings, FeatureSettings, IssueRule, NoiseSettings, ScoreSettings, Settings, default_cache
+from lsi.config import (
+    DataSettings,
+    EngineSettings,
+    FeatureSettings,
+    IssueRule,
+    NoiseSettings,
+    ScoreSettings,
+    Settings,
+    default_cache,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +53,7 @@ class Compute(Common):
     noise: Annotated[NoiseSettings, tyro.conf.arg(name="")] = field(default_factory=NoiseSettings)
     features: Annotated[FeatureSettings, tyro.conf.arg(name="")] = field(default_factory=FeatureSettings)
     score: Annotated[ScoreSettings, tyro.conf.arg(name="")] = field(default_factory=ScoreSettings)
+    where: Annotated[EngineSettings, tyro.conf.arg(name="")] = field(default_factory=EngineSettings)
     seed: int = 0
     device: str = "auto"
     output: Path | None = None
@@ -53,7 +63,7 @@ class Compute(Common):
 
     def settings(self) -> Settings:
         """Return the settings of the run."""
-        return Settings(self.data, self.noise, self.features, self.score, self.seed, self.device)
+        return Settings(self.data, self.noise, self.features, self.score, self.seed, self.device, self.where)
 
 
 @dataclass(frozen=True)

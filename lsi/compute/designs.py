@@ -1,6 +1,7 @@
 """The design matrix of a run and its targets, made of raw features."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from lsi.runs.store import Entry, Store
 
 @dataclass(frozen=True)
 class DesignEntry:
-    """A stored design matrix with its name in the cache.
+    """A stored design matrix with its name in the cache, and the file that Φ lies in.
 
     `unused` (n, e) holds the columns of ready-made features that the design leaves for its target to have, in the task
     self without images or with a file of embeddings; None otherwise.
@@ -32,6 +33,7 @@ class DesignEntry:
 
     key: str
     design: Design
+    path: Path
     unused: np.ndarray | None = None
 
     def matrix(self, device: torch.device) -> DesignMatrix:
@@ -78,7 +80,7 @@ def design_of(prepared: Prepared, raw: RawFeatures, settings: Settings, store: S
         return list(FILES)
 
     entry = store.get(DESIGNS, name, write)
-    return DesignEntry(name, read_design(entry.folder), unused)
+    return DesignEntry(name, read_design(entry.folder), entry.path(VALUES), unused)
 
 
 def targets_of(

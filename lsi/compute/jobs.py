@@ -28,6 +28,7 @@ KIND = "jobs"
 UPLOADS = "uploads"  # folder of the cache with what was uploaded
 JOB, PROGRESS, LOG = "job.json", "progress.json", "log.txt"
 LOG_LINES = 12
+GROUPS = ("data", "noise", "features", "score", "where")  # of the settings, whose fields are options
 _CANCEL_SECONDS = 3.0
 
 
@@ -157,8 +158,8 @@ def to_arguments(settings: Settings) -> list[str]:
     """Return the command-line words that mean these settings, those at their defaults left out."""
     defaults, words = Settings().to_dict(), []
     groups = settings.to_dict()
-    flat = {k: v for g in ("data", "noise", "features", "score") for k, v in groups[g].items()}
-    usual = {k: v for g in ("data", "noise", "features", "score") for k, v in defaults[g].items()}
+    flat = {k: v for g in GROUPS for k, v in groups[g].items()}
+    usual = {k: v for g in GROUPS for k, v in defaults[g].items()}
     flat |= {"seed": settings.seed, "device": settings.device}
     usual |= {"seed": defaults["seed"], "device": defaults["device"]}
     for name, value in flat.items():

@@ -18,18 +18,19 @@ import torch
 from lsi.audit.duplicates import near_duplicates, neighbours, no_duplicates
 from lsi.audit.quality import quality_summary, quality_table
 from lsi.compute.designs import DesignEntry, design_of, standardisation_facts, targets_of
+from lsi.compute.engines import check_fits, design_on
 from lsi.compute.measured import measures_of
 from lsi.compute.preparation import Prepared, prepare, with_pixel_range
 from lsi.compute.raw_features import RawFeatures, check_differ, check_readable, contents, raw_features, skipped_records
-from lsi.compute.tasks import RegressionTask, classify, regress
+from lsi.compute.tasks import RegressionTask, TaskResult, classify, regress
 from lsi.compute.unlabelled import predict_unlabelled
 from lsi.config import Settings
-from lsi.data import Plan
+from lsi.data import Dataset, Plan
 from lsi.data.plan import counted
 from lsi.devices import choose_device
 from lsi.features import FEATURES_VERSION
 from lsi.hashing import fingerprint, fingerprint_of_texts, key
-from lsi.memory import keep_freed_memory
+from lsi.memory import keep_freed_memory, limit_memory, parse_memory
 from lsi.progress import Progress
 from lsi.runs.images import describe_images, file_facts
 from lsi.runs.manifest import calibration_summary, make_manifest, make_table
@@ -39,8 +40,9 @@ from lsi.runs.writing import RunContent, write_run
 
 log = logging.getLogger(__name__)
 
-SCORES_VERSION = 6  # rises when the same settings give other numbers or files
-NO_EFFECT = {"features": ("batch_size",)}  # settings that change no result, by their group
+SCORES_VERSION = 7  # rises when the same settings give other numbers or files
+# settings that change no result, by their group
+NO_EFFECT = {"features": ("batch_size",), "where": ("engine", "ray_address", "memory")}
 
 
 @dataclass
@@ -78,6 +80,7 @@ def run(
         LsiError: with what was expected, what came, and what to do.
     """
     keep_freed_memory()
+    limit_memory(parse_memory(settings.where.memory))
     settings, store = _with_preset(settings).resolved(), Store(cache)
     stages = Stages(progress or Progress())
     with stages("dataset"):
@@ -121,14 +124,13 @@ def _compute(settings: Settings, prepared: Prepared, store: Store, stages: "Stag
         measures = measures_of(prepared, raw, store, stages.progress)
         entry = design_of(prepared, raw, settings, store)
         targets = targets_of(prepared, raw, entry, settings, store, stages.progress)
-    dataset, design = prepared.dataset.take(raw.rows), entry.matrix(device)
+    dataset, dropped = prepared.dataset.take(raw.rows), ()
     if targets is None:
         dataset, dropped = dataset.without_empty_classes()
-        dataset.check_trainable()
-        result = classify(dataset, design, settings.score, settings.seed, stages)
+        result = _classified(settings, dataset, entry, device, stages)
     else:
-        dropped, task = (), RegressionTask(targets, can_be_suspect=prepared.task != "self")
-        result = regress(dataset, design, task, settings.score, settings.seed, stages)
+        task = RegressionTask(targets, can_be_suspect=prepared.task != "self")
+        result = regress(dataset, entry.matrix(device), task, settings.score, settings.seed, stages)
     with stages("near duplicates"):
         nearest = neighbours(entry.design.values[:, :-1], seed=settings.seed)
         groups = no_duplicates(nearest) if raw.kind == "probabilities" else near_duplicates(nearest)
@@ -145,7 +147,7 @@ def _compute(settings: Settings, prepared: Prepared, store: Store, stages: "Stag
     if beside is not None:
         with stages("samples without a label"):
             unlabelled, images, more = predict_unlabelled(
-                beside, entry, result.weights["weights"], settings.features, device, (store, stages.progress)
+                beside, entry, result.weights["class_weights"], settings.features, device, (store, stages.progress)
             )
         unlabelled.columns = [*unlabelled.columns[:4], *manifest["dataset"]["metadata"]]  # as in the scores
         samples, skipped = pd.concat([samples, images], ignore_index=True), skipped + more
@@ -159,7 +161,17 @@ def _compute(settings: Settings, prepared: Prepared, store: Store, stages: "Stag
         "seconds": stages.seconds,
     }
     pairs = (nearest.index, nearest.distance)
-    return RunContent(manifest, table, samples, result.arrays, result.weights, pairs, unlabelled)
+    return RunContent(manifest, table, samples, result.arrays, result.weights, pairs, unlabelled, result.probabilities)
+
+
+def _classified(
+    settings: Settings, dataset: Dataset, entry: DesignEntry, device: torch.device, stages: "Stages"
+) -> TaskResult:
+    """Return the scores of a classification, computed where the settings say, once it is known to fit."""
+    dataset.check_trainable()
+    check_fits(len(dataset), entry.design.values.shape[1], len(dataset.class_names))
+    with design_on(settings.where, entry, device) as design:
+        return classify(dataset, design, settings.score, settings.seed, stages)
 
 
 def _feature_facts(raw: RawFeatures, entry: DesignEntry) -> dict[str, Any]:

@@ -39,8 +39,9 @@ def explain_sample(run: Run, position: int, other_label: int | None = None) -> E
         DataError: its design matrix is not there.
     """
     run.need_labels("An explanation of a label")
-    loo = torch.from_numpy(np.array(run.probabilities))
-    return explain_label(run.objective(), run.probe_weights(), loo, position, other_label, run.covariance())
+    posterior = run.covariance()
+    posterior = run.kronecker_posterior() if posterior is None else posterior
+    return explain_label(run.objective(), run.probe_weights(), run.probabilities, position, other_label, posterior)
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class ClassifierFit:
 
     def group_information(self, positions: np.ndarray) -> float:
         """Return the LSI in nats of leaving these rows out together, by one Newton step."""
-        return float(leave_group_out(self.probe, self.posterior, torch.from_numpy(positions)).terms.lsi)
+        return float(leave_group_out(self.probe, self.posterior, torch.from_numpy(positions)).lsi)
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def projection_of_run(run: Run, cache: Path, progress: Progress | None = None) -
 
     def compute_projection(entry: Entry) -> list[str]:
         progress.report("projection", 0, 1)
-        save_array(entry.path(PROJECTION), project(np.asarray(run.design.values[:, :-1]), run.settings.seed))
+        save_array(entry.path(PROJECTION), project(run.design.values[:, :-1], run.settings.seed))
         return [PROJECTION]
 
     entry = Store(cache).get(PROJECTIONS, run.projection_key, compute_projection)

@@ -5,7 +5,7 @@ Both give the same: columns of the table, one row a sample, and what the manifes
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,12 @@ from lsi.audit.without_suspects import probabilities_without_suspects
 from lsi.config import ScoreSettings, Task
 from lsi.data import Dataset
 from lsi.errors import UsageError
-from lsi.laplace.design_matrix import DesignMatrix
+from lsi.laplace.design_matrix import Design, DesignMatrix
 from lsi.laplace.likelihood import Softmax
 from lsi.laplace.posterior import Full, Kron
 from lsi.laplace.probe import Probe
 from lsi.laplace.scores import LeaveOneOut, Method, Scores, compute, score_ridge
+from lsi.probabilities import Probabilities
 
 Stage = Callable[[str], AbstractContextManager[None]]
 SHOWN_TARGETS = 8
@@ -52,6 +53,7 @@ class TaskResult:
         manifest: the parts of the manifest that tell of the probe and of leave-one-out.
         arrays: what a run keeps as one file each, by its name.
         weights: what a run keeps of the probe, by name.
+        probabilities: class probabilities, by name.
         calibration: of the label scores, where it was asked for.
     """
 
@@ -59,6 +61,7 @@ class TaskResult:
     manifest: dict[str, Any]
     arrays: dict[str, np.ndarray]
     weights: dict[str, np.ndarray]
+    probabilities: dict[str, Probabilities] = field(default_factory=dict)
     calibration: Calibration | None = None
 
 
@@ -75,7 +78,7 @@ def task_of(asked: str, dataset: Dataset) -> Task:
     return asked  # type: ignore[return-value]
 
 
-def classify(dataset: Dataset, design: DesignMatrix, score: ScoreSettings, seed: int, stage: Stage) -> TaskResult:
+def classify(dataset: Dataset, design: Design, score: ScoreSettings, seed: int, stage: Stage) -> TaskResult:
     """Return LSI under the softmax likelihood, and label issues by probabilities without suspects.
 
     Args:
@@ -86,13 +89,13 @@ def classify(dataset: Dataset, design: DesignMatrix, score: ScoreSettings, seed:
         stage: times a stage by its name.
     """
     with stage("probe and leave-one-out"):
-        labels = torch.from_numpy(dataset.labels).to(design.values.device)
+        labels = torch.from_numpy(dataset.labels).to(design.device)
         loo = LeaveOneOut(score.loo, score.refit_top, (), score.certify)
         method = Method(score.prior_precision, score.structure, loo, score.preset)
         result = compute(Softmax(len(dataset.class_names)), design, labels, method, seed)
     scores, probe = result.scores, result.probe
     with stage("refit without suspects"):
-        suspects = label_issues(dataset.labels, scores.loo_probabilities)
+        suspects = label_issues(dataset.labels, scores.probabilities)
         label_probabilities = probabilities_without_suspects(probe, suspects)
     calibration = None
     if score.calibrate:
@@ -103,18 +106,26 @@ def classify(dataset: Dataset, design: DesignMatrix, score: ScoreSettings, seed:
     table["label_score"] = self_confidence(dataset.labels, label_probabilities)
     if calibration is not None:
         table["p_wrong"] = calibration.p_wrong
-    arrays = {"loo_probabilities": scores.loo_probabilities, "label_probabilities": label_probabilities}
-    arrays |= _kept_covariance(result.posterior)
-    weights = {"weights": probe.weights.cpu().numpy(), "class_weights": probe.logit_weights.cpu().numpy()}
-    return TaskResult(table, _facts(scores, probe), arrays, weights, calibration)
+    probabilities = {"loo_probabilities": scores.probabilities, "label_probabilities": label_probabilities}
+    weights = {"class_weights": probe.logit_weights.cpu().numpy()} | _kept_form(result.posterior)
+    arrays = _kept_covariance(result.posterior)
+    return TaskResult(table, _facts(scores, probe), arrays, weights, probabilities, calibration)
 
 
 def _kept_covariance(posterior: Full | Kron) -> dict[str, np.ndarray]:
     """Return P⁻¹ as (p, p) float32 where it is small: with it explanations take a tenth of the time."""
     if isinstance(posterior, Kron) or posterior.covariance.numel() * 4 > KEPT_BYTES:
         return {}
-    m, d = posterior.objective.shape
+    m, d = posterior.shape
     return {"posterior_covariance": posterior.covariance.reshape(m * d, m * d).float().cpu().numpy()}
+
+
+def _kept_form(posterior: Full | Kron) -> dict[str, np.ndarray]:
+    """Return B's eigenvalues (m,) and its eigenvectors in logits (k, m) of a kron posterior, float32."""
+    if not isinstance(posterior, Kron):
+        return {}
+    parts = {"output_values": posterior.form.output_values, "output_basis": posterior.logit_basis}
+    return {name: value.float().cpu().numpy() for name, value in parts.items()}
 
 
 def _facts(scores: Scores, probe: Probe) -> dict[str, Any]:
@@ -145,6 +156,7 @@ def _facts(scores: Scores, probe: Probe) -> dict[str, Any]:
             "n_refitted": int(scores.refitted.sum()),
             "n_certified": len(certified),
             "largest_residual": float(certified.max()) if len(certified) else None,
+            "largest_covariance_error": float(scores.covariance_error.max()),
         },
     }
 

@@ -29,7 +29,7 @@ def predict_unlabelled(
     Args:
         beside: the samples.
         entry: the design matrix of the labelled samples, whose recipe makes features of these.
-        weights: of the probe, (k − 1, D).
+        weights: of the probe in logits, W (k, D).
         how: backbone and image size.
         device: that the backbone runs on.
         where: the cache, and what is told how far an extraction is.
@@ -42,7 +42,7 @@ def predict_unlabelled(
     raw = raw_features(beside, how, device, *where)
     dataset = beside.dataset.take(raw.rows)
     phi = torch.from_numpy(entry.design.recipe.apply(np.asarray(raw.values)[raw.rows]))
-    probabilities = predict(Softmax(len(weights) + 1), phi, torch.from_numpy(weights)).numpy()
+    probabilities = predict(Softmax(len(weights)), phi, torch.from_numpy(weights)).numpy()
     table = pd.DataFrame(
         {
             "index": dataset.source_index,

@@ -18,8 +18,11 @@ from lsi.features.design import Design, read_design
 from lsi.files import read_json
 from lsi.hashing import fingerprint, key
 from lsi.laplace.design_matrix import DesignMatrix, GramFactor
+from lsi.laplace.kronecker import Kronecker
 from lsi.laplace.likelihood import Softmax
 from lsi.laplace.objective import Objective, predict
+from lsi.laplace.posterior import Kron
+from lsi.probabilities import Probabilities, files_of
 from lsi.runs.images import RunImages
 
 KIND, DESIGNS, PROJECTIONS = "runs", "designs", "projections"  # kinds of the cache's entries
@@ -29,8 +32,8 @@ MANIFEST, SCORES, UNLABELLED, SAMPLES, PROBABILITIES, LABEL_PROBABILITIES, COVAR
     "scores.parquet",
     "unlabelled.parquet",
     "samples.parquet",
-    "loo_probabilities.npy",
-    "label_probabilities.npy",
+    "loo_probabilities",
+    "label_probabilities",
     "posterior_covariance.npy",
     "targets.npy",
     "probe.npz",
@@ -38,7 +41,8 @@ MANIFEST, SCORES, UNLABELLED, SAMPLES, PROBABILITIES, LABEL_PROBABILITIES, COVAR
 )
 _CAPTIONED = 2  # so many targets fit below an image
 FILES = (
-    MANIFEST, SCORES, UNLABELLED, SAMPLES, PROBABILITIES, LABEL_PROBABILITIES, COVARIANCE, TARGETS, PROBE, NEIGHBOURS,
+    MANIFEST, SCORES, UNLABELLED, SAMPLES, *files_of(PROBABILITIES), *files_of(LABEL_PROBABILITIES), COVARIANCE,
+    TARGETS, PROBE, NEIGHBOURS,
 )  # fmt: skip
 
 
@@ -90,14 +94,14 @@ class Run:
         return list((self.manifest["dataset"].get("plan") or {}).get("lines", ()))
 
     @cached_property
-    def probabilities(self) -> np.ndarray:
-        """Leave-one-out class probabilities, (n, k)."""
-        return np.load(self.folder / PROBABILITIES, mmap_mode="r")
+    def probabilities(self) -> Probabilities:
+        """Leave-one-out class probabilities of n samples over k classes."""
+        return Probabilities.read(self.folder, PROBABILITIES, len(self.class_names))
 
     @cached_property
-    def label_probabilities(self) -> np.ndarray:
-        """Class probabilities that labels are judged by, those of the refit without suspects, (n, k)."""
-        return np.load(self.folder / LABEL_PROBABILITIES, mmap_mode="r")
+    def label_probabilities(self) -> Probabilities:
+        """Class probabilities that labels are judged by, those of the refit without suspects."""
+        return Probabilities.read(self.folder, LABEL_PROBABILITIES, len(self.class_names))
 
     @cached_property
     def design_folder(self) -> Path:
@@ -206,9 +210,23 @@ class Run:
             raise UsageError(f"{what} needs class labels; {self.name} has task {self.task}.")
 
     def probe_weights(self) -> Tensor:
-        """Return V at the MAP, (m, D), float64."""
+        """Return V at the MAP of a classification, (m, D), float64."""
         with np.load(self.folder / PROBE) as arrays:
-            return torch.from_numpy(arrays["weights"])
+            weights = torch.from_numpy(arrays["class_weights"])
+        return Softmax(len(weights)).contract(weights.T).T.contiguous()
+
+    def kronecker_posterior(self) -> Kron | None:
+        """Return the posterior of a classification with structure kron; None where another was taken."""
+        with np.load(self.folder / PROBE) as arrays:
+            if "output_basis" not in arrays:
+                return None
+            values, basis = (torch.from_numpy(arrays[name]).double() for name in ("output_values", "output_basis"))
+        gram, likelihood = self.design_matrix.gram_factor, Softmax(len(basis))
+        prior = self.manifest["probe"]["prior_precision"]
+        form = Kronecker(
+            likelihood.contract(basis.T).T, gram.vectors, values, gram.values, len(self.design_matrix), prior
+        )
+        return Kron(likelihood, form, basis)
 
     @cached_property
     def design_matrix(self) -> DesignMatrix:
@@ -254,10 +272,11 @@ class Run:
             DataError: the raw features have another number of columns, or the design matrix is not there.
         """
         phi = torch.from_numpy(self.design.recipe.apply(np.asarray(raw_features)))
-        weights = self.probe_weights()
-        if self.task == "classification":
-            return predict(Softmax(len(self.class_names)), phi, weights).numpy()
         with np.load(self.folder / PROBE) as arrays:
+            if self.task == "classification":
+                weights = torch.from_numpy(arrays["class_weights"])
+                return predict(Softmax(len(self.class_names)), phi, weights).numpy()
+            weights = torch.from_numpy(arrays["weights"])
             return (phi.double() @ weights.T).numpy() * arrays["target_scale"] + arrays["target_mean"]
 
 

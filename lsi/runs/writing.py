@@ -1,12 +1,13 @@
 """Writing a run's folder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lsi.files import atomic, save_array, write_json
+from lsi.probabilities import Probabilities
 from lsi.runs.run import MANIFEST, NEIGHBOURS, PROBE, SAMPLES, SCORES, UNLABELLED
 from lsi.runs.store import Entry
 
@@ -22,6 +23,7 @@ class RunContent:
         arrays: arrays of a file each, by name.
         weights: what is kept of the probe, by name.
         unlabelled: one row a sample without a label, with what is predicted for it; None where there are none.
+        probabilities: class probabilities, by the stem of their files.
         neighbours: positions (n, s) and cosine distances (n, s) of the nearest other samples.
     """
 
@@ -32,6 +34,7 @@ class RunContent:
     weights: dict[str, np.ndarray]
     neighbours: tuple[np.ndarray, np.ndarray]
     unlabelled: pd.DataFrame | None = None
+    probabilities: dict[str, Probabilities] = field(default_factory=dict)
 
 
 def write_run(entry: Entry, content: RunContent) -> list[str]:
@@ -43,9 +46,10 @@ def write_run(entry: Entry, content: RunContent) -> list[str]:
             table.to_parquet(temporary, index=False)
     for name, values in content.arrays.items():
         save_array(entry.path(f"{name}.npy"), values)
+    of_probabilities = [n for stem, p in content.probabilities.items() for n in p.save(entry.folder, stem)]
     index, distance = content.neighbours
     for name, arrays in {PROBE: content.weights, NEIGHBOURS: {"index": index, "distance": distance}}.items():
         with atomic(entry.path(name)) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
     write_json(entry.path(MANIFEST), content.manifest)
-    return [*tables, *(f"{name}.npy" for name in content.arrays), PROBE, NEIGHBOURS, MANIFEST]
+    return [*tables, *(f"{name}.npy" for name in content.arrays), *of_probabilities, PROBE, NEIGHBOURS, MANIFEST]
