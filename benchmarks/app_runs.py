@@ -90,7 +90,7 @@ def _content(settings: Settings, dataset: Dataset, design: Entry) -> RunContent:
                               "n_features": 2}}  # fmt: skip
     samples = describe_images(dataset, None).assign(position=np.arange(n))
     near = (np.stack([(np.arange(n) + 1) % n], axis=1), np.ones((n, 1), np.float32))
-    return RunContent(manifest, table, samples, result.arrays, result.weights, near)
+    return RunContent(manifest, table, samples, result.arrays, result.weights, near, None, result.probabilities)
 
 
 def _put_map(run: Run, cache: Path, where: np.ndarray) -> None:

@@ -42,7 +42,9 @@ def main() -> None:
         wrong = run.scores["is_corrupted"].to_numpy()
         given = run.scores["given_label"].to_numpy()
         own = run.objective()
-        probe = fit(Objective(own.likelihood, DesignMatrix(own.design.values), own.targets, own.prior_precision))
+        probe = fit(
+            Objective(own.likelihood, DesignMatrix(own.design.take(slice(None))), own.targets, own.prior_precision)
+        )
         loo = LeaveOneOut(certify=0)
         scores = dict(zip(("full", "diag", "kron"), evaluate(probe, ("full", "diag", "kron"), loo), strict=True))
         rows = {"label_score": quality(wrong, 1 - run.scores["label_score"].to_numpy())}

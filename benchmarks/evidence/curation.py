@@ -54,7 +54,9 @@ def arms(source: Source, given: np.ndarray, rest: np.ndarray, k: int, rng: np.ra
     """Return the training sets by name; each removal has a random one of the same size beside it."""
     probe = probes.fitted(source.features[rest], given[rest], k)
     scores = probes.scores_of(probe)
-    label_probabilities = probabilities_without_suspects(probe, label_issues(given[rest], scores.loo_probabilities))
+    label_probabilities = probabilities_without_suspects(
+        probe, label_issues(given[rest], scores.loo_probabilities)
+    ).dense()
     suspect = label_issues(given[rest], label_probabilities)
     lowest = np.argsort(scores.lsi)[: round(LOWEST * len(rest))]
     found: dict[str, Arm] = {"as given": (rest, given[rest])}

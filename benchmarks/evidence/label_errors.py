@@ -47,7 +47,7 @@ def ours(problem: Problem) -> tuple[Found, np.ndarray, dict[str, float]]:
     full, diag, kron = evaluate(probe, ("full", "diag", "kron"), LeaveOneOut(certify=0))
     p, n = full.loo_probabilities, np.arange(len(labels))
     scored = time.perf_counter()
-    again = probabilities_without_suspects(probe, label_issues(problem.given, p))
+    again = probabilities_without_suspects(probe, label_issues(problem.given, p)).dense()
     mean = (p + again) / 2
     done = time.perf_counter()
     in_sample = probe.means.numpy()[n, problem.given]

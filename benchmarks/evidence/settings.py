@@ -46,7 +46,7 @@ def _figures(
     start = time.perf_counter()
     probe = fitted(features.astype(np.float32), given, int(clean.max()) + 1, prior)
     scores = scores_of(probe, structure)
-    label_probabilities = probabilities_without_suspects(probe, label_issues(given, scores.loo_probabilities))
+    label_probabilities = probabilities_without_suspects(probe, label_issues(given, scores.loo_probabilities)).dense()
     spent = time.perf_counter() - start
     wrong = given != clean
     return {

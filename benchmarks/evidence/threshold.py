@@ -42,7 +42,7 @@ def one(problem: Problem) -> dict[str, Any]:
     probe = fitted(problem.features, problem.given, int(problem.clean.max()) + 1)
     label_probabilities = probabilities_without_suspects(
         probe, label_issues(problem.given, scores_of(probe).loo_probabilities)
-    )
+    ).dense()
     scored = time.perf_counter()
     found = calibrate(probe, problem.given, label_probabilities)
     done = time.perf_counter()
