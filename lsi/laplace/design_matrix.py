@@ -14,11 +14,11 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from lsi.memory import shard_bytes
+from lsi.memory import budget_bytes, shard_bytes
 
 MOST_ROWS, FEWEST_ROWS = 4096, 256
 MOST_CUDA_ROWS = 16_384
-MEMO_BYTES, CUDA_MEMO_BYTES = 256 * 2**20, 8 * 2**30
+LEAST_MEMO_BYTES, MEMO_SHARE, CUDA_MEMO_BYTES = 256 * 2**20, 0.25, 8 * 2**30
 GATHER_BYTES = 256 * 2**20
 
 
@@ -60,11 +60,12 @@ class GramFactor:
 
 @dataclass
 class Memo:
-    """Predictions at the latest point, kept for the products that follow, as far as they fit."""
+    """Predictions at the latest point, kept for the products that follow, as far as they fit into a share of memory."""
 
     mark: int = -1
     kept: dict[int, Tensor] = field(default_factory=dict)
     size: int = 0
+    room: int | None = None
 
     def remember(self, mark: int, start: int, values: Tensor) -> None:
         """Keep values of a shard, unless the room is used up.
@@ -77,9 +78,10 @@ class Memo:
         if mark != self.mark:
             self.mark, self.size = mark, 0
             self.kept.clear()
+        if self.room is None:
+            self.room = _room(values.device)
         size = values.numel() * values.element_size()
-        most = MEMO_BYTES if values.device.type == "cpu" else CUDA_MEMO_BYTES
-        if start not in self.kept and self.size + size <= most:
+        if start not in self.kept and self.size + size <= self.room:
             self.kept[start], self.size = values, self.size + size
 
     def recall(self, mark: int, start: int, count: int) -> Tensor | None:
@@ -92,6 +94,12 @@ class Memo:
         """
         kept = self.kept.get(start) if mark == self.mark else None
         return kept if kept is not None and len(kept) == count else None
+
+
+def _room(device: torch.device) -> int:
+    if device.type == "cuda":
+        return CUDA_MEMO_BYTES
+    return max(LEAST_MEMO_BYTES, int(MEMO_SHARE * budget_bytes()))
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,17 @@
 """The MAP fit of the linear probe, with its proof of convergence.
 
 Newton's method with conjugate gradients (Nocedal and Wright, algorithm 7.1), preconditioned by the Kronecker form of
-the Hessian. The proof is of the kind that scikit-learn's `_newton_solver` asks for: the gradient norm and the Newton
-decrement √(gᵀP⁻¹g), which is the distance to the minimum in the posterior's own norm, in units of standard deviations.
-The decrement counts only where the conjugate gradients behind it met their tolerance.
+the Hessian, or by a block for each class once the products spent would have paid for them. Large problems are solved
+for larger λ first.
+
+The proof is of the kind that scikit-learn's `_newton_solver` asks for: the gradient norm and the Newton decrement
+√(gᵀP⁻¹g), which is the distance to the minimum in the posterior's own norm, in units of standard deviations. The
+decrement counts only where the conjugate gradients behind it met their tolerance.
 """
 
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -16,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lsi.errors import ConvergenceError
+from lsi.laplace.class_blocks import ClassBlocks, class_blocks, price
 from lsi.laplace.conjugate_gradients import Outcome, conjugate_gradients
 from lsi.laplace.kronecker import Kronecker
 from lsi.laplace.objective import Evaluation, Objective
@@ -23,12 +28,17 @@ from lsi.laplace.objective import Evaluation, Objective
 log = logging.getLogger(__name__)
 
 DECREMENT_TOLERANCE = 1e-8
-# n·D·k beyond which the tolerance is wider: a decrement δ moves no logit by more than δ times the root of its variance
-LARGE, LARGE_TOLERANCE = 1e9, 1e-5
+# n·D·k beyond which the tolerance is wider: a decrement δ moves no logit by more than δ times the root of its variance,
+# and with it no residual and no LSI by more than some δ of itself
+LARGE, LARGE_TOLERANCE = 1e9, 1e-4
+# factors of λ that a large problem is solved for first, each to a rough decrement: far from the optimum of a small λ
+# the Hessian changes with every step, and each solve takes many products
+PATH, PATH_TOLERANCE = (300.0, 30.0, 3.0), 10.0
 MAX_NEWTON_STEPS = 60
 MAX_CG_STEPS = 400
 _NEAR, _SERVES = 30.0, 12  # decrement, and products of a solve, up to which a form is kept
-_AIM = 0.03  # of the tolerance
+_FAR, _CLOSER = 20.0, 3.0  # decrement from which on blocks are built, and its fall after which they are built anew
+_AIM = 0.3  # of the tolerance
 _SLACK = 10.0  # by which the Hessian's largest eigenvalue may exceed that of its Kronecker form, as a root
 
 
@@ -38,7 +48,8 @@ class Probe:
 
     `weights` V is (m, D) in the likelihood's coordinates, float64. `newton_decrement` is √(gᵀP⁻¹g) at V: V lies that
     many posterior standard deviations from the MAP. Where `stalled`, rounding of the float64 sums kept it above the
-    tolerance that was asked for, at a floor near 1e-7. `form` is the Kronecker form that preconditioned the last step.
+    tolerance that was asked for, at a floor near 1e-7. `form` is the Kronecker form at
+    one of the last steps, `blocks` preconditioned them where the form alone took too many products.
     """
 
     objective: Objective
@@ -49,6 +60,7 @@ class Probe:
     n_newton_steps: int
     n_hessian_products: int
     form: Kronecker
+    blocks: ClassBlocks | None = None
     stalled: bool = False
 
     @property
@@ -60,6 +72,63 @@ class Probe:
     def means(self) -> Float[Tensor, "n k"]:
         """The predictions for all samples in float64: for few samples or few classes."""
         return self.objective.means(self.weights)
+
+
+@dataclass
+class _Preconditioner:
+    """The Kronecker form and, where they pay, the blocks.
+
+    Blocks are built, and built anew closer to the optimum, once the products spent since the last exceed their price.
+    """
+
+    objective: Objective
+    kept: Kronecker | None = None
+    blocks: ClassBlocks | None = None
+    taken_at: float = math.inf  # decrement where the blocks were built
+    spent: int = 0  # products since then
+
+    @classmethod
+    def after(cls, objective: Objective, probe: Probe | None) -> "_Preconditioner":
+        """Return that of the probe of a problem nearby."""
+        if probe is None:
+            return cls(objective)
+        same = probe.objective.prior_precision == objective.prior_precision
+        form = replace(probe.form, prior_precision=objective.prior_precision)
+        if same and probe.blocks is not None:
+            return cls(objective, form, probe.blocks)
+        return cls(objective, form, spent=probe.n_hessian_products)
+
+    @property
+    def form(self) -> Kronecker:
+        """The Kronecker form, once prepared."""
+        assert self.kept is not None
+        return self.kept
+
+    def prepare(self, here: Evaluation, decrement: float) -> None:
+        """Build what is missing or has ceased to serve.
+
+        Args:
+            here: the point.
+            decrement: what is expected there.
+        """
+        if self.kept is None:
+            self.kept = self.objective.kronecker(here.point, sparse=True)
+        if decrement < min(_FAR, self.taken_at / _CLOSER) and self.spent > price(self.objective):
+            self.blocks, self.taken_at, self.spent = class_blocks(self.objective, here.point), decrement, 0
+
+    def served(self, newton: "_NewtonStep") -> None:
+        """Count the products of a step, and drop the form where it no longer serves."""
+        self.spent += newton.n_products
+        # another form costs k³: far from the optimum it changes much, near it only the solves tell
+        if self.blocks is None and (newton.decrement >= _NEAR or newton.n_products > _SERVES):
+            self.kept = None
+
+    def solver(self, like: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return what approximates P⁻¹, in the dtype of `like`."""
+        if self.blocks is not None:
+            return self.blocks.solve
+        cast = self.form.to(like)
+        return lambda x: cast.solve(x.to(like)).to(x)
 
 
 @dataclass(frozen=True)
@@ -87,16 +156,18 @@ def fit(
         objective: what to minimise.
         start: V to start from, (m, D), or the probe of a problem nearby, whose form is used as long as it serves; by
             default zero weights.
-        tolerance: of the Newton decrement, in posterior standard deviations; by default 1e-8, of large problems 1e-5.
+        tolerance: of the Newton decrement, in posterior standard deviations; by default 1e-8, of large problems 1e-4.
 
     Raises:
         ConvergenceError: the last step does not meet the tolerance, the Hessian is not positive definite to
             rounding, or NaN or infinity came up.
     """
+    large = len(objective.design) * float(math.prod(objective.shape)) > LARGE
     if tolerance is None:
-        size = len(objective.design) * float(math.prod(objective.shape))
-        tolerance = DECREMENT_TOLERANCE if size <= LARGE else LARGE_TOLERANCE
-    form = replace(start.form, prior_precision=objective.prior_precision) if isinstance(start, Probe) else None
+        tolerance = LARGE_TOLERANCE if large else DECREMENT_TOLERANCE
+    if start is None and large:
+        start = _along_path(objective)
+    preconditioner = _Preconditioner.after(objective, start if isinstance(start, Probe) else None)
     if start is None:
         start = torch.zeros(objective.shape, dtype=torch.float64, device=objective.design.device)
     weights = start.weights if isinstance(start, Probe) else start.double()
@@ -104,13 +175,11 @@ def fit(
     products = 0
     best = expected = float("inf")
     for iteration in range(MAX_NEWTON_STEPS):
-        # near the end as tight as the tolerance asks for, within bounds; far from it, and for the proof, loose
-        forcing = 0.3 if expected > 1 else 0.1
-        forcing = forcing if expected > 1e-2 else min(0.1, max(1e-3, _AIM * tolerance / expected))
+        forcing = _forcing(expected, tolerance)
         if not (math.isfinite(here.loss) and bool(torch.isfinite(here.gradient).all())):
             raise _no_step(objective, Outcome.NON_FINITE)
-        form = objective.kronecker(here.point, sparse=True) if form is None else form
-        newton = _newton_step(objective, here, form, forcing)
+        preconditioner.prepare(here, expected)
+        newton = _newton_step(objective, here, preconditioner, forcing)
         products += newton.n_products
         decrement, norm = newton.decrement, float(here.gradient.norm())
         log.debug("step %d: loss %.6f, decrement %.3e, %d products", iteration, here.loss, decrement, newton.n_products)
@@ -118,12 +187,22 @@ def fit(
         met = decrement <= tolerance and norm <= _SLACK * tolerance * newton.largest_curvature**0.5
         stalled = not met and decrement < _floor(here.loss, len(objective.design)) and decrement > 0.5 * best
         if proven and (met or stalled):
-            return Probe(objective, weights, here.loss, norm, decrement, iteration, products, form, stalled)
+            return Probe(
+                objective,
+                weights,
+                here.loss,
+                norm,
+                decrement,
+                iteration,
+                products,
+                preconditioner.form,
+                preconditioner.blocks,
+                stalled,
+            )
         if proven:
             best = min(best, decrement)
         expected = max(forcing * decrement, 1e-300)
-        # another form costs k³: far from the optimum it changes much, near it only the solves tell
-        form = form if decrement < _NEAR and newton.n_products <= _SERVES else None
+        preconditioner.served(newton)
         weights, here = _line_search(objective, weights, here, newton.step, decrement)
     raise ConvergenceError(
         f"The probe did not converge in {MAX_NEWTON_STEPS} Newton steps: decrement {best:.1e}, expected at most "
@@ -132,13 +211,26 @@ def fit(
     )
 
 
-def _newton_step(objective: Objective, here: Evaluation, form: Kronecker, forcing: float) -> _NewtonStep:
+def _along_path(objective: Objective) -> Probe:
+    """Return a probe of a prior precision somewhat above that of the objective, reached from larger ones."""
+    probe: Probe | None = None
+    for factor in PATH:
+        above = objective.with_prior_precision(factor * objective.prior_precision)
+        start = torch.zeros(above.shape, dtype=torch.float64, device=above.design.device) if probe is None else probe
+        probe = fit(above, start, tolerance=PATH_TOLERANCE)
+        log.debug("prior precision %.3g: %d products", above.prior_precision, probe.n_hessian_products)
+    assert probe is not None
+    return probe
+
+
+def _newton_step(
+    objective: Objective, here: Evaluation, preconditioner: _Preconditioner, forcing: float
+) -> _NewtonStep:
     """Return the step −P⁻¹g, to be added to the weights, solved to a relative residual of `forcing`."""
     like = torch.empty(0, dtype=objective.design.dtype, device=here.gradient.device)
-    cast = form.to(like)
     solution = conjugate_gradients(
         lambda x: objective.hessian_product(here.point, x),
-        lambda x: cast.solve(x.to(like)).to(x),
+        preconditioner.solver(like),
         -here.gradient[None],
         tolerance=forcing,
         max_iterations=MAX_CG_STEPS,
@@ -147,7 +239,9 @@ def _newton_step(objective: Objective, here: Evaluation, form: Kronecker, forcin
     decrement = float((here.gradient * -step).sum().clamp_min(0).sqrt())
     if solution.outcome.is_breakdown:
         raise _no_step(objective, solution.outcome)
-    return _NewtonStep(step, decrement, solution.outcome, solution.n_iterations, float(form.values.max()))
+    return _NewtonStep(
+        step, decrement, solution.outcome, solution.n_iterations, float(preconditioner.form.values.max())
+    )
 
 
 def _no_step(objective: Objective, cause: Outcome) -> ConvergenceError:
@@ -155,6 +249,13 @@ def _no_step(objective: Objective, cause: Outcome) -> ConvergenceError:
         f"The probe has no Newton step at prior precision {objective.prior_precision:g}: {cause.value}. "
         "Standardise the features, compute in float64, or raise the prior precision."
     )
+
+
+def _forcing(expected: float, tolerance: float) -> float:
+    """Return what residual to solve to: near the end as tight as is asked for, far from it, and for the proof, loose."""
+    if expected > 1e-2:
+        return 0.3 if expected > 1 else 0.1
+    return min(0.1, max(1e-3, _AIM * tolerance / expected))
 
 
 def _floor(loss: float, n_samples: int) -> float:

@@ -106,7 +106,9 @@ def test_shards_of_any_size_give_the_same(monkeypatch):
     whole = evaluate(probe_of(case), ("kron",), LeaveOneOut(certify=5))[0]
     for name in ("MOST_ROWS", "FEWEST_ROWS"):
         monkeypatch.setattr(f"lsi.laplace.design_matrix.{name}", 7)
-    monkeypatch.setattr("lsi.laplace.design_matrix.MEMO_BYTES", 7 * 60 * 8 * 20)  # what the memo lacks is computed
+    monkeypatch.setattr(
+        "lsi.laplace.design_matrix._room", lambda device: 7 * 60 * 8 * 20
+    )  # what the memo lacks is computed
     cut = evaluate(probe_of(case), ("kron",), LeaveOneOut(certify=5))[0]
     np.testing.assert_allclose(cut.lsi, whole.lsi, rtol=1e-8)
     np.testing.assert_allclose(cut.loo_probabilities, whole.loo_probabilities, atol=1e-10)
