@@ -53,20 +53,22 @@ def copies(cache: Path, n: int) -> Run:
     return run
 
 
-def points(cache: Path, n: int) -> Run:
-    """Return a run of n points of ten classes whose images are 8 × 8 noise, written without a search for neighbours."""
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 10, n)
-    where = (3 * rng.normal(size=(10, 2))[labels] + rng.normal(size=(n, 2))).astype(np.float32)
-    path = cache / f"points{n}.npz"
+def points(cache: Path, n: int, k: int = 10, d: int = 2) -> Run:
+    """Return a run of n points of k classes whose images are 8 × 8 noise, written without a search for neighbours."""
+    rng, name = np.random.default_rng(0), f"points-{n}-{k}"
+    right = rng.integers(0, k, n)
+    labels = np.where(rng.random(n) < 0.05, rng.integers(0, k, n), right) if k > 10 else right
+    where = (3 * rng.normal(size=(k, d))[right] + rng.normal(size=(n, d))).astype(np.float32)
+    path = cache / f"{name}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, images=rng.integers(0, 256, (n, 8, 8), dtype=np.uint8), labels=labels)
+    names = np.array([f"class {c:04d}" for c in range(k)])
+    np.savez(path, images=rng.integers(0, 256, (n, 8, 8), dtype=np.uint8), labels=labels, class_names=names)
     settings = Settings(DataSettings(data=path), features=FeatureSettings(backbone="pixels"))
     dataset = prepare(settings).dataset
-    design = Store(cache).get(DESIGNS, f"points-{n}", lambda e: _write_design(e, where))
-    entry = Store(cache).get(KIND, f"points-{n}", lambda e: write_run(e, _content(settings, dataset, design)))
+    design = Store(cache).get(DESIGNS, name, lambda e: _write_design(e, where))
+    entry = Store(cache).get(KIND, name, lambda e: write_run(e, _content(settings, dataset, design)))
     run = Run(entry.folder)
-    _put_map(run, cache, where)
+    _put_map(run, cache, np.array(where[:, :2]))
     return run
 
 
@@ -80,14 +82,14 @@ def _write_design(entry: Entry, where: np.ndarray) -> list[str]:
 
 def _content(settings: Settings, dataset: Dataset, design: Entry) -> RunContent:
     n, phi = len(dataset), DesignMatrix(torch.from_numpy(read_design(design.folder).values))
-    result = classify(dataset, phi, ScoreSettings(1.0, "full", certify=0), 0, lambda _: nullcontext())
+    result = classify(dataset, phi, ScoreSettings(1.0, certify=0), 0, lambda _: nullcontext())
     table = make_table(dataset, result.table, np.zeros(n, bool), Duplicates(np.full(n, -1), np.ones(n), 0.0))
     manifest = make_manifest(dataset, "classification", table, np.zeros(n, bool), phi.device) | result.manifest
     manifest["dataset"]["skipped"] = []
     manifest |= {"settings": settings.to_dict(), "seconds": {}, "near_duplicates": {"threshold": 0.0},
                  "images": {"files": file_facts(dataset.files)},
                  "features": {"key": "", "design": design.folder.name, "backbone": "points",
-                              "n_features": 2}}  # fmt: skip
+                              "n_features": phi.shape[1] - 1}}  # fmt: skip
     samples = describe_images(dataset, None).assign(position=np.arange(n))
     near = (np.stack([(np.arange(n) + 1) % n], axis=1), np.ones((n, 1), np.float32))
     return RunContent(manifest, table, samples, result.arrays, result.weights, near, None, result.probabilities)

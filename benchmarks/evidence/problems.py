@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 
 from lsi.compute.designs import design_of
 from lsi.compute.preparation import prepare
-from lsi.compute.raw_features import raw_features
+from lsi.compute.raw_features import Where, raw_features
 from lsi.config import DataSettings, FeatureSettings, Settings
 from lsi.data import Dataset
 from lsi.progress import Progress
@@ -129,5 +129,5 @@ def _source(name: str, data: DataSettings, backbone: str, cache: Path, pca: int 
 
 def _features(settings: Settings, cache: Path) -> Float[np.ndarray, "n d"]:
     prepared, store = prepare(settings), Store(cache)
-    raw = raw_features(prepared, settings.features, torch.device("cpu"), store, Progress())
+    raw = raw_features(prepared, settings.features, Where(torch.device("cpu"), store, Progress()))
     return np.asarray(design_of(prepared, raw, settings, store).design.values[:, :-1])

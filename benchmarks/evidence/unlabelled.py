@@ -20,7 +20,7 @@ from lsi.audit.duplicates import neighbours
 from lsi.compute import pipeline, queries
 from lsi.compute.designs import design_of
 from lsi.compute.preparation import prepare
-from lsi.compute.raw_features import raw_features
+from lsi.compute.raw_features import Where, raw_features
 from lsi.config import DataSettings, FeatureSettings, Settings
 from lsi.data import load
 from lsi.features import fit_standardisation
@@ -73,7 +73,7 @@ def foreign(seed: int, cache: Path, n: int) -> dict[str, Any]:
     run = pipeline.run(settings, cache)
     plain = Settings(settings.data, features=FeatureSettings(backbone="efficientnet_lite0", standardise=False))
     prepared = prepare(plain)
-    raw = raw_features(prepared, plain.features, torch.device("cpu"), Store(cache), Progress())
+    raw = raw_features(prepared, plain.features, Where(torch.device("cpu"), Store(cache), Progress()))
     unstandardised = np.asarray(design_of(prepared, raw, plain, Store(cache)).design.values[:, :-1])
     reduced = run.design.values[:, :-1]
     table = run.scores

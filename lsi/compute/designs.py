@@ -8,17 +8,15 @@ import numpy as np
 import torch
 
 from lsi.compute.preparation import Prepared
-from lsi.compute.raw_features import RawFeatures, extracted
+from lsi.compute.raw_features import RawFeatures, Where, extracted
 from lsi.compute.tasks import Targets
 from lsi.config import Settings
 from lsi.data import Dataset
-from lsi.devices import choose_device
 from lsi.errors import DataError
 from lsi.features import FEATURES_VERSION, ViewedImages, fit_standardisation
 from lsi.features.design import FILES, VALUES, Design, Recipe, read_design, write_parts
 from lsi.hashing import fingerprint, key
 from lsi.laplace.design_matrix import DesignMatrix
-from lsi.progress import Progress
 from lsi.runs.run import DESIGNS, as_design_matrix
 from lsi.runs.store import Entry, Store
 
@@ -84,7 +82,7 @@ def design_of(prepared: Prepared, raw: RawFeatures, settings: Settings, store: S
 
 
 def targets_of(
-    prepared: Prepared, raw: RawFeatures, entry: DesignEntry, settings: Settings, store: Store, progress: Progress
+    prepared: Prepared, raw: RawFeatures, entry: DesignEntry, settings: Settings, where: Where
 ) -> Targets | None:
     """Return what the Gaussian head predicts, a row for each row of the design; None for a classification.
 
@@ -93,8 +91,7 @@ def targets_of(
         raw: their raw features.
         entry: the design matrix.
         settings: how the other view of an image becomes features, and the seed of the view.
-        store: the cache.
-        progress: told how far an extraction is.
+        where: those features are made and kept.
     """
     if prepared.task == "classification":
         return None
@@ -114,8 +111,6 @@ def targets_of(
     else:
         view = ViewedImages(dataset.images, 1, settings.seed)
         mark = key(samples=prepared.mark, view=1, seed=settings.seed)
-        device = torch.device(choose_device(settings.device))
-        where = (device, store, progress)
         partner = extracted(view, mark, settings.features, where, is_measured=False).values[rows]
     values = fit_standardisation(partner, settings.features.pca).apply(np.asarray(partner, dtype=np.float64))
     m = values.shape[1]

@@ -21,7 +21,15 @@ from lsi.compute.designs import DesignEntry, design_of, standardisation_facts, t
 from lsi.compute.engines import check_fits, design_on
 from lsi.compute.measured import measures_of
 from lsi.compute.preparation import Prepared, prepare, with_pixel_range
-from lsi.compute.raw_features import RawFeatures, check_differ, check_readable, contents, raw_features, skipped_records
+from lsi.compute.raw_features import (
+    RawFeatures,
+    Where,
+    check_differ,
+    check_readable,
+    contents,
+    raw_features,
+    skipped_records,
+)
 from lsi.compute.tasks import RegressionTask, TaskResult, classify, regress
 from lsi.compute.unlabelled import predict_unlabelled
 from lsi.config import Settings
@@ -118,12 +126,13 @@ def _compute(settings: Settings, prepared: Prepared, store: Store, stages: "Stag
     device = torch.device(choose_device(settings.device))
     with stages("features"):
         prepared = with_pixel_range(prepared, stages.progress)
-        raw = raw_features(prepared, settings.features, device, store, stages.progress)
+        where = Where(device, store, stages.progress, settings.where)
+        raw = raw_features(prepared, settings.features, where)
         check_readable(raw, settings.data)
         check_differ(raw, prepared.dataset.name)
         measures = measures_of(prepared, raw, store, stages.progress)
         entry = design_of(prepared, raw, settings, store)
-        targets = targets_of(prepared, raw, entry, settings, store, stages.progress)
+        targets = targets_of(prepared, raw, entry, settings, where)
     dataset, dropped = prepared.dataset.take(raw.rows), ()
     if targets is None:
         dataset, dropped = dataset.without_empty_classes()
@@ -147,7 +156,7 @@ def _compute(settings: Settings, prepared: Prepared, store: Store, stages: "Stag
     if beside is not None:
         with stages("samples without a label"):
             unlabelled, images, more = predict_unlabelled(
-                beside, entry, result.weights["class_weights"], settings.features, device, (store, stages.progress)
+                beside, entry, result.weights["class_weights"], settings.features, where
             )
         unlabelled.columns = [*unlabelled.columns[:4], *manifest["dataset"]["metadata"]]  # as in the scores
         samples, skipped = pd.concat([samples, images], ignore_index=True), skipped + more

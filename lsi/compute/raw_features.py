@@ -1,13 +1,14 @@
 """Raw features of every sample: ready-made, from the cache, or by a backbone."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
+from lsi.compute.engines import batches_on
 from lsi.compute.preparation import Prepared
-from lsi.config import DataSettings, FeatureSettings
+from lsi.config import DataSettings, EngineSettings, FeatureSettings
 from lsi.data import Dataset
 from lsi.errors import DataError, UsageError
 from lsi.features import (
@@ -61,22 +62,35 @@ class RawFeatures:
         return np.setdiff1d(np.arange(len(self.values)), list(self.skipped))
 
 
+@dataclass(frozen=True)
+class Where:
+    """Where features are made and kept.
+
+    Attributes:
+        device: that the backbone runs on.
+        store: the cache.
+        progress: told how far an extraction is.
+        engine: this machine, or a cluster.
+    """
+
+    device: torch.device
+    store: Store
+    progress: Progress
+    engine: EngineSettings = field(default_factory=EngineSettings)
+
+
 def skipped_records(raw: RawFeatures, dataset: Dataset) -> list[dict[str, str]]:
     """Return id and reason of the samples without features, as a manifest keeps them."""
     return [{"id": str(dataset.ids[i]), "reason": reason} for i, reason in sorted(raw.skipped.items())]
 
 
-def raw_features(
-    prepared: Prepared, how: FeatureSettings, device: torch.device, store: Store, progress: Progress
-) -> RawFeatures:
+def raw_features(prepared: Prepared, how: FeatureSettings, where: Where) -> RawFeatures:
     """Return raw features of every sample: ready-made, from the cache, or extracted.
 
     Args:
         prepared: the data.
         how: backbone and image size, or a file of ready vectors.
-        device: where the backbone runs.
-        store: the cache.
-        progress: told how far the extraction is.
+        where: they are made and kept.
 
     Raises:
         UsageError: there is no such backbone, or it does not fit the data.
@@ -88,8 +102,8 @@ def raw_features(
     if dataset.features is not None:
         return RawFeatures(np.asarray(dataset.features), {}, "given", {}, prepared.mark, "given")
     if dataset.images is None:
-        return _embedded(prepared, how, device, store, progress)
-    return extracted(dataset.images, prepared.mark, how, (device, store, progress))
+        return _embedded(prepared, how, where)
+    return extracted(dataset.images, prepared.mark, how, where)
 
 
 def check_readable(raw: RawFeatures, data_settings: DataSettings) -> None:
@@ -164,7 +178,7 @@ def extracted(
     images: Any,
     mark: str,
     how: FeatureSettings,
-    where: tuple[torch.device, Store, Progress],
+    where: Where,
     is_measured: bool = True,
 ) -> RawFeatures:
     """Return the raw features of images, from the cache, or extracted.
@@ -173,17 +187,16 @@ def extracted(
         images: n images, read one by one.
         mark: a hash of what they are.
         how: backbone, image size, and mean and deviation of its pixels.
-        where: the device that the backbone runs on, the cache, and what is told how far the extraction is.
+        where: they are made and kept.
         is_measured: whether the quality of the images is measured while they are read.
 
     Raises:
         UsageError: there is no such backbone.
         DataError: no image could be read.
     """
-    device, store, progress = where
     backbone, notes = _backbone(how, images)
     planned = replace(plan(images, backbone, how.image_size, how.batch_size), is_measured=is_measured)
-    if how.precision == "auto" and bfloat16_is_fast(device):
+    if how.precision == "auto" and bfloat16_is_fast(where.device):
         planned = replace(planned, bfloat16_from=backbone.bfloat16_from)
     facts = {"weights": backbone.weights_hash, "image_size": planned.size, "channels": planned.channels,
              "bfloat16_from": planned.bfloat16_from}  # fmt: skip
@@ -192,17 +205,18 @@ def extracted(
         images=mark,
         backbone=backbone.name,
         transform=(backbone.mean, backbone.std),
-        device=device.type,
+        device=where.device.type,
         is_measured=is_measured,
         **facts,
     )
 
     def write(entry: Entry) -> list[str]:
-        failures = extract(images, planned, entry.folder, device, progress)
+        with batches_on(where.engine) as batches:
+            failures = extract(images, planned, entry.folder, where.device, where.progress, batches)
         write_json(entry.path("skipped.json"), failures)
         return ["features.npy", "skipped.json", *(["quality.npy"] if is_measured else [])]
 
-    entry = store.get(RAW_FEATURES, name, write)
+    entry = where.store.get(RAW_FEATURES, name, write)
     skipped = {int(i): reason for i, reason in (read_json(entry.path("skipped.json")) or {}).items()}
     values = np.load(entry.path("features.npy"), mmap_mode="r")
     quality = np.load(entry.path("quality.npy")) if is_measured else None
@@ -243,20 +257,18 @@ def _about_probabilities(logarithms: np.ndarray, labels: np.ndarray, has_vector:
     return notes
 
 
-def _embedded(
-    prepared: Prepared, how: FeatureSettings, device: torch.device, store: Store, progress: Progress
-) -> RawFeatures:
+def _embedded(prepared: Prepared, how: FeatureSettings, where: Where) -> RawFeatures:
     """Return the raw features of texts."""
     if how.backbone not in ("auto", TEXT_ENCODER):
         raise UsageError(f"These data are text: use --backbone auto or {TEXT_ENCODER}.")
     texts, weights = prepared.dataset.text, weights_of_text_encoder()
     assert texts is not None
     name = key(version=FEATURES_VERSION, texts=prepared.mark, backbone=TEXT_ENCODER, weights=weights,
-               device=device.type)  # fmt: skip
+               device=where.device.type)  # fmt: skip
 
     def write(entry: Entry) -> list[str]:
-        save_array(entry.path("features.npy"), embed(texts, str(device), progress))
+        save_array(entry.path("features.npy"), embed(texts, str(where.device), where.progress))
         return ["features.npy"]
 
-    entry = store.get(RAW_FEATURES, name, write)
+    entry = where.store.get(RAW_FEATURES, name, write)
     return RawFeatures(np.load(entry.path("features.npy"), mmap_mode="r"), {}, TEXT_ENCODER, {"weights": weights}, name)

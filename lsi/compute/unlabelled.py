@@ -6,14 +6,12 @@ import torch
 
 from lsi.compute.designs import DesignEntry
 from lsi.compute.preparation import Prepared
-from lsi.compute.raw_features import raw_features, skipped_records
+from lsi.compute.raw_features import Where, raw_features, skipped_records
 from lsi.config import FeatureSettings
 from lsi.laplace.likelihood import Softmax
 from lsi.laplace.objective import predict
-from lsi.progress import Progress
 from lsi.runs.images import describe_images
 from lsi.runs.manifest import with_metadata
-from lsi.runs.store import Store
 
 
 def predict_unlabelled(
@@ -21,8 +19,7 @@ def predict_unlabelled(
     entry: DesignEntry,
     weights: np.ndarray,
     how: FeatureSettings,
-    device: torch.device,
-    where: tuple[Store, Progress],
+    where: Where,
 ) -> tuple[pd.DataFrame, pd.DataFrame | None, list[dict[str, str]]]:
     """Return what is predicted for samples without a label.
 
@@ -31,15 +28,14 @@ def predict_unlabelled(
         entry: the design matrix of the labelled samples, whose recipe makes features of these.
         weights: of the probe in logits, W (k, D).
         how: backbone and image size.
-        device: that the backbone runs on.
-        where: the cache, and what is told how far an extraction is.
+        where: features are made and kept.
 
     Returns:
         One row a sample that could be read: index, id, predicted_label, confidence (the probability of that label) and
         the data's own columns; what tells later whether its image is the same, or None without images; and the samples
         that could not be read, with their reasons.
     """
-    raw = raw_features(beside, how, device, *where)
+    raw = raw_features(beside, how, where)
     dataset = beside.dataset.take(raw.rows)
     phi = torch.from_numpy(entry.design.recipe.apply(np.asarray(raw.values)[raw.rows]))
     probabilities = predict(Softmax(len(weights)), phi, torch.from_numpy(weights)).numpy()

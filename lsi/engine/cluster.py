@@ -19,10 +19,11 @@ _SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO
 
 @dataclass(frozen=True)
 class Cluster:
-    """A Ray cluster that is joined: how many workers hold shards, and the cores of each."""
+    """A Ray cluster that is joined: how many workers there are, the cores of each, and whether it has GPUs."""
 
     n_workers: int
     cores: int
+    has_gpus: bool = False
 
 
 @contextmanager
@@ -47,10 +48,11 @@ def joined(address: str | None) -> Iterator[Cluster]:
                 f"There is no Ray cluster at {address}: {error}. Start one by `ray start --head`."
             ) from error
     try:
-        total = int(ray.cluster_resources().get("CPU", 1))
+        resources = ray.cluster_resources()
+        total = int(resources.get("CPU", 1))
         cores = 1 if total <= _CORES_A_WORKER else _CORES_A_WORKER
         log.info("Ray: %d cores on %d machines", total, sum(node["Alive"] for node in ray.nodes()))
-        yield Cluster(max(1, math.floor(total / cores)), cores)
+        yield Cluster(max(1, math.floor(total / cores)), cores, resources.get("GPU", 0) > 0)
     finally:
         if is_ours:
             ray.shutdown()

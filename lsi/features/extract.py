@@ -61,7 +61,49 @@ def plan(images, backbone: Backbone, image_size: int | None, batch_size: int) ->
     return Plan(backbone, image_size or usual, 3, batch_size)
 
 
-def extract(images, how: Plan, folder: Path, device: torch.device, progress: Progress) -> dict[int, str]:
+Rows = dict[str, np.ndarray]  # a batch of each array, by name
+Batches = Callable[["Embedding", int], Iterator[tuple[Rows, dict[int, str]]]]
+
+
+class Embedding:
+    """Images that become rows of features, batch by batch, and of measures where those are asked for."""
+
+    def __init__(self, images, how: Plan, device: torch.device) -> None:
+        self.images, self.how, self.device = images, how, device
+        self._net = _network(how, device)
+        self.width = _width(self._net, how, device)
+
+    def read(self, image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the pixels of an image as the backbone takes them, and its measures."""
+        return _resized(image, self.how.size), measure(image) if self.how.is_measured else None
+
+    def rows(self, start: int, batch: list) -> tuple[Rows, dict[int, str]]:
+        """Return the rows of a batch, zero for failures, and the failures: position to reason.
+
+        Args:
+            start: position of its first image.
+            batch: what `read` gave for each image, or the reason why it cannot be read.
+        """
+        good = [i for i, one in enumerate(batch) if not isinstance(one, str)]
+        rows = {"features": np.zeros((len(batch), self.width), np.float32)}
+        if good:
+            pixels = _batch([batch[i][0] for i in good], self.how, self.device)
+            rows["features"][good] = self._net(pixels).float().cpu().numpy()
+            _check_finite(rows["features"], start, self.how)
+        if self.how.is_measured:
+            rows["quality"] = _measured([one if isinstance(one, str) else one[1] for one in batch])
+        return rows, _failures(start, batch)
+
+    def batch_at(self, start: int) -> tuple[Rows, dict[int, str]]:
+        """Return the rows and failures of the batch that starts at a position."""
+        stop = min(start + self.how.batch_size, len(self.images))
+        ((_, batch),) = _batches(self.images, self.read, start, self.how.batch_size, stop)
+        return self.rows(start, batch)
+
+
+def extract(
+    images, how: Plan, folder: Path, device: torch.device, progress: Progress, batches: Batches | None = None
+) -> dict[int, str]:
     """Write `features.npy` (n, d) float32 into `folder` and return the failures: position to reason.
 
     Where the images are measured, `quality.npy` (n, 6) float64 holds what `measure` gives, NaN for failures. An
@@ -73,35 +115,28 @@ def extract(images, how: Plan, folder: Path, device: torch.device, progress: Pro
         folder: where to write.
         device: where the backbone runs.
         progress: told how many images are done.
+        batches: gives rows and failures of the batches from a position on, in order; by default computed here.
 
     Raises:
         UsageError: the backbone does not take images of that size, or gives something else than features.
         DataError: the features of an image are not finite.
     """
-    n, net = len(images), _network(how, device)
-    width = _width(net, how, device)
-    columns: dict[str, tuple[int, type]] = {"features": (width, np.float32)}
+    n, embedding = len(images), Embedding(images, how, device)
+    columns: dict[str, tuple[int, type]] = {"features": (embedding.width, np.float32)}
     if how.is_measured:
         columns["quality"] = (len(MEASURES), np.float64)
     arrays = GrowingArrays(folder, n, columns)
-
-    def read(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
-        return _resized(image, how.size), measure(image) if how.is_measured else None
-
     progress.report(STAGE, arrays.done, n, "images")
-    for start, batch in _batches(images, read, arrays.done, how.batch_size):
-        good = [i for i, one in enumerate(batch) if not isinstance(one, str)]
-        rows = {"features": np.zeros((len(batch), width), np.float32)}
-        if good:
-            pixels = _batch([batch[i][0] for i in good], how, device)
-            rows["features"][good] = net(pixels).float().cpu().numpy()
-            _check_finite(rows["features"], start, how)
-        if how.is_measured:
-            rows["quality"] = _measured([one if isinstance(one, str) else one[1] for one in batch])
-        arrays.append(rows, _failures(start, batch))
+    for rows, failures in (batches or _batches_here)(embedding, arrays.done):
+        arrays.append(rows, failures)
         progress.report(STAGE, arrays.done, n, "images")
     arrays.finish()
     return arrays.failures
+
+
+def _batches_here(embedding: Embedding, done: int) -> Iterator[tuple[Rows, dict[int, str]]]:
+    for start, batch in _batches(embedding.images, embedding.read, done, embedding.how.batch_size):
+        yield embedding.rows(start, batch)
 
 
 def measure_images(images, folder: Path, progress: Progress) -> dict[int, str]:
@@ -187,7 +222,7 @@ def _batch(arrays: list[np.ndarray], how: Plan, device: torch.device) -> torch.T
     return torch.from_numpy(np.stack(arrays)).to(device).permute(0, 3, 1, 2)
 
 
-def _batches(images, read: Callable, start: int, size: int) -> Iterator[tuple[int, list]]:
+def _batches(images, read: Callable, start: int, size: int, stop: int | None = None) -> Iterator[tuple[int, list]]:
     """Yield batches of what `read` makes of each image from `start` on, or of the reason why it cannot be read.
 
     Args:
@@ -195,7 +230,9 @@ def _batches(images, read: Callable, start: int, size: int) -> Iterator[tuple[in
         read: what an image becomes, in the same threads.
         start: where to begin.
         size: images a batch.
+        stop: where to end; None: at the last image.
     """
+    stop = len(images) if stop is None else stop
 
     def one(index: int):
         try:
@@ -204,15 +241,15 @@ def _batches(images, read: Callable, start: int, size: int) -> Iterator[tuple[in
             return str(error)
         return read(image)
 
-    starts = range(start, len(images), size)
+    starts = range(start, stop, size)
     with ThreadPoolExecutor(_THREADS) as pool:
 
         def submit(first: int) -> list:
-            return [pool.submit(one, i) for i in range(first, min(first + size, len(images)))]
+            return [pool.submit(one, i) for i in range(first, min(first + size, stop))]
 
         ahead = submit(starts[0]) if len(starts) else []
         for first in starts:
-            current, ahead = ahead, submit(first + size) if first + size < len(images) else []
+            current, ahead = ahead, submit(first + size) if first + size < stop else []
             yield first, [future.result() for future in current]
 
 

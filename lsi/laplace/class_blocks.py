@@ -44,7 +44,7 @@ def price(objective: Objective) -> float:
     n, (_, d), k = len(objective.design), objective.shape, objective.n_outputs
     if k * d * d * objective.design.dtype.itemsize > MOST_BYTES:
         return math.inf
-    return 2 + (SAMPLES * d + d * d) / (2 * n)  # two products' worth of passes to draw the samples
+    return 2 + (SAMPLES * d + 4 * d * d) / (2 * n)  # passes to draw the samples, their sum, and its factor in float64
 
 
 def class_blocks(objective: Objective, point: Point) -> ClassBlocks:

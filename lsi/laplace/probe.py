@@ -31,13 +31,14 @@ DECREMENT_TOLERANCE = 1e-8
 # n·D·k beyond which the tolerance is wider: a decrement δ moves no logit by more than δ times the root of its variance,
 # and with it no residual and no LSI by more than some δ of itself
 LARGE, LARGE_TOLERANCE = 1e9, 1e-4
-# factors of λ that a large problem is solved for first, each to a rough decrement: far from the optimum of a small λ
-# the Hessian changes with every step, and each solve takes many products
-PATH, PATH_TOLERANCE = (300.0, 30.0, 3.0), 10.0
+# factors of λ that a large problem is solved for first, each to a rough decrement, where one of the first solves takes
+# more products than HARD: far from the optimum of a small λ the Hessian changes with every step
+PATH, PATH_TOLERANCE, HARD = (300.0, 30.0, 3.0), 10.0, 12
 MAX_NEWTON_STEPS = 60
 MAX_CG_STEPS = 400
 _NEAR, _SERVES = 30.0, 12  # decrement, and products of a solve, up to which a form is kept
 _FAR, _CLOSER = 20.0, 3.0  # decrement from which on blocks are built, and its fall after which they are built anew
+_LONG = 8  # products of a solve from which on blocks can pay
 _AIM = 0.3  # of the tolerance
 _SLACK = 10.0  # by which the Hessian's largest eigenvalue may exceed that of its Kronecker form, as a root
 
@@ -86,6 +87,7 @@ class _Preconditioner:
     blocks: ClassBlocks | None = None
     taken_at: float = math.inf  # decrement where the blocks were built
     spent: int = 0  # products since then
+    last: int = 0  # products of the last solve
 
     @classmethod
     def after(cls, objective: Objective, probe: Probe | None) -> "_Preconditioner":
@@ -96,7 +98,7 @@ class _Preconditioner:
         form = replace(probe.form, prior_precision=objective.prior_precision)
         if same and probe.blocks is not None:
             return cls(objective, form, probe.blocks)
-        return cls(objective, form, spent=probe.n_hessian_products)
+        return cls(objective, form)
 
     @property
     def form(self) -> Kronecker:
@@ -113,12 +115,13 @@ class _Preconditioner:
         """
         if self.kept is None:
             self.kept = self.objective.kronecker(here.point, sparse=True)
-        if decrement < min(_FAR, self.taken_at / _CLOSER) and self.spent > price(self.objective):
+        is_closer = decrement < min(_FAR, self.taken_at / _CLOSER)
+        if is_closer and self.last >= _LONG and self.spent > price(self.objective):
             self.blocks, self.taken_at, self.spent = class_blocks(self.objective, here.point), decrement, 0
 
     def served(self, newton: "_NewtonStep") -> None:
         """Count the products of a step, and drop the form where it no longer serves."""
-        self.spent += newton.n_products
+        self.spent, self.last = self.spent + newton.n_products, newton.n_products
         # another form costs k³: far from the optimum it changes much, near it only the solves tell
         if self.blocks is None and (newton.decrement >= _NEAR or newton.n_products > _SERVES):
             self.kept = None
@@ -165,11 +168,25 @@ def fit(
     large = len(objective.design) * float(math.prod(objective.shape)) > LARGE
     if tolerance is None:
         tolerance = LARGE_TOLERANCE if large else DECREMENT_TOLERANCE
-    if start is None and large:
-        start = _along_path(objective)
+    if start is not None:
+        return _newton(objective, start, tolerance)
+    zero = torch.zeros(objective.shape, dtype=torch.float64, device=objective.design.device)
+    try:
+        return _newton(objective, zero, tolerance, HARD if large else MAX_CG_STEPS)
+    except _HardError:
+        above = _along_path(objective)
+        return _with_counts_of(above, _newton(objective, above, tolerance))
+
+
+class _HardError(Exception):
+    """One of the first solves takes more products than it may."""
+
+
+def _newton(
+    objective: Objective, start: Float[Tensor, "m d"] | Probe, tolerance: float, most: int = MAX_CG_STEPS
+) -> Probe:
+    """Return the minimum that Newton's method finds from a start, with at most `most` products in the first solves."""
     preconditioner = _Preconditioner.after(objective, start if isinstance(start, Probe) else None)
-    if start is None:
-        start = torch.zeros(objective.shape, dtype=torch.float64, device=objective.design.device)
     weights = start.weights if isinstance(start, Probe) else start.double()
     here = objective.evaluate(weights)
     products = 0
@@ -179,7 +196,7 @@ def fit(
         if not (math.isfinite(here.loss) and bool(torch.isfinite(here.gradient).all())):
             raise _no_step(objective, Outcome.NON_FINITE)
         preconditioner.prepare(here, expected)
-        newton = _newton_step(objective, here, preconditioner, forcing)
+        newton = _newton_step(objective, here, preconditioner, (forcing, most if iteration < 3 else MAX_CG_STEPS))
         products += newton.n_products
         decrement, norm = newton.decrement, float(here.gradient.norm())
         log.debug("step %d: loss %.6f, decrement %.3e, %d products", iteration, here.loss, decrement, newton.n_products)
@@ -187,20 +204,12 @@ def fit(
         met = decrement <= tolerance and norm <= _SLACK * tolerance * newton.largest_curvature**0.5
         stalled = not met and decrement < _floor(here.loss, len(objective.design)) and decrement > 0.5 * best
         if proven and (met or stalled):
-            return Probe(
-                objective,
-                weights,
-                here.loss,
-                norm,
-                decrement,
-                iteration,
-                products,
-                preconditioner.form,
-                preconditioner.blocks,
-                stalled,
-            )
+            form, blocks = preconditioner.form, preconditioner.blocks
+            return Probe(objective, weights, here.loss, norm, decrement, iteration, products, form, blocks, stalled)
         if proven:
             best = min(best, decrement)
+        elif newton.n_products == most and iteration < 3:
+            raise _HardError
         expected = max(forcing * decrement, 1e-300)
         preconditioner.served(newton)
         weights, here = _line_search(objective, weights, here, newton.step, decrement)
@@ -217,23 +226,33 @@ def _along_path(objective: Objective) -> Probe:
     for factor in PATH:
         above = objective.with_prior_precision(factor * objective.prior_precision)
         start = torch.zeros(above.shape, dtype=torch.float64, device=above.design.device) if probe is None else probe
-        probe = fit(above, start, tolerance=PATH_TOLERANCE)
-        log.debug("prior precision %.3g: %d products", above.prior_precision, probe.n_hessian_products)
+        found = _newton(above, start, PATH_TOLERANCE)
+        log.debug("prior precision %.3g: %d products", above.prior_precision, found.n_hessian_products)
+        probe = found if probe is None else _with_counts_of(probe, found)
     assert probe is not None
     return probe
 
 
+def _with_counts_of(before: Probe, probe: Probe) -> Probe:
+    """Return a probe that counts the steps and products which led to its start as well."""
+    steps, products = before.n_newton_steps, before.n_hessian_products
+    return replace(
+        probe, n_newton_steps=steps + probe.n_newton_steps, n_hessian_products=products + probe.n_hessian_products
+    )
+
+
 def _newton_step(
-    objective: Objective, here: Evaluation, preconditioner: _Preconditioner, forcing: float
+    objective: Objective, here: Evaluation, preconditioner: _Preconditioner, limits: tuple[float, int]
 ) -> _NewtonStep:
-    """Return the step −P⁻¹g, to be added to the weights, solved to a relative residual of `forcing`."""
+    """Return the step −P⁻¹g, to be added to the weights, solved to a relative residual or a number of products."""
+    forcing, most = limits
     like = torch.empty(0, dtype=objective.design.dtype, device=here.gradient.device)
     solution = conjugate_gradients(
         lambda x: objective.hessian_product(here.point, x),
         preconditioner.solver(like),
         -here.gradient[None],
         tolerance=forcing,
-        max_iterations=MAX_CG_STEPS,
+        max_iterations=most,
     )
     step = solution.value[0]
     decrement = float((here.gradient * -step).sum().clamp_min(0).sqrt())
@@ -252,7 +271,7 @@ def _no_step(objective: Objective, cause: Outcome) -> ConvergenceError:
 
 
 def _forcing(expected: float, tolerance: float) -> float:
-    """Return what residual to solve to: near the end as tight as is asked for, far from it, and for the proof, loose."""
+    """Return what residual to solve to: near the end as tight as is asked for, far and for the proof loose."""
     if expected > 1e-2:
         return 0.3 if expected > 1 else 0.1
     return min(0.1, max(1e-3, _AIM * tolerance / expected))

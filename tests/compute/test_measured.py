@@ -14,7 +14,7 @@ from lsi.cli import main
 from lsi.compute import pipeline
 from lsi.compute.measured import measures_of
 from lsi.compute.preparation import prepare
-from lsi.compute.raw_features import raw_features
+from lsi.compute.raw_features import Where, raw_features
 from lsi.config import DataSettings, NoiseSettings, Settings
 from lsi.export.wording import quality_words
 from lsi.features import MEASURES, measure
@@ -112,7 +112,7 @@ def prepared_with_features(root: Path):
 
 def test_images_beside_ready_made_features_are_measured_once(tmp_path, monkeypatch):
     prepared, settings, store = prepared_with_features(tmp_path / "pets"), Settings(), Store(tmp_path / "c")
-    raw = raw_features(prepared, settings.features, torch.device("cpu"), store, Progress())
+    raw = raw_features(prepared, settings.features, Where(torch.device("cpu"), store, Progress()))
     assert raw.quality is None
     stages = []
     measures = measures_of(prepared, raw, store, Progress([lambda s: stages.append((s.stage, s.done, s.total))]))

@@ -18,7 +18,7 @@ from lsi import data
 from lsi.cli import main
 from lsi.compute import pipeline, queries
 from lsi.compute.preparation import prepare
-from lsi.compute.raw_features import RawFeatures, raw_features
+from lsi.compute.raw_features import RawFeatures, Where, raw_features
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.errors import DataError, MissingRunError
 from lsi.export import Selection, write_images
@@ -185,7 +185,7 @@ def test_the_map_of_a_run_needs_no_data(run, folder, tmp_path):
 
 def raw_of(settings: Settings, cache: Path) -> RawFeatures:
     prepared = prepare(settings.resolved())
-    return raw_features(prepared, settings.features, torch.device("cpu"), Store(cache), Progress())
+    return raw_features(prepared, settings.features, Where(torch.device("cpu"), Store(cache), Progress()))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
