@@ -9,7 +9,6 @@ import torch
 from lsi.compute.designs import DesignEntry
 from lsi.config import EngineSettings
 from lsi.errors import UsageError
-from lsi.features.extract import Batches
 from lsi.laplace.design_matrix import Design, rows_of
 from lsi.memory import budget_bytes
 from lsi.probabilities import KEPT_CLASSES
@@ -43,26 +42,6 @@ def design_on(where: EngineSettings, entry: DesignEntry, device: torch.device) -
 
     with joined(where.ray_address) as cluster:
         yield RayDesign.start(entry.path, cluster, entry.matrix(torch.device("cpu")).gram_factor)
-
-
-@contextmanager
-def batches_on(where: EngineSettings) -> Iterator[Batches | None]:
-    """Give what computes features of images batch by batch on the workers of a Ray cluster; None: on this machine.
-
-    Args:
-        where: which engine.
-
-    Raises:
-        UsageError: Ray is not installed, or there is no cluster.
-    """
-    if where.engine == "local":
-        yield None
-        return
-    from lsi.engine.cluster import joined
-    from lsi.engine.ray_features import batches_of
-
-    with joined(where.ray_address) as cluster:
-        yield batches_of(cluster)
 
 
 def needed_bytes(n_samples: int, n_columns: int, n_classes: int) -> int:

@@ -1,12 +1,13 @@
 """Raw features of every sample: ready-made, from the cache, or by a backbone."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from lsi.compute.engines import batches_on
 from lsi.compute.preparation import Prepared
 from lsi.config import DataSettings, EngineSettings, FeatureSettings
 from lsi.data import Dataset
@@ -25,6 +26,7 @@ from lsi.features import (
     plan,
     weights_of_text_encoder,
 )
+from lsi.features.extract import Batches
 from lsi.files import read_json, save_array, write_json
 from lsi.hashing import file_checksum, fingerprint, key
 from lsi.progress import Progress
@@ -211,7 +213,7 @@ def extracted(
     )
 
     def write(entry: Entry) -> list[str]:
-        with batches_on(where.engine) as batches:
+        with _batches_on(where.engine) as batches:
             failures = extract(images, planned, entry.folder, where.device, where.progress, batches)
         write_json(entry.path("skipped.json"), failures)
         return ["features.npy", "skipped.json", *(["quality.npy"] if is_measured else [])]
@@ -224,6 +226,19 @@ def extracted(
     resize = f"bicubic to {planned.size} × {planned.size} px, without a crop; values in 0 … 1"
     facts |= {"transform": {"resize": resize, **scale}, "notes": notes}
     return RawFeatures(values, skipped, backbone.name, facts, name, quality=quality)
+
+
+@contextmanager
+def _batches_on(where: EngineSettings) -> Iterator[Batches | None]:
+    """Give what computes features of images batch by batch on the workers of a Ray cluster; None: on this machine."""
+    if where.engine == "local":
+        yield None
+        return
+    from lsi.engine.cluster import joined
+    from lsi.engine.ray_features import batches_of
+
+    with joined(where.ray_address) as cluster:
+        yield batches_of(cluster)
 
 
 def _joined(prepared: Prepared, how: FeatureSettings) -> RawFeatures:
