@@ -15,6 +15,8 @@ from lsi.data import Dataset
 from lsi.features.design import FILES, VALUES, Recipe, read_design, write_parts
 from lsi.files import save_array
 from lsi.laplace.design_matrix import DesignMatrix, with_bias
+from lsi.laplace.scores.predictions import kept_probabilities
+from lsi.probabilities import Probabilities
 from lsi.progress import Progress
 from lsi.runs.images import describe_images, file_facts
 from lsi.runs.manifest import make_manifest, make_table
@@ -53,22 +55,29 @@ def copies(cache: Path, n: int) -> Run:
     return run
 
 
-def points(cache: Path, n: int, k: int = 10, d: int = 2) -> Run:
-    """Return a run of n points of k classes whose images are 8 × 8 noise, written without a search for neighbours."""
-    rng, name = np.random.default_rng(0), f"points-{n}-{k}"
-    right = rng.integers(0, k, n)
-    labels = np.where(rng.random(n) < 0.05, rng.integers(0, k, n), right) if k > 10 else right
-    where = (3 * rng.normal(size=(k, d))[right] + rng.normal(size=(n, d))).astype(np.float32)
+def points(cache: Path, n: int, k: int = 10) -> Run:
+    """Return a run of n points of k classes whose images are 8 × 8 noise, written without a search for neighbours.
+
+    Beyond 10 classes a set of 20 samples a class is scored and repeated, with 5 % of its labels flipped.
+    """
+    rng, name, d = np.random.default_rng(0), f"points-{n}-{k}", 2 if k <= 10 else 16
+    size = n if k <= 10 else 20 * k
+    right = rng.integers(0, k, size)
+    labels = np.where(rng.random(size) < (0 if k <= 10 else 0.05), rng.integers(0, k, size), right)
+    where = (3 * rng.normal(size=(k, d))[right] + rng.normal(size=(size, d))).astype(np.float32)
     path = cache / f"{name}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     names = np.array([f"class {c:04d}" for c in range(k)])
-    np.savez(path, images=rng.integers(0, 256, (n, 8, 8), dtype=np.uint8), labels=labels, class_names=names)
+    index = np.arange(n) % size
+    images = rng.integers(0, 256, (n, 8, 8), dtype=np.uint8)
+    np.savez(path, images=images, labels=labels[index], class_names=names)
     settings = Settings(DataSettings(data=path), features=FeatureSettings(backbone="pixels"))
     dataset = prepare(settings).dataset
-    design = Store(cache).get(DESIGNS, name, lambda e: _write_design(e, where))
-    entry = Store(cache).get(KIND, name, lambda e: write_run(e, _content(settings, dataset, design)))
+    design = Store(cache).get(DESIGNS, name, lambda e: _write_design(e, where[index]))
+    entry = Store(cache).get(KIND, name, lambda e: write_run(e, _content(settings, dataset, design, index)))
     run = Run(entry.folder)
-    _put_map(run, cache, np.array(where[:, :2]))
+    spread = rng.normal(scale=0.1, size=(n, 2)) if k > 10 else 0.0
+    _put_map(run, cache, (where[index, :2] + spread).astype(np.float32))
     return run
 
 
@@ -80,10 +89,14 @@ def _write_design(entry: Entry, where: np.ndarray) -> list[str]:
     return list(FILES)
 
 
-def _content(settings: Settings, dataset: Dataset, design: Entry) -> RunContent:
-    n, phi = len(dataset), DesignMatrix(torch.from_numpy(read_design(design.folder).values))
-    result = classify(dataset, phi, ScoreSettings(1.0, certify=0), 0, lambda _: nullcontext())
-    table = make_table(dataset, result.table, np.zeros(n, bool), Duplicates(np.full(n, -1), np.ones(n), 0.0))
+def _content(settings: Settings, dataset: Dataset, design: Entry, index: np.ndarray) -> RunContent:
+    n, size, k = len(dataset), int(index.max()) + 1, len(dataset.class_names)
+    phi = DesignMatrix(torch.from_numpy(read_design(design.folder).values[:size]))
+    first = dataset.take(np.arange(size))
+    result = classify(first, phi, ScoreSettings(1.0, certify=0), 0, lambda _: nullcontext())
+    scores = result.table.iloc[index].reset_index(drop=True)
+    scores["lsi_rank"] = scores["lsi"].rank(method="first", ascending=False).astype(np.int64)
+    table = make_table(dataset, scores, np.zeros(n, bool), Duplicates(np.full(n, -1), np.ones(n), 0.0))
     manifest = make_manifest(dataset, "classification", table, np.zeros(n, bool), phi.device) | result.manifest
     manifest["dataset"]["skipped"] = []
     manifest |= {"settings": settings.to_dict(), "seconds": {}, "near_duplicates": {"threshold": 0.0},
@@ -92,7 +105,19 @@ def _content(settings: Settings, dataset: Dataset, design: Entry) -> RunContent:
                               "n_features": phi.shape[1] - 1}}  # fmt: skip
     samples = describe_images(dataset, None).assign(position=np.arange(n))
     near = (np.stack([(np.arange(n) + 1) % n], axis=1), np.ones((n, 1), np.float32))
-    return RunContent(manifest, table, samples, result.arrays, result.weights, near, None, result.probabilities)
+    probabilities = {name: _repeated(part, first.labels, index) for name, part in result.probabilities.items()}
+    assert all(part.n_classes == k for part in probabilities.values())
+    return RunContent(manifest, table, samples, result.arrays, result.weights, near, None, probabilities)
+
+
+def _repeated(part: Probabilities, labels: np.ndarray, index: np.ndarray) -> Probabilities:
+    whole = Probabilities.allocate(len(index), part.n_classes)
+    kept = kept_probabilities(torch.from_numpy(part.dense()), torch.from_numpy(labels), whole.n_kept)
+    for start in range(0, len(index), len(labels)):
+        rows = slice(start, min(start + len(labels), len(index)))
+        classes = None if kept.classes is None else kept.classes[: rows.stop - start]
+        whole.put_part(rows, Probabilities(kept.values[: rows.stop - start], part.n_classes, classes))
+    return whole
 
 
 def _put_map(run: Run, cache: Path, where: np.ndarray) -> None:

@@ -1,8 +1,9 @@
 """The app in Chromium: page changes, review queue, gallery, map, memory, at the sizes that people bring.
 
-    python -m benchmarks.bench_app [--quick] [--cache DIR]
+    python -m benchmarks.bench_app [--quick] [--many-classes] [--cache DIR]
 
 Needs Chromium, and the CIFAR-10 files beside the project for the real images. `--cache` keeps the runs it measures on.
+`--many-classes` measures a run of ImageNet's shape alone.
 """
 
 import argparse
@@ -27,7 +28,7 @@ SHOWN = {
     "Label issues": ("Label issues", ".queue .picture img"),
     "Map": ("Map", ".map[data-drawn]"),
     "Classes": ("Classes", ".js-plotly-plot .main-svg"),
-    "Redundancy": ("Redundancy", "[data-testid=stImage] img, .js-plotly-plot .main-svg"),
+    "Quality and duplicates": ("Quality and duplicates", "[data-testid=stImage] img, .js-plotly-plot .main-svg"),
     "Export": ("Export", "[data-testid=stMetricValue]"),
 }
 SESSIONS = 10
@@ -167,9 +168,21 @@ def only_map(browser: Browser, cache: Path, run: Run) -> dict[str, Any]:
         return {"n": len(run.scores), "map_seconds": scatter(browser, server, run)}
 
 
+def many_classes(browser: Browser, cache: Path, run: Run) -> dict[str, Any]:
+    with serve(cache) as server:
+        open_page(browser, server, run, "map").context.close()  # warm
+        found: dict[str, Any] = {"n": len(run.scores), "k": len(run.class_names)}
+        found["page_change_seconds"] = page_changes(browser, server, run)
+        found["queue_seconds"] = queue(browser, server, run, cache)
+        found["memory_gib"] = memory(browser, server, run)
+    print(found, flush=True)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--many-classes", action="store_true")
     parser.add_argument("--cache", type=Path)
     given = parser.parse_args()
     path = chromium()
@@ -177,6 +190,12 @@ def main() -> None:
         raise SystemExit("no Chromium on this machine (Debian: apt-get install chromium)")
     with tempfile.TemporaryDirectory() as root:
         cache = given.cache or Path(root)
+        if given.many_classes:
+            size = (5_000, 100) if given.quick else (1_281_167, 1_000)
+            with launch(path) as browser:
+                found = many_classes(browser, cache / "many", app_runs.points(cache / "many", *size))
+            save("app_quick" if given.quick else "app_many_classes", found)
+            return
         sizes = (2_000, 5_000) if given.quick else (200_000, 1_000_000)
         runs = [app_runs.copies(cache / "copies", sizes[0]), app_runs.points(cache / "points", sizes[1])]
         result: dict[str, Any] = {}

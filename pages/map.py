@@ -19,5 +19,5 @@ if opened is not None:
 if selected:
     bulk.actions(view, selected, "selected", "map-selected")
 else:
-    bulk.actions(view, [int(i) for i in positions], "filtered", "map")
+    bulk.actions(view, positions, "filtered", "map")
 map_view.table(view, positions)

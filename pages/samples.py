@@ -15,5 +15,5 @@ if selected:
     bulk.actions(view, selected, "selected", "selected")
 else:
     st.caption("Click selects, shift-click selects a range, double-click or Enter opens. Nothing is selected.")
-    bulk.actions(view, [int(i) for i in positions], "filtered", "filtered")
+    bulk.actions(view, positions, "filtered", "filtered")
 unlabelled.gallery(view)

@@ -1,11 +1,13 @@
 """Decisions about many samples at once; each names its scope before it happens, and can be undone."""
 
+import numpy as np
 import streamlit as st
+from jaxtyping import Int
 
 from lsi.ui.session import View, decide, read_only
 
 
-def actions(view: View, positions: list[int], what: str, key: str) -> None:
+def actions(view: View, positions: "list[int] | Int[np.ndarray, ' s']", what: str, key: str) -> None:
     """Offer keep, relabel, exclude and clear for these positions; `what` says what they are.
 
     Args:
@@ -14,19 +16,23 @@ def actions(view: View, positions: list[int], what: str, key: str) -> None:
         what: says what they are, such as selected or filtered.
         key: of the widgets.
     """
-    if read_only() or not positions:
+    if read_only() or not len(positions):
         return
     count = len(positions)
     them = f"{count:,} {what} {view.noun if count > 1 else view.one}"
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.button(f"Exclude {them}", key=f"{key}-exclude", on_click=decide, args=(view, positions, "exclude"),
+        st.button(f"Exclude {them}", key=f"{key}-exclude", on_click=_decide, args=(view, positions, "exclude"),
                   icon=":material/block:")  # fmt: skip
-        st.button(f"Keep {them}", key=f"{key}-keep", on_click=decide, args=(view, positions, "keep"))
-        st.button("Clear their decisions", key=f"{key}-clear", on_click=decide, args=(view, positions, "clear"))
+        st.button(f"Keep {them}", key=f"{key}-keep", on_click=_decide, args=(view, positions, "keep"))
+        st.button("Clear their decisions", key=f"{key}-clear", on_click=_decide, args=(view, positions, "clear"))
         if not view.labelled:
             return
         label = st.selectbox("Relabel as", range(len(view.run.class_names)), index=None, key=f"{key}-label",
                              format_func=lambda c: view.run.class_names[c], width=200)  # fmt: skip
         if label is not None:
-            st.button(f"Relabel {them}", key=f"{key}-relabel", on_click=decide,
+            st.button(f"Relabel {them}", key=f"{key}-relabel", on_click=_decide,
                       args=(view, positions, "relabel", int(label)))  # fmt: skip
+
+
+def _decide(view: View, positions: "list[int] | Int[np.ndarray, ' s']", action: str, label: int | None = None) -> None:
+    decide(view, [int(i) for i in positions], action, label)

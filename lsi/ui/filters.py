@@ -10,6 +10,8 @@ from lsi.ui.columns import Column, ColumnFilter, read_column
 from lsi.ui.flags import FLAGS
 
 Point = tuple[float, float]
+DECISIONS = ("undecided", "keep", "relabel", "exclude", "unsure")
+_PLACES = {decision: i for i, decision in enumerate(DECISIONS)}
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Filter:
         kept = (share >= self.low) & (share <= self.high)
         group = table["near_duplicate_group"].to_numpy()
         if self.decision:
-            kept &= decision_column(table, decided).isin(self.decision).to_numpy()
+            kept &= np.isin(decision_codes(len(table), decided), [_PLACES[d] for d in self.decision])
         for column, values in (("given", self.classes), ("predicted", self.predicted), ("split", self.split)):
             if values and column in table.columns:
                 kept &= table[column].isin(values).to_numpy()
@@ -178,9 +180,12 @@ class Filter:
         )  # fmt: skip
 
 
-def decision_column(table: pd.DataFrame, decided: pd.DataFrame) -> pd.Series:
-    """Return the decision about each row, "undecided" where there is none."""
-    return decided["action"].reindex(table.index).fillna("undecided")
+def decision_codes(n_rows: int, decided: pd.DataFrame) -> np.ndarray:
+    """Return the decision about each row as its place in DECISIONS, (n,) uint8."""
+    codes = np.zeros(n_rows, dtype=np.uint8)
+    inside = decided[decided.index < n_rows]
+    codes[inside.index.to_numpy()] = inside["action"].map(_PLACES)
+    return codes
 
 
 def lassoed(positions: np.ndarray, lassos: tuple[Lasso, ...]) -> np.ndarray:

@@ -11,9 +11,9 @@ from lsi.ui import colouring, samples
 from lsi.ui.colouring import Colouring, LegendEntry
 from lsi.ui.columns import Column
 from lsi.ui.components import MapPoints, MapTools, scatter
-from lsi.ui.filters import Lasso, decision_column
+from lsi.ui.filters import DECISIONS, Lasso, decision_codes
 from lsi.ui.session import View, cache, decisions, read_only
-from lsi.ui.sidebar import DECISIONS, current_filter, set_filter
+from lsi.ui.sidebar import current_filter, set_filter
 
 _COLUMN = "Column"
 COLOURS = ("LSI", "Class", "Suspected", "Decision", _COLUMN)
@@ -120,9 +120,7 @@ def _colouring(view: View, kind: str, name: str | None) -> Colouring:
     if kind == "Suspected":
         names, codes = ["not suspected", "suspected"], rows["is_label_issue"].to_numpy().astype(int)
     elif kind == "Decision":
-        places = {d: i for i, d in enumerate(DECISIONS)}
-        names = list(DECISIONS)
-        codes = decision_column(rows, decisions(view.run.name)).map(places).fillna(0).to_numpy().astype(int)
+        names, codes = list(DECISIONS), decision_codes(len(rows), decisions(view.run.name)).astype(int)
     else:
         ends = [("#440154", "least information"), ("#21918c", "middle rank"), ("#fde725", "most information")]
         return Colouring(charts.colours(rows["lsi"].to_numpy(), "number"), [LegendEntry(*entry) for entry in ends])

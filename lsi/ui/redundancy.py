@@ -54,7 +54,7 @@ def budget(view: View, positions: np.ndarray) -> None:
     )
     st.plotly_chart(charts.budget(lsi, share), alt="Share of the information kept over the share of samples kept")
     st.caption("Keeping the information does not guarantee the accuracy: check the curated set on the Export page.")
-    bulk.actions(view, [int(i) for i in positions[kept:]], "low-information", "budget")
+    bulk.actions(view, positions[kept:], "low-information", "budget")
 
 
 def _ordered(table: pd.DataFrame) -> list[int]:

@@ -10,9 +10,9 @@ from lsi.export import charts
 from lsi.hashing import fingerprint
 from lsi.ui import flags
 from lsi.ui.components import Tiles, gallery
-from lsi.ui.filters import decision_column
+from lsi.ui.filters import DECISIONS, decision_codes
 from lsi.ui.session import View, decisions, plain
-from lsi.ui.sidebar import DECISIONS, current_filter, set_filter
+from lsi.ui.sidebar import current_filter, set_filter
 
 ORDERS = {
     "Most information": ("lsi", False),
@@ -106,12 +106,10 @@ def grid(view: View, ranking: Ranking, height: int = 640, key: str = GALLERY) ->
         key: of the widget, which keeps one selection for each run.
     """
     order = ranking.order
-    rows = view.table.iloc[order]
-    decided = decision_column(view.table, decisions(view.run.name)).iloc[order]
-    codes = decided.map({d: i for i, d in enumerate(DECISIONS)}).fillna(0)
     given, predicted, captions = view.captions
     has_images = view.has_images
-    texts = [] if has_images or "text" not in rows.columns else rows["text"].astype(str).tolist()
+    has_texts = not has_images and "text" in view.table.columns
+    texts = view.table["text"].iloc[order].astype(str).tolist() if has_texts else []
     tiles = Tiles(
         mark=fingerprint(order, str(ranking.size), view.run.name),
         base=f"/thumbs/{view.run.name}" if has_images else "",
@@ -123,8 +121,8 @@ def grid(view: View, ranking: Ranking, height: int = 640, key: str = GALLERY) ->
                 "given": given[order],
                 "predicted": predicted[order],
                 "value": ranking.values[order],
-                "issue": rows["is_label_issue"].to_numpy(),
-                "decision": codes.to_numpy(),
+                "issue": view.table["is_label_issue"].to_numpy()[order],
+                "decision": decision_codes(len(view.table), decisions(view.run.name))[order],
             }
         ),
         captions=captions,

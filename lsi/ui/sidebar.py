@@ -7,11 +7,10 @@ import pandas as pd
 import streamlit as st
 
 from lsi.ui import column_filter
-from lsi.ui.filters import Filter, decision_column
+from lsi.ui.filters import DECISIONS, Filter
 from lsi.ui.flags import FLAGS
 from lsi.ui.session import View, decisions, open_view, plain, read_only, redo, run_names, undo
 
-DECISIONS = ("undecided", "keep", "relabel", "exclude", "unsure")
 # the chosen run has a key that is no widget's: Streamlit forgets those of a widget when the page changes
 _FILTER, _RUN, _RUN_BOX = "filter", "chosen_run", "run_box"
 
@@ -174,11 +173,11 @@ def _controls(view: View) -> None:
         with st.container(horizontal=True):
             st.button("Undo", icon=":material/undo:", on_click=undo, args=(view,))
             st.button("Redo", icon=":material/redo:", on_click=redo, args=(view,))
-    _counts(table, decided)
+    _counts(decided)
 
 
-def _counts(table: pd.DataFrame, decided: pd.DataFrame) -> None:
-    counts = decision_column(table, decided).value_counts()
+def _counts(decided: pd.DataFrame) -> None:
+    counts = decided["action"].value_counts()
     summary = ", ".join(f"{counts[d]} {d}" for d in DECISIONS[1:] if d in counts)
     st.markdown(f"Decisions: {summary or 'none yet'}")
 

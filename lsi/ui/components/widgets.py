@@ -167,8 +167,8 @@ def gallery(tiles: Tiles, key: str) -> tuple[list[int], int | None]:
         on_selected_change=lambda: None,
         on_open_change=lambda: None,
     )
-    shown = set(tiles.rows["order"].tolist())
-    return [i for i in selected if i in shown], result.open
+    shown = np.isin(selected, tiles.rows["order"].to_numpy()) if selected else []
+    return [i for i, is_shown in zip(selected, shown, strict=True) if is_shown], result.open
 
 
 class DecisionLog:
