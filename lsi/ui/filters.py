@@ -75,7 +75,7 @@ class Filter:
         kept = (share >= self.low) & (share <= self.high)
         group = table["near_duplicate_group"].to_numpy()
         if self.decision:
-            kept &= np.isin(decision_codes(len(table), decided), [_PLACES[d] for d in self.decision])
+            kept &= np.isin(decision_codes(len(table), decided), [i for d, i in _PLACES.items() if d in self.decision])
         for column, values in (("given", self.classes), ("predicted", self.predicted), ("split", self.split)):
             if values and column in table.columns:
                 kept &= table[column].isin(values).to_numpy()
@@ -183,8 +183,9 @@ class Filter:
 def decision_codes(n_rows: int, decided: pd.DataFrame) -> np.ndarray:
     """Return the decision about each row as its place in DECISIONS, (n,) uint8."""
     codes = np.zeros(n_rows, dtype=np.uint8)
-    inside = decided[decided.index < n_rows]
-    codes[inside.index.to_numpy()] = inside["action"].map(_PLACES)
+    rows = decided.index.to_numpy(dtype=np.int64)  # that of no decision is of no type
+    inside = rows < n_rows
+    codes[rows[inside]] = decided["action"][inside].map(_PLACES)
     return codes
 
 

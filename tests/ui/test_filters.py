@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lsi.runs.decisions import Decision, Reviews
 from lsi.ui.columns import ColumnFilter
-from lsi.ui.filters import Filter, Lasso, in_polygon
+from lsi.ui.filters import DECISIONS, Filter, Lasso, decision_codes, in_polygon
 from lsi.ui.flags import FLAGS
 from lsi.ui.paths import below_data_roots
 from lsi.ui.session import plain
@@ -73,6 +74,15 @@ def test_each_part_of_the_filter(chosen, rows):
     assert len(set(chosen.chips())) == len(chosen.chips())
     for without in chosen.chips().values():
         assert without.mask(TABLE, DECIDED, POSITIONS).sum() >= len(rows)
+
+
+def test_decisions_are_read_as_codes_from_the_first_on(tmp_path):
+    reviews = Reviews.of_cache(tmp_path)
+    assert decision_codes(4, reviews.current("run")).tolist() == [0, 0, 0, 0]
+    for sample, action in ((3, "exclude"), (0, "keep"), (1, "keep"), (1, "clear"), (9, "unsure")):
+        reviews.record("run", "me", [Decision(sample, action)])
+    codes = decision_codes(4, reviews.current("run"))
+    assert [DECISIONS[c] for c in codes] == ["keep", "undecided", "undecided", "exclude"]
 
 
 def test_an_address_shows_the_very_samples_that_a_lasso_holds():
