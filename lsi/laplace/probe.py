@@ -38,6 +38,7 @@ MAX_NEWTON_STEPS = 60
 MAX_CG_STEPS = 400
 _NEAR, _SERVES = 30.0, 12  # decrement, and products of a solve, up to which a form is kept
 _FAR, _CLOSER = 20.0, 3.0  # decrement from which on blocks are built, and its fall after which they are built anew
+_WORTH = 0.8  # share of the form's products for the same residual that blocks may take
 _LONG = 8  # products of a solve from which on blocks can pay
 _AIM = 0.3  # of the tolerance
 _SLACK = 10.0  # by which the Hessian's largest eigenvalue may exceed that of its Kronecker form, as a root
@@ -88,6 +89,8 @@ class _Preconditioner:
     taken_at: float = math.inf  # decrement where the blocks were built
     spent: int = 0  # products since then
     last: int = 0  # products of the last solve
+    rate: float = math.inf  # products by which the form makes the residual e times smaller
+    are_worse: bool = False  # whether blocks were tried and took as many
 
     @classmethod
     def after(cls, objective: Objective, probe: Probe | None) -> "_Preconditioner":
@@ -116,11 +119,21 @@ class _Preconditioner:
         if self.kept is None:
             self.kept = self.objective.kronecker(here.point, sparse=True)
         is_closer = decrement < min(_FAR, self.taken_at / _CLOSER)
-        if is_closer and self.last >= _LONG and self.spent > price(self.objective):
+        if is_closer and not self.are_worse and self.last >= _LONG and self.spent > price(self.objective):
             self.blocks, self.taken_at, self.spent = class_blocks(self.objective, here.point), decrement, 0
 
-    def served(self, newton: "_NewtonStep") -> None:
-        """Count the products of a step, and drop the form where it no longer serves."""
+    def served(self, newton: "_NewtonStep", forcing: float) -> None:
+        """Count the products of a step; drop blocks that need no fewer, and the form where it no longer serves.
+
+        Args:
+            newton: the step.
+            forcing: residual that it was solved to.
+        """
+        rate = newton.n_products / -math.log(forcing)
+        if self.blocks is None:
+            self.rate = rate
+        elif rate > _WORTH * self.rate:
+            self.blocks, self.are_worse = None, True
         self.spent, self.last = self.spent + newton.n_products, newton.n_products
         # another form costs k³: far from the optimum it changes much, near it only the solves tell
         if self.blocks is None and (newton.decrement >= _NEAR or newton.n_products > _SERVES):
@@ -211,7 +224,7 @@ def _newton(
         elif newton.n_products == most and iteration < 3:
             raise _HardError
         expected = max(forcing * decrement, 1e-300)
-        preconditioner.served(newton)
+        preconditioner.served(newton, forcing)
         weights, here = _line_search(objective, weights, here, newton.step, decrement)
     raise ConvergenceError(
         f"The probe did not converge in {MAX_NEWTON_STEPS} Newton steps: decrement {best:.1e}, expected at most "

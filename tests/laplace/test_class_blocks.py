@@ -109,3 +109,20 @@ def test_a_refit_goes_on_with_the_blocks(objective, monkeypatch):
     again, anew = fit(objective.rows(keep), first, tolerance=1e-8), fit(objective.rows(keep), tolerance=1e-8)
     torch.testing.assert_close(again.weights, anew.weights, rtol=0, atol=1e-6)
     assert again.n_hessian_products < anew.n_hessian_products
+
+
+def test_blocks_that_help_nothing_are_dropped(objective, probe, monkeypatch):
+    """One sample a class makes a block that is worse than the form: it is tried once at most."""
+    built = []
+
+    def counted(*arguments):
+        built.append(class_blocks(*arguments))
+        return built[-1]
+
+    monkeypatch.setattr(probes, "class_blocks", counted)
+    monkeypatch.setattr(probes, "price", lambda _: 0)
+    monkeypatch.setattr(module, "SAMPLES", 1)
+    found = fit(objective, tolerance=1e-8)
+    assert len(built) == 1
+    assert found.blocks is None
+    torch.testing.assert_close(found.weights, probe.weights, rtol=0, atol=1e-6)
