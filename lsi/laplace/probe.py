@@ -221,7 +221,7 @@ def _newton(
             return Probe(objective, weights, here.loss, norm, decrement, iteration, products, form, blocks, stalled)
         if proven:
             best = min(best, decrement)
-        elif newton.n_products == most and iteration < 3:
+        elif newton.n_products == most < MAX_CG_STEPS and iteration < 3:
             raise _HardError
         expected = max(forcing * decrement, 1e-300)
         preconditioner.served(newton, forcing)

@@ -126,3 +126,13 @@ def test_blocks_that_help_nothing_are_dropped(objective, probe, monkeypatch):
     assert len(built) == 1
     assert found.blocks is None
     torch.testing.assert_close(found.weights, probe.weights, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("large", [0, 1e30])
+def test_solves_that_reach_the_most_products_end_no_fit(objective, probe, monkeypatch, large):
+    monkeypatch.setattr(probes, "LARGE", large)
+    monkeypatch.setattr(probes, "HARD", 2)
+    monkeypatch.setattr(probes, "MAX_CG_STEPS", 40)
+    from_start = fit(objective, torch.zeros(objective.shape, dtype=torch.float64), tolerance=1e-8)
+    for found in (fit(objective, tolerance=1e-8), from_start):
+        torch.testing.assert_close(found.weights, probe.weights, rtol=0, atol=1e-6)
