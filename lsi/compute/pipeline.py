@@ -169,8 +169,10 @@ def _compute(settings: Settings, prepared: Prepared, store: Store, stages: "Stag
         "images": _image_facts(prepared),
         "seconds": stages.seconds,
     }
-    pairs = (nearest.index, nearest.distance)
-    return RunContent(manifest, table, samples, result.arrays, result.weights, pairs, unlabelled, result.probabilities)
+    pairs, arrays = (nearest.index, nearest.distance), dict(result.arrays)
+    if prepared.dataset.images is None:
+        arrays["contents"] = np.array(prepared.dataset.checksums, dtype="S")[raw.rows]
+    return RunContent(manifest, table, samples, arrays, result.weights, pairs, unlabelled, result.probabilities)
 
 
 def _classified(

@@ -21,24 +21,27 @@ from sqlalchemy import (
     QueuePool,
     String,
     Table,
+    Text,
     create_engine,
     event,
     false,
     insert,
     inspect,
     make_url,
+    select,
     text,
     update,
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.schema import CreateColumn
 
 from lsi.errors import StorageError
 
+REVISION = "0002"  # of the last file in `migrations`
 REVIEWER_LENGTH = 100
 RUN_LENGTH = 200
 _WAIT_SECONDS = 10
 _ATTEMPTS = 4
+_LOCK = 5_170_411  # number of the advisory lock that migrations hold on PostgreSQL
 
 METADATA = MetaData()
 DECISIONS = Table(
@@ -57,17 +60,31 @@ DECISIONS = Table(
     Column("score", Float),
     Column("undone", Boolean, nullable=False, default=False),
     Column("discarded", Boolean, nullable=False, default=False, server_default=false()),
+    Column("dataset", String(RUN_LENGTH), index=True),
+    Column("sample_id", Text),
+    Column("content", String(64)),
+    Column("label_name", Text),
+    Column("given_name", Text),
+    Column("suggested_name", Text),
 )
 CHANGES = Table(
+    "dataset_changes",
+    METADATA,
+    Column("dataset", String(RUN_LENGTH), primary_key=True),
+    Column("count", BigInteger, nullable=False),
+)
+RUN_CHANGES = Table(  # of programs of before, which may still write
     "decision_changes",
     METADATA,
     Column("run", String(RUN_LENGTH), primary_key=True),
     Column("count", BigInteger, nullable=False),
 )
+_REVISIONS = Table("alembic_version", MetaData(), Column("version_num", String(32)))
+_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def open_database(url: str | URL) -> Engine:
-    """Connect to a database that may be written, create its tables, and bring those of older versions up to date.
+    """Connect to a database that may be written, and migrate it to this version's tables, from none or from older ones.
 
     Raises:
         StorageError: the database cannot be opened.
@@ -107,19 +124,19 @@ def open_read_only(url: str | URL) -> Engine | None:
     return None
 
 
-def begin_change(connection: Connection, run: str) -> None:
-    """Count one change to a run's decisions, and let no other change to them begin before this transaction ends.
+def begin_change(connection: Connection, dataset: str) -> None:
+    """Count one change to a dataset's decisions, and let no other change to them begin before this transaction ends.
 
     The statement comes before anything is read: it takes the row's lock on PostgreSQL, and on SQLite, whose
     connections begin with IMMEDIATE, the lock of the whole file.
     """
-    count = update(CHANGES).where(CHANGES.c.run == run).values(count=CHANGES.c.count + 1)
+    count = update(CHANGES).where(CHANGES.c.dataset == dataset).values(count=CHANGES.c.count + 1)
     if connection.execute(count).rowcount:
         return
     try:
         with connection.begin_nested():
-            connection.execute(insert(CHANGES).values(run=run, count=1))
-    except IntegrityError:  # another transaction was the run's first
+            connection.execute(insert(CHANGES).values(dataset=dataset, count=1))
+    except IntegrityError:  # another transaction was the dataset's first
         connection.execute(count)
 
 
@@ -183,10 +200,11 @@ def _read_only_file(path: Path) -> Engine:
 
 
 def _bring_up_to_date(engine: Engine) -> None:
-    """Create what is missing; of several processes that do so at once, all but one fail and look again."""
+    """Migrate the tables; where another process holds the database, wait and look again."""
     for attempt in range(_ATTEMPTS):
         try:
-            _create_what_is_missing(engine)
+            if _revision(engine) != REVISION:
+                _migrate(engine)
         except SQLAlchemyError:
             if attempt == _ATTEMPTS - 1:
                 raise
@@ -194,10 +212,34 @@ def _bring_up_to_date(engine: Engine) -> None:
             return
 
 
-def _create_what_is_missing(engine: Engine) -> None:
-    METADATA.create_all(engine)
-    present = {column["name"] for column in inspect(engine).get_columns(DECISIONS.name)}
-    if "discarded" not in present:
-        column = CreateColumn(DECISIONS.c.discarded).compile(dialect=engine.dialect)
-        with engine.begin() as connection:
-            connection.execute(text(f"ALTER TABLE {DECISIONS.name} ADD COLUMN {column}"))
+def _revision(engine: Engine) -> str | None:
+    """Return the last migration that the database went through."""
+    if not inspect(engine).has_table(_REVISIONS.name):
+        return None
+    with engine.connect() as connection:
+        return connection.execute(select(_REVISIONS.c.version_num)).scalar()
+
+
+def _migrate(engine: Engine) -> None:
+    """Run the migrations that are missing in one transaction that no other process's can interleave with."""
+    from alembic import command  # a third of a second to import, and seldom needed
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    with engine.connect() as connection:
+        lock = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else None
+        lock = f"SELECT pg_advisory_xact_lock({_LOCK})" if engine.dialect.name == "postgresql" else lock
+        if lock is not None:
+            connection.execute(text(lock))
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            found = _revision(engine)
+            raise StorageError(
+                f"The database of decisions was written by a newer version of the program (its revision is {found}, "
+                f"this version knows up to {REVISION}): install that version."
+            ) from error
+        connection.commit()

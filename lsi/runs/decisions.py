@@ -1,41 +1,68 @@
 """Decisions about samples, kept at once in a database: SQLite by default, anything SQLAlchemy speaks by URL.
 
-Every decision is a row: who, when, which run and sample, what was decided and what was seen. A row changes in two marks
-alone: `undone`, and `discarded` where something was decided after the undo, so that redo no longer brings it back. The
-state of a sample is its latest row that is not undone, of one reviewer or of all.
+Every decision is a row: who, when, which sample of which dataset, what was decided and what was seen. A sample is named
+by its id and its content, a label by its class's name, so that decisions hold for every run on the same data: another
+backbone, seed or prior, or a dataset that grew. A row changes in two marks alone: `undone`, and `discarded` where
+something was decided after the undo, so that redo no longer brings it back. The state of a sample is its latest row
+that is not undone, of one reviewer or of all.
+
+Keep and relabel say what the label is. In a run whose given label is another one, keep becomes a relabel to the label
+that was kept, and a relabel becomes keep where the given label is the new one already.
+
+Rows of versions that knew run and position alone get the rest when they are first met beside that run's folder.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+import numpy as np
 import pandas as pd
-from sqlalchemy import URL, Connection, Engine, Integer, cast, func, insert, inspect, select, update
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Engine,
+    Integer,
+    bindparam,
+    cast,
+    func,
+    insert,
+    inspect,
+    null,
+    or_,
+    select,
+    update,
+)
 
 from lsi.errors import UsageError
 from lsi.runs.database import (
     CHANGES,
     DECISIONS,
     REVIEWER_LENGTH,
+    RUN_CHANGES,
     RUN_LENGTH,
     begin_change,
     open_database,
     open_read_only,
     storage_errors,
 )
+from lsi.runs.run import KIND, MANIFEST, Run
+from lsi.runs.subject import Subject
 
 DATABASE_VARIABLE = "LSI_DATABASE_URL"
+NOWHERE = -1  # the position of a sample that no run was at hand for
 Action = Literal["keep", "relabel", "exclude", "unsure", "clear"]
-_HISTORY = [column for column in DECISIONS.c if column.name != "discarded"]  # which older databases may lack
+_HISTORY = [column.name for column in DECISIONS.c if column.name != "discarded"]
 
 
 @dataclass(frozen=True)
 class Decision:
-    """One decision about one sample of a run.
+    """One decision about one sample.
 
     Attributes:
         sample: its position, a row of the run's table.
@@ -60,17 +87,26 @@ class Decision:
             raise UsageError("A relabel decision, and no other, names the new label.")
 
 
+@dataclass(frozen=True)
+class Imported:
+    """What came of reading decisions in: how many were `added`, `known` already, or `older` than what stands here."""
+
+    added: int
+    known: int
+    older: int
+
+
 class Reviews:
-    """The decisions of all reviewers about all runs."""
+    """The decisions of all reviewers about all datasets."""
 
     def __init__(self, url: str | URL, read_only: bool = False) -> None:
         """Connect to the database at an SQLAlchemy URL.
 
-        Its tables are created where they are missing, and those of older versions get what they lack. With `read_only`
+        Its tables are created where they are missing, and those of older versions are migrated. With `read_only`
         nothing is ever written, and a database that does not exist holds no decisions.
 
         Raises:
-            StorageError: the database cannot be opened.
+            StorageError: the database cannot be opened, or is of a newer version.
         """
         self.read_only = read_only
         self._url = url
@@ -78,13 +114,16 @@ class Reviews:
 
     @classmethod
     def of_cache(cls, cache: Path, read_only: bool = False) -> "Reviews":
-        """Connect to `LSI_DATABASE_URL`, or to `reviews.db` in the cache.
+        """Connect to `LSI_DATABASE_URL`, or to `reviews.db` in the cache, whose runs tell what old rows are about.
 
         Raises:
-            StorageError: the database cannot be opened.
+            StorageError: the database cannot be opened, or is of a newer version.
         """
         default = URL.create("sqlite", database=str((cache / "reviews.db").resolve()))
-        return cls(os.environ.get(DATABASE_VARIABLE) or default, read_only)
+        reviews = cls(os.environ.get(DATABASE_VARIABLE) or default, read_only)
+        if not read_only:
+            reviews._adopt_runs(cache)
+        return reviews
 
     @property
     def engine(self) -> Engine:
@@ -104,11 +143,11 @@ class Reviews:
         if self._engine is not None:
             self._engine.dispose()
 
-    def record(self, run: str, reviewer: str, decisions: list[Decision]) -> None:
+    def record(self, about: Subject, reviewer: str, decisions: list[Decision]) -> None:
         """Add decisions as one batch, which undo takes back as one; what was undone can then no longer be redone.
 
         Args:
-            run: the run's name, at most 200 characters.
+            about: the samples, as a run has them; names of run and dataset have at most 200 characters.
             reviewer: who decides, at most 100 characters.
             decisions: the batch, in order; nothing happens where it is empty.
 
@@ -118,63 +157,96 @@ class Reviews:
         """
         if not decisions:
             return
-        table = DECISIONS.c
-        with self._change(run, reviewer) as connection:
-            undone = (table.run == run) & (table.reviewer == reviewer) & table.undone
-            connection.execute(update(DECISIONS).where(undone).values(discarded=True))
-            # the change holds the run's lock: nobody else can take this number
-            latest = connection.execute(select(func.max(table.batch)).where(table.run == run)).scalar()
-            batch = 1 if latest is None else latest + 1
-            about = {"batch": batch, "time": datetime.now(UTC), "reviewer": reviewer, "run": run}
-            marks = {"undone": False, "discarded": False}
-            connection.execute(insert(DECISIONS), [about | marks | vars(d) for d in decisions])
+        with self._change(about, reviewer) as connection:
+            mine = (DECISIONS.c.dataset == about.dataset) & (DECISIONS.c.reviewer == reviewer)
+            connection.execute(update(DECISIONS).where(mine & DECISIONS.c.undone).values(discarded=True))
+            shared = {"time": datetime.now(UTC), "reviewer": reviewer, "run": about.run, "dataset": about.dataset}
+            _insert(connection, about.dataset, [shared | vars(d) | _names(about, d) for d in decisions])
 
-    def undo(self, run: str, reviewer: str) -> int:
+    def add(self, dataset: str, records: list[dict[str, Any]]) -> Imported:
+        """Add decisions that were made elsewhere, as one batch of each reviewer.
+
+        What is here already is left out, and what is older than the latest decision here about the same sample.
+
+        Args:
+            dataset: its name.
+            records: sample_id, content, action, label_name, given_name, reviewer and time (aware, or None for now).
+
+        Raises:
+            UsageError: a name is too long or holds what no database keeps, or the database is opened read-only.
+            StorageError: the database cannot be written.
+        """
+        fresh, known, older = [], 0, 0
+        with self._change(Subject("", dataset, (), ()), "") as connection:
+            seen, latest = _what_stands(connection, dataset)
+            for record in records:
+                _check_name("the reviewer's name", record["reviewer"], REVIEWER_LENGTH)
+                sample = record["sample_id"], record["content"]
+                when = record["time"] or datetime.now(UTC)
+                if (*sample, record["reviewer"], _stamp(when)) in seen:
+                    known += 1
+                elif _stamp(when) <= latest.get(sample, float("-inf")):
+                    older += 1
+                else:
+                    fresh.append({"run": "", "sample": NOWHERE, "dataset": dataset} | record | {"time": when})
+            fresh.sort(key=lambda record: _stamp(record["time"]))
+            _insert(connection, dataset, fresh)
+        return Imported(len(fresh), known, older)
+
+    def undo(self, about: Subject, reviewer: str) -> int:
         """Take back the reviewer's latest batch and return its number of decisions.
 
         Raises:
             UsageError: the database is opened read-only.
             StorageError: the database cannot be written.
         """
-        return self._mark(run, reviewer, undone=True)
+        return self._mark(about, reviewer, undone=True)
 
-    def redo(self, run: str, reviewer: str) -> int:
+    def redo(self, about: Subject, reviewer: str) -> int:
         """Bring back the reviewer's batch that was undone last, unless something was decided since.
 
         Raises:
             UsageError: the database is opened read-only.
             StorageError: the database cannot be written.
         """
-        return self._mark(run, reviewer, undone=False)
+        return self._mark(about, reviewer, undone=False)
 
-    def current(self, run: str, reviewer: str | None = None) -> pd.DataFrame:
+    def current(self, about: Subject, reviewer: str | None = None) -> pd.DataFrame:
         """Return the decisions in force, one row a sample: action, label, reviewer, time, what was seen, disputed.
 
-        Indexed by sample; `disputed` says that two reviewers' latest decisions differ.
+        Indexed by position in the run; `disputed` says that two reviewers' latest decisions differ. Left out are
+        decisions on samples that the run does not have, and those whose class it does not know.
 
         Raises:
             StorageError: the database cannot be read.
         """
-        rows = self.history(run)
-        rows = rows[~rows["undone"]]
+        rows = self._standing(about)
         if reviewer is not None:
             rows = rows[rows["reviewer"] == reviewer]
         latest = rows.drop_duplicates("sample", keep="last").set_index("sample")
         latest = latest.assign(disputed=latest.index.isin(_disagreements(rows)))
         columns = ["action", "label", "reviewer", "time", "given", "score", "disputed"]
-        return latest.loc[latest["action"] != "clear", columns]
+        return latest.loc[~latest["action"].isin(["clear", _FOREIGN]), columns]
 
-    def disagreements(self, run: str) -> list[int]:
-        """Return the samples on which two reviewers' latest decisions differ.
+    def n_foreign(self, about: Subject) -> int:
+        """Return on how many of the run's samples the latest decision names a class that the run does not know.
 
         Raises:
             StorageError: the database cannot be read.
         """
-        rows = self.history(run)
-        return _disagreements(rows[~rows["undone"]])
+        latest = self._standing(about).drop_duplicates("sample", keep="last")
+        return int((latest["action"] == _FOREIGN).sum())
 
-    def history(self, run: str) -> pd.DataFrame:
-        """Return every row about a run, the oldest first.
+    def disagreements(self, about: Subject) -> list[int]:
+        """Return the positions of samples on which two reviewers' latest decisions differ.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        return _disagreements(self._standing(about))
+
+    def history(self, about: Subject) -> pd.DataFrame:
+        """Return every row about the dataset, the oldest first; `sample` is the position in the run it was made in.
 
         Raises:
             StorageError: the database cannot be read.
@@ -182,12 +254,11 @@ class Reviews:
         rows: list[tuple] = []
         if self._exists():
             with storage_errors(self.engine.url), self.engine.connect() as connection:
-                statement = select(*_HISTORY).where(DECISIONS.c.run == run).order_by(DECISIONS.c.id)
-                rows = [tuple(row) for row in connection.execute(statement)]
-        return pd.DataFrame(rows, columns=[c.name for c in _HISTORY]).astype({"undone": bool})
+                rows = [tuple(row) for row in connection.execute(_rows_about(connection, about))]
+        return pd.DataFrame(rows, columns=_HISTORY).astype({"undone": bool})
 
-    def version(self, run: str) -> tuple[int, int]:
-        """Return a pair that differs between any two states of a run's decisions; its sum never falls.
+    def version(self, about: Subject) -> tuple[int, int]:
+        """Return a pair that differs between any two states of a dataset's decisions; its sum never falls.
 
         Raises:
             StorageError: the database cannot be read.
@@ -195,41 +266,69 @@ class Reviews:
         if not self._exists():
             return 0, 0
         with storage_errors(self.engine.url), self.engine.connect() as connection:
-            latest = connection.execute(select(func.max(DECISIONS.c.id)).where(DECISIONS.c.run == run)).scalar()
-            if inspect(connection).has_table(CHANGES.name):
-                count = select(CHANGES.c.count).where(CHANGES.c.run == run)
-            else:  # an older version's database, opened read-only
-                count = select(func.sum(cast(DECISIONS.c.undone, Integer))).where(DECISIONS.c.run == run)
-            changes = connection.execute(count).scalar()
-        return int(latest or 0), int(changes or 0)
+            inspector = inspect(connection)
+            here = _about(connection, about)
+            latest = connection.execute(select(func.max(DECISIONS.c.id)).where(here)).scalar()
+            counts = [select(t.c.count).where(column == name) for t, column, name in (
+                (CHANGES, CHANGES.c.dataset, about.dataset), (RUN_CHANGES, RUN_CHANGES.c.run, about.run),
+            ) if inspector.has_table(t.name)]  # fmt: skip
+            if not counts:  # a database of before both, opened read-only
+                counts = [select(func.sum(cast(DECISIONS.c.undone, Integer))).where(here)]
+            changes = sum(connection.execute(count).scalar() or 0 for count in counts)
+        return int(latest or 0), int(changes)
 
     def _exists(self) -> bool:
         if self._engine is None:
             self._engine = open_read_only(self._url)
         return self._engine is not None
 
+    def _standing(self, about: Subject) -> pd.DataFrame:
+        """Return the rows that are not undone, on samples of the run, as the run has samples and labels."""
+        rows = self.history(about)
+        rows = rows[~rows["undone"]]
+        ids, contents = rows["sample_id"].fillna("").tolist(), rows["content"].fillna("").tolist()
+        of_run = rows["dataset"].isna().to_numpy()
+        positions = np.where(of_run, rows["sample"].to_numpy(dtype=np.int64), about.find(ids, contents))
+        rows = rows.assign(sample=positions)[positions >= 0]
+        if about.given is None or rows.empty:
+            return rows
+        actions, labels = zip(*(_in_run(about, row) for row in rows.to_dict("records")), strict=True)
+        return rows.assign(action=actions, label=labels)
+
     @contextmanager
-    def _change(self, run: str, reviewer: str) -> Iterator[Connection]:
-        """Give a transaction that nobody else's change to the run's decisions can interleave with."""
+    def _change(self, about: Subject, reviewer: str) -> Iterator[Connection]:
+        """Give a transaction that nobody else's change to the dataset's decisions can interleave with."""
         if self.read_only:
             raise UsageError("The database of decisions is opened read-only: nothing can be decided here.")
-        _check_name("the run's name", run, RUN_LENGTH)
+        _check_name("the run's name", about.run, RUN_LENGTH)
+        _check_name("the dataset's name", about.dataset, RUN_LENGTH)
         _check_name("the reviewer's name", reviewer, REVIEWER_LENGTH)
         with storage_errors(self.engine.url), self.engine.begin() as connection:
-            begin_change(connection, run)
+            begin_change(connection, about.dataset)
+            _adopt(connection, about)
             yield connection
 
-    def _mark(self, run: str, reviewer: str, undone: bool) -> int:
+    def _adopt_runs(self, cache: Path) -> None:
+        """Say of rows that name a run alone which samples they mean, where the run is still in the cache."""
+        with storage_errors(self.engine.url), self.engine.connect() as connection:
+            of_run = select(DECISIONS.c.run).where(DECISIONS.c.dataset.is_(None)).distinct()
+            names = [str(name) for name in connection.execute(of_run).scalars()]
+        for name in names:
+            if (cache / KIND / name / MANIFEST).is_file():
+                with self._change(Run(cache / KIND / name).subject, ""):
+                    pass
+
+    def _mark(self, about: Subject, reviewer: str, undone: bool) -> int:
         """Undo or redo one batch.
 
         Args:
-            run: the run's name.
+            about: the samples.
             reviewer: whose batch.
             undone: True to take back the latest that stands, False to bring back the first that was taken back.
         """
         table = DECISIONS.c
-        by_reviewer = (table.run == run) & (table.reviewer == reviewer)
-        with self._change(run, reviewer) as connection:
+        by_reviewer = (table.dataset == about.dataset) & (table.reviewer == reviewer)
+        with self._change(about, reviewer) as connection:
             standing = connection.execute(select(func.max(table.batch)).where(by_reviewer, ~table.undone)).scalar()
             batch = standing
             if not undone:
@@ -241,6 +340,111 @@ class Reviews:
                 return 0
             changed = update(DECISIONS).where(by_reviewer, table.batch == batch).values(undone=undone)
             return connection.execute(changed).rowcount
+
+
+_FOREIGN = "foreign"  # a decision for a class that the run does not know
+
+
+def _about(connection: Connection, about: Subject) -> ColumnElement[bool]:
+    """Return which rows are about the dataset, those that name the run alone among them."""
+    if "dataset" not in _columns(connection):
+        return DECISIONS.c.run == about.run
+    table = DECISIONS.c
+    return or_(table.dataset == about.dataset, table.dataset.is_(None) & (table.run == about.run))
+
+
+def _rows_about(connection: Connection, about: Subject):
+    """Return the statement that selects the rows about a dataset, the oldest first, with what the table lacks empty."""
+    present = _columns(connection)
+    chosen = [DECISIONS.c[n] if n in present else null().label(n) for n in _HISTORY]
+    return select(*chosen).where(_about(connection, about)).order_by(DECISIONS.c.id)
+
+
+def _columns(connection: Connection) -> set[str]:
+    return {column["name"] for column in inspect(connection).get_columns(DECISIONS.name)}
+
+
+def _insert(connection: Connection, dataset: str, rows: list[dict[str, Any]]) -> None:
+    """Add rows as the dataset's next batch; the change holds its lock, so that nobody else can take this number."""
+    if not rows:
+        return
+    latest = connection.execute(select(func.max(DECISIONS.c.batch)).where(DECISIONS.c.dataset == dataset)).scalar()
+    marks = {"batch": 1 if latest is None else latest + 1, "undone": False, "discarded": False}
+    connection.execute(insert(DECISIONS), [marks | row for row in rows])
+
+
+def _names(about: Subject, decision: Decision) -> dict[str, Any]:
+    """Return what names a decision's sample and labels in every run."""
+    return {
+        "sample_id": about.ids[decision.sample],
+        "content": about.contents[decision.sample],
+        "label_name": about.name(decision.label),
+        "given_name": about.name(decision.given),
+        "suggested_name": about.name(decision.suggested),
+    }
+
+
+def _in_run(about: Subject, row: dict[str, Any]) -> tuple[str, int | None]:
+    """Return a decision on a class label as the run would say it: action, and label of a relabel."""
+    action, position = str(row["action"]), int(row["sample"])
+    if action not in ("keep", "relabel"):
+        return action, None
+    number, name = (row["label"], row["label_name"]) if action == "relabel" else (row["given"], row["given_name"])
+    if pd.isna(row["dataset"]):  # made in this very run, by a version that knew no names
+        return action, None if action == "keep" else int(number)
+    if pd.isna(name):
+        return action, None
+    assert about.given is not None
+    label = about.label(str(name))
+    if label is None:
+        return _FOREIGN, None
+    return ("keep", None) if label == int(about.given[position]) else ("relabel", label)
+
+
+def _adopt(connection: Connection, about: Subject) -> None:
+    """Say of the rows that name the run alone which samples and classes they mean, and put batches in their order."""
+    table = DECISIONS.c
+    nameless = select(table.id, table.sample, table.label, table.given, table.suggested).where(
+        table.dataset.is_(None), table.run == about.run
+    )
+    rows = [row for row in connection.execute(nameless).all() if 0 <= row.sample < len(about.ids)]
+    if not rows:
+        return
+    groups = select(func.min(table.id), table.run, table.dataset, table.batch).where(_about(connection, about))
+    order = sorted(connection.execute(groups.group_by(table.run, table.dataset, table.batch)).all(), key=lambda g: g[0])
+    number = {tuple(group[1:]): i + 1 for i, group in enumerate(order)}
+    batches = connection.execute(select(table.id, table.run, table.dataset, table.batch).where(_about(connection, about)))
+    renumbered = [{"key": row[0], "number": number[tuple(row[1:])]} for row in batches.all()]
+    connection.execute(
+        update(DECISIONS).where(table.id == bindparam("key")).values(batch=bindparam("number")), renumbered
+    )
+    named = [
+        {"key": row.id, "dataset": about.dataset}
+        | _names(about, Decision(row.sample, "relabel", row.label or 0, row.given, row.suggested))
+        | {"label_name": about.name(row.label)}
+        for row in rows
+    ]
+    columns = ("dataset", "sample_id", "content", "label_name", "given_name", "suggested_name")
+    values = {name: bindparam(f"new_{name}") for name in columns}
+    statement = update(DECISIONS).where(table.id == bindparam("key")).values(**values)
+    connection.execute(statement, [{"key": n["key"]} | {f"new_{c}": n[c] for c in columns} for n in named])
+
+
+def _what_stands(connection: Connection, dataset: str) -> tuple[set[tuple], dict[tuple, float]]:
+    """Return all decisions of a dataset as sample, reviewer and time, and the time of each sample's latest."""
+    table = DECISIONS.c
+    statement = select(table.sample_id, table.content, table.reviewer, table.time, table.undone)
+    seen, latest = set(), {}
+    for sample_id, content, reviewer, when, undone in connection.execute(statement.where(table.dataset == dataset)):
+        seen.add((sample_id, content, reviewer, _stamp(when)))
+        if not undone:
+            latest[sample_id, content] = max(_stamp(when), latest.get((sample_id, content), float("-inf")))
+    return seen, latest
+
+
+def _stamp(when: datetime) -> float:
+    """Return seconds since 1970; SQLite gives back times without their zone, which is UTC."""
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
 def _check_name(what: str, name: str, length: int) -> None:

@@ -24,10 +24,11 @@ from lsi.laplace.objective import Objective, predict
 from lsi.laplace.posterior import Kron
 from lsi.probabilities import Probabilities, files_of
 from lsi.runs.images import RunImages
+from lsi.runs.subject import Subject
 
 KIND, DESIGNS, PROJECTIONS = "runs", "designs", "projections"  # kinds of the cache's entries
 DESIGN = "design"  # folder of the design matrix in a run that was copied out of the cache
-MANIFEST, SCORES, UNLABELLED, SAMPLES, PROBABILITIES, LABEL_PROBABILITIES, COVARIANCE, TARGETS, PROBE, NEIGHBOURS = (
+MANIFEST, SCORES, UNLABELLED, SAMPLES, PROBABILITIES, LABEL_PROBABILITIES, COVARIANCE, TARGETS, PROBE, NEIGHBOURS, CONTENTS = (
     "manifest.json",
     "scores.parquet",
     "unlabelled.parquet",
@@ -38,11 +39,12 @@ MANIFEST, SCORES, UNLABELLED, SAMPLES, PROBABILITIES, LABEL_PROBABILITIES, COVAR
     "targets.npy",
     "probe.npz",
     "neighbours.npz",
+    "contents.npy",
 )
 _CAPTIONED = 2  # so many targets fit below an image
 FILES = (
     MANIFEST, SCORES, UNLABELLED, SAMPLES, *files_of(PROBABILITIES), *files_of(LABEL_PROBABILITIES), COVARIANCE,
-    TARGETS, PROBE, NEIGHBOURS,
+    TARGETS, PROBE, NEIGHBOURS, CONTENTS,
 )  # fmt: skip
 
 
@@ -150,6 +152,32 @@ class Run:
         shown = [t[["id", "index"]] for t in (self.scores, self.unlabelled) if len(t)]
         table = pd.concat([pd.concat(shown, ignore_index=True), pd.read_parquet(path)], axis=1)
         return RunImages(table, self.manifest["images"], self._open_data)
+
+    @cached_property
+    def subject(self) -> Subject:
+        """The samples as decisions name them: by id and content."""
+        labelled = self.task == "classification"
+        return Subject(
+            self.name,
+            self.manifest["dataset"]["name"],
+            self.scores["id"].astype(str).to_numpy(dtype=object),
+            self._contents(),
+            tuple(self.class_names) if labelled else (),
+            self.scores["given_label"].to_numpy() if labelled else None,
+        )
+
+    def _contents(self) -> np.ndarray:
+        """Return a hash of each sample's content, noise that was added to its image included."""
+        samples, contents, n = self.folder / SAMPLES, self.folder / CONTENTS, len(self.scores)
+        if samples.is_file():
+            table = pd.read_parquet(samples, columns=["checksum", "noisy"]).iloc[:n]
+            noise = np.where(table["noisy"].to_numpy(dtype=bool), " with noise", "").astype(object)
+            return table["checksum"].to_numpy(dtype=object) + noise
+        if contents.is_file():
+            return np.load(contents).astype(str).astype(object)
+        if "text" in self.scores.columns:  # a run of before that kept no hashes; nor did the following
+            return np.array([fingerprint("", text) for text in self.scores["text"]], dtype=object)
+        return np.full(n, self.manifest["dataset"].get("fingerprint", ""), dtype=object)
 
     def _open_data(self) -> Dataset:
         return load(self.settings.data, default_data_root())

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,9 +26,19 @@ from sqlalchemy import (
 
 from lsi.errors import StorageError, UsageError
 from lsi.runs.decisions import Decision, Reviews
+from lsi.runs.subject import Subject
 from tests.postgresql import programs, serve
 
 pytestmark = pytest.mark.xdist_group("reviews")
+
+
+def subject(run: str, dataset: str, given: int = 0, classes: int = 30, ids: range = range(200)) -> Subject:
+    """Return samples whose content is that of their id, with class names c0, c1 …"""
+    names = tuple(f"c{i}" for i in range(classes))
+    return Subject(run, dataset, [f"s{i}" for i in ids], [f"hash {i}" for i in ids], names, np.full(len(ids), given))
+
+
+RUN, OTHER, ANOTHER = subject("run", "data"), subject("other", "other data"), subject("another run", "none")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +58,7 @@ def address(request, tmp_path) -> str:
     url = request.getfixturevalue("postgresql")
     engine = create_engine(url)
     with engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE IF EXISTS decisions, decision_changes")
+        connection.exec_driver_sql("DROP TABLE IF EXISTS decisions, decision_changes, dataset_changes, alembic_version")
     engine.dispose()
     return url
 
@@ -60,7 +71,7 @@ def reviews(address) -> Iterator[Reviews]:
 
 
 def state(reviews: Reviews, reviewer: str | None = None) -> dict[int, tuple[str, int | None]]:
-    rows = reviews.current("run", reviewer)
+    rows = reviews.current(RUN, reviewer)
     return {
         int(i): (r["action"], None if r["label"] != r["label"] or r["label"] is None else int(r["label"]))
         for i, r in rows.iterrows()
@@ -69,114 +80,114 @@ def state(reviews: Reviews, reviewer: str | None = None) -> dict[int, tuple[str,
 
 def test_the_latest_decision_counts(reviews):
     assert state(reviews) == {}
-    reviews.record("run", "ann", [Decision(3, "exclude"), Decision(4, "keep")])
-    reviews.record("run", "ann", [Decision(3, "relabel", 7, given=1, suggested=7, score=0.01)])
-    reviews.record("other", "ann", [Decision(9, "keep")])
+    reviews.record(RUN, "ann", [Decision(3, "exclude"), Decision(4, "keep")])
+    reviews.record(RUN, "ann", [Decision(3, "relabel", 7, given=1, suggested=7, score=0.01)])
+    reviews.record(OTHER, "ann", [Decision(9, "keep")])
     assert state(reviews) == {3: ("relabel", 7), 4: ("keep", None)}
-    reviews.record("run", "ann", [Decision(4, "clear")])
+    reviews.record(RUN, "ann", [Decision(4, "clear")])
     assert state(reviews) == {3: ("relabel", 7)}
-    assert len(reviews.history("run")) == 4
+    assert len(reviews.history(RUN)) == 4
 
 
 def test_undo_and_redo_go_batch_by_batch(reviews):
-    reviews.record("run", "ann", [Decision(1, "keep")])
-    reviews.record("run", "ann", [Decision(1, "exclude"), Decision(2, "exclude")])
-    assert reviews.undo("run", "ann") == 2
+    reviews.record(RUN, "ann", [Decision(1, "keep")])
+    reviews.record(RUN, "ann", [Decision(1, "exclude"), Decision(2, "exclude")])
+    assert reviews.undo(RUN, "ann") == 2
     assert state(reviews) == {1: ("keep", None)}
-    assert reviews.undo("run", "ann") == 1
-    assert reviews.undo("run", "ann") == 0
+    assert reviews.undo(RUN, "ann") == 1
+    assert reviews.undo(RUN, "ann") == 0
     assert state(reviews) == {}
-    assert [reviews.redo("run", "ann") for _ in range(3)] == [1, 2, 0]
+    assert [reviews.redo(RUN, "ann") for _ in range(3)] == [1, 2, 0]
     assert state(reviews) == {1: ("exclude", None), 2: ("exclude", None)}
 
 
 def test_a_new_decision_ends_redo(reviews):
-    reviews.record("run", "ann", [Decision(1, "keep")])
-    reviews.undo("run", "ann")
-    reviews.record("run", "ann", [Decision(2, "keep")])
-    assert reviews.redo("run", "ann") == 0
+    reviews.record(RUN, "ann", [Decision(1, "keep")])
+    reviews.undo(RUN, "ann")
+    reviews.record(RUN, "ann", [Decision(2, "keep")])
+    assert reviews.redo(RUN, "ann") == 0
     assert state(reviews) == {2: ("keep", None)}
 
 
 def test_reviewers_do_not_undo_each_other_and_disagreements_show(reviews):
-    reviews.record("run", "ann", [Decision(1, "keep"), Decision(2, "keep")])
-    reviews.record("run", "bob", [Decision(1, "exclude"), Decision(2, "keep")])
-    assert reviews.disagreements("run") == [1]
-    assert reviews.current("run")["disputed"].to_dict() == {1: True, 2: False}
+    reviews.record(RUN, "ann", [Decision(1, "keep"), Decision(2, "keep")])
+    reviews.record(RUN, "bob", [Decision(1, "exclude"), Decision(2, "keep")])
+    assert reviews.disagreements(RUN) == [1]
+    assert reviews.current(RUN)["disputed"].to_dict() == {1: True, 2: False}
     assert state(reviews, "ann") == {1: ("keep", None), 2: ("keep", None)}
-    reviews.undo("run", "bob")
+    reviews.undo(RUN, "bob")
     assert state(reviews) == {1: ("keep", None), 2: ("keep", None)}
-    assert reviews.disagreements("run") == []
+    assert reviews.disagreements(RUN) == []
 
 
 def test_version_changes_with_every_change(reviews):
-    seen = [reviews.version("run")]
-    reviews.record("run", "ann", [Decision(1, "keep")])
-    seen.append(reviews.version("run"))
-    reviews.undo("run", "ann")
-    seen.append(reviews.version("run"))
+    seen = [reviews.version(RUN)]
+    reviews.record(RUN, "ann", [Decision(1, "keep")])
+    seen.append(reviews.version(RUN))
+    reviews.undo(RUN, "ann")
+    seen.append(reviews.version(RUN))
     assert len(set(seen)) == 3
 
 
 def test_two_threads_lose_nothing(reviews):
     def work(name: str) -> None:
         for i in range(20):
-            reviews.record("run", name, [Decision(i, "keep")])
+            reviews.record(RUN, name, [Decision(i, "keep")])
 
     threads = [threading.Thread(target=work, args=(n,)) for n in ("ann", "bob")]
     for t in threads:
         t.start()
     for t in threads:
         t.join()
-    assert len(reviews.history("run")) == 40
+    assert len(reviews.history(RUN)) == 40
 
 
 def test_redo_never_revives_what_a_newer_decision_discarded(reviews):
-    reviews.record("run", "ann", [Decision(1, "keep")])
-    reviews.record("run", "ann", [Decision(2, "keep")])
-    reviews.undo("run", "ann")
-    reviews.record("run", "ann", [Decision(3, "keep")])
-    reviews.undo("run", "ann")
-    assert reviews.redo("run", "ann") == 1
+    reviews.record(RUN, "ann", [Decision(1, "keep")])
+    reviews.record(RUN, "ann", [Decision(2, "keep")])
+    reviews.undo(RUN, "ann")
+    reviews.record(RUN, "ann", [Decision(3, "keep")])
+    reviews.undo(RUN, "ann")
+    assert reviews.redo(RUN, "ann") == 1
     assert sorted(state(reviews)) == [1, 3]
-    assert reviews.redo("run", "ann") == 0
+    assert reviews.redo(RUN, "ann") == 0
     assert sorted(state(reviews)) == [1, 3]
 
 
 def test_a_new_decision_discards_only_what_the_same_reviewer_undid_in_the_same_run(reviews):
-    for run, reviewer in (("run", "ann"), ("run", "bob"), ("other", "ann")):
+    for run, reviewer in ((RUN, "ann"), (RUN, "bob"), (OTHER, "ann")):
         reviews.record(run, reviewer, [Decision(1, "keep")])
         reviews.undo(run, reviewer)
-    reviews.record("run", "ann", [Decision(2, "keep")])
-    assert [reviews.redo(*who) for who in (("run", "ann"), ("run", "bob"), ("other", "ann"))] == [0, 1, 1]
+    reviews.record(RUN, "ann", [Decision(2, "keep")])
+    assert [reviews.redo(*who) for who in ((RUN, "ann"), (RUN, "bob"), (OTHER, "ann"))] == [0, 1, 1]
 
 
 def test_two_states_of_two_reviewers_never_share_a_version(reviews):
-    reviews.record("run", "ann", [Decision(1, "keep")])
-    reviews.record("run", "bob", [Decision(2, "keep")])
-    reviews.undo("run", "ann")
-    first = reviews.version("run")
-    reviews.redo("run", "ann")
-    reviews.undo("run", "bob")
-    assert reviews.version("run") != first
-    assert sum(reviews.version("run")) > sum(first)
-    assert reviews.version("another run") == (0, 0)
+    reviews.record(RUN, "ann", [Decision(1, "keep")])
+    reviews.record(RUN, "bob", [Decision(2, "keep")])
+    reviews.undo(RUN, "ann")
+    first = reviews.version(RUN)
+    reviews.redo(RUN, "ann")
+    reviews.undo(RUN, "bob")
+    assert reviews.version(RUN) != first
+    assert sum(reviews.version(RUN)) > sum(first)
+    assert reviews.version(ANOTHER) == (0, 0)
 
 
 def test_batches_are_ordered_by_the_database_and_not_by_the_clock(reviews, monkeypatch):
     for sample, clock in enumerate((3, 2, 2, 1)):
         monkeypatch.setattr("time.time_ns", lambda clock=clock: clock)
-        reviews.record("run", "ann", [Decision(sample, "keep")])
+        reviews.record(RUN, "ann", [Decision(sample, "keep")])
     for remaining in ([0, 1, 2], [0, 1], [0], []):
-        assert reviews.undo("run", "ann") == 1
+        assert reviews.undo(RUN, "ann") == 1
         assert sorted(state(reviews)) == remaining
 
 
 def test_undos_at_the_same_time_take_different_batches(reviews):
     for sample in range(24):
-        reviews.record("run", "ann", [Decision(sample, "keep")])
+        reviews.record(RUN, "ann", [Decision(sample, "keep")])
     with ThreadPoolExecutor(8) as pool:
-        counts = list(pool.map(lambda _: reviews.undo("run", "ann"), range(24)))
+        counts = list(pool.map(lambda _: reviews.undo(RUN, "ann"), range(24)))
     assert counts == [1] * 24
     assert state(reviews) == {}
 
@@ -186,11 +197,11 @@ def test_records_at_the_same_time_take_different_batches(reviews):
 
     def work(sample: int) -> None:
         barrier.wait()
-        reviews.record("run", "ann", [Decision(sample, "keep")])
+        reviews.record(RUN, "ann", [Decision(sample, "keep")])
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
-    assert reviews.history("run")["batch"].nunique() == 8
+    assert reviews.history(RUN)["batch"].nunique() == 8
 
 
 ANN_AND_BOB = st.sampled_from(["ann", "bob"])
@@ -205,21 +216,21 @@ def test_any_steps_of_two_reviewers_come_to_what_two_stacks_come_to(steps):
     versions = {}
     for number, (who, step, sample) in enumerate(steps):
         if step == "record":
-            reviews.record("run", who, [Decision(sample, "relabel", number)])
+            reviews.record(RUN, who, [Decision(sample, "relabel", number)])
             done[who].append((number, sample))
             undone[who].clear()
         elif step == "undo":
-            assert reviews.undo("run", who) == (1 if done[who] else 0)
+            assert reviews.undo(RUN, who) == (1 if done[who] else 0)
             undone[who] += [done[who].pop()] if done[who] else []
         else:
-            assert reviews.redo("run", who) == (1 if undone[who] else 0)
+            assert reviews.redo(RUN, who) == (1 if undone[who] else 0)
             done[who] += [undone[who].pop()] if undone[who] else []
         expected = {sample: ("relabel", number) for number, sample in sorted(done["ann"] + done["bob"])}
         assert state(reviews) == expected
         for one in ("ann", "bob"):
             assert state(reviews, one) == {sample: ("relabel", number) for number, sample in done[one]}
         rows = tuple(sorted(done["ann"] + done["bob"]))
-        assert versions.setdefault(reviews.version("run"), rows) == rows
+        assert versions.setdefault(reviews.version(RUN), rows) == rows
     reviews.close()
 
 
@@ -260,15 +271,15 @@ def test_a_database_of_an_older_version_goes_on_without_losing_a_row(address):
         assert sorted(state(reviews)) == [0, 1]
         reviews.close()
     reviews = Reviews(address)
-    assert reviews.redo("run", "ann") == 1
-    reviews.record("run", "ann", [Decision(7, "exclude")])
-    assert len(reviews.history("run")) == 4
-    assert reviews.undo("run", "ann") == 1
-    assert reviews.undo("run", "ann") == 1
+    assert reviews.redo(RUN, "ann") == 1
+    reviews.record(RUN, "ann", [Decision(7, "exclude")])
+    assert len(reviews.history(RUN)) == 4
+    assert reviews.undo(RUN, "ann") == 1
+    assert reviews.undo(RUN, "ann") == 1
     assert sorted(state(reviews)) == [0, 1]
-    assert reviews.redo("run", "ann") == 1
+    assert reviews.redo(RUN, "ann") == 1
     assert sorted(state(reviews)) == [0, 1, 2]
-    assert reviews.history("run")["batch"].is_monotonic_increasing
+    assert reviews.history(RUN)["batch"].is_monotonic_increasing
     reviews.close()
 
 
@@ -276,11 +287,11 @@ def test_an_older_program_can_go_on_writing_to_a_newer_database(address):
     metadata = older_database(address)
     reviews = Reviews(address)
     row = {"batch": 1_800_000_000_000_000_000, "time": datetime.now(UTC), "reviewer": "ann", "run": "run", "sample": 9}
-    before = reviews.version("run")
+    before = reviews.version(RUN)
     with reviews.engine.begin() as connection:
         connection.execute(insert(metadata.tables["decisions"]).values(**row, action="keep"))
     assert 9 in state(reviews)
-    assert reviews.version("run") != before
+    assert reviews.version(RUN) != before
     reviews.close()
 
 
@@ -288,7 +299,7 @@ def test_two_programs_may_bring_a_database_up_to_date_at_once(address):
     older_database(address)
     with ThreadPoolExecutor(4) as pool:
         for reviews in list(pool.map(Reviews, [address] * 4)):
-            assert len(reviews.history("run")) == 3
+            assert len(reviews.history(RUN)) == 3
             reviews.close()
 
 
@@ -296,9 +307,9 @@ def test_read_only_an_older_database_is_read_as_it_is(address):
     metadata = older_database(address)
     reviews = Reviews(address, read_only=True)
     assert sorted(state(reviews)) == [0, 1]
-    assert reviews.version("run") == (3, 1)
+    assert reviews.version(RUN) == (3, 1)
     with pytest.raises(UsageError, match="opened read-only"):
-        reviews.record("run", "ann", [Decision(1, "keep")])
+        reviews.record(RUN, "ann", [Decision(1, "keep")])
     with reviews.engine.connect() as connection:
         assert len(connection.execute(select(metadata.tables["decisions"])).all()) == 3
     reviews.close()
@@ -312,18 +323,18 @@ def test_read_only_an_older_database_is_read_as_it_is(address):
 def test_read_only_a_missing_database_holds_no_decisions_and_is_not_made(tmp_path):
     cache = tmp_path / "a cache?"
     reviews = Reviews.of_cache(cache, read_only=True)
-    assert reviews.history("run").empty
-    assert reviews.current("run").empty
-    assert reviews.disagreements("run") == []
-    assert reviews.version("run") == (0, 0)
+    assert reviews.history(RUN).empty
+    assert reviews.current(RUN).empty
+    assert reviews.disagreements(RUN) == []
+    assert reviews.version(RUN) == (0, 0)
     for change in (reviews.undo, reviews.redo):
         with pytest.raises(UsageError, match="nothing can be decided here"):
-            change("run", "ann")
+            change(RUN, "ann")
     assert not cache.exists()
     writer = Reviews.of_cache(cache)
-    writer.record("run", "ann", [Decision(3, "exclude")])
+    writer.record(RUN, "ann", [Decision(3, "exclude")])
     assert state(reviews) == {3: ("exclude", None)}
-    writer.record("run", "ann", [Decision(4, "exclude")])
+    writer.record(RUN, "ann", [Decision(4, "exclude")])
     assert sorted(state(reviews)) == [3, 4]
     for one in (reviews, writer):
         one.close()
@@ -334,9 +345,9 @@ def test_read_only_a_missing_database_holds_no_decisions_and_is_not_made(tmp_pat
 )
 def test_a_name_that_a_database_cannot_hold_is_refused(reviews, reviewer, message):
     with pytest.raises(UsageError, match=message):
-        reviews.record("run", reviewer, [Decision(1, "keep")])
-    reviews.record("run", "ä" * 100, [Decision(1, "keep")])
-    assert len(reviews.history("run")) == 1
+        reviews.record(RUN, reviewer, [Decision(1, "keep")])
+    reviews.record(RUN, "ä" * 100, [Decision(1, "keep")])
+    assert len(reviews.history(RUN)) == 1
 
 
 def test_a_damaged_database_is_an_error_in_words(tmp_path):
@@ -354,10 +365,10 @@ def test_a_locked_database_is_an_error_in_words(tmp_path):
     other = sqlite3.connect(tmp_path / "r.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StorageError, match="in use by another program"):
-        reviews.record("run", "ann", [Decision(1, "keep")])
+        reviews.record(RUN, "ann", [Decision(1, "keep")])
     other.execute("ROLLBACK")
     other.close()
-    reviews.record("run", "ann", [Decision(1, "keep")])
+    reviews.record(RUN, "ann", [Decision(1, "keep")])
     reviews.close()
 
 

@@ -1,0 +1,52 @@
+"""What decisions are about: the samples of a dataset by id and content, as one run has them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The samples of a run, named so that every other run on the same data finds them.
+
+    Attributes:
+        run: the run's name.
+        dataset: the dataset's name.
+        ids: n texts, unique.
+        contents: n hashes of the samples' content.
+        class_names: k texts; none where the samples have no classes.
+        given: (n,) class indices of the given labels; None where the samples have no classes.
+    """
+
+    run: str
+    dataset: str
+    ids: Sequence[str] | np.ndarray
+    contents: Sequence[str] | np.ndarray
+    class_names: tuple[str, ...] = ()
+    given: np.ndarray | None = None
+
+    def find(self, ids: Sequence[str], contents: Sequence[str]) -> np.ndarray:
+        """Return the positions of samples of this id and content, (s,); −1 where there is none."""
+        found = self._by_id.get_indexer(pd.Index(ids, dtype=object))
+        theirs = np.asarray(self.contents, dtype=object)
+        same = theirs[found] == np.asarray(contents, dtype=object) if len(theirs) else np.zeros(len(found), bool)
+        return np.where((found >= 0) & same, found, -1)
+
+    def name(self, label: int | None) -> str | None:
+        """Return the name of a class index; None for none, and where there are no classes."""
+        return None if label is None or self.given is None else self.class_names[label]
+
+    def label(self, name: str | None) -> int | None:
+        """Return the class index of a name, or None where the run knows no such class."""
+        return None if name is None else self._by_name.get(name)
+
+    @cached_property
+    def _by_id(self) -> pd.Index:
+        return pd.Index(np.asarray(self.ids, dtype=object))
+
+    @cached_property
+    def _by_name(self) -> dict[str, int]:
+        return {name: label for label, name in enumerate(self.class_names)}
