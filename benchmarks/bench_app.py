@@ -73,13 +73,13 @@ def queue(browser: Browser, server: Server, run: Run, cache: Path, presses: int 
         page.keyboard.press("ArrowRight")
         seconds.append(page.evaluate("lsiLook.queueSeconds()"))
         page.wait_for_timeout(250)
-    before, sent = len(Reviews.of_cache(cache).history(run.name)), []
+    before, sent = len(Reviews.of_cache(cache).history(run.subject)), []
     for i in range(40):
         sent.append(int(page.locator(".queue").get_attribute("data-position") or -1))
         page.keyboard.press("kxu"[i % 3])
         page.wait_for_timeout(20)
     for _ in range(100):
-        history = Reviews.of_cache(cache).history(run.name).iloc[before:]
+        history = Reviews.of_cache(cache).history(run.subject).iloc[before:]
         if len(history) >= 40:
             break
         page.wait_for_timeout(100)

@@ -98,4 +98,4 @@ def write_report(command: commands.Report) -> None:
 def _decisions(cache: Path, run: Run) -> pd.DataFrame:
     from lsi.runs.decisions import Reviews  # SQLAlchemy takes half a second to import, and few commands need it
 
-    return Reviews.of_cache(cache).current(run.name)
+    return Reviews.of_cache(cache).current(run.subject)

@@ -32,7 +32,7 @@ IMAGES: dict[str, ImageFormat | None] = {
 
 def counts(view: View, positions: np.ndarray) -> Selection:
     """Show how many samples stay, go and change their label; return them."""
-    selection = selection_of(view.run, decisions(view.run.name))
+    selection = selection_of(view.run, decisions(view))
     if len(positions) < len(view.table) and st.toggle(
         f"Only the {len(positions):,} {view.noun} that the filter leaves", key="only_filtered"
     ):
@@ -101,7 +101,7 @@ def download(view: View, selection: Selection) -> None:
 def _archive(view: View, selection: Selection, how: ImageFormat | None) -> bytes:
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root) / "files"
-        decided = decisions(view.run.name)
+        decided = decisions(view)
         hidden = np.setdiff1d(selection.removed, selection_of(view.run, decided).removed)
         records = decision_records(view.run, decided) + exclusion_records(view.run, hidden, "filter")
         export(view.run, selection, folder, decisions=records)
@@ -112,7 +112,7 @@ def _archive(view: View, selection: Selection, how: ImageFormat | None) -> bytes
 
 
 def _report(view: View) -> bytes:
-    decided = decisions(view.run.name)
+    decided = decisions(view)
     return queries.report_of_run(view.run, view.projection(), decided).encode()
 
 

@@ -29,12 +29,12 @@ def suspects(view: View, positions: np.ndarray) -> np.ndarray:
 def progress(view: View) -> None:
     """Say how many suspects are undecided, and how many of them to expect to be wrong."""
     suspected = view.table.index[view.table["is_label_issue"]]
-    action, p = decisions(view.run.name)["action"].reindex(suspected), view.table["label_score"].loc[suspected]
+    action, p = decisions(view)["action"].reindex(suspected), view.table["label_score"].loc[suspected]
     wrong, undecided = action.isin(["relabel", "exclude"]), action.isna()
     decided = wrong | (action == "keep")
     text = f"{int(undecided.sum()):,} suspected labels are undecided."
     if undecided.any():
-        version = reviews().version(view.run.name)
+        version = reviews().version(view.run.subject)
         estimate = _remaining_errors(view.run.name, version, p[undecided], p[decided], wrong[decided])
         count = int(decided.sum())
         basis = f"and the {count:,} decision{'s' * (count != 1)} so far" if count else "alone; each decision narrows it"
@@ -96,7 +96,7 @@ def residuals(view: View, positions: np.ndarray) -> int | None:
 
 def review(view: View, positions: np.ndarray) -> int | None:
     """Show the queue and return the position on screen."""
-    decided = decisions(view.run.name)
+    decided = decisions(view)
     items = [queue_item(view, int(i), decided) for i in positions]
 
     name, forbidden = reviewer(), read_only()
@@ -110,7 +110,7 @@ def review(view: View, positions: np.ndarray) -> int | None:
         base=f"/thumbs/{view.run.name}" if view.has_images else "",
         items=items,
         classes=view.run.class_names,
-        revision=sum(reviews().version(view.run.name)),
+        revision=sum(reviews().version(view.run.subject)),
         read_only=forbidden,
     )
     return queue(shown, apply, f"{QUEUE}-{view.run.name}")

@@ -120,7 +120,7 @@ def _colouring(view: View, kind: str, name: str | None) -> Colouring:
     if kind == "Suspected":
         names, codes = ["not suspected", "suspected"], rows["is_label_issue"].to_numpy().astype(int)
     elif kind == "Decision":
-        names, codes = list(DECISIONS), decision_codes(len(rows), decisions(view.run.name)).astype(int)
+        names, codes = list(DECISIONS), decision_codes(len(rows), decisions(view)).astype(int)
     else:
         ends = [("#440154", "least information"), ("#21918c", "middle rank"), ("#fde725", "most information")]
         return Colouring(charts.colours(rows["lsi"].to_numpy(), "number"), [LegendEntry(*entry) for entry in ends])

@@ -122,7 +122,7 @@ def grid(view: View, ranking: Ranking, height: int = 640, key: str = GALLERY) ->
                 "predicted": predicted[order],
                 "value": ranking.values[order],
                 "issue": view.table["is_label_issue"].to_numpy()[order],
-                "decision": decision_codes(len(view.table), decisions(view.run.name))[order],
+                "decision": decision_codes(len(view.table), decisions(view))[order],
             }
         ),
         captions=captions,

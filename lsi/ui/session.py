@@ -214,13 +214,13 @@ def reviews() -> Reviews:
 
 
 @lru_cache(maxsize=8)
-def _decisions(run: str, version: tuple[int, int]) -> pd.DataFrame:
-    return reviews().current(run)
+def _decisions(key: tuple[str, int], _version: tuple[int, int]) -> pd.DataFrame:
+    return reviews().current(_by_key(key).run.subject)
 
 
-def decisions(run: str) -> pd.DataFrame:
-    """Return the decisions in force about a run, indexed by position."""
-    return _decisions(run, reviews().version(run))
+def decisions(view: View) -> pd.DataFrame:
+    """Return the decisions in force about a run's samples, in whichever run they were made, indexed by position."""
+    return _decisions(view.key, reviews().version(view.run.subject))
 
 
 def reviewer() -> str:
@@ -256,18 +256,18 @@ def record(view: View, name: str, positions: list[int], action: str, label: int 
     rows = view.table.iloc[positions]
     seen = zip(positions, rows["given_label"], rows["predicted_label"], rows["label_score"], strict=True)
     batch = [Decision(int(i), action, label, int(g), int(p), float(s)) for i, g, p, s in seen]
-    reviews().record(view.run.name, name, batch)
+    reviews().record(view.run.subject, name, batch)
 
 
 def undo(view: View) -> None:
     """Take back this reviewer's latest batch."""
-    count = 0 if read_only() else reviews().undo(view.run.name, reviewer())
+    count = 0 if read_only() else reviews().undo(view.run.subject, reviewer())
     st.toast(f"Undone: {counted(count, 'decision')}" if count else "Nothing to undo")
 
 
 def redo(view: View) -> None:
     """Bring back this reviewer's latest undone batch."""
-    count = 0 if read_only() else reviews().redo(view.run.name, reviewer())
+    count = 0 if read_only() else reviews().redo(view.run.subject, reviewer())
     st.toast(f"Redone: {counted(count, 'decision')}" if count else "Nothing to redo")
 
 

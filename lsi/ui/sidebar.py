@@ -79,7 +79,7 @@ def filtered(view: View) -> np.ndarray:
     """Return the positions on screen, the highest LSI first."""
     chosen = current_filter()
     positions = view.projection() if chosen.lassos else None
-    kept = np.flatnonzero(chosen.mask(view.table, decisions(view.run.name), positions, view.column))
+    kept = np.flatnonzero(chosen.mask(view.table, decisions(view), positions, view.column))
     return kept[np.argsort(-view.table["lsi"].to_numpy()[kept], kind="stable")]
 
 
@@ -160,7 +160,7 @@ def _controls(view: View) -> None:
             st.pills("Image quality", offered, key="f_quality", selection_mode="multi", on_change=_changed,
                      format_func=lambda flag: f"{FLAGS[flag].words} {counts[flag]:,}",
                      help=f"The {view.noun} that have one of these flags at least.")  # fmt: skip
-    decided = decisions(view.run.name)
+    decided = decisions(view)
     if chosen.disputed or len(decided["reviewer"].unique()) > 1:
         st.toggle("Reviewers disagree", key="f_disputed", on_change=_changed)
     possible = [d for d in DECISIONS if view.labelled or d != "relabel"]

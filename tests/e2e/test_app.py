@@ -348,4 +348,4 @@ def test_read_only_shows_everything_and_changes_nothing(browser, tmp_path):
         assert page.get_by_role("button", name=re.compile("^(Undo|Redo|Compute)")).count() == 0
         context.close()
     assert before == {p: p.read_bytes() for p in (cache / "runs").rglob("*") if p.is_file()}
-    assert Reviews.of_cache(cache).history(run.name).empty
+    assert Reviews.of_cache(cache).history(run.subject).empty

@@ -116,7 +116,7 @@ def test_parquet_reads_back_as_the_cleaned_dataset(digits, cache, tmp_path):
 def test_applying_the_decisions_gives_the_same_files(digits, cache, tmp_path, monkeypatch):
     monkeypatch.delenv("LSI_DATABASE_URL", raising=False)
     reviews = Reviews.of_cache(cache)
-    reviews.record(digits.name, "ann", [Decision(4, "exclude"), Decision(9, "relabel", 2), Decision(11, "keep")])
+    reviews.record(digits.subject, "ann", [Decision(4, "exclude"), Decision(9, "relabel", 2), Decision(11, "keep")])
     made, applied = tmp_path / "made", tmp_path / "applied"
     common = ["--cache", str(cache), "--json"]
     assert main(["export", digits.name, "--decisions", "--output", str(made), "--images", "huggingface", *common]) == 0
@@ -178,7 +178,7 @@ def test_the_report_stands_alone_and_shows_text_as_text(files, digits, cache, tm
     assert html.count("data:image/webp;base64,") >= 24
     assert "Curated by leaving out every suspected label." in html
     assert re.search(r"curation helps|no measurable gain|curation hurts", html)
-    hostile = queries.report_of_run(files, None, Reviews.of_cache(cache).current(files.name))
+    hostile = queries.report_of_run(files, None, Reviews.of_cache(cache).current(files.subject))
     body = hostile[hostile.index("</script>") :]
     assert "<img src=x" not in body
     assert "&lt;img src=x" in body

@@ -38,7 +38,7 @@ def subject(run: str, dataset: str, given: int = 0, classes: int = 30, ids: rang
     return Subject(run, dataset, [f"s{i}" for i in ids], [f"hash {i}" for i in ids], names, np.full(len(ids), given))
 
 
-RUN, OTHER, ANOTHER = subject("run", "data"), subject("other", "other data"), subject("another run", "none")
+RUN, OTHER, ANOTHER = subject("run", "data", given=29), subject("other", "other data"), subject("another run", "none")
 
 
 @pytest.fixture(scope="module")
@@ -383,7 +383,7 @@ def test_an_address_that_cannot_be_opened_is_an_error_in_words(address, message)
 
 def test_decisions_survive_a_restart(tmp_path):
     url = f"sqlite:///{tmp_path / 'r.db'}"
-    Reviews(url).record("run", "ann", [Decision(1, "keep")])
+    Reviews(url).record(RUN, "ann", [Decision(1, "keep")])
     assert state(Reviews(url)) == {1: ("keep", None)}
 
 

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsi.runs.decisions import Decision, Reviews
+from lsi.runs.subject import Subject
 from lsi.ui.columns import ColumnFilter
 from lsi.ui.filters import DECISIONS, Filter, Lasso, decision_codes, in_polygon
 from lsi.ui.flags import FLAGS
@@ -78,10 +79,11 @@ def test_each_part_of_the_filter(chosen, rows):
 
 def test_decisions_are_read_as_codes_from_the_first_on(tmp_path):
     reviews = Reviews.of_cache(tmp_path)
-    assert decision_codes(4, reviews.current("run")).tolist() == [0, 0, 0, 0]
+    about = Subject("run", "data", list("0123456789"), list("0123456789"))
+    assert decision_codes(4, reviews.current(about)).tolist() == [0, 0, 0, 0]
     for sample, action in ((3, "exclude"), (0, "keep"), (1, "keep"), (1, "clear"), (9, "unsure")):
-        reviews.record("run", "me", [Decision(sample, action)])
-    codes = decision_codes(4, reviews.current("run"))
+        reviews.record(about, "me", [Decision(sample, action)])
+    codes = decision_codes(4, reviews.current(about))
     assert [DECISIONS[c] for c in codes] == ["keep", "undecided", "undecided", "exclude"]
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from lsi.probabilities import Probabilities
 from lsi.runs.decisions import Decision, Reviews
+from lsi.runs.subject import Subject
 from lsi.runs.run import Run
 from lsi.ui.issues import queue_item
 from lsi.ui.session import View
@@ -25,8 +26,9 @@ def view() -> View:
 @pytest.mark.parametrize("beside", [[], [Decision(1, "keep")], [Decision(1, "relabel", 1)]])
 def test_the_queue_shows_a_decision_with_its_class(view, tmp_path, action, label, beside):
     reviews = Reviews(f"sqlite:///{tmp_path / 'r.db'}")
-    reviews.record("run", "ann", [Decision(0, action, label), *beside])
-    item = queue_item(view, 0, reviews.current("run"))
+    about = Subject("run", "data", list("abc"), list("xyz"), ("x", "y", "z"), np.array([1, 0, 0]))
+    reviews.record(about, "ann", [Decision(0, action, label), *beside])
+    item = queue_item(view, 0, reviews.current(about))
     assert (item["decision"], item["label"]) == (action, label)
     reviews.engine.dispose()
 

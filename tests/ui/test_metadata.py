@@ -21,7 +21,7 @@ def rich_app(app, rich) -> AppTest:
 
 
 def passing(rich, chosen: Filter) -> int:
-    return int(chosen.mask(rich.captioned(), session.decisions(rich.name), None).sum())
+    return int(chosen.mask(rich.captioned(), session.decisions(session.View(rich)), None).sum())
 
 
 @pytest.mark.parametrize("page", ["overview", *PAGES])
