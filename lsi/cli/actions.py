@@ -39,6 +39,7 @@ def perform(command: Any) -> None:
         commands.Project: _project,
         commands.Export: export_actions.export_selection,
         commands.Apply: export_actions.apply_decisions,
+        commands.Decisions: export_actions.move_decisions,
         commands.Report: export_actions.write_report,
         commands.Runs: _runs,
         commands.Cache: _cache,

@@ -166,7 +166,7 @@ class Apply(Common):
 
     Attributes:
         decisions: the decisions.json that an export wrote.
-        run: the run to apply them to; by default the one that they were made on.
+        run: the run to apply them to; by default the one that they were made on, or the newest one on the same data.
         output: the folder to write into.
         formats: of the index lists.
         images: write the kept images too, as in export.
@@ -177,6 +177,25 @@ class Apply(Common):
     output: Path = Path("lsi-export")
     formats: Formats = ("txt", "csv", "json", "npy", "parquet")
     images: ImageFormats = ()
+
+
+@dataclass(frozen=True)
+class Decisions(Common):
+    """Read decisions in that were made elsewhere, or write those in force about a run's samples.
+
+    Decisions belong to the samples, by id and content: every run on the same data shows them. What is here already, and
+    what is older than a decision here about the same sample, is left out.
+
+    Attributes:
+        action: import or export.
+        file: the decisions.json to read or to write.
+        run: of an export, the run whose samples are meant; of an import only needed for files of older versions. Name
+            of a run, the start of its name, its folder, or latest.
+    """
+
+    action: Annotated[Literal["import", "export"], tyro.conf.Positional]
+    file: Annotated[Path, tyro.conf.Positional] = Path("decisions.json")
+    run: str | None = None
 
 
 @dataclass(frozen=True)
@@ -224,6 +243,7 @@ COMMANDS = {
     "project": Project,
     "export": Export,
     "apply": Apply,
+    "decisions": Decisions,
     "report": Report,
     "runs": Runs,
     "cache": Cache,

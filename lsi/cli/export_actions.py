@@ -1,6 +1,7 @@
 """The commands that write what leaves: export, apply, report."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +10,22 @@ import pandas as pd
 from lsi.cli import commands
 from lsi.cli.output import print_json
 from lsi.compute import queries
+from lsi.data.plan import counted
 from lsi.errors import DataError, UsageError
 from lsi.export import (
     Selection,
     decision_records,
     export,
+    records_to_add,
     refuse_changed,
     select,
     selection_from_records,
     selection_of,
+    write_decisions,
     write_images,
 )
 from lsi.files import atomic, read_json
-from lsi.runs.listing import find_run
+from lsi.runs.listing import find_run, list_runs
 from lsi.runs.run import Run
 
 
@@ -54,9 +58,42 @@ def apply_decisions(command: commands.Apply) -> None:
     content = read_json(command.decisions)
     if not isinstance(content, dict) or not isinstance(content.get("decisions"), list):
         raise DataError(f"{command.decisions}: expected the decisions.json that an export wrote.")
-    run = find_run(command.cache, command.run or str(content.get("run")))
+    run = find_run(command.cache, command.run) if command.run else _run_of(command.cache, content)
     records = content["decisions"]
     _write(command, run, selection_from_records(run, records), records)
+
+
+def _run_of(cache: Path, content: dict[str, Any]) -> Run:
+    """Return the run that decisions were made on, or else the newest one on the same data."""
+    runs = list_runs(cache)
+    named = [run for run in runs if run.name == content.get("run")]
+    alike = [run for run in runs if run.manifest["dataset"]["name"] == content.get("dataset")]
+    return (named or alike)[0] if named or alike else find_run(cache, str(content.get("run")))
+
+
+def move_decisions(command: commands.Decisions) -> None:
+    """Read decisions into the database, or write those in force.
+
+    Raises:
+        DataError: it is no file of decisions.
+    """
+    if command.action == "export":
+        run = find_run(command.cache, command.run or "latest")
+        records = decision_records(run, _decisions(command.cache, run))
+        write_decisions(command.file, run, records)
+        facts, words = {"decisions": len(records)}, f"{counted(len(records), 'decision')} written to {command.file}"
+    else:
+        from lsi.runs.decisions import Reviews
+
+        run = find_run(command.cache, command.run) if command.run else None
+        dataset, records = records_to_add(read_json(command.file), run)
+        came = Reviews.of_cache(command.cache).add(dataset, records)
+        facts = {"dataset": dataset, **asdict(came)}
+        words = (
+            f"{counted(came.added, 'decision')} about {dataset} added; {came.known:,} were here already, "
+            f"{came.older:,} are older than what was decided here"
+        )
+    print_json(facts | {"file": str(command.file)}) if command.json else print(words)
 
 
 def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selection, records: Any) -> None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lsi.errors import UsageError
-from lsi.export.selection import Selection
+from lsi.export.selection import Selection, exclusion_records
 from lsi.export.tables import as_pandas, audit_table, cleaned_table, plan_of, write_csv, write_spreadsheet
 from lsi.files import atomic, save_array, write_json
 from lsi.runs.run import Run
@@ -101,10 +101,20 @@ def export(
     with atomic(folder / "subset.py") as temporary:
         shutil.copyfile(Path(__file__).with_name("subset.py"), temporary)
     written += [folder / name for name in (*tables, "cleaned.parquet", "spreadsheet.csv")]
-    if decisions is not None:
-        write_json(folder / "decisions.json", {"run": run.name, "decisions": decisions})
-        written.append(folder / "decisions.json")
-    return [*written, folder / "manifest.json", folder / "subset.py"]
+    made = exclusion_records(run, selection.removed, "rule") if decisions is None else decisions
+    write_decisions(folder / "decisions.json", run, made)
+    return [*written, folder / "decisions.json", folder / "manifest.json", folder / "subset.py"]
+
+
+def write_decisions(path: Path, run: Run, records: list[dict[str, Any]]) -> None:
+    """Write decisions about a run's samples so that any run on the same data can take them.
+
+    Args:
+        path: of the file.
+        run: the run.
+        records: as `decision_records` gives them.
+    """
+    write_json(path, {"run": run.name, "dataset": run.subject.dataset, "decisions": records})
 
 
 def issue_table(run: Run) -> pd.DataFrame:

@@ -13,7 +13,7 @@ Rows of versions that knew run and position alone get the rest when they are fir
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -384,7 +384,7 @@ def _names(about: Subject, decision: Decision) -> dict[str, Any]:
     }
 
 
-def _in_run(about: Subject, row: dict[str, Any]) -> tuple[str, int | None]:
+def _in_run(about: Subject, row: dict[Any, Any]) -> tuple[str, int | None]:
     """Return a decision on a class label as the run would say it: action, and label of a relabel."""
     action, position = str(row["action"]), int(row["sample"])
     if action not in ("keep", "relabel"):
@@ -413,7 +413,9 @@ def _adopt(connection: Connection, about: Subject) -> None:
     groups = select(func.min(table.id), table.run, table.dataset, table.batch).where(_about(connection, about))
     order = sorted(connection.execute(groups.group_by(table.run, table.dataset, table.batch)).all(), key=lambda g: g[0])
     number = {tuple(group[1:]): i + 1 for i, group in enumerate(order)}
-    batches = connection.execute(select(table.id, table.run, table.dataset, table.batch).where(_about(connection, about)))
+    batches = connection.execute(
+        select(table.id, table.run, table.dataset, table.batch).where(_about(connection, about))
+    )
     renumbered = [{"key": row[0], "number": number[tuple(row[1:])]} for row in batches.all()]
     connection.execute(
         update(DECISIONS).where(table.id == bindparam("key")).values(batch=bindparam("number")), renumbered

@@ -28,7 +28,19 @@ from lsi.runs.subject import Subject
 
 KIND, DESIGNS, PROJECTIONS = "runs", "designs", "projections"  # kinds of the cache's entries
 DESIGN = "design"  # folder of the design matrix in a run that was copied out of the cache
-MANIFEST, SCORES, UNLABELLED, SAMPLES, PROBABILITIES, LABEL_PROBABILITIES, COVARIANCE, TARGETS, PROBE, NEIGHBOURS, CONTENTS = (
+(
+    MANIFEST,
+    SCORES,
+    UNLABELLED,
+    SAMPLES,
+    PROBABILITIES,
+    LABEL_PROBABILITIES,
+    COVARIANCE,
+    TARGETS,
+    PROBE,
+    NEIGHBOURS,
+    CONTENTS,
+) = (
     "manifest.json",
     "scores.parquet",
     "unlabelled.parquet",
@@ -159,7 +171,7 @@ class Run:
         labelled = self.task == "classification"
         return Subject(
             self.name,
-            self.manifest["dataset"]["name"],
+            self.manifest["dataset"].get("name") or self.name.rpartition("-")[0],
             self.scores["id"].astype(str).to_numpy(dtype=object),
             self._contents(),
             tuple(self.class_names) if labelled else (),

@@ -30,7 +30,7 @@ class Subject:
 
     def find(self, ids: Sequence[str], contents: Sequence[str]) -> np.ndarray:
         """Return the positions of samples of this id and content, (s,); −1 where there is none."""
-        found = self._by_id.get_indexer(pd.Index(ids, dtype=object))
+        found = self._by_id.get_indexer(pd.Index(np.asarray(ids, dtype=object)))
         theirs = np.asarray(self.contents, dtype=object)
         same = theirs[found] == np.asarray(contents, dtype=object) if len(theirs) else np.zeros(len(found), bool)
         return np.where((found >= 0) & same, found, -1)

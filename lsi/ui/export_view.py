@@ -1,5 +1,6 @@
 """What the decisions come to, whether they help, and the files."""
 
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -17,11 +18,13 @@ from lsi.export import (
     decision_records,
     exclusion_records,
     export,
+    records_to_add,
     selection_of,
     write_images,
 )
 from lsi.hashing import fingerprint
-from lsi.ui.session import View, decisions, plain
+from lsi.ui.session import View, decisions, plain, read_only, reviews
+from lsi.ui.wording import counted
 
 IMAGES: dict[str, ImageFormat | None] = {
     "None": None,
@@ -68,6 +71,37 @@ def check(view: View, selection: Selection) -> None:
     mark, found = st.session_state.get("check", (None, None))
     if found is not None and mark == _mark(view, selection):
         st.success(found.sentence) if found.low > 0 else st.info(found.sentence)
+
+
+def read_in(view: View) -> None:
+    """Offer to read in decisions that were made elsewhere, and say where some do not fit this run."""
+    foreign = reviews().n_foreign(view.run.subject)
+    if foreign:
+        st.warning(
+            f"{counted(foreign, 'decision')} on these {view.noun} name a class that this run does not have, and count "
+            "for nothing here."
+        )
+    if read_only():
+        return
+    with st.expander("Read in decisions that were made elsewhere"):
+        st.write(
+            f"Decisions belong to the {view.noun}, by id and content: every run on the same data shows them. What was "
+            "decided here later than in the file stays."
+        )
+        file = st.file_uploader("A decisions.json of an export", "json", key="decisions_file", max_upload_size=50)
+        if file is not None and st.button("Read in", icon=":material/upload:"):
+            try:
+                dataset, records = records_to_add(json.loads(file.getvalue()), view.run)
+                came = reviews().add(dataset, records)
+            except (LsiError, ValueError) as error:
+                st.error(plain(error))
+                return
+            about = "" if dataset == view.run.subject.dataset else f" about {dataset}"
+            st.toast(
+                f"{counted(came.added, 'decision')}{about} read in. {came.known:,} were here already, "
+                f"{came.older:,} are older than what was decided here."
+            )
+            st.rerun()
 
 
 def download(view: View, selection: Selection) -> None:

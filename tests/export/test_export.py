@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,9 @@ from lsi.export import (
     Selection,
     decision_records,
     exclusion_records,
+    export,
+    records_to_add,
+    select,
     selection_from_records,
     selection_of,
     write_images,
@@ -129,6 +133,38 @@ def test_applying_the_decisions_gives_the_same_files(digits, cache, tmp_path, mo
         assert (made / name).read_bytes() == (applied / name).read_bytes(), name
     removed = (applied / "removed_indices.txt").read_text().split()
     assert removed == [str(digits.scores["index"].iloc[4])]
+
+
+def test_decisions_go_from_one_cache_to_another(digits, cache, tmp_path, monkeypatch, capsys):
+    """Written beside one run, read in elsewhere, shown by a run with other settings; a file of before needs a run."""
+    monkeypatch.delenv("LSI_DATABASE_URL", raising=False)
+    reviews = Reviews.of_cache(cache)
+    reviews.record(digits.subject, "ann", [Decision(4, "exclude"), Decision(9, "relabel", 2), Decision(11, "keep")])
+    before = reviews.current(digits.subject)
+    path, elsewhere = tmp_path / "decisions.json", ["--cache", str(tmp_path / "elsewhere"), "--json"]
+    assert main(["decisions", "export", str(path), "--run", digits.name, "--cache", str(cache)]) == 0
+    for added in (len(before), 0):
+        capsys.readouterr()
+        assert main(["decisions", "import", str(path), *elsewhere]) == 0
+        assert json.loads(capsys.readouterr().out)["added"] == added
+    there = Reviews.of_cache(tmp_path / "elsewhere").current(replace(digits.subject, run="another"))
+    columns = ["action", "label", "reviewer"]
+    pd.testing.assert_frame_equal(there[columns].sort_index(), before[columns].sort_index(), check_dtype=False)
+    old = json.loads(path.read_text())
+    records = [{k: v for k, v in r.items() if k in ("index", "id", "action", "label", "reviewer", "time")}
+               for r in old["decisions"]]  # fmt: skip
+    with pytest.raises(DataError, match="name a run"):
+        records_to_add({"run": digits.name, "decisions": records})
+    assert records_to_add({"run": digits.name, "decisions": records}, digits) == records_to_add(old)
+
+
+def test_an_export_by_rule_carries_its_decisions(digits, tmp_path):
+    selection = select(digits, drop_issues=True)
+    export(digits, selection, tmp_path)
+    content = json.loads((tmp_path / "decisions.json").read_text())
+    back = selection_from_records(digits, content["decisions"])
+    assert len(selection.removed)
+    np.testing.assert_array_equal(back.removed, selection.removed)
 
 
 def test_what_a_filter_hides_is_excluded_by_record(digits):

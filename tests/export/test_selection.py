@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lsi.errors import UsageError
 from lsi.export import Selection, decision_records, exclusion_records, select, selection_from_records, selection_of
 from lsi.runs.run import Run
+from lsi.runs.subject import Subject
 
 N, K = 12, 3
 
@@ -18,12 +19,16 @@ N, K = 12, 3
 def run_of_twelve() -> Run:
     """As much of a run as selections read."""
     rng, run = np.random.default_rng(0), Run(Path("run"))
-    vars(run)["manifest"] = {"dataset": {"class_names": ["a", "b", "c"]}}
+    vars(run)["manifest"] = {"dataset": {"class_names": ["a", "b", "c"], "name": "twelve"}}
     vars(run)["scores"] = pd.DataFrame(
         {"index": np.arange(N) * 7 + 3, "id": [f"{i}.png" for i in range(N)], "lsi": rng.random(N),
          "label_score": rng.random(N), "is_label_issue": rng.random(N) < 0.3,
          "near_duplicate_group": [0, 0, -1, 1, 1, 1, -1, -1, -1, -1, -1, -1]}
     )  # fmt: skip
+    given = rng.integers(0, K, N)
+    vars(run)["subject"] = Subject(
+        "run", "twelve", run.scores["id"].tolist(), list("abcdefghijkl"), ("a", "b", "c"), given
+    )
     return run
 
 

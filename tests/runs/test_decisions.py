@@ -2,10 +2,14 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
+from alembic import command
+from alembic.config import Config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import (
@@ -21,11 +25,14 @@ from sqlalchemy import (
     create_engine,
     event,
     insert,
+    inspect,
     select,
+    text,
 )
 
 from lsi.errors import StorageError, UsageError
-from lsi.runs.decisions import Decision, Reviews
+from lsi.runs import database
+from lsi.runs.decisions import Decision, Imported, Reviews
 from lsi.runs.subject import Subject
 from tests.postgresql import programs, serve
 
@@ -293,6 +300,111 @@ def test_an_older_program_can_go_on_writing_to_a_newer_database(address):
     assert 9 in state(reviews)
     assert reviews.version(RUN) != before
     reviews.close()
+
+
+def test_every_run_on_the_same_data_shows_the_decisions(reviews):
+    """Another backbone or seed; a dataset that grew, in another order; a folder of another name is other data."""
+    reviews.record(RUN, "ann", [Decision(3, "exclude"), Decision(4, "relabel", 7), Decision(5, "keep", given=29)])
+    grown = subject("grown", "data", given=29, ids=range(300, -1, -1))
+    assert {300 - i: a for i, a in reviews.current(grown)["action"].items()} == {3: "exclude", 4: "relabel", 5: "keep"}
+    assert reviews.current(grown)["label"].dropna().to_dict() == {296: 7}
+    assert reviews.current(subject("part", "data", given=29, ids=range(4, 6)))["action"].tolist() == ["relabel", "keep"]
+    assert reviews.current(subject("run", "elsewhere", given=29)).empty
+    assert reviews.undo(grown, "ann") == 3
+    assert state(reviews) == {}
+
+
+def test_a_sample_whose_content_changed_is_another_sample(reviews):
+    reviews.record(RUN, "ann", [Decision(3, "exclude"), Decision(4, "exclude")])
+    changed = replace(RUN, contents=["new" if i == 3 else c for i, c in enumerate(RUN.contents)])
+    assert reviews.current(changed).index.tolist() == [4]
+
+
+def test_a_decision_says_what_the_label_is_whatever_label_is_given(reviews):
+    """In a second labelling, or once a folder is cleaned, what was kept or chosen may be given or not."""
+    reviews.record(RUN, "ann", [Decision(0, "keep", given=29), Decision(1, "relabel", 7, given=29)])
+    cleaned = replace(RUN, run="cleaned", given=np.array([29, 7, *RUN.given[2:]]))
+    second = replace(RUN, run="second", given=np.array([5, 6, *RUN.given[2:]]))
+    assert [(r.action, r.label) for r in reviews.current(cleaned).itertuples()] == [("keep", None), ("keep", None)]
+    assert reviews.current(second)[["action", "label"]].values.tolist() == [["relabel", 29], ["relabel", 7]]
+
+
+def test_a_class_that_a_run_lacks_is_counted_and_its_order_does_not_matter(reviews):
+    reviews.record(RUN, "ann", [Decision(0, "relabel", 7), Decision(1, "relabel", 8)])
+    other = replace(RUN, class_names=("c8", *(f"c{i}" for i in range(7)), *(f"c{i}" for i in range(9, 30))))
+    assert reviews.current(other)["label"].to_dict() == {1: 0}
+    assert reviews.n_foreign(other) == 1
+    assert reviews.n_foreign(RUN) == 0
+
+
+def test_rows_of_before_are_about_the_samples_of_their_run_once_it_is_met(address):
+    """Two runs on the same data, decided in turn by a version that kept positions; undo goes on in order of time."""
+    metadata = older_database(address)
+    engine = create_engine(address)
+    row = {"batch": 1_790_000_000_000_000_000, "time": datetime.now(UTC), "reviewer": "ann", "run": "second"}
+    with engine.begin() as connection:
+        values = insert(metadata.tables["decisions"]).values(**row, sample=9, action="relabel", label=3, given=29)
+        connection.execute(values.values(undone=False))
+    engine.dispose()
+    reviews, second = Reviews(address), replace(RUN, run="second")
+    assert sorted(state(reviews)) == [0, 1]
+    reviews.record(RUN, "bob", [Decision(20, "keep")])
+    assert sorted(state(reviews)) == [0, 1, 20]
+    reviews.record(second, "bob", [Decision(21, "keep")])
+    for about in (RUN, second, replace(RUN, run="third")):
+        found = reviews.current(about)
+        assert sorted(found.index) == [0, 1, 9, 20, 21]
+        assert found.loc[9, ["action", "label"]].tolist() == ["relabel", 3]
+    taken = []
+    for _ in range(3):
+        before = set(reviews.current(RUN).index)
+        assert reviews.undo(RUN, "ann") == 1
+        taken += before - set(reviews.current(RUN).index)
+    assert taken == [9, 1, 0]
+    reviews.close()
+
+
+def test_there_is_a_way_back_to_the_version_before_and_forth_again(address):
+    reviews = Reviews(address)
+    reviews.record(RUN, "ann", [Decision(3, "relabel", 7), Decision(4, "exclude")])
+    for revision in ("0001", "head"):
+        with reviews.engine.connect() as connection:
+            config = Config()
+            config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+            config.attributes["connection"] = connection
+            move = command.downgrade if revision == "0001" else command.upgrade
+            move(config, revision)
+            connection.commit()
+        names = {column["name"] for column in inspect(reviews.engine).get_columns("decisions")}
+        assert ("dataset" in names) == (revision == "head")
+        assert state(reviews) == {3: ("relabel", 7), 4: ("exclude", None)}
+    reviews.close()
+
+
+def test_a_database_of_a_newer_version_is_refused_and_left_alone(address):
+    Reviews(address).close()
+    engine = create_engine(address)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    with pytest.raises(StorageError, match="newer version"):
+        Reviews(address)
+
+
+def test_decisions_made_elsewhere_are_added_once_and_never_over_later_ones(reviews):
+    reviews.record(RUN, "ann", [Decision(3, "exclude")])
+    when, later = datetime(2026, 1, 1, tzinfo=UTC), datetime(2199, 1, 1, tzinfo=UTC)
+
+    def record(sample: int, time: datetime, **about) -> dict:
+        return {"sample_id": f"s{sample}", "content": f"hash {sample}", "action": "keep", "label_name": None,
+                "given_name": "c29", "reviewer": "eve", "time": time} | about  # fmt: skip
+
+    records = [record(3, when), record(5, when), record(6, later, action="relabel", label_name="c2")]
+    assert reviews.add("data", records) == Imported(2, 0, 1)
+    assert reviews.add("data", records) == Imported(0, 2, 1)
+    assert state(reviews) == {3: ("exclude", None), 5: ("keep", None), 6: ("relabel", 2)}
+    assert reviews.undo(RUN, "eve") == 2
+    assert state(reviews) == {3: ("exclude", None)}
 
 
 def test_two_programs_may_bring_a_database_up_to_date_at_once(address):

@@ -6,8 +6,8 @@ import pytest
 
 from lsi.probabilities import Probabilities
 from lsi.runs.decisions import Decision, Reviews
-from lsi.runs.subject import Subject
 from lsi.runs.run import Run
+from lsi.runs.subject import Subject
 from lsi.ui.issues import queue_item
 from lsi.ui.session import View
 
