@@ -23,6 +23,7 @@ IssueRule = Literal[
     "both",
 ]
 
+DATABASE = "database"  # of decisions, where they are not read from a file
 CACHE_VARIABLE = "LSI_CACHE"
 DATA_VARIABLE = "LSI_DATA"
 ROOTS_VARIABLE = "LSI_DATA_ROOTS"  # folders that the app may read
@@ -268,6 +269,7 @@ class Settings:
         seed: of everything random: subset, noise, choice of λ, projection.
         device: cpu, cuda, or auto: CUDA where there is one.
         where: on which machines, and within which memory.
+        decisions: what was decided before: a decisions.json, or DATABASE.
     """
 
     data: DataSettings = field(default_factory=DataSettings)
@@ -277,6 +279,7 @@ class Settings:
     seed: int = 0
     device: str = "auto"
     where: EngineSettings = field(default_factory=EngineSettings)
+    decisions: str | None = None
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -290,6 +293,7 @@ class Settings:
         is_file = features.backbone_kind == "file"
         return replace(
             self,
+            decisions=self.decisions if self.decisions == DATABASE else resolved_file(self.decisions),
             data=replace(
                 data,
                 data=resolved(data.data),
@@ -326,6 +330,7 @@ class Settings:
             values["seed"],
             values["device"],
             EngineSettings(**values.get("where", {})),
+            values.get("decisions"),
         )
 
 

@@ -43,6 +43,9 @@ class Compute(Common):
     """Compute LSI for every sample of a dataset, and print the ranked table and the folder it lies in.
 
     Attributes:
+        decisions: apply these decisions first: a decisions.json that an export wrote, or database for those that were
+            made in the app. What was excluded is left out, new labels count, and what a person confirmed is not
+            suspected again.
         output: copy the run's files into this folder as well.
         quiet: no progress bar.
         project: compute the 2-D view too.
@@ -56,6 +59,7 @@ class Compute(Common):
     where: Annotated[EngineSettings, tyro.conf.arg(name="")] = field(default_factory=EngineSettings)
     seed: int = 0
     device: str = "auto"
+    decisions: str | None = None
     output: Path | None = None
     quiet: bool = False
     project: bool = False
@@ -63,7 +67,9 @@ class Compute(Common):
 
     def settings(self) -> Settings:
         """Return the settings of the run."""
-        return Settings(self.data, self.noise, self.features, self.score, self.seed, self.device, self.where)
+        return Settings(
+            self.data, self.noise, self.features, self.score, self.seed, self.device, self.where, self.decisions
+        )
 
 
 @dataclass(frozen=True)
@@ -162,21 +168,29 @@ class Export(Common):
 
 @dataclass(frozen=True)
 class Apply(Common):
-    """Write the same files as export from a file of decisions, without the database they were made in.
+    """Write the same files as export from a file of decisions: on a run, or on data that no run is needed for.
+
+    Without --run and data they are applied to the run that they were made on, or the newest one on the same data.
 
     Attributes:
-        decisions: the decisions.json that an export wrote.
-        run: the run to apply them to; by default the one that they were made on, or the newest one on the same data.
+        file: the decisions.json that an export wrote.
+        run: the run to apply them to.
         output: the folder to write into.
         formats: of the index lists.
         images: write the kept images too, as in export.
     """
 
-    decisions: Annotated[Path, tyro.conf.Positional]
+    file: Annotated[Path, tyro.conf.Positional]
+    data: Annotated[DataSettings, tyro.conf.arg(name="")] = field(default_factory=DataSettings)
     run: str | None = None
     output: Path = Path("lsi-export")
     formats: Formats = ("txt", "csv", "json", "npy", "parquet")
     images: ImageFormats = ()
+
+    @property
+    def is_data_named(self) -> bool:
+        """Whether any option says which data."""
+        return self.data != DataSettings()
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -10,22 +11,24 @@ import pandas as pd
 from lsi.cli import commands
 from lsi.cli.output import print_json
 from lsi.compute import queries
+from lsi.compute.uncomputed import data_as_run
+from lsi.config import DataSettings
 from lsi.data.plan import counted
-from lsi.errors import DataError, UsageError
+from lsi.errors import UsageError
 from lsi.export import (
     Selection,
-    decision_records,
     export,
-    records_to_add,
     refuse_changed,
     select,
     selection_from_records,
     selection_of,
+    totals,
     write_decisions,
     write_images,
 )
 from lsi.files import atomic, read_json
 from lsi.runs.listing import find_run, list_runs
+from lsi.runs.records import decision_records, records_of, records_to_add
 from lsi.runs.run import Run
 
 
@@ -43,7 +46,7 @@ def export_selection(command: commands.Export) -> None:
                 "--decisions exports what people decided; leave --drop-issues, --keep-one and --keep-top out."
             )
         decisions = _decisions(command.cache, run)
-        chosen, records = selection_of(run, decisions), decision_records(run, decisions)
+        chosen, records = selection_of(run, decisions), decision_records(run.subject, decisions)
     else:
         chosen = select(run, drop_issues=command.drop_issues, keep_one=command.keep_one, keep_top=command.keep_top)
     _write(command, run, chosen, records)
@@ -55,20 +58,38 @@ def apply_decisions(command: commands.Apply) -> None:
     Raises:
         DataError: it is no file of decisions, or they belong to other data.
     """
-    content = read_json(command.decisions)
-    if not isinstance(content, dict) or not isinstance(content.get("decisions"), list):
-        raise DataError(f"{command.decisions}: expected the decisions.json that an export wrote.")
-    run = find_run(command.cache, command.run) if command.run else _run_of(command.cache, content)
-    records = content["decisions"]
-    _write(command, run, selection_from_records(run, records), records)
+    content = read_json(command.file)
+    records = records_of(content)
+    if command.run and command.is_data_named:
+        raise UsageError("Give --run or the data, not both.")
+    run = find_run(command.cache, command.run) if command.run else None
+    if run is None and not command.is_data_named:
+        run = _run_of(command.cache, content)
+    if run is not None:
+        _write(command, run, selection_from_records(run, records), records)
+        return
+    with TemporaryDirectory() as place:
+        run = data_as_run(command.data, command.cache, Path(place) / "data")
+        _write(command, run, selection_from_records(run, records), records)
 
 
-def _run_of(cache: Path, content: dict[str, Any]) -> Run:
-    """Return the run that decisions were made on, or else the newest one on the same data."""
+def _run_of(cache: Path, content: Any) -> Run | None:
+    """Return the run that decisions were made on, or else the newest one on the same data.
+
+    Raises:
+        UsageError: there is none, and the data are not those that come with the package.
+    """
     runs = list_runs(cache)
     named = [run for run in runs if run.name == content.get("run")]
     alike = [run for run in runs if run.manifest["dataset"]["name"] == content.get("dataset")]
-    return (named or alike)[0] if named or alike else find_run(cache, str(content.get("run")))
+    if named or alike:
+        return (named or alike)[0]
+    if content.get("dataset") == DataSettings().dataset:
+        return None
+    raise UsageError(
+        f"{cache} holds no run on {content.get('dataset') or content.get('run')}: name the data with --data, as they "
+        "were named when the run was computed."
+    )
 
 
 def move_decisions(command: commands.Decisions) -> None:
@@ -79,14 +100,14 @@ def move_decisions(command: commands.Decisions) -> None:
     """
     if command.action == "export":
         run = find_run(command.cache, command.run or "latest")
-        records = decision_records(run, _decisions(command.cache, run))
+        records = decision_records(run.subject, _decisions(command.cache, run))
         write_decisions(command.file, run, records)
         facts, words = {"decisions": len(records)}, f"{counted(len(records), 'decision')} written to {command.file}"
     else:
         from lsi.runs.decisions import Reviews
 
         run = find_run(command.cache, command.run) if command.run else None
-        dataset, records = records_to_add(read_json(command.file), run)
+        dataset, records = records_to_add(read_json(command.file), None if run is None else run.subject)
         came = Reviews.of_cache(command.cache).add(dataset, records)
         facts = {"dataset": dataset, **asdict(came)}
         words = (
@@ -104,10 +125,11 @@ def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selectio
         raise UsageError("These samples have no images: leave --images out.")
     written += [write_images(run, chosen, command.output, how) for how in command.images]
     _warn_of_changes(run)
+    counts = totals(run, chosen)
     if command.json:
-        print_json({"kept": len(chosen.kept), "removed": len(chosen.removed), "files": [str(p) for p in written]})
+        print_json({"kept": counts["n_kept"], "removed": counts["n_removed"], "files": [str(p) for p in written]})
         return
-    print(f"{len(chosen.kept)} kept, {len(chosen.removed)} removed, {len(chosen.relabelled)} relabelled")
+    print(f"{counts['n_kept']} kept, {counts['n_removed']} removed, {counts['n_relabelled']} relabelled")
     print("\n".join(str(p) for p in written))
 
 

@@ -29,6 +29,7 @@ UPLOADS = "uploads"  # folder of the cache with what was uploaded
 JOB, PROGRESS, LOG = "job.json", "progress.json", "log.txt"
 LOG_LINES = 12
 GROUPS = ("data", "noise", "features", "score", "where")  # of the settings, whose fields are options
+SINGLE = ("seed", "device", "decisions")  # settings that are options themselves
 _CANCEL_SECONDS = 3.0
 
 
@@ -160,8 +161,8 @@ def to_arguments(settings: Settings) -> list[str]:
     groups = settings.to_dict()
     flat = {k: v for g in GROUPS for k, v in groups[g].items()}
     usual = {k: v for g in GROUPS for k, v in defaults[g].items()}
-    flat |= {"seed": settings.seed, "device": settings.device}
-    usual |= {"seed": defaults["seed"], "device": defaults["device"]}
+    flat |= {name: groups[name] for name in SINGLE}
+    usual |= {name: defaults[name] for name in SINGLE}
     for name, value in flat.items():
         if value == usual[name]:
             continue

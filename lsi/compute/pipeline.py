@@ -17,6 +17,7 @@ import torch
 
 from lsi.audit.duplicates import near_duplicates, neighbours, no_duplicates
 from lsi.audit.quality import quality_summary, quality_table
+from lsi.compute.decided import Decided
 from lsi.compute.designs import DesignEntry, design_of, standardisation_facts, targets_of
 from lsi.compute.engines import check_fits, design_on
 from lsi.compute.measured import measures_of
@@ -104,6 +105,8 @@ def run_key(settings: Settings, prepared: Prepared) -> str:
     dataset, values = prepared.dataset, settings.resolved().to_dict()
     for group, names in NO_EFFECT.items():
         values[group] = {k: v for k, v in values[group].items() if k not in names}
+    del values["decisions"]  # what they come to counts
+    decided = {} if prepared.decided is None else {"decided": prepared.decided.mark}
     arrays = {"labels": dataset.labels, "true_label": dataset.true_label, "targets": dataset.targets}
     return key(
         scores=SCORES_VERSION,
@@ -118,6 +121,7 @@ def run_key(settings: Settings, prepared: Prepared) -> str:
         unlabelled=None if dataset.unlabelled is None else dataset.unlabelled.fingerprint,
         names=(dataset.name, dataset.class_names, dataset.target_names),
         task=prepared.task,
+        **decided,
         **{name: None if array is None else fingerprint(array) for name, array in arrays.items()},
     )
 
@@ -134,12 +138,15 @@ def _compute(settings: Settings, prepared: Prepared, store: Store, stages: "Stag
         entry = design_of(prepared, raw, settings, store)
         targets = targets_of(prepared, raw, entry, settings, where)
     dataset, dropped = prepared.dataset.take(raw.rows), ()
+    confirmed = None if prepared.decided is None else prepared.decided.confirmed[raw.rows]
     if targets is None:
         dataset, dropped = dataset.without_empty_classes()
-        result = _classified(settings, dataset, entry, device, stages)
+        result = _classified(settings, dataset, entry, device, stages, confirmed)
     else:
         task = RegressionTask(targets, can_be_suspect=prepared.task != "self")
         result = regress(dataset, entry.matrix(device), task, settings.score, settings.seed, stages)
+    if prepared.decided is not None:
+        _with_decided(result.table, prepared.decided, raw.rows)
     with stages("near duplicates"):
         nearest = neighbours(entry.design.values[:, :-1], seed=settings.seed)
         groups = no_duplicates(nearest) if raw.kind == "probabilities" else near_duplicates(nearest)
@@ -149,6 +156,7 @@ def _compute(settings: Settings, prepared: Prepared, store: Store, stages: "Stag
         quality, quality_facts = _quality(measures, raw.rows, samples)
         table = make_table(dataset, result.table, corrupted, groups, quality)
         manifest = make_manifest(dataset, prepared.task, table, corrupted, device) | result.manifest
+        manifest["decided"] = None if prepared.decided is None else prepared.decided.facts
         if result.calibration is not None:
             manifest["calibration"] = calibration_summary(result.calibration, table)
     skipped = skipped_records(raw, prepared.dataset)
@@ -172,17 +180,33 @@ def _compute(settings: Settings, prepared: Prepared, store: Store, stages: "Stag
     pairs, arrays = (nearest.index, nearest.distance), dict(result.arrays)
     if prepared.dataset.images is None:
         arrays["contents"] = np.array(prepared.dataset.checksums, dtype="S")[raw.rows]
-    return RunContent(manifest, table, samples, arrays, result.weights, pairs, unlabelled, result.probabilities)
+    records = None if prepared.decided is None else prepared.decided.records
+    return RunContent(
+        manifest, table, samples, arrays, result.weights, pairs, unlabelled, result.probabilities, records
+    )
+
+
+def _with_decided(table: pd.DataFrame, decided: Decided, rows: np.ndarray) -> None:
+    """Add what was decided before to a table of scores: what the data say, and what no longer is suspected."""
+    if decided.label_in_data is not None:
+        table["label_in_data"] = decided.label_in_data[rows]
+    table["is_confirmed"] = decided.confirmed[rows]
+    table["is_label_issue"] &= ~table["is_confirmed"]
 
 
 def _classified(
-    settings: Settings, dataset: Dataset, entry: DesignEntry, device: torch.device, stages: "Stages"
+    settings: Settings,
+    dataset: Dataset,
+    entry: DesignEntry,
+    device: torch.device,
+    stages: "Stages",
+    confirmed: np.ndarray | None,
 ) -> TaskResult:
     """Return the scores of a classification, computed where the settings say, once it is known to fit."""
     dataset.check_trainable()
     check_fits(len(dataset), entry.design.values.shape[1], len(dataset.class_names))
     with design_on(settings.where, entry, device) as design:
-        return classify(dataset, design, settings.score, settings.seed, stages)
+        return classify(dataset, design, settings.score, settings.seed, stages, confirmed)
 
 
 def _feature_facts(raw: RawFeatures, entry: DesignEntry) -> dict[str, Any]:

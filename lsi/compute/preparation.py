@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from lsi import data
+from lsi.compute.decided import Decided, apply_decisions
 from lsi.compute.tasks import task_of
-from lsi.config import NoiseSettings, ScoreSettings, Settings, Task, default_data_root
+from lsi.config import NoiseSettings, ScoreSettings, Settings, Task, default_cache, default_data_root
 from lsi.data import Dataset, Plan, noise
 from lsi.data.checksums import Checksums
 from lsi.data.images import JoinedImages
@@ -51,6 +52,7 @@ class Prepared:
         loaded_ids: (N,) of the samples before a subset was taken.
         chosen: (n,) positions of the samples among those.
         survey: how deep the images are, once that has been looked at.
+        decided: what was decided before; None where nothing was asked for.
     """
 
     dataset: Dataset
@@ -61,6 +63,7 @@ class Prepared:
     loaded_ids: np.ndarray
     chosen: np.ndarray
     survey: PixelSurvey | None = None
+    decided: Decided | None = None
 
     @property
     def mark(self) -> str:
@@ -76,7 +79,7 @@ class Prepared:
         if unlabelled is None or self.task != "classification":
             return None
         n = len(unlabelled)
-        return replace(self, dataset=unlabelled, corrupted=np.zeros(n, bool), image_noise=None,
+        return replace(self, dataset=unlabelled, corrupted=np.zeros(n, bool), image_noise=None, decided=None,
                        loaded_ids=unlabelled.ids, chosen=np.arange(n))  # fmt: skip
 
 
@@ -86,7 +89,7 @@ def prepare(
     progress: Progress | None = None,
     announce: Callable[[Plan], None] | None = None,
 ) -> Prepared:
-    """Load the data, take the subset, corrupt what is to be corrupted.
+    """Load the data, take the subset, apply decisions, corrupt what is to be corrupted.
 
     Args:
         settings: which data, and what is done to them.
@@ -113,6 +116,10 @@ def prepare(
         dataset, _ = dataset.take(chosen).without_empty_classes()
     if cache is not None:
         dataset = with_checksums(dataset, cache, settings.data.data, progress)
+    decided = None
+    if settings.decisions is not None:
+        dataset, stays, decided = apply_decisions(dataset, task, settings.decisions, cache or default_cache())
+        chosen = chosen[stays]
     if task == "classification":
         dataset.check_trainable()
     dataset = _with_label_noise(dataset, settings.noise.corrupt_label, settings.seed)
@@ -127,7 +134,7 @@ def prepare(
         assert dataset.images is not None
         images = noise.NoisyImages(dataset.images, image_noise.noisy, image_noise.sigma, image_noise.seed)
         dataset, corrupted = replace(dataset, images=images), corrupted | image_noise.noisy
-    return Prepared(dataset, task, corrupted, image_noise, settings.data.split, loaded_ids, chosen, survey)
+    return Prepared(dataset, task, corrupted, image_noise, settings.data.split, loaded_ids, chosen, survey, decided)
 
 
 def with_pixel_range(prepared: Prepared, progress: Progress | None = None) -> Prepared:

@@ -3,14 +3,17 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
+from lsi.compute.known_features import Content, fill, known_rows
 from lsi.compute.preparation import Prepared
 from lsi.config import DataSettings, EngineSettings, FeatureSettings
 from lsi.data import Dataset
+from lsi.data.images import ChosenImages
 from lsi.errors import DataError, UsageError
 from lsi.features import (
     FEATURES_VERSION,
@@ -26,7 +29,7 @@ from lsi.features import (
     plan,
     weights_of_text_encoder,
 )
-from lsi.features.extract import Batches
+from lsi.features.extract import STAGE, Batches
 from lsi.files import read_json, save_array, write_json
 from lsi.hashing import file_checksum, fingerprint, key
 from lsi.progress import Progress
@@ -105,7 +108,7 @@ def raw_features(prepared: Prepared, how: FeatureSettings, where: Where) -> RawF
         return RawFeatures(np.asarray(dataset.features), {}, "given", {}, prepared.mark, "given")
     if dataset.images is None:
         return _embedded(prepared, how, where)
-    return extracted(dataset.images, prepared.mark, how, where)
+    return extracted(dataset.images, prepared.mark, how, where, made_of=_made_of(prepared))
 
 
 def check_readable(raw: RawFeatures, data_settings: DataSettings) -> None:
@@ -182,6 +185,7 @@ def extracted(
     how: FeatureSettings,
     where: Where,
     is_measured: bool = True,
+    made_of: tuple[tuple[str, ...], Any] | None = None,
 ) -> RawFeatures:
     """Return the raw features of images, from the cache, or extracted.
 
@@ -191,6 +195,7 @@ def extracted(
         how: backbone, image size, and mean and deviation of its pixels.
         where: they are made and kept.
         is_measured: whether the quality of the images is measured while they are read.
+        made_of: the content of each image, and what else its pixels depend on; None: not to be told from others.
 
     Raises:
         UsageError: there is no such backbone.
@@ -202,21 +207,33 @@ def extracted(
         planned = replace(planned, bfloat16_from=backbone.bfloat16_from)
     facts = {"weights": backbone.weights_hash, "image_size": planned.size, "channels": planned.channels,
              "bfloat16_from": planned.bfloat16_from}  # fmt: skip
-    name = key(
-        version=FEATURES_VERSION,
-        images=mark,
-        backbone=backbone.name,
-        transform=(backbone.mean, backbone.std),
-        device=where.device.type,
-        is_measured=is_measured,
+    made_with = {
+        "version": FEATURES_VERSION,
+        "backbone": backbone.name,
+        "transform": (backbone.mean, backbone.std),
+        "device": where.device.type,
+        "is_measured": is_measured,
         **facts,
-    )
+    }
+    name, arrays = key(images=mark, **made_with), ("features", *(["quality"] if is_measured else []))
+    content = None if made_of is None else Content(key(pixels=made_of[1], **made_with), made_of[0])
+
+    def compute(chosen: Any, folder: Path) -> dict[int, str]:
+        with _batches_on(where.engine) as batches:
+            return extract(chosen, planned, folder, where.device, where.progress, batches)
 
     def write(entry: Entry) -> list[str]:
-        with _batches_on(where.engine) as batches:
-            failures = extract(images, planned, entry.folder, where.device, where.progress, batches)
+        names = ["skipped.json", *(f"{array}.npy" for array in arrays)]
+        known = None if content is None else known_rows(where.store, RAW_FEATURES, content, arrays)
+        if known is None or len(known.missing) == len(images):
+            failures = compute(images, entry.folder)
+        else:
+            failures, new = {}, ChosenImages(images, known.missing)
+            where.progress.report(STAGE, len(images) - len(new), len(images), "images")
+            fill(entry, arrays, known, lambda folder: failures.update(compute(new, folder)))
+            failures = {int(known.missing[i]): reason for i, reason in failures.items()}
         write_json(entry.path("skipped.json"), failures)
-        return ["features.npy", "skipped.json", *(["quality.npy"] if is_measured else [])]
+        return [*names, *([] if content is None else content.write(entry))]
 
     entry = where.store.get(RAW_FEATURES, name, write)
     skipped = {int(i): reason for i, reason in (read_json(entry.path("skipped.json")) or {}).items()}
@@ -239,6 +256,14 @@ def _batches_on(where: EngineSettings) -> Iterator[Batches | None]:
 
     with joined(where.ray_address) as cluster:
         yield batches_of(cluster)
+
+
+def _made_of(prepared: Prepared) -> tuple[tuple[str, ...], Any] | None:
+    """Return the content of each image and the range its pixels are read by; None where noise was added to some."""
+    if prepared.image_noise is not None or prepared.survey is None:
+        return None
+    deep = prepared.survey.pixel_range.to_dict() if prepared.survey.n_deep else None
+    return prepared.dataset.image_contents, deep
 
 
 def _joined(prepared: Prepared, how: FeatureSettings) -> RawFeatures:

@@ -5,13 +5,13 @@ Both give the same: columns of the table, one row a sample, and what the manifes
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from lsi.audit.calibration import Calibration, calibrate
 from lsi.audit.label_issues import label_issues, residual_issues, self_confidence
@@ -78,7 +78,14 @@ def task_of(asked: str, dataset: Dataset) -> Task:
     return asked  # type: ignore[return-value]
 
 
-def classify(dataset: Dataset, design: Design, score: ScoreSettings, seed: int, stage: Stage) -> TaskResult:
+def classify(
+    dataset: Dataset,
+    design: Design,
+    score: ScoreSettings,
+    seed: int,
+    stage: Stage,
+    confirmed: Bool[np.ndarray, " n"] | None = None,
+) -> TaskResult:
     """Return LSI under the softmax likelihood, and label issues by probabilities without suspects.
 
     Args:
@@ -87,6 +94,7 @@ def classify(dataset: Dataset, design: Design, score: ScoreSettings, seed: int, 
         score: how.
         seed: of the choice of λ and of planted flips.
         stage: times a stage by its name.
+        confirmed: (n,) labels that a person has confirmed: they are never suspected; None: none.
     """
     with stage("probe and leave-one-out"):
         labels = torch.from_numpy(dataset.labels).to(design.device)
@@ -95,14 +103,16 @@ def classify(dataset: Dataset, design: Design, score: ScoreSettings, seed: int, 
         result = compute(Softmax(len(dataset.class_names)), design, labels, method, seed)
     scores, probe = result.scores, result.probe
     with stage("refit without suspects"):
-        suspects = label_issues(dataset.labels, scores.probabilities)
+        confirmed = np.zeros(len(dataset), bool) if confirmed is None else confirmed
+        suspects = label_issues(dataset.labels, scores.probabilities) & ~confirmed
         label_probabilities = probabilities_without_suspects(probe, suspects)
     calibration = None
     if score.calibrate:
         with stage("planted flips"):
             calibration = calibrate(probe, dataset.labels, label_probabilities, seed)
+            calibration = replace(calibration, p_wrong=np.where(confirmed, 0.0, calibration.p_wrong))
     table = scores.to_frame()
-    table["is_label_issue"] = label_issues(dataset.labels, label_probabilities)
+    table["is_label_issue"] = label_issues(dataset.labels, label_probabilities) & ~confirmed
     table["label_score"] = self_confidence(dataset.labels, label_probabilities)
     if calibration is not None:
         table["p_wrong"] = calibration.p_wrong

@@ -101,12 +101,15 @@ class Dataset:
         split = [] if self.split is None else self.split.tolist()
         return fingerprint(self.source_index, *map(str, self.ids), *map(str, split), *self.checksums)
 
-    def _checksum(self, position: int) -> str:
-        image = ""
+    @cached_property
+    def image_contents(self) -> tuple[str, ...]:
+        """A hash of the content of each image; "" where it cannot be read, or where there are none."""
         if self.image_checksums is not None:
-            image = self.image_checksums[position]
-        elif self.images is not None:
-            image = self.images.checksum(position)
+            return self.image_checksums
+        return tuple("" if self.images is None else self.images.checksum(i) for i in range(len(self)))
+
+    def _checksum(self, position: int) -> str:
+        image = self.image_contents[position]
         parts = [] if self.features is None else [self.features[position]]
         parts += [] if self.text is None else [str(self.text[position])]
         return fingerprint(image, *parts) if parts else image

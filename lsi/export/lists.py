@@ -11,9 +11,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lsi.errors import UsageError
-from lsi.export.selection import Selection, exclusion_records
-from lsi.export.tables import as_pandas, audit_table, cleaned_table, plan_of, write_csv, write_spreadsheet
+from lsi.export.selection import Selection
+from lsi.export.tables import (
+    as_pandas,
+    audit_table,
+    cleaned_table,
+    final_labels,
+    labels_in_data,
+    plan_of,
+    relabelled,
+    write_csv,
+    write_spreadsheet,
+)
 from lsi.files import atomic, save_array, write_json
+from lsi.runs.records import exclusion_records
 from lsi.runs.run import Run
 
 Format = Literal["txt", "csv", "json", "npy", "parquet"]
@@ -82,26 +93,30 @@ def export(
         raise UsageError(f"Expected formats among {', '.join(FORMATS)}, got {', '.join(sorted(unknown))}.")
     check_folder(run, folder)
     index = run.scores["index"].to_numpy()
+    before = [record["index"] for record in run.decided_before if record["action"] == "exclude"]
+    removed = np.sort(np.concatenate([index[selection.removed], np.array(before, dtype=np.int64)]))
     written = []
     for how in formats:
-        for name, positions in (("kept", selection.kept), ("removed", selection.removed)):
+        for name, rows in (("kept", index[selection.kept]), ("removed", removed)):
             path = folder / f"{name}_indices.{how}"
-            write_indices(path, index[positions], how)
+            write_indices(path, rows, how)
             written.append(path)
-    audit, issues = audit_table(run, selection, decisions), issue_table(run)
+    audit = audit_table(run, selection, decisions)
     cleaned = cleaned_table(audit, selection)
-    tables = {"cleaned.csv": cleaned, "audit.csv": audit, "issues.csv": issues,
-              "relabel.csv": relabel_table(run, selection)}  # fmt: skip
+    tables: dict[str, Any] = {"cleaned.csv": cleaned, "audit.csv": audit, "relabel.csv": relabel_table(run, selection)}
+    issues = issue_table(run) if run.has_scores else None
+    tables |= {} if issues is None else {"issues.csv": issues}
     for name, table in tables.items():
         write_csv(folder / name, table)
     with atomic(folder / "cleaned.parquet") as temporary:
         pq.write_table(cleaned, temporary)
     write_spreadsheet(folder / "spreadsheet.csv", _for_people(audit, issues))
-    write_json(folder / "manifest.json", run.manifest | {"export": _facts(run, selection)})
+    facts = {"run": run.name, **totals(run, selection), "source_length": plan_of(run).get("source_length") or None}
+    write_json(folder / "manifest.json", run.manifest | {"export": facts})
     with atomic(folder / "subset.py") as temporary:
         shutil.copyfile(Path(__file__).with_name("subset.py"), temporary)
     written += [folder / name for name in (*tables, "cleaned.parquet", "spreadsheet.csv")]
-    made = exclusion_records(run, selection.removed, "rule") if decisions is None else decisions
+    made = exclusion_records(run.subject, selection.removed, "rule") if decisions is None else decisions
     write_decisions(folder / "decisions.json", run, made)
     return [*written, folder / "decisions.json", folder / "manifest.json", folder / "subset.py"]
 
@@ -109,12 +124,16 @@ def export(
 def write_decisions(path: Path, run: Run, records: list[dict[str, Any]]) -> None:
     """Write decisions about a run's samples so that any run on the same data can take them.
 
+    Those that the run started from come first: what was decided since on the same sample counts.
+
     Args:
         path: of the file.
         run: the run.
         records: as `decision_records` gives them.
     """
-    write_json(path, {"run": run.name, "dataset": run.subject.dataset, "decisions": records})
+    again = {(record["id"], record.get("content")) for record in records if record.get("time") != ""}
+    before = [record for record in run.decided_before if (record["id"], record["content"]) not in again]
+    write_json(path, {"run": run.name, "dataset": run.subject.dataset, "decisions": [*before, *records]})
 
 
 def issue_table(run: Run) -> pd.DataFrame:
@@ -133,28 +152,27 @@ def issue_table(run: Run) -> pd.DataFrame:
 
 
 def relabel_table(run: Run, selection: Selection) -> pd.DataFrame:
-    """Return one row a relabelled sample."""
-    positions = np.array(sorted(selection.relabelled), dtype=np.int64)
-    names = np.array(run.class_names)
-    rows = run.scores.loc[positions, ["index", "id", "given_label"]].copy()
-    rows["new_label"] = np.array([selection.relabelled[int(i)] for i in positions], dtype=np.int64)
-    rows["given_name"], rows["new_name"] = names[rows["given_label"]], names[rows["new_label"]]
+    """Return one row a relabelled sample; a class that no sample has any more has the number −1."""
+    names, number = np.array(run.class_names), {name: i for i, name in enumerate(run.class_names)}
+    given, new, chosen = labels_in_data(run), final_labels(run, selection), relabelled(run, selection)
+    rows = run.scores.loc[chosen, ["index", "id"]].copy()
+    rows["given_label"] = np.array([number.get(name, -1) for name in given[chosen]], dtype=np.int64)
+    rows["new_label"], rows["given_name"], rows["new_name"] = new[chosen], given[chosen], names[new[chosen]]
     return rows
 
 
-def _for_people(audit: pa.Table, issues: pd.DataFrame) -> pd.DataFrame:
+def _for_people(audit: pa.Table, issues: pd.DataFrame | None) -> pd.DataFrame:
     """Return every sample with what was decided and why it was suspected, in one table."""
     table = as_pandas(audit)
+    if issues is None:
+        return table
     reasons = issues.drop(columns=["index", "id", "given_label", "given_name", "predicted_label"], errors="ignore")
     reasons = reasons.rename(columns={"predicted_name": "suggested_label"})
     return pd.concat([table, reasons[[c for c in reasons.columns if c not in table.columns]]], axis=1)
 
 
-def _facts(run: Run, selection: Selection) -> dict[str, Any]:
-    return {
-        "run": run.name,
-        "n_kept": len(selection.kept),
-        "n_removed": len(selection.removed),
-        "n_relabelled": len(selection.relabelled),
-        "source_length": plan_of(run).get("source_length") or None,
-    }
+def totals(run: Run, selection: Selection) -> dict[str, int]:
+    """Return how many of the data's samples are kept, removed and relabelled, before the run or since."""
+    before = sum(record["action"] == "exclude" for record in run.decided_before)
+    return {"n_kept": len(selection.kept), "n_removed": len(selection.removed) + before,
+            "n_relabelled": len(relabelled(run, selection))}  # fmt: skip

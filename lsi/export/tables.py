@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from lsi.data.sources.splits import same_split
 from lsi.export.selection import Selection
 from lsi.files import atomic
+from lsi.runs.records import find
 from lsi.runs.run import SAMPLES, SCORES, Run
 
 _OWN = ("index", "id", "path", "given_label", "label", "decision", "is_kept", "split", "text")
@@ -31,6 +32,21 @@ def final_labels(run: Run, selection: Selection) -> np.ndarray:
     labels = run.scores["given_label"].to_numpy().astype(np.int64)
     labels[list(selection.relabelled)] = list(selection.relabelled.values())
     return labels
+
+
+def labels_in_data(run: Run) -> np.ndarray:
+    """Return the name of the class that the data give each sample, (n,), whatever was decided before the run."""
+    if "label_in_data" in run.scores.columns:
+        return run.scores["label_in_data"].to_numpy(dtype=object)
+    return np.array(run.class_names, dtype=object)[run.scores["given_label"]]
+
+
+def relabelled(run: Run, selection: Selection) -> np.ndarray:
+    """Return the positions of the kept samples whose label is another one than the data's own."""
+    if run.task != "classification":
+        return np.array([], dtype=np.int64)
+    new = np.array(run.class_names, dtype=object)[final_labels(run, selection)]
+    return selection.kept[new[selection.kept] != labels_in_data(run)[selection.kept]]
 
 
 def audit_table(run: Run, selection: Selection, records: list[dict[str, Any]] | None = None) -> pa.Table:
@@ -52,9 +68,9 @@ def audit_table(run: Run, selection: Selection, records: list[dict[str, Any]] | 
         columns["path"] = paths
     if run.task == "classification":
         names = np.array(run.class_names, dtype=object)
-        columns["given_label"] = names[run.scores["given_label"]]
+        columns["given_label"] = labels_in_data(run)
         columns["label"] = names[final_labels(run, selection)]
-    columns["decision"] = _decisions(run, selection, records)
+    columns["decision"] = _decisions(run, selection, [*run.decided_before, *(records or ())])
     columns["is_kept"] = np.isin(np.arange(n), selection.kept)
     texts = {"id", "path", "given_label", "label", "decision"}
     table = pa.table({k: pa.array(v, pa.string()) if k in texts else pa.array(v) for k, v in columns.items()})
@@ -176,20 +192,18 @@ def _own_name(column: str, others: Iterable[str]) -> str:
     return column
 
 
-def _decisions(run: Run, selection: Selection, records: list[dict[str, Any]] | None) -> list[str]:
+def _decisions(run: Run, selection: Selection, records: list[dict[str, Any]]) -> list[str]:
     """Return for each sample keep, relabel, exclude or unsure by a person; removed or kept by rule or by nobody."""
-    by_index = {record["index"]: record for record in records or ()}
     removed = set(selection.removed.tolist())
     words = ["removed" if position in removed else "kept" for position in range(len(run.scores))]
-    for position, index in enumerate(run.scores["index"].tolist() if by_index else ()):
-        record = by_index.get(index)
-        if record is None:
+    for position, record in zip(find(run.subject, records).tolist(), records, strict=True):
+        if position < 0:
             continue
         if position not in removed:
             words[position] = record["action"]
         elif record["action"] == "exclude" and record.get("time") != "":
             words[position] = "exclude"  # by a person: what a filter left out has no time
-    for position in selection.relabelled:
+    for position in relabelled(run, selection):
         words[position] = "relabel"
     return words
 

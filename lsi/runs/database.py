@@ -96,7 +96,7 @@ def open_database(url: str | URL) -> Engine:
         engine = _engine(address)
         try:
             _bring_up_to_date(engine)
-        except SQLAlchemyError:
+        except (SQLAlchemyError, StorageError):
             engine.dispose()
             raise
     return engine

@@ -118,14 +118,7 @@ def make_manifest(
         "name": dataset.name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "task": task,
-        "dataset": {
-            "name": dataset.name,
-            "fingerprint": dataset.fingerprint,
-            "n_samples": len(dataset),
-            "class_names": list(dataset.class_names) if labelled else list(NO_CLASS),
-            "has_images": dataset.images is not None,
-            "metadata": _metadata_in(table, dataset),
-        },
+        "dataset": dataset_facts(dataset, task, table),
         "summary": summary.dataset_summary(table),
         "classes": summary.class_summary(table, dataset.class_names) if labelled else [],
         "detection": summary.detection_summary(corrupted, table) if labelled else None,
@@ -138,6 +131,24 @@ def make_manifest(
         },
         "device": str(device),
         "threads": torch.get_num_threads(),
+    }
+
+
+def dataset_facts(dataset: Dataset, task: Task, table: pd.DataFrame) -> dict[str, Any]:
+    """Return what the manifest says of the data, as plain values.
+
+    Args:
+        dataset: the n samples.
+        task: what is learnt of them.
+        table: one row a sample, the data's own columns at its end.
+    """
+    return {
+        "name": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        "n_samples": len(dataset),
+        "class_names": list(dataset.class_names) if task == "classification" else list(NO_CLASS),
+        "has_images": dataset.images is not None,
+        "metadata": _metadata_in(table, dataset),
     }
 
 

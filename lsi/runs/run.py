@@ -40,6 +40,7 @@ DESIGN = "design"  # folder of the design matrix in a run that was copied out of
     PROBE,
     NEIGHBOURS,
     CONTENTS,
+    DECIDED,
 ) = (
     "manifest.json",
     "scores.parquet",
@@ -52,11 +53,12 @@ DESIGN = "design"  # folder of the design matrix in a run that was copied out of
     "probe.npz",
     "neighbours.npz",
     "contents.npy",
+    "decided.json",
 )
 _CAPTIONED = 2  # so many targets fit below an image
 FILES = (
     MANIFEST, SCORES, UNLABELLED, SAMPLES, *files_of(PROBABILITIES), *files_of(LABEL_PROBABILITIES), COVARIANCE,
-    TARGETS, PROBE, NEIGHBOURS, CONTENTS,
+    TARGETS, PROBE, NEIGHBOURS, CONTENTS, DECIDED,
 )  # fmt: skip
 
 
@@ -85,6 +87,11 @@ class Run:
     def scores(self) -> pd.DataFrame:
         """One row a sample; treat as read-only."""
         return pd.read_parquet(self.folder / SCORES)
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether anything was computed; not so of data that were only read, for an export."""
+        return "lsi" in self.scores.columns
 
     @cached_property
     def unlabelled(self) -> pd.DataFrame:
@@ -176,7 +183,18 @@ class Run:
             self._contents(),
             tuple(self.class_names) if labelled else (),
             self.scores["given_label"].to_numpy() if labelled else None,
+            self.scores["index"].to_numpy(),
         )
+
+    @cached_property
+    def decided_before(self) -> list[dict[str, Any]]:
+        """The decisions that the run started from, as records, of samples that left too; none for most runs."""
+        return (read_json(self.folder / DECIDED) or {}).get("decisions", [])
+
+    @property
+    def parent(self) -> str | None:
+        """The name of the run whose decisions this one started from, where that is known."""
+        return (self.manifest.get("decided") or {}).get("parent")
 
     def _contents(self) -> np.ndarray:
         """Return a hash of each sample's content, noise that was added to its image included."""

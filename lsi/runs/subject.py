@@ -19,6 +19,7 @@ class Subject:
         contents: n hashes of the samples' content.
         class_names: k texts; none where the samples have no classes.
         given: (n,) class indices of the given labels; None where the samples have no classes.
+        index: (n,) their rows in the source; None: their positions.
     """
 
     run: str
@@ -27,6 +28,12 @@ class Subject:
     contents: Sequence[str] | np.ndarray
     class_names: tuple[str, ...] = ()
     given: np.ndarray | None = None
+    index: np.ndarray | None = None
+
+    @property
+    def source_index(self) -> np.ndarray:
+        """Rows of the source, (n,)."""
+        return np.arange(len(self.ids)) if self.index is None else self.index
 
     def find(self, ids: Sequence[str], contents: Sequence[str]) -> np.ndarray:
         """Return the positions of samples of this id and content, (s,); −1 where there is none."""

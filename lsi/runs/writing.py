@@ -8,7 +8,7 @@ import pandas as pd
 
 from lsi.files import atomic, save_array, write_json
 from lsi.probabilities import Probabilities
-from lsi.runs.run import MANIFEST, NEIGHBOURS, PROBE, SAMPLES, SCORES, UNLABELLED
+from lsi.runs.run import DECIDED, MANIFEST, NEIGHBOURS, PROBE, SAMPLES, SCORES, UNLABELLED
 from lsi.runs.store import Entry
 
 
@@ -25,6 +25,7 @@ class RunContent:
         unlabelled: one row a sample without a label, with what is predicted for it; None where there are none.
         probabilities: class probabilities, by the stem of their files.
         neighbours: positions (n, s) and cosine distances (n, s) of the nearest other samples.
+        decided: the decisions that it started from, as records; None where it started from none.
     """
 
     manifest: dict[str, Any]
@@ -35,6 +36,7 @@ class RunContent:
     neighbours: tuple[np.ndarray, np.ndarray]
     unlabelled: pd.DataFrame | None = None
     probabilities: dict[str, Probabilities] = field(default_factory=dict)
+    decided: list[dict[str, Any]] | None = None
 
 
 def write_run(entry: Entry, content: RunContent) -> list[str]:
@@ -51,5 +53,18 @@ def write_run(entry: Entry, content: RunContent) -> list[str]:
     for name, arrays in {PROBE: content.weights, NEIGHBOURS: {"index": index, "distance": distance}}.items():
         with atomic(entry.path(name)) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
+    before = []
+    if content.decided is not None:
+        facts = {"run": content.manifest["decided"]["parent"], "dataset": content.manifest["dataset"]["name"]}
+        write_json(entry.path(DECIDED), facts | {"decisions": content.decided})
+        before = [DECIDED]
     write_json(entry.path(MANIFEST), content.manifest)
-    return [*tables, *(f"{name}.npy" for name in content.arrays), *of_probabilities, PROBE, NEIGHBOURS, MANIFEST]
+    return [
+        *before,
+        *tables,
+        *(f"{name}.npy" for name in content.arrays),
+        *of_probabilities,
+        PROBE,
+        NEIGHBOURS,
+        MANIFEST,
+    ]

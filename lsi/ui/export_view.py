@@ -15,14 +15,13 @@ from lsi.export import (
     ImageFormat,
     Selection,
     check_selection,
-    decision_records,
-    exclusion_records,
     export,
-    records_to_add,
     selection_of,
+    totals,
     write_images,
 )
 from lsi.hashing import fingerprint
+from lsi.runs.records import decision_records, exclusion_records, records_to_add
 from lsi.ui.session import View, decisions, plain, read_only, reviews
 from lsi.ui.wording import counted
 
@@ -40,13 +39,11 @@ def counts(view: View, positions: np.ndarray) -> Selection:
         f"Only the {len(positions):,} {view.noun} that the filter leaves", key="only_filtered"
     ):
         selection = selection.within(positions)
-    for column, (name, value) in zip(
-        st.columns(3),
-        {"Kept": selection.kept, "Excluded": selection.removed, "Relabelled": selection.relabelled}.items(),
-        strict=True,
-    ):
-        column.metric(name, f"{len(value):,}", border=True)
-    if not len(selection.removed) and not selection.relabelled:
+    came = totals(view.run, selection)
+    names = {"Kept": "n_kept", "Excluded": "n_removed", "Relabelled": "n_relabelled"}
+    for column, (name, key) in zip(st.columns(3), names.items(), strict=True):
+        column.metric(name, f"{came[key]:,}", border=True)
+    if not came["n_removed"] and not came["n_relabelled"]:
         st.info("Nothing is excluded or relabelled yet: decide on the other pages, or export everything as it is.")
     if "split" in view.table.columns and view.table["split"].str.contains("test", case=False).any():
         st.warning("This run holds a test split. A cleaned test split measures something else than the original one.")
@@ -91,7 +88,7 @@ def read_in(view: View) -> None:
         file = st.file_uploader("A decisions.json of an export", "json", key="decisions_file", max_upload_size=50)
         if file is not None and st.button("Read in", icon=":material/upload:"):
             try:
-                dataset, records = records_to_add(json.loads(file.getvalue()), view.run)
+                dataset, records = records_to_add(json.loads(file.getvalue()), view.run.subject)
                 came = reviews().add(dataset, records)
             except (LsiError, ValueError) as error:
                 st.error(plain(error))
@@ -107,9 +104,10 @@ def read_in(view: View) -> None:
 def download(view: View, selection: Selection) -> None:
     """Offer everything as one archive, with the images where they are asked for, and the report."""
     st.subheader("Files", anchor=False)
+    came = totals(view.run, selection)
     st.write(
-        f"Index lists of {len(selection.kept):,} kept and {len(selection.removed):,} removed {view.noun} (txt, csv, "
-        f"json, npy, parquet), the cleaned table with {len(selection.relabelled):,} new labels (csv, parquet), a table "
+        f"Index lists of {came['n_kept']:,} kept and {came['n_removed']:,} removed {view.noun} (txt, csv, "
+        f"json, npy, parquet), the cleaned table with {came['n_relabelled']:,} new labels (csv, parquet), a table "
         "of all with what was decided (`audit.csv`; `spreadsheet.csv` is the one to open in Excel), cleanlab's "
         "columns, a checked subset for PyTorch and pandas (`subset.py`), the decisions and the manifest."
     )
@@ -135,9 +133,9 @@ def download(view: View, selection: Selection) -> None:
 def _archive(view: View, selection: Selection, how: ImageFormat | None) -> bytes:
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root) / "files"
-        decided = decisions(view)
+        decided, about = decisions(view), view.run.subject
         hidden = np.setdiff1d(selection.removed, selection_of(view.run, decided).removed)
-        records = decision_records(view.run, decided) + exclusion_records(view.run, hidden, "filter")
+        records = decision_records(about, decided) + exclusion_records(about, hidden, "filter")
         export(view.run, selection, folder, decisions=records)
         if how is not None and view.has_images:
             write_images(view.run, selection, folder, how)

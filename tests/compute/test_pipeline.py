@@ -20,10 +20,12 @@ from lsi.compute.preparation import prepare
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.errors import DataError, MissingRunError
 from lsi.runs.listing import find_run, list_runs
-from lsi.runs.run import FILES, TARGETS, UNLABELLED
+from lsi.runs.run import CONTENTS, DECIDED, FILES, TARGETS, UNLABELLED
 from lsi.runs.store import SEAL
 
-FILES_OF_A_CLASSIFICATION = [name for name in FILES if name not in (TARGETS, UNLABELLED) and "_classes" not in name]
+FILES_OF_A_CLASSIFICATION = [
+    name for name in FILES if name not in (TARGETS, UNLABELLED, CONTENTS, DECIDED) and "_classes" not in name
+]
 NOISY = Settings(data=DataSettings(subset=400), noise=NoiseSettings(corrupt_label=0.1))
 
 
@@ -76,8 +78,9 @@ CHANGED = {  # another value of every field that is neither a number nor a switc
     "precision": "float32", "prior_precision": 3.0, "structure": "kron", "loo": "refit", "certify": 3,
     "dtype": "float64", "preset": "paper", "device": "cuda", "mean": (0.5,), "std": (0.5,), "embeddings": "x.npy",
     "probabilities": "x.npy", "engine": "ray", "ray_address": "auto", "memory": "8GiB",
+    "decisions": "database",
 }  # fmt: skip
-NO_EFFECT = {"batch_size", "engine", "ray_address", "memory"}
+NO_EFFECT = {"batch_size", "engine", "ray_address", "memory", "decisions"}  # decisions: what they come to counts
 
 
 def changed(record: Any, name: str) -> Any:

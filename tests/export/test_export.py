@@ -18,16 +18,14 @@ from lsi.config import DataSettings, NoiseSettings, Settings
 from lsi.errors import DataError, UsageError
 from lsi.export import (
     Selection,
-    decision_records,
-    exclusion_records,
     export,
-    records_to_add,
     select,
     selection_from_records,
     selection_of,
     write_images,
 )
 from lsi.runs.decisions import Decision, Reviews
+from lsi.runs.records import decision_records, exclusion_records, records_to_add
 from lsi.runs.run import Run
 from tests.cases import image_files
 
@@ -135,12 +133,13 @@ def test_applying_the_decisions_gives_the_same_files(digits, cache, tmp_path, mo
     assert removed == [str(digits.scores["index"].iloc[4])]
 
 
-def test_decisions_go_from_one_cache_to_another(digits, cache, tmp_path, monkeypatch, capsys):
+def test_decisions_go_from_one_cache_to_another(digits, cache, tmp_path, monkeypatch, capsys, request):
     """Written beside one run, read in elsewhere, shown by a run with other settings; a file of before needs a run."""
     monkeypatch.delenv("LSI_DATABASE_URL", raising=False)
     reviews = Reviews.of_cache(cache)
     reviews.record(digits.subject, "ann", [Decision(4, "exclude"), Decision(9, "relabel", 2), Decision(11, "keep")])
     before = reviews.current(digits.subject)
+    request.addfinalizer(lambda: (reviews.undo(digits.subject, "ann"), reviews.close()))
     path, elsewhere = tmp_path / "decisions.json", ["--cache", str(tmp_path / "elsewhere"), "--json"]
     assert main(["decisions", "export", str(path), "--run", digits.name, "--cache", str(cache)]) == 0
     for added in (len(before), 0):
@@ -155,7 +154,7 @@ def test_decisions_go_from_one_cache_to_another(digits, cache, tmp_path, monkeyp
                for r in old["decisions"]]  # fmt: skip
     with pytest.raises(DataError, match="name a run"):
         records_to_add({"run": digits.name, "decisions": records})
-    assert records_to_add({"run": digits.name, "decisions": records}, digits) == records_to_add(old)
+    assert records_to_add({"run": digits.name, "decisions": records}, digits.subject) == records_to_add(old)
 
 
 def test_an_export_by_rule_carries_its_decisions(digits, tmp_path):
@@ -175,7 +174,7 @@ def test_what_a_filter_hides_is_excluded_by_record(digits):
     everything = selection_of(digits, decided)
     shown = everything.within(np.arange(100))
     hidden = np.setdiff1d(shown.removed, everything.removed)
-    records = decision_records(digits, decided) + exclusion_records(digits, hidden, "filter")
+    records = decision_records(digits.subject, decided) + exclusion_records(digits.subject, hidden, "filter")
     back = selection_from_records(digits, records)
     np.testing.assert_array_equal(back.kept, shown.kept)
     np.testing.assert_array_equal(back.kept, np.setdiff1d(np.arange(100), [5]))
@@ -187,7 +186,7 @@ def test_what_a_filter_hides_is_excluded_by_record(digits):
     [
         ({"index": 10**6}, "belong to other data"),
         ({"id": "another"}, "belong to other data"),
-        ({"action": "burn"}, "expected keep, relabel"),
+        ({"action": "burn"}, "expected keep or relabel"),
         ({"action": "relabel", "label": 99}, "expected a label 0 … 9, got 99"),
     ],
 )
@@ -202,7 +201,10 @@ def test_records_read_back_as_the_selection(digits):
     decided = pd.DataFrame(
         {"action": ["exclude", "relabel"], "label": [np.nan, 3.0], "reviewer": "a", "time": "t"}, index=[5, 8]
     )
-    there, back = selection_of(digits, decided), selection_from_records(digits, decision_records(digits, decided))
+    there, back = (
+        selection_of(digits, decided),
+        selection_from_records(digits, decision_records(digits.subject, decided)),
+    )
     np.testing.assert_array_equal(there.removed, back.removed)
     assert there.relabelled == back.relabelled == {8: 3}
 

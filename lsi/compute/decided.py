@@ -1,0 +1,102 @@
+"""Decisions that a run starts from: what was excluded leaves, new labels count, confirmed ones are not suspected.
+
+They come from a file that an export wrote, or from the database of decisions, and are matched by id and content, so
+that they hold for any copy of the data and for one that grew.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lsi.config import DATABASE, Task
+from lsi.data import Dataset
+from lsi.errors import DataError, UsageError
+from lsi.files import read_json
+from lsi.hashing import fingerprint
+from lsi.runs.records import decision_records, find, in_force, records_of
+from lsi.runs.subject import Subject
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What was decided before a run.
+
+    Attributes:
+        records: the decisions on its data, as `decision_records` gives them, of samples that left too.
+        confirmed: (n,) whether a person said what the label is, of the samples that stay.
+        label_in_data: (n,) texts, the labels that the data themselves give; None where there are no classes.
+        facts: what the manifest says: parent run, and numbers of decisions.
+    """
+
+    records: list[dict[str, Any]]
+    confirmed: np.ndarray
+    label_in_data: np.ndarray | None
+    facts: dict[str, Any]
+
+    @property
+    def mark(self) -> str:
+        """A hash of all that changes a run's result beside samples and labels."""
+        return fingerprint(self.confirmed, *([] if self.label_in_data is None else self.label_in_data.tolist()))
+
+
+def subject_of(dataset: Dataset, task: Task) -> Subject:
+    """Return the samples of a dataset as decisions name them, with their classes where these are what is learnt."""
+    names, given = (dataset.class_names, dataset.labels) if task == "classification" else ((), None)
+    return Subject("", dataset.name, dataset.ids.astype(str), dataset.checksums, names, given, dataset.source_index)
+
+
+def apply_decisions(dataset: Dataset, task: Task, source: str, cache: Path) -> tuple[Dataset, np.ndarray, Decided]:
+    """Return the dataset without what was excluded and under its new labels, positions (s,) of what stays, and why.
+
+    Args:
+        dataset: n samples.
+        task: what is learnt of them.
+        source: "database", or the path of a decisions.json.
+        cache: whose database of decisions is meant.
+
+    Raises:
+        UsageError: there are no decisions about these data.
+        DataError: it is no file of decisions, or a class is unknown.
+    """
+    about = subject_of(dataset, task)
+    parent, records = _of_database(about, cache) if source == DATABASE else _of_file(Path(source))
+    is_here = find(about, records) >= 0
+    if not is_here.any():
+        where = "The database of decisions" if source == DATABASE else source
+        raise UsageError(f"{where} holds no decisions on the samples of {dataset.name}: decide first, or leave "
+                         "--decisions out.")  # fmt: skip
+    here = [record for record, found in zip(records, is_here, strict=True) if found]
+    decided = in_force(about, here)
+    positions, actions = decided.index.to_numpy(), decided["action"].to_numpy()
+    labels, stays, confirmed = dataset.labels.copy(), np.ones(len(dataset), bool), np.zeros(len(dataset), bool)
+    changed = actions == "relabel"
+    labels[positions[changed]] = decided["label"].to_numpy()[changed].astype(np.int64)
+    stays[positions[actions == "exclude"]] = False
+    confirmed[positions[changed | (actions == "keep")]] = True
+    chosen = np.flatnonzero(stays)
+    before = np.array(dataset.class_names, dtype=object)[dataset.labels] if task == "classification" else None
+    cleaned, _ = replace(dataset, labels=labels).take(chosen).without_empty_classes()
+    facts = {"parent": parent, "source": DATABASE if source == DATABASE else "file", "n_excluded": int((~stays).sum()),
+             "n_relabelled": int(changed.sum()), "n_confirmed": int((actions == "keep").sum()),
+             "n_elsewhere": int((~is_here).sum())}  # fmt: skip
+    return cleaned, chosen, Decided(here, confirmed[chosen], None if before is None else before[chosen], facts)
+
+
+def _of_file(path: Path) -> tuple[str | None, list[dict[str, Any]]]:
+    content = read_json(path)
+    if content is None:
+        raise DataError(f"--decisions {path}: there is no such file, or it is no JSON.")
+    return content.get("run") if isinstance(content, dict) else None, records_of(content)
+
+
+def _of_database(about: Subject, cache: Path) -> tuple[str | None, list[dict[str, Any]]]:
+    from lsi.runs.decisions import Reviews  # SQLAlchemy takes half a second to import, and few runs need it
+
+    reviews = Reviews.of_cache(cache)
+    try:
+        runs = [name for name in reviews.history(about)["run"] if name]
+        return (runs[-1] if runs else None), decision_records(about, reviews.current(about))
+    finally:
+        reviews.close()

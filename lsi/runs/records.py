@@ -1,0 +1,179 @@
+"""Decisions as plain records, as decisions.json holds them: written by exports, read back on whatever holds the data.
+
+A record names its sample by id and content and its classes by name, so that it needs neither the run nor the database
+that it comes from. Records of versions before that name source index and class number alone are read too, on the run
+that they were made on.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lsi.errors import DataError
+from lsi.runs.subject import Subject
+
+ACTIONS = ("keep", "relabel", "exclude", "unsure")
+
+
+def decision_records(about: Subject, decided: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return decisions as plain records.
+
+    Args:
+        about: the samples.
+        decided: decisions in force, indexed by position, with columns action, label, reviewer and time.
+    """
+    columns = zip(decided.index, decided["action"], decided["label"], decided["reviewer"], decided["time"], strict=True)
+    records = []
+    for position, action, label, reviewer, when in columns:
+        number = None if pd.isna(label) else int(label)
+        given = None if about.given is None else int(about.given[position])
+        records.append({
+            "index": int(about.source_index[position]), "id": str(about.ids[position]),
+            "content": str(about.contents[position]), "action": str(action), "label": number,
+            "label_name": about.name(number), "given_name": about.name(given), "reviewer": str(reviewer),
+            "time": str(when),
+        })  # fmt: skip
+    return records
+
+
+def exclusion_records(about: Subject, positions: np.ndarray, reviewer: str) -> list[dict[str, Any]]:
+    """Return records that exclude these samples, for what a rule and no person leaves out.
+
+    Args:
+        about: the samples.
+        positions: (s,) of them.
+        reviewer: what stands in the place of a reviewer's name.
+    """
+    decided = {"action": "exclude", "label": np.nan, "reviewer": reviewer, "time": ""}
+    return decision_records(about, pd.DataFrame(decided, index=np.asarray(positions, dtype=np.int64)))
+
+
+def records_of(content: Any) -> list[dict[str, Any]]:
+    """Return the records in what `decisions.json` holds.
+
+    Raises:
+        DataError: it is no such file, or an action is none.
+    """
+    records = content.get("decisions") if isinstance(content, dict) else None
+    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+        raise DataError("Expected the decisions.json that an export wrote.")
+    for record in records:
+        if record.get("action") not in ACTIONS:
+            found = record.get("action")
+            raise DataError(f"Sample {record.get('index')}: expected {' or '.join(ACTIONS)}, got {found!r}.")
+    return records
+
+
+def find(about: Subject, records: list[dict[str, Any]]) -> np.ndarray:
+    """Return the position of each record's sample, (r,); −1 where these samples have none of that id and content."""
+    positions = about.find([str(r.get("id")) for r in records], [str(r.get("content")) for r in records])
+    rows: dict[int, int] = {}
+    for i, record in enumerate(records):
+        if "content" not in record:
+            rows = rows or {int(index): position for position, index in enumerate(about.source_index)}
+            at = rows.get(record.get("index", -1), -1)
+            positions[i] = at if at >= 0 and about.ids[at] == record.get("id") else -1
+    return positions
+
+
+def in_force(about: Subject, records: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return what records come to on samples: indexed by position, with columns action, label, reviewer and time.
+
+    The last record of a sample counts. Records of samples that are not among these are left out.
+
+    Args:
+        about: the samples.
+        records: as `records_of` gives them.
+
+    Raises:
+        DataError: a record names a class that the samples do not have.
+    """
+    rows: dict[int, tuple] = {}
+    for position, record in zip(find(about, records).tolist(), records, strict=True):
+        if position >= 0:
+            action, label = _on(about, position, record)
+            rows[position] = (action, label, str(record.get("reviewer", "")), record.get("time", ""))
+    columns = ["action", "label", "reviewer", "time"]
+    table = pd.DataFrame(list(rows.values()), index=np.array(list(rows), dtype=np.int64), columns=columns)
+    return table.astype({"label": "float64"})
+
+
+def records_to_add(content: Any, about: Subject | None = None) -> tuple[str, list[dict[str, Any]]]:
+    """Return the dataset's name and the decisions of a file as `Reviews.add` takes them.
+
+    Args:
+        content: what `decisions.json` holds.
+        about: the samples; needed for files of versions that named samples by index and id alone.
+
+    Raises:
+        DataError: it is no such file, a record is none, or a sample or class cannot be told without its run.
+    """
+    records = records_of(content)
+    dataset = content.get("dataset") or (None if about is None else about.dataset)
+    if not all("content" in record for record in records) or not isinstance(dataset, str):
+        if about is None:
+            raise DataError("These decisions are of a version that kept no content: name a run on the same data.")
+        check_found(about, records)
+        in_force(about, records)  # refuses unknown classes
+    return str(dataset), [_to_add(record, about) for record in records]
+
+
+def check_found(about: Subject, records: list[dict[str, Any]]) -> None:
+    """Raise where a record is about none of these samples.
+
+    Raises:
+        DataError: the first such record.
+    """
+    missing = np.flatnonzero(find(about, records) < 0)
+    if len(missing):
+        record = records[missing[0]]
+        raise DataError(
+            f"{about.run or about.dataset} holds no sample {record.get('index')} with id {record.get('id')!r}: these "
+            "decisions belong to other data."
+        )
+
+
+def _on(about: Subject, position: int, record: dict[str, Any]) -> tuple[str, int | None]:
+    """Return action and new label of a record about a sample: keep and relabel say what its label is."""
+    action = str(record["action"])
+    if about.given is None or action not in ("keep", "relabel"):
+        return action, None
+    name = record.get("label_name" if action == "relabel" else "given_name")
+    if isinstance(name, str):
+        label = about.label(name)
+        if label is None:
+            raise DataError(f"Sample {record.get('index')}: {about.run or about.dataset} has no class {name!r}.")
+        return ("keep", None) if label == int(about.given[position]) else ("relabel", label)
+    if action == "keep":
+        return action, None
+    label, k = record.get("label"), len(about.class_names)
+    if not (isinstance(label, int) and 0 <= label < k):
+        raise DataError(f"Sample {record.get('index')}: expected a label 0 … {k - 1}, got {label!r}.")
+    return action, label
+
+
+def _to_add(record: dict[str, Any], about: Subject | None) -> dict[str, Any]:
+    content, name, given = (record.get(part) for part in ("content", "label_name", "given_name"))
+    if content is None:
+        assert about is not None
+        position = int(find(about, [record])[0])
+        content, name = about.contents[position], about.name(record.get("label"))
+        given = None if about.given is None else about.name(int(about.given[position]))
+    if record["action"] == "relabel" and not isinstance(name, str):
+        raise DataError(f"Sample {record.get('index')}: expected the new label's name, got {name!r}.")
+    return {"sample_id": str(record["id"]), "content": str(content), "action": record["action"],
+            "label": record.get("label"), "label_name": name, "given_name": given,
+            "reviewer": str(record.get("reviewer", "")), "time": _time(record)}  # fmt: skip
+
+
+def _time(record: dict[str, Any]) -> datetime | None:
+    """Return when it was decided, aware; None for what a rule decided."""
+    if not record.get("time"):
+        return None
+    try:
+        when = datetime.fromisoformat(str(record["time"]))
+    except ValueError as error:
+        raise DataError(f"Sample {record.get('index')}: expected a time, got {record['time']!r}.") from error
+    return when if when.tzinfo else when.replace(tzinfo=UTC)

@@ -1,0 +1,259 @@
+"""Runs that start from decisions: what leaves, what counts, and what comes out of them again."""
+
+import csv
+import json
+import runpy
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from torchvision.datasets import ImageFolder
+
+from lsi.cli import main
+from lsi.compute import pipeline
+from lsi.compute.uncomputed import data_as_run
+from lsi.config import DATABASE, DataSettings, FeatureSettings, NoiseSettings, Settings
+from lsi.errors import DataError, LsiError, UsageError
+from lsi.export import export, select, selection_of
+from lsi.features.extract import Embedding
+from lsi.runs.decisions import Decision, Reviews
+from lsi.runs.records import decision_records
+from lsi.runs.run import Run
+
+KINDS = ("cat", "dog", "owl")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Three classes of twenty small images, one of them broken."""
+    root, rng = tmp_path_factory.mktemp("data") / "pets", np.random.default_rng(0)
+    for i in range(60):
+        path = root / KINDS[i % 3] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.clip(rng.normal(60 * (i % 3) + 50, 40, (10, 10, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(path)
+    (root / "cat" / "0.png").write_bytes(b"no image")
+    return root
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.delenv("LSI_DATABASE_URL", raising=False)
+    return tmp_path / "cache"
+
+
+def settings_of(folder: Path, decisions: str | None = None, seed: int = 0) -> Settings:
+    features = FeatureSettings(backbone="pixels")
+    return Settings(DataSettings(data=folder), features=features, seed=seed, decisions=decisions)
+
+
+def decide(run: Run, cache: Path, **decisions: tuple[str, str | None]) -> dict[str, int]:
+    """Record decisions by the number in the image's name: action and new class; return the numbers' positions."""
+    at = {Path(id_).stem: i for i, id_ in enumerate(run.scores["id"])}
+    given = run.scores["given_label"]
+    reviews = Reviews.of_cache(cache)
+    for name, (action, label) in decisions.items():
+        position = at[name.removeprefix("n")]
+        number = None if label is None else run.class_names.index(label)
+        reviews.record(run.subject, "ann", [Decision(position, action, number, given=int(given[position]))])
+    reviews.close()
+    return at
+
+
+@pytest.fixture
+def pair(folder, cache) -> tuple[Run, Run]:
+    """A run, and the one that starts from its decisions."""
+    run = pipeline.run(settings_of(folder), cache)
+    decide(run, cache, n4=("exclude", None), n7=("relabel", "owl"), n9=("keep", None), n12=("unsure", None))
+    return run, pipeline.run(settings_of(folder, DATABASE), cache)
+
+
+def test_excluded_samples_leave_and_new_labels_count(pair):
+    run, child = pair
+    assert set(run.scores["id"]) - set(child.scores["id"]) == {"dog/4.png"}
+    rows = child.scores.set_index("id")
+    assert child.class_names[rows.loc["dog/7.png", "given_label"]] == "owl"
+    assert rows.loc["dog/7.png", "label_in_data"] == "dog"
+    assert sorted(rows.index[rows["is_confirmed"]]) == ["cat/9.png", "dog/7.png"]
+    assert child.parent == run.name
+    facts = child.manifest["decided"]
+    assert (facts["n_excluded"], facts["n_relabelled"], facts["n_confirmed"], facts["n_elsewhere"]) == (1, 1, 1, 0)
+    assert "decided" not in run.files
+    same = rows.index.intersection(run.scores["id"])
+    pd.testing.assert_series_equal(rows["index"][same], run.scores.set_index("id")["index"][same])
+
+
+def test_what_a_person_confirmed_is_not_suspected_again(folder, cache):
+    """Wrong on purpose: every label is confirmed, so that no rule may suspect one."""
+    run = pipeline.run(settings_of(folder), cache)
+    names = [Path(id_).stem for id_ in run.scores["id"]]
+    wrong = {f"n{name}": ("relabel", KINDS[(int(name) + 1) % 3]) for name in names[:8]}
+    decide(run, cache, **wrong)
+    plain = pipeline.run(settings_of(folder, DATABASE), cache)
+    assert not plain.scores["is_label_issue"][plain.scores["is_confirmed"]].any()
+    assert main(["issues", plain.name, "--filter-by", "predicted_neq_given", "--cache", str(cache), "--json"]) == 0
+
+
+def test_a_file_of_decisions_comes_to_the_same_run_as_the_database(pair, folder, cache, tmp_path):
+    run, child = pair
+    assert main(["decisions", "export", str(tmp_path / "d.json"), "--run", run.name, "--cache", str(cache)]) == 0
+    again = pipeline.run(settings_of(folder, str(tmp_path / "d.json")), cache)
+    assert again.name == child.name != run.name
+    own = pipeline.run(settings_of(folder, str(child.folder / "decided.json")), tmp_path / "elsewhere")
+    assert own.name == child.name
+
+
+def test_decisions_hold_for_data_that_grew_and_moved(pair, folder, cache, tmp_path):
+    run, _ = pair
+    grown = tmp_path / "pets"
+    shutil.copytree(folder, grown)
+    Image.fromarray(np.full((10, 10, 3), 90, np.uint8)).save(grown / "cat" / "00.png")
+    child = pipeline.run(settings_of(grown, DATABASE), cache)
+    assert {"cat/00.png"} == set(child.scores["id"]) - set(run.scores["id"])
+    assert {"dog/4.png"} == set(run.scores["id"]) - set(child.scores["id"])
+    assert child.manifest["decided"]["n_relabelled"] == 1
+
+
+def test_an_export_speaks_of_the_data_and_not_of_the_run_before(pair, folder, tmp_path):
+    """Applied to the first run, to the second, or to the data alone, the decisions come to the same lists."""
+    run, child = pair
+    export(child, select(child), tmp_path / "child")
+    relabelled = pd.read_csv(tmp_path / "child" / "relabel.csv")
+    assert relabelled[["id", "given_name", "new_name"]].to_numpy().tolist() == [["dog/7.png", "dog", "owl"]]
+    cleaned = runpy.run_path(str(tmp_path / "child" / "subset.py"))["kept"](ImageFolder(str(folder)))
+    labels = {Path(cleaned.dataset.samples[i][0]).name: y for i, y in zip(cleaned.indices, cleaned.labels, strict=True)}
+    assert len(labels) == 58
+    assert labels["7.png"] == KINDS.index("owl")
+    assert "4.png" not in labels
+    audit = pd.read_csv(tmp_path / "child" / "audit.csv").set_index("id")
+    assert audit["decision"][["dog/7.png", "cat/9.png", "cat/3.png"]].tolist() == ["relabel", "keep", "kept"]
+    facts = json.loads((tmp_path / "child" / "manifest.json").read_text())["export"]
+    assert (facts["n_kept"], facts["n_removed"], facts["n_relabelled"]) == (58, 1, 1)
+    file, empty = str(tmp_path / "child" / "decisions.json"), str(tmp_path / "empty")
+    for name, words in {
+        "first": ["--run", run.name, "--cache", str(run.folder.parent.parent)],
+        "second": ["--run", child.name, "--cache", str(run.folder.parent.parent)],
+        "data": ["--data", str(folder), "--cache", empty],
+    }.items():
+        assert main(["apply", file, "--output", str(tmp_path / name), *words]) == 0
+        for written in ("kept_indices.txt", "removed_indices.txt", "cleaned.csv", "relabel.csv"):
+            expected = (tmp_path / "child" / written).read_bytes()
+            assert (tmp_path / name / written).read_bytes() == expected, (name, written)
+    assert not (tmp_path / "data" / "issues.csv").exists()
+    assert not (tmp_path / "empty" / "runs").exists()
+
+
+def test_decisions_without_a_run_are_applied_with_images_too(pair, folder, cache, tmp_path):
+    run, _ = pair
+    reviews = Reviews.of_cache(cache)
+    decided = reviews.current(run.subject)
+    export(run, selection_of(run, decided), tmp_path / "run", decisions=decision_records(run.subject, decided))
+    reviews.close()
+    assert main(["decisions", "export", str(tmp_path / "d.json"), "--run", run.name, "--cache", str(cache)]) == 0
+    words = [
+        "--data",
+        str(folder),
+        "--images",
+        "copy",
+        "--output",
+        str(tmp_path / "out"),
+        "--cache",
+        str(tmp_path / "c"),
+    ]
+    assert main(["apply", str(tmp_path / "d.json"), *words]) == 0
+    assert (tmp_path / "out" / "images" / "owl" / "7.png").is_file()
+    with (tmp_path / "out" / "audit.csv").open() as file:
+        assert {row["id"]: row["decision"] for row in csv.DictReader(file)}["dog/4.png"] == "exclude"
+    for name in ("kept_indices.txt", "cleaned.csv"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
+
+
+def test_apply_without_run_and_data_says_what_to_name(pair, cache, tmp_path, capsys):
+    run, _ = pair
+    assert main(["decisions", "export", str(tmp_path / "d.json"), "--run", run.name, "--cache", str(cache)]) == 0
+    capsys.readouterr()
+    assert main(["apply", str(tmp_path / "d.json"), "--cache", str(tmp_path / "none")]) != 0
+    assert "name the data with --data" in capsys.readouterr().err
+
+
+def test_data_are_the_samples_that_a_computation_holds(pair, folder, tmp_path):
+    run, _ = pair
+    bare = data_as_run(DataSettings(data=folder), tmp_path / "c", tmp_path / "bare")
+    assert bare.scores["id"].tolist() == run.scores["id"].tolist()
+    np.testing.assert_array_equal(bare.subject.contents, run.subject.contents)
+    assert bare.class_names == run.class_names
+    assert not bare.has_scores
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "message"),
+    [
+        (None, DataError, "no such file"),
+        ({"decisions": 3}, DataError, "decisions.json that an export wrote"),
+        ({"decisions": []}, UsageError, "no decisions on the samples of pets"),
+        ({"decisions": [{"id": "dog/4.png", "content": "other", "action": "exclude"}]}, UsageError, "no decisions on"),
+        ("class", DataError, "has no class 'bird'"),
+    ],
+)
+def test_decisions_that_do_not_fit_the_data_are_refused(pair, folder, cache, tmp_path, content, error, message):
+    run, _ = pair
+    if content == "class":
+        sample = {"id": run.subject.ids[0], "content": run.subject.contents[0]}
+        content = {"decisions": [{**sample, "action": "relabel", "label_name": "bird"}]}
+    path = tmp_path / "d.json"
+    if content is not None:
+        path.write_text(json.dumps(content))
+    with pytest.raises(error, match=message):
+        pipeline.run(settings_of(folder, str(path)), cache)
+
+
+def test_a_run_without_decisions_asks_for_some(folder, cache):
+    pipeline.run(settings_of(folder), cache)
+    with pytest.raises(LsiError, match="decide first"):
+        pipeline.run(settings_of(folder, DATABASE), cache)
+
+
+def test_images_that_are_known_are_not_embedded_again(folder, cache, tmp_path, monkeypatch):
+    """Data that grew, moved or were cleaned read and embed what is new alone, and get the same features."""
+    seen: list[int] = []
+    whole = Embedding.rows
+
+    def rows(self, start, batch):
+        seen.append(len(batch))
+        return whole(self, start, batch)
+
+    monkeypatch.setattr(Embedding, "rows", rows)
+    run = pipeline.run(settings_of(folder), cache)
+    assert sum(seen) == 60
+    decide(run, cache, n4=("exclude", None), n7=("relabel", "owl"))
+    grown = tmp_path / "pets"
+    shutil.copytree(folder, grown)
+    rng = np.random.default_rng(1)
+    for i in range(5):
+        Image.fromarray(rng.integers(0, 256, (10, 10, 3), dtype=np.uint8)).save(grown / "owl" / f"a{i}.png")
+    seen.clear()
+    child = pipeline.run(settings_of(folder, DATABASE), cache)
+    assert sum(seen) == 1  # the broken file is tried again
+    seen.clear()
+    bigger = pipeline.run(settings_of(grown), cache)
+    assert sum(seen) == 6
+    alone = pipeline.run(settings_of(grown), tmp_path / "fresh")
+    assert alone.name == bigger.name
+    assert bigger.manifest["dataset"]["skipped"] == alone.manifest["dataset"]["skipped"] != []
+    for one, other in ((bigger, alone), (child, run)):
+        ours, theirs = one.scores.set_index("id"), other.scores.set_index("id")
+        shared = ours.index.intersection(theirs.index)
+        np.testing.assert_allclose(ours.loc[shared, "brightness"], theirs.loc[shared, "brightness"], rtol=1e-12)
+    np.testing.assert_allclose(bigger.scores["lsi"], alone.scores["lsi"], rtol=1e-4)
+
+
+def test_noise_on_images_is_no_known_content(folder, cache):
+    pipeline.run(settings_of(folder), cache)
+    noisy = pipeline.run(
+        Settings(DataSettings(data=folder), NoiseSettings(corrupt_data=1.0, corrupt_data_label=(0,)),
+                 FeatureSettings(backbone="pixels")), cache)  # fmt: skip
+    fresh = pipeline.run(noisy.settings, cache.with_name("fresh"))
+    np.testing.assert_allclose(noisy.scores["lsi"], fresh.scores["lsi"], rtol=1e-9)
