@@ -16,7 +16,7 @@ from tqdm import tqdm
 from lsi.audit.label_issues import label_issues, self_confidence
 from lsi.cli import commands, export_actions
 from lsi.cli.output import print_json, text_table
-from lsi.cli.printing import print_plan, print_run
+from lsi.cli.printing import print_comparison, print_plan, print_run
 from lsi.compute import pipeline, queries
 from lsi.data import Plan
 from lsi.errors import UsageError
@@ -24,6 +24,7 @@ from lsi.export import issue_table
 from lsi.files import write_json
 from lsi.laplace.explanation import Explanation
 from lsi.progress import Progress, Status
+from lsi.runs.comparison import compare
 from lsi.runs.listing import find_run, list_runs, used_by_runs
 from lsi.runs.run import DESIGN, Run
 from lsi.runs.store import Store
@@ -41,6 +42,7 @@ def perform(command: Any) -> None:
         commands.Apply: export_actions.apply_decisions,
         commands.Decisions: export_actions.move_decisions,
         commands.Report: export_actions.write_report,
+        commands.Compare: _compare,
         commands.Runs: _runs,
         commands.Cache: _cache,
     }[type(command)](command)
@@ -240,6 +242,21 @@ def _project(command: commands.Project) -> None:
         print(f"{len(positions)} positions, cached with {command.cache / 'projections'}")
 
 
+def _compare(command: commands.Compare) -> None:
+    after = find_run(command.cache, command.after)
+    name = command.before
+    if name == "parent":
+        if after.parent is None:
+            raise UsageError(f"{after.name} started from no other run: name the two runs to compare.")
+        name = after.parent
+    before = find_run(command.cache, name)
+    found = compare(before, after)
+    if command.json:
+        print_json({"before": before.name, "after": after.name} | found.to_dict(command.rows))
+    else:
+        print_comparison(before, after, found, command.rows)
+
+
 def _runs(command: commands.Runs) -> None:
     runs = list_runs(command.cache)
     facts = [
@@ -249,6 +266,7 @@ def _runs(command: commands.Runs) -> None:
             "samples": r.manifest["dataset"]["n_samples"],
             "backbone": r.manifest["features"]["backbone"],
             "suspected": r.manifest["summary"]["n_label_issues"],
+            "parent": r.parent or "",
         }
         for r in runs
     ]

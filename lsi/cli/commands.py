@@ -226,6 +226,22 @@ class Report(Common):
 
 
 @dataclass(frozen=True)
+class Compare(Common):
+    """Compare two runs on the same data: figures, labels, samples that came or left, ranks that moved.
+
+    Attributes:
+        before: name of a run, the start of its name, its folder, or parent for the one whose decisions the other
+            started from.
+        after: likewise, or latest.
+        rows: how many samples that moved most to print.
+    """
+
+    before: RunName = "parent"
+    after: RunName = "latest"
+    rows: int = 10
+
+
+@dataclass(frozen=True)
 class Runs(Common):
     """List the runs in the cache, the newest first."""
 
@@ -259,6 +275,7 @@ COMMANDS = {
     "apply": Apply,
     "decisions": Decisions,
     "report": Report,
+    "compare": Compare,
     "runs": Runs,
     "cache": Cache,
 }

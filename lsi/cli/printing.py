@@ -7,6 +7,7 @@ import pandas as pd
 from lsi.audit.summary import precision_recall_at
 from lsi.cli.output import text_table
 from lsi.export.wording import high_means, quality_words
+from lsi.runs.comparison import Comparison
 from lsi.runs.run import Run
 
 _PLAN_LINES = 3  # the most important ones come first
@@ -56,6 +57,26 @@ def print_run(run: Run, rows: int) -> None:
         what = "without a vector" if "file" in manifest["features"] else "unreadable"
         print(f"left out: {len(data['skipped'])} {what}, the first {first['id']}: {first['reason']}")
     _print_detection(manifest["detection"])
+
+
+def print_comparison(before: Run, after: Run, found: Comparison, rows: int) -> None:
+    """Print what differs between two runs, with so many of the samples whose rank moved most."""
+    print(f"before {before.name}\nafter  {after.name}\n")
+    print(text_table(found.figures))
+    if len(found.classes):
+        changed = found.classes.drop(columns=["samples_before", "suspected_before", "lsi_before"])
+        print("\nclasses: samples, suspected labels and mean LSI in nats, after; before in brackets")
+        for name in ("samples", "suspected", "lsi"):
+            pairs = zip(found.classes[f"{name}_after"], found.classes[f"{name}_before"], strict=True)
+            changed[f"{name}_after"] = [f"{a:.4g} ({b:.4g})" for a, b in pairs]
+        print(text_table(changed.rename(columns=lambda c: c.removesuffix("_after"))))
+    labels = found.relabelled()
+    print(f"\n{len(found.shared):,} samples in both, {len(labels):,} under another label; {len(found.added):,} came, "
+          f"{len(found.removed):,} left")  # fmt: skip
+    if len(labels):
+        print(text_table(labels[["id", "given_before", "given_after"]].head(rows)))
+    print("\nranks that moved most (share of the samples with at most that much information)")
+    print(text_table(found.moved(rows)[["id", "given_after", "rank_before", "rank_after", "lsi_before", "lsi_after"]]))
 
 
 def _exactness(run: Run) -> str:

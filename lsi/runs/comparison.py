@@ -1,0 +1,142 @@
+"""Two runs on the same data side by side: what decisions, another backbone, seed or prior, or new samples changed.
+
+Samples are matched by id and content, classes by name.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lsi.audit.curation import estimate_remaining_errors
+from lsi.errors import UsageError
+from lsi.runs.run import Run
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What differs between two runs.
+
+    Attributes:
+        figures: name, before, after: headline figures; NaN where a run has none.
+        classes: class, samples_before, samples_after, suspected_before, suspected_after, and lsi_before and lsi_after
+            (mean LSI in nats); empty where either has no classes.
+        shared: one row for each sample of both: id, before and after (positions), given_before and given_after (class
+            names, or nothing), rank_before and rank_after (share of the run's samples with at most its LSI, 0 … 1),
+            lsi_before and lsi_after (nats), suspected_before and suspected_after.
+        added: positions in the second run of samples that the first one lacks.
+        removed: positions in the first run of samples that the second one lacks.
+    """
+
+    figures: pd.DataFrame
+    classes: pd.DataFrame
+    shared: pd.DataFrame
+    added: np.ndarray
+    removed: np.ndarray
+
+    def relabelled(self) -> pd.DataFrame:
+        """Return the rows of `shared` whose labels differ."""
+        return self.shared[self.shared["given_before"] != self.shared["given_after"]]
+
+    def moved(self, count: int = 20) -> pd.DataFrame:
+        """Return the rows of `shared` whose rank moved most, the furthest first."""
+        distance = (self.shared["rank_after"] - self.shared["rank_before"]).abs()
+        return self.shared.loc[distance.sort_values(ascending=False, kind="stable").index[:count]]
+
+    def to_dict(self, count: int = 20) -> dict[str, Any]:
+        """Return plain values, as JSON holds them; of the samples that moved the first `count`."""
+        kept = ["id", "given_before", "given_after", "rank_before", "rank_after", "lsi_before", "lsi_after"]
+        return {
+            "figures": _records(self.figures),
+            "classes": _records(self.classes),
+            "n_shared": len(self.shared),
+            "n_added": len(self.added),
+            "n_removed": len(self.removed),
+            "relabelled": _records(self.relabelled()[["id", "given_before", "given_after"]]),
+            "moved": _records(self.moved(count)[kept]),
+        }
+
+
+def compare(before: Run, after: Run) -> Comparison:
+    """Return what differs between two runs that share samples.
+
+    Raises:
+        UsageError: no sample of one is in the other.
+    """
+    found = before.subject.find(list(after.subject.ids), list(after.subject.contents))
+    there = np.flatnonzero(found >= 0)
+    here = found[there]
+    if not len(there):
+        raise UsageError(f"{before.name} and {after.name} share no sample: compare runs on the same data.")
+    columns: dict[str, Any] = {"id": np.asarray(after.subject.ids, dtype=object)[there]}
+    for name, run, rows in (("before", before, here), ("after", after, there)):
+        table = run.scores
+        columns[name], columns[f"given_{name}"] = rows, _given(run)[rows]
+        columns[f"rank_{name}"] = (table["lsi"].rank(method="max") / len(table)).to_numpy()[rows]
+        columns[f"lsi_{name}"] = table["lsi"].to_numpy()[rows]
+        columns[f"suspected_{name}"] = table["is_label_issue"].to_numpy()[rows]
+    is_left = np.ones(len(before.scores), dtype=bool)
+    is_left[here] = False
+    return Comparison(
+        _figures(before, after),
+        _classes(before, after),
+        pd.DataFrame(columns),
+        np.flatnonzero(found < 0),
+        np.flatnonzero(is_left),
+    )
+
+
+def _given(run: Run) -> np.ndarray:
+    """Return the name of each sample's given class, "" where there are no classes."""
+    if run.task != "classification":
+        return np.full(len(run.scores), "", dtype=object)
+    return np.array(run.class_names, dtype=object)[run.scores["given_label"]]
+
+
+def _figures(before: Run, after: Run) -> pd.DataFrame:
+    sides = [_figures_of(before), _figures_of(after)]
+    return pd.DataFrame(
+        [{"figure": name, "before": sides[0].get(name, np.nan), "after": sides[1].get(name, np.nan)}
+         for name in dict.fromkeys([*sides[0], *sides[1]])]
+    )  # fmt: skip
+
+
+def _figures_of(run: Run) -> dict[str, float]:
+    """Return the headline figures of a run by their names; counts and shares, LSI in nats."""
+    summary, table = run.manifest["summary"], run.scores
+    figures = {"samples": float(len(table)), "mean LSI (nats)": summary["lsi_mean"]}
+    if run.task == "classification":
+        figures["leave-one-out accuracy"] = summary["loo_accuracy"]
+        figures["suspected labels"] = float(summary["n_label_issues"])
+        p = table["label_score"].to_numpy()[table["is_label_issue"].to_numpy()]
+        estimate = estimate_remaining_errors(p, np.array([]), np.array([], dtype=bool))
+        figures["of these expected wrong, at least"] = float(np.floor(estimate.low))
+        figures["of these expected wrong, at most"] = float(np.ceil(estimate.high))
+        if run.manifest.get("calibration"):
+            figures["expected wrong by planted flips"] = run.manifest["calibration"]["expected_wrong"]
+    else:
+        figures["leave-one-out R²"] = run.manifest["targets"]["loo_r2"]
+        figures["suspected targets"] = float(summary["n_label_issues"])
+    figures["near duplicates"] = float(summary["n_near_duplicates"])
+    return figures
+
+
+def _classes(before: Run, after: Run) -> pd.DataFrame:
+    if before.task != "classification" or after.task != "classification":
+        return pd.DataFrame()
+    names = {"n_samples": "samples", "n_label_issues": "suspected", "lsi_mean": "lsi"}
+    sides = []
+    for word, run in (("before", before), ("after", after)):
+        table = pd.DataFrame(run.manifest["classes"]).set_index("class")[list(names)]
+        sides.append(table.rename(columns={old: f"{new}_{word}" for old, new in names.items()}))
+    joined = sides[0].join(sides[1], how="outer", sort=False)
+    order = [f"{new}_{word}" for new in names.values() for word in ("before", "after")]
+    counts = [c for c in order if not c.startswith("lsi")]
+    return joined[order].fillna(dict.fromkeys(counts, 0)).astype(dict.fromkeys(counts, int)).reset_index()
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    plain = table.astype(object).where(table.notna(), None)
+    return [{str(k): v.item() if isinstance(v, np.generic) else v for k, v in row.items()}
+            for row in plain.to_dict("records")]  # fmt: skip
