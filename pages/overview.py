@@ -3,7 +3,7 @@
 import streamlit as st
 
 from lsi.export.wording import what_lsi_is
-from lsi.ui import form, jobs_panel, overview
+from lsi.ui import form, jobs_panel, overview, runs_view
 from lsi.ui.session import read_only
 from lsi.ui.sidebar import current_view
 
@@ -15,6 +15,7 @@ jobs_panel.follow()
 if view is None:
     st.info("The first run is being computed: handwritten digits with 5 % of the labels flipped. It takes seconds.")
 else:
+    runs_view.parent_line(view)
     overview.headline(view)
     overview.extremes(view)
 if not read_only():

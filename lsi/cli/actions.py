@@ -25,9 +25,10 @@ from lsi.files import write_json
 from lsi.laplace.explanation import Explanation
 from lsi.progress import Progress, Status
 from lsi.runs.comparison import compare
-from lsi.runs.listing import find_run, list_runs, used_by_runs
+from lsi.runs.listing import delete_run, find_run, list_runs, used_by_runs
 from lsi.runs.run import DESIGN, Run
 from lsi.runs.store import Store
+from lsi.runs.titles import rename
 
 
 def perform(command: Any) -> None:
@@ -258,10 +259,21 @@ def _compare(command: commands.Compare) -> None:
 
 
 def _runs(command: commands.Runs) -> None:
+    if command.action != "list":
+        if not command.run:
+            raise UsageError(f"Name the run to {command.action}.")
+        run = find_run(command.cache, command.run)
+        if command.action == "rename":
+            rename(run, command.title)
+        else:
+            delete_run(run)
+        print_json({"run": run.name, "action": command.action}) if command.json else print(run.name)
+        return
     runs = list_runs(command.cache)
     facts = [
         {
             "run": r.name,
+            "title": r.title,
             "created": r.manifest["created"],
             "samples": r.manifest["dataset"]["n_samples"],
             "backbone": r.manifest["features"]["backbone"],

@@ -243,7 +243,17 @@ class Compare(Common):
 
 @dataclass(frozen=True)
 class Runs(Common):
-    """List the runs in the cache, the newest first."""
+    """List the runs in the cache, the newest first; or give one a title, or delete it.
+
+    Attributes:
+        action: list, rename or delete. Deleting leaves decisions and features.
+        run: name of a run, the start of its name, its title, its folder, or latest; nothing for a list.
+        title: what people call it; without one its title is taken back.
+    """
+
+    action: Annotated[Literal["list", "rename", "delete"], tyro.conf.Positional] = "list"
+    run: Annotated[str, tyro.conf.Positional] = ""
+    title: Annotated[str, tyro.conf.Positional] = ""
 
 
 @dataclass(frozen=True)

@@ -60,16 +60,19 @@ def print_run(run: Run, rows: int) -> None:
 
 
 def print_comparison(before: Run, after: Run, found: Comparison, rows: int) -> None:
-    """Print what differs between two runs, with so many of the samples whose rank moved most."""
+    """Print what differs between two runs.
+
+    Args:
+        before: the one run.
+        after: the other.
+        found: their comparison.
+        rows: how many classes, labels and samples to print of each.
+    """
     print(f"before {before.name}\nafter  {after.name}\n")
     print(text_table(found.figures))
     if len(found.classes):
-        changed = found.classes.drop(columns=["samples_before", "suspected_before", "lsi_before"])
-        print("\nclasses: samples, suspected labels and mean LSI in nats, after; before in brackets")
-        for name in ("samples", "suspected", "lsi"):
-            pairs = zip(found.classes[f"{name}_after"], found.classes[f"{name}_before"], strict=True)
-            changed[f"{name}_after"] = [f"{a:.4g} ({b:.4g})" for a, b in pairs]
-        print(text_table(changed.rename(columns=lambda c: c.removesuffix("_after"))))
+        print("\nclasses whose suspects changed most: after, before in brackets; mean LSI in nats")
+        print(text_table(_changed_classes(found).head(rows)))
     labels = found.relabelled()
     print(f"\n{len(found.shared):,} samples in both, {len(labels):,} under another label; {len(found.added):,} came, "
           f"{len(found.removed):,} left")  # fmt: skip
@@ -77,6 +80,18 @@ def print_comparison(before: Run, after: Run, found: Comparison, rows: int) -> N
         print(text_table(labels[["id", "given_before", "given_after"]].head(rows)))
     print("\nranks that moved most (share of the samples with at most that much information)")
     print(text_table(found.moved(rows)[["id", "given_after", "rank_before", "rank_after", "lsi_before", "lsi_after"]]))
+
+
+def _changed_classes(found: Comparison) -> pd.DataFrame:
+    """Return the classes of a comparison as text, those whose suspects changed most first."""
+    table = found.classes
+    distance = (table["suspected_after"] - table["suspected_before"]).abs()
+    table = table.loc[distance.sort_values(ascending=False, kind="stable").index]
+    words = {"class": table["class"]}
+    for name in ("samples", "suspected", "lsi"):
+        pairs = zip(table[f"{name}_after"], table[f"{name}_before"], strict=True)
+        words[name] = [f"{after:.4g} ({before:.4g})" for after, before in pairs]
+    return pd.DataFrame(words)
 
 
 def _exactness(run: Run) -> str:

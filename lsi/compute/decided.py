@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from lsi.config import DATABASE, Task
+from lsi.config import DATABASE, Settings, Task
 from lsi.data import Dataset
-from lsi.errors import DataError, UsageError
+from lsi.errors import DataError, LsiError, UsageError
 from lsi.files import read_json
 from lsi.hashing import fingerprint
+from lsi.runs.listing import list_runs
 from lsi.runs.records import decision_records, find, in_force, records_of
+from lsi.runs.run import Run
 from lsi.runs.subject import Subject
 
 
@@ -47,21 +49,23 @@ def subject_of(dataset: Dataset, task: Task) -> Subject:
     return Subject("", dataset.name, dataset.ids.astype(str), dataset.checksums, names, given, dataset.source_index)
 
 
-def apply_decisions(dataset: Dataset, task: Task, source: str, cache: Path) -> tuple[Dataset, np.ndarray, Decided]:
+def apply_decisions(
+    dataset: Dataset, task: Task, settings: Settings, cache: Path
+) -> tuple[Dataset, np.ndarray, Decided]:
     """Return the dataset without what was excluded and under its new labels, positions (s,) of what stays, and why.
 
     Args:
         dataset: n samples.
         task: what is learnt of them.
-        source: "database", or the path of a decisions.json.
+        settings: what is computed; its decisions are "database", or the path of a decisions.json.
         cache: whose database of decisions is meant.
 
     Raises:
         UsageError: there are no decisions about these data.
         DataError: it is no file of decisions, or a class is unknown.
     """
-    about = subject_of(dataset, task)
-    parent, records = _of_database(about, cache) if source == DATABASE else _of_file(Path(source))
+    about, source = subject_of(dataset, task), str(settings.decisions)
+    parent, records = _of_database(about, settings, cache) if source == DATABASE else _of_file(Path(source))
     is_here = find(about, records) >= 0
     if not is_here.any():
         where = "The database of decisions" if source == DATABASE else source
@@ -91,12 +95,23 @@ def _of_file(path: Path) -> tuple[str | None, list[dict[str, Any]]]:
     return content.get("run") if isinstance(content, dict) else None, records_of(content)
 
 
-def _of_database(about: Subject, cache: Path) -> tuple[str | None, list[dict[str, Any]]]:
+def _of_database(about: Subject, settings: Settings, cache: Path) -> tuple[str | None, list[dict[str, Any]]]:
     from lsi.runs.decisions import Reviews  # SQLAlchemy takes half a second to import, and few runs need it
 
     reviews = Reviews.of_cache(cache)
     try:
-        runs = [name for name in reviews.history(about)["run"] if name]
-        return (runs[-1] if runs else None), decision_records(about, reviews.current(about))
+        made_on = [name for name in reviews.history(about)["run"] if name]
+        alike = [run.name for run in list_runs(cache) if _is_alike(run, settings)]
+        parent = [*alike[:1], *made_on[-1:]]
+        return (parent[0] if parent else None), decision_records(about, reviews.current(about))
     finally:
         reviews.close()
+
+
+def _is_alike(run: Run, settings: Settings) -> bool:
+    """Say whether a run was computed from the same data with the same settings, decisions aside."""
+    names = ("data", "noise", "features", "score", "seed")
+    try:
+        return all(getattr(run.settings, name) == getattr(settings, name) for name in names)
+    except (LsiError, KeyError, TypeError, ValueError):  # of a version whose settings this one cannot read
+        return False

@@ -157,33 +157,26 @@ def _compute(settings: Settings, prepared: Prepared, store: Store, stages: "Stag
         table = make_table(dataset, result.table, corrupted, groups, quality)
         manifest = make_manifest(dataset, prepared.task, table, corrupted, device) | result.manifest
         manifest["decided"] = None if prepared.decided is None else prepared.decided.facts
-        if result.calibration is not None:
-            manifest["calibration"] = calibration_summary(result.calibration, table)
+        manifest["calibration"] = calibration_summary(result.calibration, table)
     skipped = skipped_records(raw, prepared.dataset)
-    unlabelled, beside = None, prepared.beside
-    if beside is not None:
+    unlabelled = None
+    if prepared.beside is not None:
         with stages("samples without a label"):
             unlabelled, images, more = predict_unlabelled(
-                beside, entry, result.weights["class_weights"], settings.features, where
+                prepared.beside, entry, result.weights["class_weights"], settings.features, where
             )
         unlabelled.columns = [*unlabelled.columns[:4], *manifest["dataset"]["metadata"]]  # as in the scores
         samples, skipped = pd.concat([samples, images], ignore_index=True), skipped + more
     manifest["dataset"] |= {"skipped": skipped, "plan": _plan(prepared, skipped, dropped)}
-    manifest |= {
-        "settings": settings.to_dict(),
-        "features": _feature_facts(raw, entry),
-        "near_duplicates": {"threshold": groups.threshold},
-        "quality": quality_facts,
-        "images": _image_facts(prepared),
-        "seconds": stages.seconds,
-    }
+    manifest |= {"settings": settings.to_dict(), "features": _feature_facts(raw, entry), "quality": quality_facts,
+                 "near_duplicates": {"threshold": groups.threshold}, "images": _image_facts(prepared),
+                 "seconds": stages.seconds}  # fmt: skip
     pairs, arrays = (nearest.index, nearest.distance), dict(result.arrays)
     if prepared.dataset.images is None:
         arrays["contents"] = np.array(prepared.dataset.checksums, dtype="S")[raw.rows]
-    records = None if prepared.decided is None else prepared.decided.records
-    return RunContent(
-        manifest, table, samples, arrays, result.weights, pairs, unlabelled, result.probabilities, records
-    )
+    records = prepared.decided and prepared.decided.records
+    return RunContent(manifest, table, samples, arrays, result.weights, pairs, unlabelled, result.probabilities,
+                      records)  # fmt: skip
 
 
 def _with_decided(table: pd.DataFrame, decided: Decided, rows: np.ndarray) -> None:

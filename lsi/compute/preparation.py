@@ -118,7 +118,7 @@ def prepare(
         dataset = with_checksums(dataset, cache, settings.data.data, progress)
     decided = None
     if settings.decisions is not None:
-        dataset, stays, decided = apply_decisions(dataset, task, settings.decisions, cache or default_cache())
+        dataset, stays, decided = apply_decisions(dataset, task, settings, cache or default_cache())
         chosen = chosen[stays]
     if task == "classification":
         dataset.check_trainable()

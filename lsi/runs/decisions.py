@@ -237,6 +237,24 @@ class Reviews:
         latest = self._standing(about).drop_duplicates("sample", keep="last")
         return int((latest["action"] == _FOREIGN).sum())
 
+    def counts(self) -> dict[str, int]:
+        """Return of how many samples of each dataset a decision is in force.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        if not self._exists():
+            return {}
+        table = DECISIONS.c
+        with storage_errors(self.engine.url), self.engine.connect() as connection:
+            if "dataset" not in _columns(connection):
+                return {}
+            latest = select(func.max(table.id).label("id")).where(~table.undone, table.dataset.is_not(None))
+            chosen = latest.group_by(table.dataset, table.sample_id, table.content).subquery()
+            counted = select(table.dataset, func.count()).join(chosen, chosen.c.id == table.id)
+            rows = connection.execute(counted.where(table.action != "clear").group_by(table.dataset)).all()
+        return {str(dataset): int(count) for dataset, count in rows}
+
     def disagreements(self, about: Subject) -> list[int]:
         """Return the positions of samples on which two reviewers' latest decisions differ.
 

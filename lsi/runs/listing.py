@@ -2,11 +2,12 @@
 
 import logging
 import re
+import shutil
 from pathlib import Path
 
-from lsi.errors import MissingRunError
+from lsi.errors import MissingRunError, UsageError
 from lsi.runs.run import DESIGNS, KIND, MANIFEST, PROJECTIONS, Run
-from lsi.runs.store import SEAL
+from lsi.runs.store import SEAL, Entry, Store
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +52,22 @@ def list_runs(cache: Path) -> list[Run]:
     return [run for _, run in sorted(finished, key=lambda pair: pair[0], reverse=True)]
 
 
+def delete_run(run: Run) -> None:
+    """Delete a run's folder. Its decisions stay, for they belong to the data, and so do features that others may need.
+
+    Raises:
+        UsageError: its folder is none of a cache.
+    """
+    entry = Entry(run.folder)
+    if run.folder.parent.name != KIND or not (run.folder / SEAL).is_file():
+        raise UsageError(f"{run.folder} is no run of a cache: delete the folder yourself.")
+    with Store(run.folder.parent.parent).locked(entry):
+        entry.unseal()
+        shutil.rmtree(run.folder)
+
+
 def find_run(cache: Path, name: str) -> Run:
-    """Return a run by its folder, its name, the start of its name, or "latest".
+    """Return a run by its folder, its title, its name, the start of its name, or "latest".
 
     Raises:
         MissingRunError: none or several fit.
@@ -62,7 +77,7 @@ def find_run(cache: Path, name: str) -> Run:
     runs = list_runs(cache)
     if name == "latest" and runs:
         return runs[0]
-    fitting = [r for r in runs if r.name == name] or [r for r in runs if r.name.startswith(name)]
+    fitting = [r for r in runs if name in (r.name, r.title)] or [r for r in runs if r.name.startswith(name)]
     if len(fitting) == 1:
         return fitting[0]
     known = ", ".join(r.name for r in runs[:5]) or "none yet: start one with `python -m lsi compute`"

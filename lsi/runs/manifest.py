@@ -152,8 +152,10 @@ def dataset_facts(dataset: Dataset, task: Task, table: pd.DataFrame) -> dict[str
     }
 
 
-def calibration_summary(calibration: Calibration, table: pd.DataFrame) -> dict[str, Any]:
-    """Return what label scores are worth: wrong labels to expect, and precision and recall over cuts."""
+def calibration_summary(calibration: Calibration | None, table: pd.DataFrame) -> dict[str, Any] | None:
+    """Return what label scores are worth: wrong labels to expect, and precision and recall over cuts; None for none."""
+    if calibration is None:
+        return None
     return {
         "expected_wrong": float(calibration.p_wrong.sum()),
         "inverse_temperature": calibration.inverse_temperature,

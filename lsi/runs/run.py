@@ -26,6 +26,7 @@ from lsi.probabilities import Probabilities, files_of
 from lsi.runs.images import RunImages
 from lsi.runs.subject import Subject
 
+TITLE = "title.json"  # what people call the run; not part of what was computed
 KIND, DESIGNS, PROJECTIONS = "runs", "designs", "projections"  # kinds of the cache's entries
 DESIGN = "design"  # folder of the design matrix in a run that was copied out of the cache
 (
@@ -72,6 +73,16 @@ class Run:
     def name(self) -> str:
         """The folder's name, `<dataset>-<hash>`."""
         return self.folder.name
+
+    @property
+    def title(self) -> str:
+        """What people call the run; "" where nobody has given it a title."""
+        return str((read_json(self.folder / TITLE) or {}).get("title", ""))
+
+    @property
+    def subject_name(self) -> str:
+        """The name of its dataset, which decisions belong to."""
+        return self.manifest["dataset"].get("name") or self.name.rpartition("-")[0]
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -178,7 +189,7 @@ class Run:
         labelled = self.task == "classification"
         return Subject(
             self.name,
-            self.manifest["dataset"].get("name") or self.name.rpartition("-")[0],
+            self.subject_name,
             self.scores["id"].astype(str).to_numpy(dtype=object),
             self._contents(),
             tuple(self.class_names) if labelled else (),

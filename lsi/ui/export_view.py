@@ -3,13 +3,15 @@
 import json
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import streamlit as st
 
 from lsi.audit.curation import CurationCheck
-from lsi.compute import queries
+from lsi.compute import jobs, queries
+from lsi.config import DATABASE
 from lsi.errors import LsiError
 from lsi.export import (
     ImageFormat,
@@ -22,7 +24,7 @@ from lsi.export import (
 )
 from lsi.hashing import fingerprint
 from lsi.runs.records import decision_records, exclusion_records, records_to_add
-from lsi.ui.session import View, decisions, plain, read_only, reviews
+from lsi.ui.session import View, cache, decisions, plain, read_only, reviews
 from lsi.ui.wording import counted
 
 IMAGES: dict[str, ImageFormat | None] = {
@@ -68,6 +70,28 @@ def check(view: View, selection: Selection) -> None:
     mark, found = st.session_state.get("check", (None, None))
     if found is not None and mark == _mark(view, selection):
         st.success(found.sentence) if found.low > 0 else st.info(found.sentence)
+
+
+def recompute(view: View) -> None:
+    """Offer to compute the run again from the decisions, so that what they changed can be seen."""
+    if read_only():
+        return
+    st.subheader("Look again", anchor=False)
+    st.write(
+        f"Compute again from these decisions: what is excluded leaves, new labels count, and what was confirmed is not "
+        f"suspected again. The new run stands beside this one, and Runs compares them. {view.noun.capitalize()} that "
+        "are known are not embedded again."
+    )
+    changed = len(decisions(view)) > 0
+    if st.button("Recompute with my decisions", icon=":material/restart_alt:", disabled=not changed):
+        try:
+            jobs.start(replace(view.run.settings, decisions=DATABASE), cache())
+        except LsiError as error:
+            st.error(plain(error))
+            return
+        st.switch_page(st.session_state["pages"]["overview"])
+    if not changed:
+        st.caption("Nothing is decided on these samples yet.")
 
 
 def read_in(view: View) -> None:

@@ -20,6 +20,7 @@ PAGES = [
     ("classes", "Classes", ":material/bar_chart:"),
     ("redundancy", "Quality and duplicates", ":material/content_copy:"),
     ("export", "Export", ":material/download:"),
+    ("runs", "Runs", ":material/history:"),
 ]
 
 

@@ -20,7 +20,8 @@ from lsi.errors import DataError, MissingRunError
 from lsi.laplace.explanation import Explanation
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.listing import is_run_name, list_runs
-from lsi.runs.run import MANIFEST, Run
+from lsi.runs.run import MANIFEST, TITLE, Run
+from lsi.runs.titles import label_of
 from lsi.ui.columns import Column, is_numeric, read_column
 from lsi.ui.flags import FIGURES, FLAGS
 from lsi.ui.wording import counted
@@ -205,6 +206,21 @@ def open_view(name: str) -> View | None:
 def run_names() -> list[str]:
     """Return the names of all finished runs, the newest first."""
     return [r.name for r in list_runs(cache())]
+
+
+def run_label(name: str) -> str:
+    """Return what a run is called where people choose one: its title, or what tells it from the others."""
+    folder = cache() / "runs" / name
+    try:
+        titled = (folder / TITLE).stat().st_mtime_ns if (folder / TITLE).exists() else 0
+        return _label(folder, (folder / MANIFEST).stat().st_mtime_ns, titled)
+    except OSError:  # deleted since
+        return name
+
+
+@lru_cache(maxsize=512)
+def _label(folder: Path, _written: int, _titled: int) -> str:
+    return label_of(Run(folder))
 
 
 @lru_cache(maxsize=1)

@@ -9,7 +9,7 @@ import streamlit as st
 from lsi.ui import column_filter
 from lsi.ui.filters import DECISIONS, Filter
 from lsi.ui.flags import FLAGS
-from lsi.ui.session import View, decisions, open_view, plain, read_only, redo, run_names, undo
+from lsi.ui.session import View, decisions, open_view, plain, read_only, redo, run_label, run_names, undo
 
 # the chosen run has a key that is no widget's: Streamlit forgets those of a widget when the page changes
 _FILTER, _RUN, _RUN_BOX = "filter", "chosen_run", "run_box"
@@ -90,11 +90,12 @@ def draw() -> None:
     with st.sidebar:
         if names:
             if st.session_state.get("next_run") in names:
-                _choose(st.session_state.pop("next_run"))
+                choose(st.session_state.pop("next_run"))
             if st.session_state.get(_RUN) not in names:
-                _choose(names[0])
+                choose(names[0])
             st.session_state[_RUN_BOX] = st.session_state[_RUN]
-            st.selectbox("Run", names, key=_RUN_BOX, on_change=lambda: _choose(st.session_state[_RUN_BOX]),
+            st.selectbox("Run", names, key=_RUN_BOX, on_change=lambda: choose(st.session_state[_RUN_BOX]),
+                         format_func=run_label,
                          help="A dataset with one set of settings, computed once and kept.")  # fmt: skip
             view = current_view()
             if view is not None:
@@ -107,7 +108,7 @@ def draw() -> None:
     _write_url()
 
 
-def _choose(name: str) -> None:
+def choose(name: str) -> None:
     """Choose a run, and drop the parts of the filter that refer to positions or classes of another one."""
     st.session_state[_RUN] = name
     view, chosen = open_view(name), current_filter()

@@ -1,0 +1,82 @@
+"""What people call a run: a title of their own beside the folder's name, or what tells it from the others."""
+
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from lsi.config import Settings
+from lsi.data.plan import counted
+from lsi.errors import UsageError
+from lsi.files import write_json
+from lsi.runs.run import TITLE, Run
+
+LENGTH = 80
+_SAID_ELSEWHERE = (
+    "dataset",
+    "data",
+    "backbone",
+    "device",
+    "decisions",
+    "batch_size",
+    "engine",
+    "ray_address",
+    "memory",
+)
+
+
+def rename(run: Run, title: str) -> None:
+    """Give a run a title; an empty one takes it back. The folder keeps its name, which addresses refer to.
+
+    Raises:
+        UsageError: the title is longer than 80 characters.
+    """
+    title = " ".join(title.split())
+    if len(title) > LENGTH:
+        raise UsageError(f"Expected a title of at most {LENGTH} characters, got {len(title)}.")
+    write_json(run.folder / TITLE, {"title": title})
+
+
+def label_of(run: Run) -> str:
+    """Return a run's title, or its data, size, features, settings that are not the usual, and when it was computed."""
+    if run.title:
+        return run.title
+    noun = "images" if run.manifest["dataset"]["has_images"] else "samples"
+    facts = [f"{run.manifest['dataset']['n_samples']:,} {noun}", str(run.manifest["features"]["backbone"])]
+    return f"{run.subject_name}: {', '.join([*facts, *unusual_settings(run)])} · {when(run)}"
+
+
+def unusual_settings(run: Run) -> list[str]:
+    """Return the settings of a run that are not the usual ones, in words: "seed 3", "structure diag"."""
+    usual, words = Settings(), []
+    groups: list[tuple[Any, Any]] = [(run.settings, usual)]
+    groups += [(getattr(run.settings, name), getattr(usual, name)) for name in ("data", "noise", "features", "score")]
+    for group, default in groups:
+        for field in fields(group):
+            value = getattr(group, field.name)
+            if hasattr(value, "__dataclass_fields__") or field.name in _SAID_ELSEWHERE:
+                continue
+            if value != getattr(default, field.name):
+                words.append(_said(field.name.replace("_", " "), value))
+    facts = run.manifest.get("decided")
+    if facts:
+        count = facts["n_excluded"] + facts["n_relabelled"] + facts["n_confirmed"]
+        words.append(f"after {counted(count, 'decision')}")
+    return words
+
+
+def when(run: Run) -> str:
+    """Return when a run was computed, in the clock of this machine: 26 Nov 2026, 14:03."""
+    created = run.manifest.get("created")
+    if not created:
+        return ""
+    time = datetime.fromisoformat(created).astimezone()
+    return f"{time.day} {time:%b %Y, %H:%M}"
+
+
+def _said(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return name if value else f"no {name}"
+    if isinstance(value, tuple):
+        value = " ".join(map(str, value))
+    text = str(value)
+    return f"{name} {text.rpartition('/')[2] if '/' in text else text}"

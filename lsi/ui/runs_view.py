@@ -1,0 +1,175 @@
+"""The runs: what they are called, how they differ, and two of them side by side."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from lsi.errors import LsiError
+from lsi.runs.comparison import Comparison, compare
+from lsi.runs.listing import delete_run, list_runs
+from lsi.runs.run import Run
+from lsi.runs.titles import LENGTH, label_of, rename, unusual_settings, when
+from lsi.ui.detail import picture
+from lsi.ui.session import View, cache, open_view, plain, read_only, reviews
+from lsi.ui.sidebar import choose
+from lsi.ui.wording import counted
+
+_SHOWN = 12  # samples that moved, as pictures
+_PERCENT = ("leave-one-out accuracy",)
+
+
+def table(chosen: str | None) -> None:
+    """Show all runs, the newest first, and what can be done with the one that is selected.
+
+    Args:
+        chosen: the name of the run on screen.
+    """
+    runs = list_runs(cache())
+    decided = reviews().counts()
+    st.dataframe(
+        pd.DataFrame([_row(run, decided, run.name == chosen) for run in runs]),
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        key="runs_table",
+        column_config={"Samples": st.column_config.NumberColumn(format="localized")},
+    )
+    rows = st.session_state["runs_table"]["selection"]["rows"]
+    if rows and rows[0] < len(runs):
+        _actions(runs[rows[0]])
+    else:
+        st.caption("Select a row to open, rename or delete that run.")
+
+
+def _row(run: Run, decided: dict[str, int], is_open: bool) -> dict[str, object]:
+    """Return what the table says of a run; decisions are those on its data, whichever run they were made on."""
+    return {
+        "Run": run.title or run.subject_name,
+        "": "on screen" if is_open else "",
+        "Data": run.subject_name,
+        "Samples": run.manifest["dataset"]["n_samples"],
+        "Features": str(run.manifest["features"]["backbone"]),
+        "Settings": ", ".join(unusual_settings(run)) or "usual",
+        "Suspected": run.manifest["summary"]["n_label_issues"],
+        "Decided": decided.get(run.subject_name, 0),
+        "Computed": when(run),
+        "Folder": run.name,
+    }
+
+
+def _actions(run: Run) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.button("Open", key=f"open-{run.name}", icon=":material/visibility:", type="primary", on_click=choose,
+                  args=(run.name,))  # fmt: skip
+        if read_only():
+            return
+        title = st.text_input("Title", run.title, key=f"title-{run.name}", max_chars=LENGTH, width=320)
+        st.button("Rename", key=f"rename-{run.name}", icon=":material/edit:", on_click=rename, args=(run, title))
+        with st.popover("Delete", icon=":material/delete:"):
+            st.write(
+                f"Delete {plain(label_of(run))}? Decisions belong to the data and stay; features stay in the cache, so "
+                "that it can be computed again in less time."
+            )
+            st.button("Delete this run", key=f"delete-{run.name}", on_click=delete_run, args=(run,))
+
+
+def side_by_side(view: View) -> None:
+    """Compare the run on screen with another one on the same data, by default the one that it started from."""
+    st.subheader("Before and after", anchor=False)
+    others = {run.name: run for run in list_runs(cache())
+              if run.name != view.run.name and run.subject_name == view.run.subject_name}  # fmt: skip
+    if not others:
+        st.info("Another run on the same data can be compared with this one: recompute with your decisions on Export.")
+        return
+    names = list(others)
+    parent = names.index(view.run.parent) if view.run.parent in others else 0
+    before = st.selectbox("Compare with", names, parent, key="compare_with", format_func=lambda n: label_of(others[n]))
+    try:
+        found = compare(others[str(before)], view.run)
+    except LsiError as error:
+        st.warning(plain(error))
+        return
+    _figures(found)
+    _words(view, found)
+    _classes(found)
+    _moved(view, found)
+
+
+def _figures(found: Comparison) -> None:
+    shown = found.figures.set_index("figure")
+    columns = st.columns(4)
+    names = {"samples": "Samples", "suspected labels": "Suspected labels",
+             "leave-one-out accuracy": "Leave-one-out accuracy", "mean LSI (nats)": "Mean LSI, nats"}  # fmt: skip
+    for column, name in zip(columns, [n for n in names if n in shown.index], strict=False):
+        before, after = shown.loc[name].to_numpy(dtype=float)
+        is_share = name in _PERCENT
+        delta = f"{100 * (after - before):+.1f} points" if is_share else f"{after - before:+,.3g}"
+        value = f"{after:.1%}" if is_share else f"{after:,.4g}" if name.startswith("mean") else f"{after:,.0f}"
+        column.metric(names[name], value, delta, border=True, delta_color="off")
+    if "of these expected wrong, at most" in shown.index:
+        low, high = (shown.loc[f"of these expected wrong, at {end}"] for end in ("least", "most"))
+        st.markdown(
+            f"Of the suspected labels between {low['before']:,.0f} and {high['before']:,.0f} were expected to be wrong "
+            f"before anyone decided, and between {low['after']:,.0f} and {high['after']:,.0f} now."
+        )
+
+
+def _words(view: View, found: Comparison) -> None:
+    labels = found.relabelled()
+    st.markdown(
+        f"{counted(len(found.shared), view.one)} in both, {len(labels):,} under another label; "
+        f"{len(found.added):,} came and {len(found.removed):,} left."
+    )
+    if len(labels):
+        with st.expander(f"{counted(len(labels), 'label')} that differ"):
+            st.dataframe(labels[["id", "given_before", "given_after"]].rename(
+                columns={"id": "Sample", "given_before": "Before", "given_after": "After"}), hide_index=True
+            )  # fmt: skip
+    if len(found.added):
+        with st.expander(f"{counted(len(found.added), view.one)} that came", expanded=len(found.added) <= _SHOWN):
+            with st.container(horizontal=True):
+                for position in found.added[:_SHOWN]:
+                    _tile(view, int(position), str(view.table["given"].iloc[position]))
+            if len(found.added) > _SHOWN:
+                st.caption(f"The first {_SHOWN} of them.")
+
+
+def _classes(found: Comparison) -> None:
+    if not len(found.classes):
+        return
+    with st.expander("Class by class"):
+        names = {"class": "Class", "samples_before": "Samples before", "samples_after": "after",
+                 "suspected_before": "Suspected before", "suspected_after": "after ",
+                 "lsi_before": "Mean LSI before, nats", "lsi_after": "after  "}  # fmt: skip
+        order = (found.classes["suspected_after"] - found.classes["suspected_before"]).abs().sort_values(
+            ascending=False, kind="stable")  # fmt: skip
+        st.dataframe(found.classes.loc[order.index].rename(columns=names), hide_index=True)
+
+
+def _moved(view: View, found: Comparison) -> None:
+    moved = found.moved(_SHOWN)
+    st.markdown(f"**Ranks that moved most**: share of the {view.noun} that hold at most as much information")
+    with st.container(horizontal=True):
+        for row in moved.to_dict("records"):
+            words = f"{plain(row['given_after'])}  \n{row['rank_before']:.0%} → {row['rank_after']:.0%}"
+            _tile(view, int(row["after"]), words, is_markdown=True)
+
+
+def _tile(view: View, position: int, words: str, is_markdown: bool = False) -> None:
+    with st.container(width=120):
+        picture(view, position, 112)
+        st.markdown(words if is_markdown else plain(words))
+
+
+def parent_line(view: View) -> None:
+    """Say which decisions a run started from, where it did."""
+    facts = view.run.manifest.get("decided")
+    if not facts:
+        return
+    parent = open_view(facts["parent"]) if facts["parent"] else None
+    name = plain(label_of(parent.run)) if parent is not None else plain(facts["parent"] or "a file")
+    counts = np.array([facts["n_excluded"], facts["n_relabelled"], facts["n_confirmed"]])
+    st.markdown(
+        f"Computed from {counted(int(counts.sum()), 'decision')} on {name}: {counts[0]:,} excluded, {counts[1]:,} "
+        f"relabelled, {counts[2]:,} confirmed."
+    )

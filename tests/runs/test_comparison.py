@@ -1,0 +1,144 @@
+"""Two runs side by side, and what runs are called."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lsi.cli import main
+from lsi.compute import pipeline
+from lsi.config import DATABASE, DataSettings, NoiseSettings, ScoreSettings, Settings
+from lsi.errors import MissingRunError, UsageError
+from lsi.runs.comparison import compare
+from lsi.runs.decisions import Decision, Reviews
+from lsi.runs.listing import delete_run, find_run, list_runs
+from lsi.runs.run import Run
+from lsi.runs.titles import label_of, rename
+
+SETTINGS = Settings(DataSettings(subset=300), NoiseSettings(), score=ScoreSettings(structure="diag"), seed=3)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def pair(cache) -> tuple[Run, Run]:
+    """A run, and the one from its decisions: sample 5 excluded, sample 8 under another label."""
+    run = pipeline.run(SETTINGS, cache)
+    label = (int(run.scores["given_label"][8]) + 1) % 10
+    reviews = Reviews.of_cache(cache)
+    reviews.record(run.subject, "ann", [Decision(5, "exclude"), Decision(8, "relabel", label), Decision(9, "keep")])
+    reviews.close()
+    return run, pipeline.run(replace(SETTINGS, decisions=DATABASE), cache)
+
+
+def test_a_comparison_says_what_changed_and_for_whom(pair):
+    run, child = pair
+    found = compare(run, child)
+    assert found.removed.tolist() == [5]
+    assert not len(found.added)
+    assert len(found.shared) == 299
+    labels = found.relabelled()
+    assert labels["before"].tolist() == [8]
+    assert labels["given_before"].tolist() == [run.class_names[run.scores["given_label"][8]]]
+    for side, of in (("before", run), ("after", child)):
+        rows = found.shared[side].to_numpy()
+        np.testing.assert_array_equal(of.scores["id"].to_numpy()[rows], found.shared["id"])
+        lsi = of.scores["lsi"].to_numpy()
+        np.testing.assert_array_equal(found.shared[f"lsi_{side}"], lsi[rows])
+        expected = [(lsi <= value).mean() for value in lsi[rows[:20]]]
+        np.testing.assert_allclose(found.shared[f"rank_{side}"][:20], expected, rtol=1e-12)
+    figures = found.figures.set_index("figure")
+    assert figures.loc["samples"].tolist() == [300, 299]
+    assert figures.loc["suspected labels"].tolist() == [r.manifest["summary"]["n_label_issues"] for r in pair]
+    assert figures.loc["leave-one-out accuracy"].tolist() == [r.manifest["summary"]["loo_accuracy"] for r in pair]
+    classes = found.classes.set_index("class")
+    assert classes["samples_before"].sum() - classes["samples_after"].sum() == 1
+    moved = (found.shared["rank_after"] - found.shared["rank_before"]).abs()
+    assert found.moved(3).index.tolist() == moved.sort_values(ascending=False, kind="stable").index[:3].tolist()
+
+
+def test_comparing_turns_around(pair):
+    run, child = pair
+    there, back = compare(run, child), compare(child, run)
+    assert back.added.tolist() == there.removed.tolist() == [5]
+    np.testing.assert_array_equal(there.shared[["before", "after"]], back.shared[["after", "before"]])
+
+
+def test_runs_without_a_common_sample_are_not_compared(pair, cache, tmp_path):
+    np.savez(tmp_path / "other.npz", features=np.random.default_rng(0).normal(size=(40, 4)), labels=np.arange(40) % 2)
+    with pytest.raises(UsageError, match="share no sample"):
+        compare(pair[0], pipeline.run(Settings(DataSettings(data=tmp_path / "other.npz")), cache))
+
+
+def test_a_class_that_left_is_counted_as_gone(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.array(["a", "b"] * 20 + ["c"])
+    np.savez(tmp_path / "d.npz", features=rng.normal(size=(41, 4)), labels=labels)
+    settings = Settings(DataSettings(data=tmp_path / "d.npz"))
+    run = pipeline.run(settings, tmp_path)
+    reviews = Reviews.of_cache(tmp_path)
+    reviews.record(run.subject, "ann", [Decision(40, "exclude")])
+    reviews.close()
+    child = pipeline.run(replace(settings, decisions=DATABASE), tmp_path)
+    assert child.class_names == ["a", "b"]
+    classes = compare(run, child).classes.set_index("class")
+    assert classes.loc["c", ["samples_before", "samples_after"]].tolist() == [1, 0]
+    assert np.isnan(classes.loc["c", "lsi_after"])
+    json.dumps(compare(run, child).to_dict(), allow_nan=False)
+
+
+def test_the_command_compares_with_the_parent(pair, cache, capsys):
+    run, child = pair
+    assert main(["compare", "parent", child.name, "--cache", str(cache), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["before"], said["after"], said["n_removed"]) == (run.name, child.name, 1)
+    assert main(["compare", run.name, child.name, "--cache", str(cache)]) == 0
+    assert "299 samples in both, 1 under another label; 0 came, 1 left" in capsys.readouterr().out
+    assert main(["compare", "parent", run.name, "--cache", str(cache)]) == 2
+    assert "started from no other run" in capsys.readouterr().err
+
+
+def test_runs_are_told_apart_and_called_what_people_call_them(pair, cache, capsys):
+    run, child = pair
+    words = label_of(run)
+    assert words.startswith("digits: 300 images, pixels, seed 3, subset 300, structure diag · ")
+    assert "after 3 decisions" in label_of(child)
+    rename(child, "  After\nreview ")
+    assert label_of(child) == "After review"
+    assert find_run(cache, "After review").name == child.name
+    assert child.manifest == Run(child.folder).manifest
+    assert pipeline.run(replace(SETTINGS, decisions=DATABASE), cache).title == "After review"
+    with pytest.raises(UsageError, match="at most 80"):
+        rename(child, "x" * 81)
+    assert main(["runs", "rename", child.name, "--cache", str(cache)]) == 0
+    assert Run(child.folder).title == ""
+    assert main(["runs", "delete", "--cache", str(cache)]) == 2
+    assert "Name the run to delete" in capsys.readouterr().err
+
+
+def test_deleting_a_run_leaves_decisions_and_other_runs(cache, tmp_path):
+    settings = Settings(DataSettings(subset=100))
+    run, other = pipeline.run(settings, tmp_path), pipeline.run(replace(settings, seed=1), tmp_path)
+    reviews = Reviews.of_cache(tmp_path)
+    reviews.record(run.subject, "ann", [Decision(5, "exclude"), Decision(6, "keep"), Decision(6, "clear")])
+    assert reviews.counts() == {"digits": 1}
+    reviews.undo(run.subject, "ann")
+    assert reviews.counts() == {}
+    reviews.redo(run.subject, "ann")
+    delete_run(run)
+    assert [r.name for r in list_runs(tmp_path)] == [other.name]
+    assert len(reviews.current(run.subject)) == 1
+    reviews.close()
+    copied = tmp_path / "elsewhere"
+    copied.mkdir()
+    with pytest.raises(UsageError, match="no run of a cache"):
+        delete_run(Run(copied))
+    with pytest.raises(MissingRunError):
+        find_run(tmp_path, run.name)
+    again = pipeline.run(settings, tmp_path)
+    assert again.name == run.name
