@@ -11,7 +11,7 @@ view = current_view()
 noun = "images" if view is None else view.noun
 st.title(f"Which {noun} matter?", anchor=False)
 st.write(what_lsi_is(noun))
-jobs_panel.follow()
+jobs_panel.follow(is_home=True)
 if view is None:
     st.info("The first run is being computed: handwritten digits with 5 % of the labels flipped. It takes seconds.")
 else:

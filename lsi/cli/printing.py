@@ -87,7 +87,7 @@ def _changed_classes(found: Comparison) -> pd.DataFrame:
     table = found.classes
     distance = (table["suspected_after"] - table["suspected_before"]).abs()
     table = table.loc[distance.sort_values(ascending=False, kind="stable").index]
-    words = {"class": table["class"]}
+    words = {"class": table["class"].tolist()}
     for name in ("samples", "suspected", "lsi"):
         pairs = zip(table[f"{name}_after"], table[f"{name}_before"], strict=True)
         words[name] = [f"{after:.4g} ({before:.4g})" for after, before in pairs]

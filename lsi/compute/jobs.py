@@ -88,6 +88,15 @@ class Job:
             return []
         return path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
 
+    @property
+    def is_dismissed(self) -> bool:
+        """Whether somebody has taken note of how it ended."""
+        return bool(self.facts.get("dismissed"))
+
+    def dismiss(self) -> None:
+        """Take note of how it ended, so that it is shown no longer; starting it again shows it again."""
+        write_json(self.folder / JOB, self.facts | {"dismissed": True})
+
     def cancel(self) -> None:
         """End the process and what it started; what it finished stays in the cache."""
         facts, process = self.facts, _process(self.facts)

@@ -138,7 +138,7 @@ def _compute(settings: Settings, prepared: Prepared, store: Store, stages: "Stag
         entry = design_of(prepared, raw, settings, store)
         targets = targets_of(prepared, raw, entry, settings, where)
     dataset, dropped = prepared.dataset.take(raw.rows), ()
-    confirmed = None if prepared.decided is None else prepared.decided.confirmed[raw.rows]
+    confirmed = prepared.decided and prepared.decided.confirmed[raw.rows]
     if targets is None:
         dataset, dropped = dataset.without_empty_classes()
         result = _classified(settings, dataset, entry, device, stages, confirmed)
@@ -156,10 +156,9 @@ def _compute(settings: Settings, prepared: Prepared, store: Store, stages: "Stag
         quality, quality_facts = _quality(measures, raw.rows, samples)
         table = make_table(dataset, result.table, corrupted, groups, quality)
         manifest = make_manifest(dataset, prepared.task, table, corrupted, device) | result.manifest
-        manifest["decided"] = None if prepared.decided is None else prepared.decided.facts
+        manifest["decided"] = prepared.decided and prepared.decided.facts
         manifest["calibration"] = calibration_summary(result.calibration, table)
-    skipped = skipped_records(raw, prepared.dataset)
-    unlabelled = None
+    unlabelled, skipped = None, skipped_records(raw, prepared.dataset)
     if prepared.beside is not None:
         with stages("samples without a label"):
             unlabelled, images, more = predict_unlabelled(

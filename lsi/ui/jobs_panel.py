@@ -1,15 +1,25 @@
-"""The computations that run: the first one for a newcomer, and what each has come to."""
+"""The computations that run: the first one for a newcomer, and what each has come to, on every page."""
 
 import itertools
+from pathlib import Path
 
 import streamlit as st
 
 from lsi.compute import jobs
 from lsi.config import NoiseSettings, Settings
-from lsi.ui.session import cache, plain, read_only, run_names
+from lsi.ui.session import cache, plain, read_only, run_label, run_names
 
 FIRST = Settings(noise=NoiseSettings(corrupt_label=0.05))
 _SHOWN = 3
+# what a job does, one step after the other, and the stages that belong to each; the first of them fills the step's bar
+_STEPS = (
+    ("reading the data", ("reading", "dataset")),
+    ("turning {noun} into features", ("features", "pixel range", "image quality")),
+    ("fitting the probe and leaving each sample out", ("probe and leave-one-out",)),
+    ("looking again without the suspects", ("refit without suspects", "planted flips")),
+    ("looking for near duplicates", ("near duplicates",)),
+    ("writing the tables", ("label issues and summaries", "samples without a label")),
+)
 
 
 def start_first_run() -> None:
@@ -18,8 +28,14 @@ def start_first_run() -> None:
         jobs.start(FIRST, cache())
 
 
-def follow() -> None:
-    """Show the latest jobs; while one runs, look again every second, and at its end show its run."""
+def follow(is_home: bool) -> None:
+    """Show the latest jobs; while one runs, look again every second.
+
+    At its end the Overview shows its run; another page stays in the run on screen and says where the new one is.
+
+    Args:
+        is_home: whether the page is the Overview.
+    """
     awaited: set[str] = st.session_state.get("awaited", set()) | _running(_latest())
     looks = itertools.count()
 
@@ -27,19 +43,26 @@ def follow() -> None:
     def panel() -> None:
         shown = _latest()
         for job in shown:
-            _job(job)
+            _job(job, is_home)
         running = _running(shown)
         # The first look is part of the page: running it anew from here would lose a click that it has not reached.
         if next(looks) == 0 or running == awaited:
             return
         done = [job.run_name for job in shown if job.folder.name in awaited and job.state == "done"]
         if done and done[0] in run_names():
-            st.session_state["next_run"] = done[0]
+            _arrived(str(done[0]), is_home)
         st.session_state["awaited"] = running
         st.rerun()
 
     st.session_state["awaited"] = awaited
     panel()
+
+
+def _arrived(run: str, is_home: bool) -> None:
+    if is_home:
+        st.session_state["next_run"] = run
+    else:
+        st.toast(f"Computed: {plain(run_label(run))}. Choose it as the run, or compare it on Runs.")
 
 
 def _latest() -> list[jobs.Job]:
@@ -50,35 +73,72 @@ def _running(shown: list[jobs.Job]) -> set[str]:
     return {job.folder.name for job in shown if job.state == "running"}
 
 
-def _job(job: jobs.Job) -> None:
-    state, progress = job.state, job.progress
-    title = "lsi compute " + " ".join(jobs.to_arguments(job.settings))
+def _job(job: jobs.Job, is_home: bool) -> None:
+    state = job.state
     if state == "running":
-        share = progress.get("done", 0) / max(progress.get("total", 1), 1)
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.progress(min(share, 1.0), text=f"{plain(title)}: {_say(progress)}")
+            st.progress(_share(job), text=f"{plain(name_of(job))}: {_say(job)}")
             if not read_only():
                 st.button("Cancel", key=f"cancel-{job.folder.name}", on_click=job.cancel)
-    elif state == "failed":
+    elif state != "done" and is_home and not job.is_dismissed:
+        _ended(job, state)
+
+
+def _ended(job: jobs.Job, state: str) -> None:
+    """Say how a job ended that has no run, and what can be done."""
+    if state == "cancelled":
+        st.info(f"{plain(name_of(job))}: cancelled. What was finished is kept.", icon=":material/cancel:")
+    else:
         lines = job.log_tail()
-        message = next(
-            (line for line in reversed(lines) if line.startswith("lsi: ")), "The process ended unexpectedly."
-        )
-        st.error(plain(message.removeprefix("lsi: ")), icon=":material/error:")
+        found = next((line for line in reversed(lines) if line.startswith("lsi: ")), "The process ended unexpectedly.")
+        message = found.removeprefix("lsi: ").removeprefix("--data: ")
+        st.error(f"{plain(name_of(job))}: {plain(message)}", icon=":material/error:")
         with st.expander("Last lines of the log"):
             st.code("\n".join(lines), language=None)
-        if not read_only():
-            st.button("Try again", key=f"again-{job.folder.name}", on_click=_again, args=(job,))
+    if read_only():
+        return
+    with st.container(horizontal=True):
+        again = "Resume" if state == "cancelled" else "Try again"
+        st.button(again, key=f"again-{job.folder.name}", icon=":material/replay:", on_click=_again, args=(job,))
+        st.button("Dismiss", key=f"dismiss-{job.folder.name}", icon=":material/close:", on_click=job.dismiss)
 
 
 def _again(job: jobs.Job) -> None:
     jobs.start(job.settings, cache())
 
 
-def _say(progress: dict) -> str:
-    stage = progress.get("stage", "starting")
-    if not progress.get("unit"):
-        return stage
+def name_of(job: jobs.Job) -> str:
+    """Return what a job is called: its data, and that it starts from decisions."""
+    data = job.settings.data
+    name = data.dataset if data.data is None else Path(data.data).name
+    return f"{name}, from your decisions" if job.settings.decisions else name
+
+
+def _step(job: jobs.Job) -> int:
+    stage = job.progress.get("stage", "dataset")
+    return next((i for i, (_, stages) in enumerate(_STEPS) if stage in stages), 0)
+
+
+def _share(job: jobs.Job) -> float:
+    """Return how far a job is, 0 … 1, over all of its steps; it never falls."""
+    progress, step = job.progress, _step(job)
+    is_counted = progress.get("stage") == _STEPS[step][1][0] and progress.get("unit")
+    within = progress.get("done", 0) / max(progress.get("total", 1), 1) if is_counted else 0.0
+    reached: dict[str, float] = st.session_state.setdefault("job_shares", {})
+    key = f"{job.folder.name}-{job.facts.get('started')}"
+    reached[key] = max(reached.get(key, 0.0), min((step + within) / len(_STEPS), 1.0))
+    return reached[key]
+
+
+def _say(job: jobs.Job) -> str:
+    progress, step = job.progress, _step(job)
+    if not progress:
+        return "starting"
+    unit = progress.get("unit")
+    noun = "texts" if unit == "texts" else "images"
+    words = f"step {step + 1} of {len(_STEPS)}, {_STEPS[step][0].format(noun=noun)}"
+    if not unit:
+        return words
     rate, left = progress.get("rate"), progress.get("seconds_left")
-    words = f"{stage}, {progress['done']:,} of {progress['total']:,} {progress['unit']}"
+    words += f", {progress['done']:,} of {progress['total']:,}"
     return words + (f", {rate:.0f} a second, {left:.0f} s left" if rate and left is not None else "")

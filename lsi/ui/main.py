@@ -5,9 +5,8 @@ from pathlib import Path
 import streamlit as st
 
 from lsi.errors import LsiError
-from lsi.ui import sidebar
+from lsi.ui import jobs_panel, sidebar
 from lsi.ui.components import drain_decision_log
-from lsi.ui.jobs_panel import start_first_run
 from lsi.ui.session import plain
 
 ROOT = Path(__file__).parent.parent.parent
@@ -33,11 +32,13 @@ def main() -> None:
     }
     st.session_state["pages"] = pages
     page = st.navigation(list(pages.values()), position="top")
-    start_first_run()
+    jobs_panel.start_first_run()
     drain_decision_log()
     sidebar.draw()
     try:
         _say_what_changed()
+        if page.url_path:  # the Overview follows them below its own title
+            jobs_panel.follow(is_home=False)
         page.run()
     except LsiError as error:
         st.error(plain(str(error)), icon=":material/error:")

@@ -82,10 +82,15 @@ def details(view: View) -> None:
     detection = manifest["detection"]
     if detection is not None:
         label_score, lsi = detection["label_score"], detection["lsi"]
+        count, share = f"{detection['n_corrupted']:,}", f"{detection['noise_rate']:.1%}"
+        noise = manifest["settings"]["noise"]
+        planted = noise["corrupt_label"] or noise["corrupt_data"] or noise["human_label_noise"]
+        said = f"{count} labels or images are known to be corrupted ({share}). Found"
+        if not planted:
+            said = f"This labelling differs from the data's own for {count} {view.noun} ({share}). These are found"
         st.markdown(
-            f"{detection['n_corrupted']} labels or images are known to be corrupted "
-            f"({detection['noise_rate']:.1%}). Found with AUROC **{label_score['auroc']:.3f}** by the score of their "
-            f"label and **{lsi['auroc']:.3f}** by LSI."
+            f"{said} with AUROC **{label_score['auroc']:.3f}** by the score of their label and "
+            f"**{lsi['auroc']:.3f}** by LSI."
         )
     lines = view.run.plan_lines
     if lines:

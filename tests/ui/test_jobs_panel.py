@@ -7,8 +7,10 @@ import pytest
 
 from lsi.compute import jobs
 from lsi.config import Settings
+from lsi.files import write_json
 from lsi.ui import preview
 from tests.cases import image_files
+from tests.ui.conftest import ROOT
 
 
 @pytest.fixture
@@ -192,3 +194,55 @@ def test_an_address_is_refused_in_the_app(app, started, address):
     field(app, "button", "Compute").click().run()
     assert not started
     assert "is an address: the app reads folders and files of its own machine" in app.error[0].value.replace("\\", "")
+
+
+def ended(cache, monkeypatch, **facts) -> jobs.Job:
+    """A job of a folder that failed or was cancelled, the only one there is."""
+    job = jobs.Job(cache / "jobs" / "made")
+    settings = dataclasses.replace(Settings(), data=dataclasses.replace(Settings().data, data=cache / "pets"))
+    write_json(job.folder / jobs.JOB, {"pid": 0, "started": 1.0, "settings": settings.to_dict()} | facts)
+    (job.folder / jobs.LOG).write_text("lsi: --data: no such folder\n")
+    monkeypatch.setattr(jobs, "list_jobs", lambda _: [job])
+    return job
+
+
+@pytest.mark.parametrize(
+    ("facts", "words", "again"),
+    [({"cancelled": True}, "pets: cancelled. What was finished is kept.", "Resume"),
+     ({}, "pets: no such folder", "Try again")],
+)  # fmt: skip
+def test_a_job_that_ended_without_a_run_can_be_started_again_or_dismissed(app, cache, monkeypatch, facts, words, again):
+    job = ended(cache, monkeypatch, **facts)
+    started = []
+    monkeypatch.setattr(jobs, "start", lambda settings, cache: started.append(settings))
+    app.run()
+    said = [e.value.replace("\\", "") for kind in ("info", "error") for e in getattr(app, kind)]
+    assert words in said
+    field(app, "button", again).click().run()
+    assert [s.data.data.name for s in started] == ["pets"]
+    field(app, "button", "Dismiss").click().run()
+    assert not [b for b in app.button if b.label in (again, "Dismiss")]
+    assert job.is_dismissed
+
+
+def test_a_running_job_is_said_in_plain_words_on_every_page(app, cache, monkeypatch):
+    job = ended(cache, monkeypatch)
+    monkeypatch.setattr(jobs.Job, "state", property(lambda _: "running"))
+    shares, reports = [], [("dataset", 0, 1, ""), ("features", 50, 100, "images"), ("pixel range", 1, 9, "images"),
+                           ("near duplicates", 0, 1, "")]  # fmt: skip
+    for stage, done, total, unit in reports:
+        write_json(job.folder / jobs.PROGRESS, {"stage": stage, "done": done, "total": total, "unit": unit})
+        app.run()
+        text, shares = progress_of(app)[0], [*shares, progress_of(app)[1]]
+        assert "--" not in text
+        assert text.replace("\\", "").startswith("pets: step ")
+    assert shares == sorted(shares)
+    assert shares[1] == round(100 * 1.5 / 6)
+    app.switch_page(str(ROOT / "pages" / "samples.py")).run()
+    assert "looking for near duplicates" in progress_of(app)[0]
+
+
+def progress_of(app) -> tuple[str, int]:
+    """Text and percent of the only bar on the page."""
+    (bar,) = app.get("progress")
+    return bar.proto.text, bar.proto.value
