@@ -12,6 +12,7 @@ import streamlit as st
 from lsi.audit.curation import CurationCheck
 from lsi.compute import jobs, queries
 from lsi.config import DATABASE
+from lsi.data.plan import counted
 from lsi.errors import LsiError
 from lsi.export import (
     ImageFormat,
@@ -25,7 +26,6 @@ from lsi.export import (
 from lsi.hashing import fingerprint
 from lsi.runs.records import decision_records, exclusion_records, records_to_add
 from lsi.ui.session import View, cache, decisions, plain, read_only, reviews
-from lsi.ui.wording import counted
 
 IMAGES: dict[str, ImageFormat | None] = {
     "None": None,

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from lsi.audit.curation import ErrorEstimate, estimate_remaining_errors
 from lsi.audit.summary import precision_recall_at
+from lsi.data.plan import counted
 from lsi.export import charts
 from lsi.hashing import fingerprint
-from lsi.ui import bulk, detail, samples
+from lsi.ui import bulk, detail, estimate, samples
 from lsi.ui.components import ReviewItems, queue
 from lsi.ui.session import View, decisions, read_only, record, reviewer, reviews
 
@@ -28,28 +28,23 @@ def suspects(view: View, positions: np.ndarray) -> np.ndarray:
 
 def progress(view: View) -> None:
     """Say how many suspects are undecided, and how many of them to expect to be wrong."""
-    suspected = view.table.index[view.table["is_label_issue"]]
-    action, p = decisions(view)["action"].reindex(suspected), view.table["label_score"].loc[suspected]
-    wrong, undecided = action.isin(["relabel", "exclude"]), action.isna()
-    decided = wrong | (action == "keep")
-    text = f"{int(undecided.sum()):,} suspected labels are undecided."
-    if undecided.any():
-        version = reviews().version(view.run.subject)
-        estimate = _remaining_errors(view.run.name, version, p[undecided], p[decided], wrong[decided])
-        count = int(decided.sum())
-        basis = f"and the {count:,} decision{'s' * (count != 1)} so far" if count else "alone; each decision narrows it"
+    found = estimate.counts(view)
+    text = f"{counted(found.undecided, 'suspected label')} {'is' if found.undecided == 1 else 'are'} undecided."
+    if found.undecided and estimate.is_weak(view):
+        st.markdown(text)
+        st.warning(estimate.weak_words(view), icon=":material/visibility_off:")
+        return
+    if found.undecided:
+        words = estimate.range_words(view)
+        expected = estimate.of_undecided(view).expected
+        basis = "alone; each decision narrows the range"
+        if found.decided:
+            basis = f"and {counted(found.decided, 'decision')} so far"
         text += (
-            f" About **{estimate.expected:.0f}** of them are wrong ({estimate.low:.0f} to {estimate.high:.0f}), "
-            f"estimated from the probabilities of their labels {basis}."
+            f" **{words[0].upper()}{words[1:]}**, about {expected:.0f} of them by the probabilities of their labels "
+            f"{basis}."
         )
     st.markdown(text)
-
-
-@st.cache_data(max_entries=16)
-def _remaining_errors(
-    run: str, version: tuple[int, int], _undecided_p: pd.Series, _decided_p: pd.Series, _wrong: pd.Series
-) -> ErrorEstimate:
-    return estimate_remaining_errors(_undecided_p.to_numpy(), _decided_p.to_numpy(), _wrong.to_numpy(dtype=bool))
 
 
 def precision(view: View) -> None:

@@ -34,7 +34,7 @@ def main() -> None:
     page = st.navigation(list(pages.values()), position="top")
     jobs_panel.start_first_run()
     drain_decision_log()
-    sidebar.draw()
+    sidebar.draw(is_filtered=page.url_path not in ("", "runs"))
     try:
         _say_what_changed()
         if page.url_path:  # the Overview follows them below its own title

@@ -5,57 +5,72 @@ import json
 import numpy as np
 import streamlit as st
 
+from lsi.data.plan import counted
 from lsi.export.wording import high_means
+from lsi.ui import estimate
 from lsi.ui.detail import picture
 from lsi.ui.filters import Filter
 from lsi.ui.flags import FLAGS
-from lsi.ui.session import View, plain
+from lsi.ui.session import View, decisions, plain
 from lsi.ui.sidebar import go
-from lsi.ui.wording import counted
+
+_DECIDED = {"keep": "confirmed", "relabel": "relabelled", "exclude": "excluded", "unsure": "unsure"}
 
 
 def headline(view: View) -> None:
-    """Show the figures with a link each."""
+    """Say how many samples there are, and show what to do with them, step by step, and how far that is."""
     summary = view.run.manifest["summary"]
-    n = summary["n_samples"]
-    columns = st.columns(4)
-    with columns[0]:
-        st.metric(view.noun.capitalize(), f"{n:,}", help="In this run.", border=True)
+    classes = f" in {counted(len(view.run.class_names), 'class')}" if view.labelled else ""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{summary['n_samples']:,}** {view.noun}{classes}.")
         _link("samples", "Browse by information", Filter())
-    with columns[1]:
-        _suspects(view, summary["n_label_issues"])
-    with columns[2]:
-        st.metric("Held by the top tenth", f"{summary['share_of_top_tenth']:.0%}", border=True,
-                  help=f"Share of the summed LSI that a tenth of the {view.noun} holds.")  # fmt: skip
-        _link("samples", "See that tenth", Filter(low=0.9))
-    with columns[3]:
-        st.metric("Near duplicates", f"{summary['n_near_duplicates']:,}", border=True,
-                  help=f"{view.noun.capitalize()} closer to another one than neighbours usually are.")  # fmt: skip
-        _link("redundancy", "Compare them", Filter(duplicates=True))
-    _beside(view)
-
-
-def _beside(view: View) -> None:
-    """Show what else there is to look at: flagged images, and samples without a label."""
-    flagged = {FLAGS[flag].words: int(view.run.scores[flag].sum()) for flag in view.flags}
-    words = ", ".join(f"{count:,} {word}" for word, count in flagged.items() if count)
-    with st.container(horizontal=True):
-        if words:
-            _link("redundancy", f"Image quality: {words}", Filter())
+        _link("samples", f"See the tenth that holds {summary['share_of_top_tenth']:.0%} of it", Filter(low=0.9))
         if len(view.run.unlabelled):
             _link("samples", f"{counted(len(view.run.unlabelled), view.one)} without a label", Filter())
+    columns = st.columns(3)
+    with columns[0].container(border=True):
+        _suspects(view, summary["n_label_issues"])
+    with columns[1].container(border=True):
+        _alike(view, summary["n_near_duplicates"])
+    with columns[2].container(border=True):
+        _leaving(view)
+
+
+def _alike(view: View, count: int) -> None:
+    flagged = {FLAGS[flag].words: int(view.run.scores[flag].sum()) for flag in view.flags}
+    words = ", ".join(f"{number:,} {word}" for word, number in flagged.items() if number)
+    st.metric("2. Near duplicates", f"{count:,}",
+              help=f"{view.noun.capitalize()} closer to another one than neighbours usually are.")  # fmt: skip
+    st.markdown(f"Image quality: {words}." if words else "Nothing stands out in quality." if view.flags else "&nbsp;")
+    _link("redundancy", "Look at duplicates and quality", Filter(duplicates=count > 0))
+
+
+def _leaving(view: View) -> None:
+    """Show what was decided, and the way out."""
+    actions = decisions(view)["action"].value_counts()
+    words = ", ".join(f"{int(actions[name]):,} {said}" for name, said in _DECIDED.items() if name in actions)
+    st.metric("3. Decisions", f"{int(actions.sum()):,}", help=f"On these {view.noun}, whichever run they were made on.")
+    st.markdown(f"{words}." if words else "Nothing is decided yet.")
+    _link("export", "Check whether they help, and export", Filter())
 
 
 def _suspects(view: View, count: int) -> None:
     if view.run.task == "self":
-        st.metric("Explained by another view", f"{view.run.manifest['targets']['loo_r2']:.0%}", border=True,
+        st.metric("1. Explained by another view", f"{view.run.manifest['targets']['loo_r2']:.0%}",
                   help="Share of the variance of one view's features that another view predicts, without "
                   "having seen it.")  # fmt: skip
+        st.markdown("The rest is what only that view shows.")
         _link("samples", "Most unlike the rest", Filter(low=0.98))
         return
-    what = "labels" if view.labelled else "targets"
-    st.metric(f"Suspected {what}", f"{count:,}", border=True,
-              help=f"These {what} are improbable for a probe that has not seen them.")  # fmt: skip
+    what = "label" if view.labelled else "target"
+    st.metric(f"1. Suspected {what}s", f"{count:,}",
+              help=f"These {what}s are improbable for a probe that has not seen them.")  # fmt: skip
+    found = estimate.counts(view)
+    state = "All of them are decided." if count and not found.undecided else f"{found.decided:,} decided."
+    if view.labelled and found.undecided:
+        words = "how many are wrong cannot be said" if estimate.is_weak(view) else estimate.range_words(view)
+        state = f"{state} Of the rest {words.replace(' of them', '')}."
+    st.markdown(state if count else "Nothing is suspected.")
     _link("issues", "Review them", Filter(issues=True))
 
 

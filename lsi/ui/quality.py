@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
+from lsi.data.plan import counted
 from lsi.ui import flags, samples
 from lsi.ui.detail import picture
 from lsi.ui.session import View, plain
 from lsi.ui.sidebar import current_filter, go
-from lsi.ui.wording import counted
 
 _SHOWN = 4
 

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from lsi.data.plan import counted
 from lsi.errors import LsiError
 from lsi.export import charts, duplicates_to_drop
 from lsi.ui import bulk
 from lsi.ui.detail import picture
 from lsi.ui.session import View, decide, plain, read_only
-from lsi.ui.wording import counted
 
 PER_PAGE = 8
 _MOST_IN_A_ROW = 8

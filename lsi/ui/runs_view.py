@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from lsi.data.plan import counted
 from lsi.errors import LsiError
 from lsi.runs.comparison import Comparison, compare
 from lsi.runs.listing import delete_run, list_runs
@@ -12,7 +13,6 @@ from lsi.runs.titles import LENGTH, label_of, rename, unusual_settings, when
 from lsi.ui.detail import picture
 from lsi.ui.session import View, cache, open_view, plain, read_only, reviews
 from lsi.ui.sidebar import choose
-from lsi.ui.wording import counted
 
 _SHOWN = 12  # samples that moved, as pictures
 _PERCENT = ("leave-one-out accuracy",)

@@ -15,6 +15,7 @@ import streamlit as st
 
 from lsi.compute import queries
 from lsi.config import default_cache
+from lsi.data.plan import counted
 from lsi.data.thumbnails import thumbnail
 from lsi.errors import DataError, MissingRunError
 from lsi.laplace.explanation import Explanation
@@ -24,7 +25,6 @@ from lsi.runs.run import MANIFEST, TITLE, Run
 from lsi.runs.titles import label_of
 from lsi.ui.columns import Column, is_numeric, read_column
 from lsi.ui.flags import FIGURES, FLAGS
-from lsi.ui.wording import counted
 
 READ_ONLY_VARIABLE = "LSI_READ_ONLY"
 _LOOK_AGAIN_SECONDS = 30.0
@@ -149,37 +149,42 @@ class View:
 
 @lru_cache(maxsize=64)
 def _column(key: tuple[str, int], name: str) -> Column:
-    view = _by_key(key)
+    view = by_key(key)
     return read_column((view.run.scores if name in view.run.scores.columns else view.table)[name])
 
 
 @lru_cache(maxsize=4_000)
 def _thumbnail(key: tuple[str, int], position: int, size: int, enlarge: bool) -> bytes:
-    images = _by_key(key).run.images
+    images = by_key(key).run.images
     assert images is not None
     return thumbnail(images.read(position), size, enlarge=enlarge)
 
 
 @lru_cache(maxsize=256)
 def _explain(key: tuple[str, int], position: int) -> Explanation:
-    return queries.explain_sample(_by_key(key).run, position)
+    return queries.explain_sample(by_key(key).run, position)
 
 
 @lru_cache(maxsize=256)
 def _group_lsi(key: tuple[str, int], positions: tuple[int, ...]) -> float:
-    return _by_key(key).fit.group_information(np.array(positions))
+    return by_key(key).fit.group_information(np.array(positions))
 
 
 @lru_cache(maxsize=16)
 def _count_changed(key: tuple[str, int], _tick: int) -> int:
     try:
-        images = _by_key(key).run.images
+        images = by_key(key).run.images
     except DataError:  # a run of a version that kept no record of its images: each of them says so
         return 0
     return 0 if images is None else len(images.changes())
 
 
-def _by_key(key: tuple[str, int]) -> View:
+def by_key(key: tuple[str, int]) -> View:
+    """Return the view of that key.
+
+    Raises:
+        MissingRunError: its run is gone.
+    """
     view = open_view(key[0])
     if view is None:
         raise MissingRunError(f"No run is called {key[0]!r} any more.")
@@ -231,7 +236,7 @@ def reviews() -> Reviews:
 
 @lru_cache(maxsize=8)
 def _decisions(key: tuple[str, int], _version: tuple[int, int]) -> pd.DataFrame:
-    return reviews().current(_by_key(key).run.subject)
+    return reviews().current(by_key(key).run.subject)
 
 
 def decisions(view: View) -> pd.DataFrame:

@@ -83,8 +83,12 @@ def filtered(view: View) -> np.ndarray:
     return kept[np.argsort(-view.table["lsi"].to_numpy()[kept], kind="stable")]
 
 
-def draw() -> None:
-    """Draw the sidebar and bring the URL up to date."""
+def draw(is_filtered: bool = True) -> None:
+    """Draw the sidebar and bring the URL up to date.
+
+    Args:
+        is_filtered: whether the page on screen shows what the filter leaves.
+    """
     _read_url()
     names = run_names()
     with st.sidebar:
@@ -100,7 +104,9 @@ def draw() -> None:
             view = current_view()
             if view is not None:
                 _drop_what_the_run_lacks(view)
-                _controls(view)
+                if is_filtered:
+                    _controls(view)
+                _decided(view)
         if read_only():
             st.info("Read-only: look at everything, change nothing.", icon=":material/lock:")
         else:
@@ -170,6 +176,11 @@ def _controls(view: View) -> None:
         st.multiselect("Split", sorted(map(str, table["split"].unique())), key="f_split", on_change=_changed)
     column_filter.draw(view, current_filter, set_filter)
     st.text_input("Text contains" if view.noun == "texts" else "Path contains", key="f_text", on_change=_changed)
+
+
+def _decided(view: View) -> None:
+    """Show how many decisions are in force, and the way back."""
+    decided = decisions(view)
     if not read_only():
         with st.container(horizontal=True):
             st.button("Undo", icon=":material/undo:", on_click=undo, args=(view,))

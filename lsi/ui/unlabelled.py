@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from lsi.data.plan import counted
 from lsi.hashing import fingerprint
 from lsi.ui import components, detail
 from lsi.ui.session import View
 from lsi.ui.sidebar import current_filter
-from lsi.ui.wording import counted
 
 _ORDERS = {"Most confident": False, "Least confident": True}
 

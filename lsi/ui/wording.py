@@ -1,9 +1,4 @@
-"""Numbers in words of the app, and words that follow a number."""
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number and its noun, in the plural where the number is not one: "1 file", "2 files"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+"""Numbers as people write them."""
 
 
 def number(value: float) -> str:

@@ -44,7 +44,7 @@ def written(app: AppTest) -> str:
     ("page", "content"),
     [
         ("samples", ("All **400** images", "Exclude 400 filtered images")),
-        ("issues", ("suspected labels are undecided",)),
+        ("issues", ("suspected labels are undecided. **Between ",)),
         ("map", ("All **400** images", "Draw around points, and their images appear here")),
         ("classes", ("Information per class", "Suspected labels: given against suggested")),
         ("redundancy", ("Near duplicates", "**320** images keep")),
@@ -98,7 +98,7 @@ def test_overview_of_a_run_without_labels(app, unlabelled):
     app.query_params["run"] = unlabelled["self"].name
     app.run()
     assert not app.exception
-    assert app.metric[1].label == "Explained by another view"
+    assert app.metric[0].label == "1. Explained by another view"
 
 
 def test_suspected_numbers_are_shown_and_excluded(app, unlabelled):
@@ -225,7 +225,7 @@ def test_overview_says_what_lsi_is_and_leads_on(app):
     app.run()
     assert not app.exception
     assert any("how much the model's knowledge depends on one image" in str(m.value) for m in app.markdown)
-    assert [m.label for m in app.metric] == ["Images", "Suspected labels", "Held by the top tenth", "Near duplicates"]
+    assert [m.label for m in app.metric] == ["1. Suspected labels", "2. Near duplicates", "3. Decisions"]
     button = next(b for b in app.button if b.label == "Review them")
     button.click().run()
     assert not app.exception

@@ -1,6 +1,6 @@
 import pytest
 
-from lsi.ui.wording import counted
+from lsi.data.plan import counted
 
 
 @pytest.mark.parametrize(("number", "words"), [(0, "0 files"), (1, "1 file"), (2, "2 files"), (1_200, "1,200 files")])
