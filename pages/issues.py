@@ -3,13 +3,14 @@
 import streamlit as st
 
 from lsi.ui import detail, issues
-from lsi.ui.sidebar import chips, filtered, need_labels, page_view
+from lsi.ui.sidebar import KEPT, chips, need_labels, page_view
 
 view = page_view("Label issues")
 if view.run.task == "self":
     need_labels(view, "suspected label")
-positions = issues.suspects(view, filtered(view))
+positions = issues.worklist(view)
 chips(view, len(positions))
+issues.renew(view, positions)
 if not len(positions):
     st.info("No suspected label passes the filter. Remove a part of it above.")
     st.stop()
@@ -19,7 +20,10 @@ if not view.labelled:
         detail.show(view, opened)
     st.stop()
 issues.progress(view)
-issues.precision(view)
+issues.ending(view, positions)
 current = issues.review(view, positions)
+issues.several(view, positions)
+issues.precision(view)
 if current is not None:
+    st.query_params[KEPT] = str(current)
     issues.reason(view, current)

@@ -1,5 +1,6 @@
 """The review queue: the suspected labels, the worst first, and why."""
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,18 +13,44 @@ from lsi.export import charts
 from lsi.hashing import fingerprint
 from lsi.ui import bulk, detail, estimate, samples
 from lsi.ui.components import ReviewItems, queue
-from lsi.ui.session import View, decisions, read_only, record, reviewer, reviews
+from lsi.ui.filters import Filter
+from lsi.ui.session import View, by_key, decide, decide_each, decisions, read_only, record, reviewer, reviews
+from lsi.ui.sidebar import KEPT, current_filter, filtered, go
 
 QUEUE = "queue"
 SHOWN_CLASSES = 5
 MOST = 2_000
 _ONE_SCREEN = 12
+_EVIDENCE = 5  # images beside a suspect, of each kind
+_MOST_NEAR = 200_000  # samples of a run whose neighbours are read
+_SAID = {"keep": "confirmed", "relabel": "relabelled", "exclude": "excluded", "unsure": "left unsure"}
 
 
 def suspects(view: View, positions: np.ndarray) -> np.ndarray:
     """Return the suspected labels among these positions, the least probable label first, 2,000 at the most."""
     suspected = positions[view.table["is_label_issue"].to_numpy()[positions]]
     return suspected[np.argsort(view.table["label_score"].to_numpy()[suspected], kind="stable")][:MOST]
+
+
+def worklist(view: View) -> np.ndarray:
+    """Return the suspects to review, the least probable label first: as they were when the list was made.
+
+    It is made anew for another run or filter, or when that is asked for, and not because something was decided.
+    """
+    mark = (view.key, current_filter())
+    kept = st.session_state.get("worklist")
+    if kept is None or kept[0] != mark:
+        kept = (mark, suspects(view, filtered(view)))
+        st.session_state["worklist"] = kept
+    return kept[1]
+
+
+def renew(view: View, positions: np.ndarray) -> None:
+    """Where decisions have changed what passes the filter, offer to make the list anew."""
+    if not np.array_equal(positions, suspects(view, filtered(view))):
+        st.button("Apply the filter again", icon=":material/refresh:", type="tertiary",
+                  on_click=lambda: st.session_state.pop("worklist", None),
+                  help="The list stays as it was while you decide.")  # fmt: skip
 
 
 def progress(view: View) -> None:
@@ -92,30 +119,108 @@ def residuals(view: View, positions: np.ndarray) -> int | None:
 def review(view: View, positions: np.ndarray) -> int | None:
     """Show the queue and return the position on screen."""
     decided = decisions(view)
-    items = [queue_item(view, int(i), decided) for i in positions]
+    near = alike(view, positions)
+    items = [queue_item(view, int(i), decided) | {"near": near.get(int(i), [])} for i in positions]
 
     name, forbidden = reviewer(), read_only()
 
     def apply(log: list[tuple[int, str, int | None]]) -> None:
         for position, action, label in log if not forbidden else ():
-            record(view, name, [position], action, label)
+            if action == "undo":
+                reviews().undo(view.run.subject, name)
+            else:
+                record(view, name, [position], action, label)
 
     shown = ReviewItems(
         mark=fingerprint(np.asarray(positions), view.run.name),
         base=f"/thumbs/{view.run.name}" if view.has_images else "",
         items=items,
         classes=view.run.class_names,
+        typical=typical(view),
+        at=opening_place(positions, decided.index),
         revision=sum(reviews().version(view.run.subject)),
         read_only=forbidden,
     )
     return queue(shown, apply, f"{QUEUE}-{view.run.name}")
 
 
+def opening_place(positions: np.ndarray, decided: pd.Index) -> int:
+    """Return the number of the item to open at: the one that the address names, else the first that is undecided."""
+    named = st.query_params.get(KEPT, "")
+    if named.isdecimal() and int(named) in positions:
+        return int(np.flatnonzero(positions == int(named))[0])
+    undecided = np.flatnonzero(~np.isin(positions, decided))
+    return int(undecided[0]) if len(undecided) else 0
+
+
+@lru_cache(maxsize=16)
+def _typical(key: tuple[str, int]) -> dict[int, list[int]]:
+    table = by_key(key).run.scores
+    good = table[~table["is_label_issue"] & (table["given_label"] == table["predicted_label"])]
+    first = good.sort_values("lsi", kind="stable").groupby("given_label").head(_EVIDENCE)
+    found: dict[int, list[int]] = {}
+    for position, label in zip(first.index.tolist(), first["given_label"].tolist(), strict=True):
+        found.setdefault(label, []).append(position)
+    return found
+
+
+def typical(view: View) -> dict[int, list[int]]:
+    """Return positions of typical samples by class: those of least information whose labels are not suspected."""
+    return _typical(view.key) if view.has_images else {}
+
+
+def alike(view: View, positions: np.ndarray) -> dict[int, list[tuple[int, int]]]:
+    """Return position and class of the most similar samples whose labels are not suspected, for each position."""
+    if not view.has_images or len(view.table) > _MOST_NEAR:
+        return {}
+    table, near = view.run.scores, view.run.neighbours[0]
+    given, suspected = table["given_label"].to_numpy(), table["is_label_issue"].to_numpy()
+    return {
+        int(i): [(int(j), int(given[j])) for j in near[i] if j >= 0 and not suspected[j]][:_EVIDENCE] for i in positions
+    }
+
+
+def ending(view: View, positions: np.ndarray) -> None:
+    """Where all of the list is decided, say what was decided and where to go on."""
+    actions = decisions(view)["action"].reindex(positions)
+    if actions.isna().any():
+        return
+    counts = actions.value_counts()
+    words = ", ".join(f"{int(counts[name]):,} {said}" for name, said in _SAID.items() if name in counts)
+    st.success(f"All {len(positions):,} are decided: {words}.", icon=":material/check:")
+    with st.container(horizontal=True):
+        for page, text in (("redundancy", "Look at duplicates and quality"), ("export", "Check, export, recompute")):
+            if st.button(text, key=f"after-{page}", type="tertiary", icon=":material/arrow_forward:"):
+                go(page, Filter())
+
+
+def several(view: View, positions: np.ndarray) -> None:
+    """Offer one decision for the least probable labels of the list that are undecided, as one batch."""
+    if read_only():
+        return
+    undecided = positions[~np.isin(positions, decisions(view).index)]
+    if len(undecided) < 2:
+        return
+    with st.expander("Decide several at once"):
+        count = st.slider(
+            "The undecided ones with the least probable labels", 1, len(undecided), min(10, len(undecided))
+        )
+        chosen = [int(i) for i in undecided[:count]]
+        suggested = view.run.scores["predicted_label"].to_numpy()[chosen]
+        given = view.run.scores["given_label"].to_numpy()[chosen]
+        changed = [i for i, s, g in zip(chosen, suggested, given, strict=True) if s != g]
+        with st.container(horizontal=True):
+            st.button(f"Take the suggestion for {len(changed):,}", key="several-suggestion", on_click=decide_each,
+                      args=(view, changed), disabled=not changed)  # fmt: skip
+            st.button(f"Keep the labels of {count:,}", key="several-keep", on_click=decide, args=(view, chosen, "keep"))
+            st.button(f"Exclude {count:,}", key="several-exclude", on_click=decide, args=(view, chosen, "exclude"))
+        st.caption("It is one batch: Undo, or Z in the queue, takes all of it back.")
+
+
 def reason(view: View, position: int) -> None:
-    """Show the most influential training samples, for the sample on screen."""
-    with st.expander(
-        f"The most influential training {view.noun}: which support the label and which contradict it", expanded=True
-    ):
+    """Offer the most influential training samples, for the sample on screen; they are computed when asked for."""
+    words = "How much each one adds to the log-odds of the given class against the suggested one."
+    if st.toggle(f"Advanced: the {view.noun} whose labels influence this one most", key="influence", help=words):
         detail.reasons(view, position)
 
 

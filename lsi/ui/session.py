@@ -264,7 +264,15 @@ def decide(view: View, positions: list[int], action: str, label: int | None = No
     record(view, reviewer(), positions, action, label)
 
 
-def record(view: View, name: str, positions: list[int], action: str, label: int | None = None) -> None:
+def decide_each(view: View, positions: list[int]) -> None:
+    """Take the suggested class for each position, as one batch that undo takes back as one."""
+    labels = [int(c) for c in view.table["predicted_label"].to_numpy()[positions]]
+    if not read_only() and positions:
+        record(view, reviewer(), positions, "relabel", labels)
+        st.toast(f"The suggestion was taken for {counted(len(positions), view.one)}. Undo takes it back.")
+
+
+def record(view: View, name: str, positions: list[int], action: str, label: int | list[int] | None = None) -> None:
     """Record decisions under a reviewer's name, without touching the session.
 
     Args:
@@ -272,11 +280,12 @@ def record(view: View, name: str, positions: list[int], action: str, label: int 
         name: of the reviewer.
         positions: rows of its table.
         action: keep, relabel, exclude, unsure or clear.
-        label: the new class of a relabel.
+        label: the new class of a relabel, or one for each position.
     """
     rows = view.table.iloc[positions]
-    seen = zip(positions, rows["given_label"], rows["predicted_label"], rows["label_score"], strict=True)
-    batch = [Decision(int(i), action, label, int(g), int(p), float(s)) for i, g, p, s in seen]
+    labels = label if isinstance(label, list) else [label] * len(positions)
+    seen = zip(positions, labels, rows["given_label"], rows["predicted_label"], rows["label_score"], strict=True)
+    batch = [Decision(int(i), action, c, int(g), int(p), float(s)) for i, c, g, p, s in seen]
     reviews().record(view.run.subject, name, batch)
 
 

@@ -12,6 +12,7 @@ from lsi.ui.flags import FLAGS
 from lsi.ui.session import View, decisions, open_view, plain, read_only, redo, run_label, run_names, undo
 
 # the chosen run has a key that is no widget's: Streamlit forgets those of a widget when the page changes
+KEPT = "at"  # the place in the review queue; a page that has none drops it
 _FILTER, _RUN, _RUN_BOX = "filter", "chosen_run", "run_box"
 
 
@@ -229,6 +230,8 @@ def _query() -> dict[str, str | list[str]]:
 
 def _write_url() -> None:
     query = _query()
+    if KEPT in st.query_params:  # the page on screen writes it
+        query[KEPT] = st.query_params[KEPT]
     present = {name: st.query_params.get_all(name) for name in st.query_params}
     if present != {name: [v] if isinstance(v, str) else v for name, v in query.items()}:
         st.query_params.from_dict(query)

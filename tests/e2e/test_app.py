@@ -27,7 +27,7 @@ from tests.ui.rich import enrich, pictures
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 HOSTILE = ("<img src=x onerror=window.hacked=1>", "[x](javascript:alert(1))", "![](http://example.invalid/p.png)")
-PAGES = ("", "samples", "issues", "map", "classes", "redundancy", "export")
+PAGES = ("", "samples", "issues", "map", "classes", "redundancy", "export", "runs")
 
 
 def first_run(page: Page) -> None:
@@ -247,7 +247,8 @@ def digits_run(cache: Path, subset: int) -> str:
 
 def test_links_selections_and_the_matrix_stay_in_the_chosen_run(browser, tmp_path):
     cache = tmp_path / "cache"
-    older, newer = digits_run(cache, 300), digits_run(cache, 200)
+    older = digits_run(cache, 300)
+    digits_run(cache, 200)
     with serve(cache) as server:
         context = browser.new_context(viewport={"width": 1360, "height": 1000}, base_url=server.address)
         context.set_default_timeout(60_000)
@@ -257,7 +258,7 @@ def test_links_selections_and_the_matrix_stay_in_the_chosen_run(browser, tmp_pat
             page.locator(".tile").nth(i).click()
         expect(page.get_by_role("button", name="Exclude 4 selected images")).to_be_visible()
         page.get_by_role("combobox", name=re.compile("Run")).click()
-        page.get_by_role("option", name=newer).click()
+        page.get_by_role("option", name=re.compile("^digits: 200 images, .*subset 200")).click()
         expect(page.get_by_text("All 200 images")).to_be_visible()
         settle(page)
         expect(page.get_by_role("button", name=re.compile("selected image"))).to_have_count(0)
@@ -280,6 +281,65 @@ def test_links_selections_and_the_matrix_stay_in_the_chosen_run(browser, tmp_pat
         expect(page.get_by_text(re.compile(r"^\d+ of 300 images$"))).to_be_visible()
         assert f"run={older}" in page.url
         assert "predicted=" in page.url
+        context.close()
+
+
+def test_the_queue_is_worked_through_by_keys_from_wherever_one_stopped(browser, tmp_path):
+    """Keys work while no field has the focus, Z takes back, the list stays, and it opens where one stopped."""
+    cache = tmp_path / "cache"
+    run = Run(cache / "runs" / digits_run(cache, 300))
+    suspects = run.scores[run.scores["is_label_issue"]].sort_values("label_score").index.tolist()
+    with serve(cache) as server:
+        context = browser.new_context(viewport={"width": 1360, "height": 1000}, base_url=server.address)
+        context.set_default_timeout(60_000)
+        page = context.new_page()
+        page.goto(f"/issues?run={run.name}&decision=undecided")
+        queue, settled = page.locator(".queue"), page.locator(".queue .progress")
+        queue.wait_for()
+        settle(page)
+        page.get_by_role("heading", name="Label issues", exact=True).click()
+        for key in ("k", "x", "u"):
+            page.keyboard.press(key)
+        expect(page.get_by_text("Decisions: 1 keep, 1 exclude, 1 unsure")).to_be_visible()
+        expect(settled).to_have_text(f"4 of {len(suspects)} · 3 decided · 3 since you opened it")
+        page.get_by_role("heading", name="Label issues", exact=True).click()
+        page.keyboard.press("z")
+        expect(page.get_by_text(re.compile("Decisions: 1 keep, 1 exclude$"))).to_be_visible()
+        expect(settled).to_have_text(f"3 of {len(suspects)} · 2 decided · 2 since you opened it")
+
+        page.keyboard.press("/")
+        page.keyboard.type("x1")
+        expect(page.locator(".queue .none")).to_have_text("No class holds “x1”.")
+        page.keyboard.press("Escape")
+        page.keyboard.press("/")
+        given = run.scores["given_label"][suspects[2]]
+        other = (given + 1) % 10
+        page.keyboard.type(str(other))
+        expect(page.locator(".queue .found li").first).to_have_text(str(other))
+        page.keyboard.press("Enter")
+        expect(page.locator(".queue .strip img").first).to_be_visible()
+        expect(page.get_by_text(re.compile("Decisions: 1 keep, 1 relabel, 1 exclude$"))).to_be_visible()
+
+        page.wait_for_function(f"location.search.includes('at={suspects[3]}')")
+        page.reload()
+        expect(settled).to_have_text(re.compile(f"1 of {len(suspects) - 3} · 0 decided"))
+        page.goto(f"/issues?run={run.name}")
+        expect(queue).to_have_attribute("data-position", str(suspects[3]))
+        page.goto(f"/issues?run={run.name}&at={suspects[1]}")
+        expect(queue).to_have_attribute("data-position", str(suspects[1]))
+        page.keyboard.press("n")
+        expect(queue).to_have_attribute("data-position", str(suspects[3]))
+        for _ in suspects[3:]:
+            page.keyboard.press("s")
+            page.wait_for_timeout(20)
+        expect(page.get_by_text(re.compile(rf"All {len(suspects)} are decided: 1 confirmed, "))).to_be_visible()
+        page.get_by_role("button", name="Check, export, recompute").click()
+        page.get_by_role("button", name="Recompute with my decisions").click()
+        expect(page.get_by_text(re.compile(r"^Computed from \d+ decisions on digits: 300 images"))).to_be_visible()
+        follow(page, "Runs")
+        expect(
+            page.get_by_text(re.compile(r"^\d+ images in both, \d+ under another label; 0 came and 1 left"))
+        ).to_be_visible()
         context.close()
 
 

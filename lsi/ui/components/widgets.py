@@ -74,8 +74,11 @@ class ReviewItems:
     Attributes:
         mark: changes when other samples are shown.
         base: of the image addresses; empty where there are no images.
-        items: a sample each: `i` (position), `id`, `text`, `given`, `top` (class and probability), `decision`, `label`.
+        items: a sample each: `i` (position), `id`, `text`, `given`, `top` (class and probability), `decision`, `label`,
+            `near` (position and class of the most alike whose labels are not suspected).
         classes: class names.
+        typical: positions of typical samples, by class.
+        at: number of the item that the queue opens at.
         revision: changes when decisions were made or taken back elsewhere.
         read_only: nothing can be decided.
     """
@@ -84,6 +87,8 @@ class ReviewItems:
     base: str
     items: list[dict[str, Any]]
     classes: Sequence[str]
+    typical: dict[int, list[int]]
+    at: int
     revision: int
     read_only: bool
 
@@ -196,7 +201,8 @@ def queue(shown: ReviewItems, decide: Callable[[list[tuple[int, str, int | None]
 
     Args:
         shown: the samples to review.
-        decide: takes decisions as position, action and class; it must not touch Streamlit.
+        decide: takes decisions as position, action ("undo" takes back the last) and class; it must not touch
+            Streamlit.
         key: of the widget; it must hold the name of the run, since the log refers to positions.
     """
     log = st.session_state.setdefault(_LOGS, {}).setdefault(key, DecisionLog())
@@ -208,6 +214,8 @@ def queue(shown: ReviewItems, decide: Callable[[list[tuple[int, str, int | None]
             "base": shown.base,
             "items": shown.items,
             "classes": list(shown.classes),
+            "typical": shown.typical,
+            "at": shown.at,
             "ack": log.last,
             "revision": shown.revision,
             "read_only": shown.read_only,
