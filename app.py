@@ -1,7 +1,11 @@
 """Entry point: `streamlit run app.py` serves the app, its image routes and a health check."""
 
-import streamlit as st
+from lsi.ui.first_run import start_first_run
 
-from lsi.ui.server import MIDDLEWARE, ROUTES, SCRIPT, send_at_once
+start_first_run()
+
+import streamlit as st  # noqa: E402
+
+from lsi.ui.server import MIDDLEWARE, ROUTES, SCRIPT, send_at_once  # noqa: E402
 
 app = st.App(SCRIPT, routes=ROUTES, middleware=MIDDLEWARE, lifespan=send_at_once)

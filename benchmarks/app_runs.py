@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from lsi.audit.duplicates import Duplicates
-from lsi.compute import pipeline, queries
+from lsi.compute import maps, pipeline
 from lsi.compute.preparation import prepare
 from lsi.compute.tasks import classify
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
@@ -33,7 +33,7 @@ def real(cache: Path, n: int | None) -> Run:
     data = DataSettings(data=CIFAR, labels=f"{HUMAN}:aggre_label", subset=n)
     settings = Settings(data, features=FeatureSettings(backbone="efficientnet_lite0"))
     run = pipeline.run(settings, cache, Progress())
-    queries.projection_of_run(run, cache)
+    maps.projection_of_run(run, cache)
     return run
 
 
@@ -122,7 +122,7 @@ def _repeated(part: Probabilities, labels: np.ndarray, index: np.ndarray) -> Pro
 
 def _put_map(run: Run, cache: Path, where: np.ndarray) -> None:
     def write(entry: Entry) -> list[str]:
-        save_array(entry.path(queries.PROJECTION), where)
-        return [queries.PROJECTION]
+        save_array(entry.path(maps.PROJECTION), where)
+        return [maps.PROJECTION]
 
     Store(cache).get(PROJECTIONS, run.projection_key, write)

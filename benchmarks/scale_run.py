@@ -18,7 +18,7 @@ import psutil
 import torch
 
 from lsi.audit.duplicates import near_duplicates, neighbours
-from lsi.compute import queries
+from lsi.compute import maps
 from lsi.compute.preparation import prepare
 from lsi.compute.tasks import classify
 from lsi.config import DataSettings, FeatureSettings, ScoreSettings, Settings
@@ -27,7 +27,7 @@ from lsi.features.design import FILES, VALUES, Recipe, read_design, write_parts
 from lsi.laplace.design_matrix import DesignMatrix
 from lsi.runs.images import describe_images, file_facts
 from lsi.runs.manifest import make_manifest, make_table
-from lsi.runs.run import DESIGNS, KIND, Run, as_design_matrix
+from lsi.runs.run import DESIGNS, KIND, Run
 from lsi.runs.store import Entry, Store
 from lsi.runs.writing import RunContent, write_run
 
@@ -107,7 +107,13 @@ def make_run(cache: Path, n: int, d: int, k: int) -> tuple[Run, Meter]:
 
     def write(entry: Entry) -> list[str]:
         stored = read_design(design.folder)
-        result = classify(dataset, as_design_matrix(stored, torch.device("cpu")), ScoreSettings(), 0, meter)
+        result = classify(
+            dataset,
+            DesignMatrix.stored(stored.values, stored.gram_values, stored.gram_vectors),
+            ScoreSettings(),
+            0,
+            meter,
+        )
         with meter("near duplicates"):
             nearest = neighbours(stored.values[:, :-1])
             groups = near_duplicates(nearest)
@@ -127,7 +133,7 @@ def make_run(cache: Path, n: int, d: int, k: int) -> tuple[Run, Meter]:
 
     run = Run(store.get(KIND, name, write).folder)
     with meter("map"):
-        queries.projection_of_run(run, cache)
+        maps.projection_of_run(run, cache)
     return run, meter
 
 

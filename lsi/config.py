@@ -10,6 +10,7 @@ from lsi.errors import UsageError
 from lsi.memory import parse_memory
 from lsi.references import BackboneKind, check_pixel_scale, kind_of_backbone, resolved, resolved_file, split_file
 
+EMBEDDED = ("digits", "fashion")  # datasets that come with packages
 Task = Literal["classification", "regression", "paired", "self"]
 Structure = Literal["full", "kron", "diag"]
 LooMethod = Literal["newton_step", "refit"]
@@ -27,6 +28,7 @@ DATABASE = "database"  # of decisions, where they are not read from a file
 CACHE_VARIABLE = "LSI_CACHE"
 DATA_VARIABLE = "LSI_DATA"
 ROOTS_VARIABLE = "LSI_DATA_ROOTS"  # folders that the app may read
+READ_ONLY_VARIABLE = "LSI_READ_ONLY"  # set where the app shows everything and changes nothing
 CONFINED_VARIABLE = "LSI_CONFINED"  # set where a computation was started from the app
 
 
@@ -40,12 +42,18 @@ def default_data_root() -> Path:
     return Path(os.environ.get(DATA_VARIABLE, str(default_cache() / "data")))
 
 
+def read_only() -> bool:
+    """Say whether the app shows everything and changes nothing."""
+    return os.environ.get(READ_ONLY_VARIABLE, "") not in ("", "0", "false")
+
+
 @dataclass(frozen=True)
 class DataSettings:
     """Which images and labels.
 
     Attributes:
-        dataset: digits (embedded), or a torchvision dataset by name: cifar10, cifar100, fashionmnist, mnist, svhn, …
+        dataset: digits or fashion (2,000 images of clothes), which come with packages, or a torchvision dataset by name:
+            cifar10, cifar100, fashionmnist, mnist, svhn, …
         data: your own data instead: a folder, .zip or .tar with one subfolder per class, with splits, or of images
             alone, with a table beside them or not; a table (.csv, .tsv, .jsonl, .parquet) with paths, texts or images,
             then labels, splits or numbers; Parquet or Arrow folders of the Hugging Face Hub; WebDataset shards; arrays

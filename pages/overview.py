@@ -13,7 +13,10 @@ st.title(f"Which {noun} matter?", anchor=False)
 st.write(what_lsi_is(noun))
 jobs_panel.follow(is_home=True)
 if view is None:
-    st.info("The first run is being computed: handwritten digits with 5 % of the labels flipped. It takes seconds.")
+    st.info(
+        "The first run is being computed: 2,000 images of clothes, 5 % of their labels flipped on purpose. It takes "
+        "seconds."
+    )
 else:
     runs_view.parent_line(view)
     overview.headline(view)

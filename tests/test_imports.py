@@ -19,6 +19,16 @@ def test_help_and_the_package_itself_load_nothing_heavy(code):
     assert output.strip().splitlines()[-1] == "[]"
 
 
+def test_looking_at_runs_in_the_app_needs_no_torch():
+    """The server's memory and the first seconds are those of what a page shows, not of what can be computed."""
+    names = "[m.name for m in pkgutil.iter_modules(lsi.ui.__path__, 'lsi.ui.') if m.name != 'lsi.ui.main']"
+    code = f"import importlib, pkgutil, lsi.ui; [importlib.import_module(name) for name in {names}]"
+    heavy = ("torch", "torchvision", "sklearn", "umap", "numba")
+    check = f"import sys; {code}; print([m for m in {heavy!r} if m in sys.modules])"
+    output = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout
+    assert output.strip().splitlines()[-1] == "[]"
+
+
 def test_every_public_name_is_there():
     import lsi
 

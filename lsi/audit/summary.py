@@ -77,19 +77,44 @@ def detection_summary(corrupted: np.ndarray, table: pd.DataFrame) -> dict[str, A
     found = int(corrupted.sum())
     if found in (0, len(corrupted)):
         return None
-    from sklearn.metrics import average_precision_score, roc_auc_score  # two seconds to import, and rarely needed
-
     columns = {"label_score": -table["label_score"], "self_confidence": -table["loo_p_given"], "lsi": table["lsi"]}
     scores = {name: column.to_numpy() for name, column in columns.items()}
     methods = {}
     for name, score in scores.items():
         top = np.argsort(-score, kind="stable")[:found]
         methods[name] = {
-            "auroc": float(roc_auc_score(corrupted, score)),
-            "average_precision": float(average_precision_score(corrupted, score)),
+            "auroc": auroc(corrupted, score),
+            "average_precision": average_precision(corrupted, score),
             "precision_at_noise_rate": float(corrupted[top].mean()),
         }
     return {"n_corrupted": found, "noise_rate": found / len(corrupted), **methods}
+
+
+def auroc(positive: np.ndarray, score: np.ndarray) -> float:
+    """Return the share of pairs of a positive and a negative that the score ranks right, a tie counting one half.
+
+    Written here since scikit-learn takes a second to import, in which a newcomer would wait for the first images.
+
+    Args:
+        positive: (n,) bool, some of them true and some false.
+        score: (n,).
+    """
+    count = int(positive.sum())
+    above = pd.Series(score).rank().to_numpy()[positive].sum() - count * (count + 1) / 2
+    return float(above / (count * (len(positive) - count)))
+
+
+def average_precision(positive: np.ndarray, score: np.ndarray) -> float:
+    """Return the precision at each score, the highest first, weighed by the recall that it adds.
+
+    Args:
+        positive: (n,) bool, some of them true.
+        score: (n,).
+    """
+    order = np.argsort(-score, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)  # equal scores are taken together
+    found = np.cumsum(positive[order])[ends]
+    return float((np.diff(found, prepend=0) / found[-1] * found / (ends + 1)).sum())
 
 
 def precision_recall_at(

@@ -17,7 +17,7 @@ from lsi.audit.label_issues import label_issues, self_confidence
 from lsi.cli import commands, export_actions
 from lsi.cli.output import print_json, text_table
 from lsi.cli.printing import print_comparison, print_plan, print_run
-from lsi.compute import pipeline, queries
+from lsi.compute import maps, pipeline, queries
 from lsi.data import Plan
 from lsi.errors import UsageError
 from lsi.export import issue_table
@@ -108,7 +108,7 @@ def _compute(command: commands.Compute) -> None:
         if file is not None:
             file.finish(run.name)
         if command.project:
-            queries.projection_of_run(run, command.cache, progress)
+            maps.projection_of_run(run, command.cache, progress)
     finally:
         bar.close()
     if command.output is not None:
@@ -234,7 +234,7 @@ def _explain_target(command: commands.Explain, run: Run, position: int) -> None:
 def _project(command: commands.Project) -> None:
     run = find_run(command.cache, command.run)
     bar = _Bar()
-    positions = queries.projection_of_run(run, command.cache, Progress([bar]))
+    positions = maps.projection_of_run(run, command.cache, Progress([bar]))
     folder = str(run.folder)
     if command.json:
         print_json({"run": folder, "n_samples": len(positions), "minimum": positions.min(axis=0).tolist(),

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lsi.cli import commands
 from lsi.cli.output import print_json
-from lsi.compute import queries
+from lsi.compute import maps, queries
 from lsi.compute.uncomputed import data_as_run
 from lsi.config import DataSettings
 from lsi.data.plan import counted
@@ -148,7 +148,7 @@ def write_report(command: commands.Report) -> None:
     """Write the report of a run."""
     run = find_run(command.cache, command.run)
     path = command.output or Path(f"{run.name}.html")
-    html = queries.report_of_run(run, queries.cached_projection(run, command.cache), _decisions(command.cache, run))
+    html = queries.report_of_run(run, maps.cached_projection(run, command.cache), _decisions(command.cache, run))
     with atomic(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
     print_json({"run": run.name, "file": str(path)}) if command.json else print(path)

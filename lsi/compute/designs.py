@@ -17,7 +17,7 @@ from lsi.features import FEATURES_VERSION, ViewedImages, fit_standardisation
 from lsi.features.design import FILES, VALUES, Design, Recipe, read_design, write_parts
 from lsi.hashing import fingerprint, key
 from lsi.laplace.design_matrix import DesignMatrix
-from lsi.runs.run import DESIGNS, as_design_matrix
+from lsi.runs.run import DESIGNS
 from lsi.runs.store import Entry, Store
 
 
@@ -36,7 +36,8 @@ class DesignEntry:
 
     def matrix(self, device: torch.device) -> DesignMatrix:
         """Return Φ with the factor of ΦᵀΦ on a device."""
-        return as_design_matrix(self.design, device)
+        design = self.design
+        return DesignMatrix.stored(design.values, design.gram_values, design.gram_vectors, device)
 
 
 def design_of(prepared: Prepared, raw: RawFeatures, settings: Settings, store: Store) -> DesignEntry:

@@ -33,7 +33,7 @@ from lsi.compute.raw_features import (
 )
 from lsi.compute.tasks import RegressionTask, TaskResult, classify, regress
 from lsi.compute.unlabelled import predict_unlabelled
-from lsi.config import Settings
+from lsi.config import EMBEDDED, Settings
 from lsi.data import Dataset, Plan
 from lsi.data.plan import counted
 from lsi.devices import choose_device
@@ -264,7 +264,7 @@ def _with_preset(settings: Settings) -> Settings:
     automatic = (
         chosen.backbone == "auto"
         and chosen.vectors is None
-        and settings.data.dataset != "digits"
+        and settings.data.dataset not in EMBEDDED
         and settings.data.data is None
     )
     backbone = "resnet18" if automatic else chosen.backbone

@@ -4,26 +4,19 @@ No data set is read, no backbone loaded and no lock of a computation taken; only
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
 from lsi.export import check_selection, select, selection_of
-from lsi.features.projection import project
-from lsi.files import save_array
 from lsi.laplace.explanation import Explanation, explain_label
 from lsi.laplace.loo import leave_group_out
 from lsi.laplace.posterior import Full, Kron
 from lsi.laplace.probe import Probe, fit
 from lsi.laplace.ridge import Ridge, fit_ridge
 from lsi.laplace.scores import posterior_of
-from lsi.progress import Progress
-from lsi.runs.run import PROJECTIONS, Run
-from lsi.runs.store import Entry, Store
-
-PROJECTION = "projection.npy"
+from lsi.runs.run import Run
 
 
 def explain_sample(run: Run, position: int, other_label: int | None = None) -> Explanation:
@@ -107,35 +100,6 @@ def influence_on_target(head: Ridge, position: int, count: int) -> Influence:
     order = np.argsort(support, kind="stable")
     proponents, opponents = order[::-1][:count], order[:count]
     return Influence(proponents[support[proponents] > 0], opponents[support[opponents] < 0], support)
-
-
-def projection_of_run(run: Run, cache: Path, progress: Progress | None = None) -> np.ndarray:
-    """Return the UMAP positions of a run's samples, (n, 2), from the cache where they are.
-
-    Args:
-        run: the run.
-        cache: where the positions are kept.
-        progress: told when it begins and ends.
-
-    Raises:
-        DataError: they are not computed yet, and the design matrix is not there.
-    """
-    progress = progress or Progress()
-
-    def compute_projection(entry: Entry) -> list[str]:
-        progress.report("projection", 0, 1)
-        save_array(entry.path(PROJECTION), project(run.design.values[:, :-1], run.settings.seed))
-        return [PROJECTION]
-
-    entry = Store(cache).get(PROJECTIONS, run.projection_key, compute_projection)
-    progress.report("done", 1, 1)
-    return np.load(entry.path(PROJECTION))
-
-
-def cached_projection(run: Run, cache: Path) -> np.ndarray | None:
-    """Return the UMAP positions if they are computed, else None, at once."""
-    entry = Store(cache).entry(PROJECTIONS, run.projection_key)
-    return np.load(entry.path(PROJECTION)) if entry.is_sealed() else None
 
 
 def report_of_run(run: Run, positions: np.ndarray | None, decisions: pd.DataFrame) -> str:

@@ -1,19 +1,25 @@
 """Whether a selection helps: a probe retrained on what is kept, against as many samples removed at random."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from lsi.audit.curation import CurationCheck, check_curation
 from lsi.export.selection import Selection
 from lsi.runs.run import Run
 
+if TYPE_CHECKING:
+    from lsi.audit.curation import CurationCheck
 
-def check_selection(run: Run, selection: Selection) -> CurationCheck:
+
+def check_selection(run: Run, selection: Selection) -> "CurationCheck":
     """Return the check of a selection of a run's samples, on the run's own design matrix.
 
     Raises:
         UsageError: the run has no class labels, or the selection changes nothing or leaves too little to train on.
         DataError: the design matrix is not there.
     """
+    from lsi.audit.curation import check_curation  # brings torch, which looking at a run does without
+
     run.need_labels("The check of a curated set")
     new = run.scores["given_label"].to_numpy().astype(np.int64)
     new[list(selection.relabelled)] = list(selection.relabelled.values())

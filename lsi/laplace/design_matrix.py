@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
@@ -228,6 +229,24 @@ class DesignMatrix(Design):
         if gram_factor is not None:
             vars(self)["gram_factor"] = gram_factor
         object.__setattr__(self, "_memo", Memo())
+
+    @staticmethod
+    def stored(
+        values: Float[np.ndarray, "n d"],
+        gram_values: Float[np.ndarray, " d"],
+        gram_vectors: Float[np.ndarray, "d d"],
+        device: torch.device | None = None,
+    ) -> "DesignMatrix":
+        """Return a design matrix from the arrays that a file holds: Φ, and the factor of ΦᵀΦ.
+
+        Args:
+            values: Φ (n, D).
+            gram_values: α (D,).
+            gram_vectors: U (D, D).
+            device: where it is computed with; None: the processor.
+        """
+        phi, alpha, u = (torch.from_numpy(array).to(device) for array in (values, gram_values, gram_vectors))
+        return DesignMatrix(phi, GramFactor(alpha, u))
 
     def rows(self, chosen: Shaped[Tensor, " s"]) -> "DesignMatrix":
         """Return the design matrix of some of the samples, by mask or by index; small ones are copied."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lsi.audit.curation import estimate_remaining_errors
+from lsi.audit.remaining import estimate_remaining_errors
 from lsi.errors import UsageError
 from lsi.runs.run import Run
 

@@ -3,28 +3,28 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
 
 from lsi.config import Settings, Task, default_data_root
 from lsi.data import Dataset, load
 from lsi.errors import DataError, UsageError
-from lsi.features.design import Design, read_design
 from lsi.files import read_json
 from lsi.hashing import fingerprint, key
-from lsi.laplace.design_matrix import DesignMatrix, GramFactor
-from lsi.laplace.kronecker import Kronecker
-from lsi.laplace.likelihood import Softmax
-from lsi.laplace.objective import Objective, predict
-from lsi.laplace.posterior import Kron
 from lsi.probabilities import Probabilities, files_of
 from lsi.runs.images import RunImages
 from lsi.runs.subject import Subject
+
+if TYPE_CHECKING:  # torch takes seconds to import, and most readers of a run need none of it
+    from torch import Tensor
+
+    from lsi.features.design import Design
+    from lsi.laplace.design_matrix import DesignMatrix
+    from lsi.laplace.objective import Objective
+    from lsi.laplace.posterior import Kron
 
 TITLE = "title.json"  # what people call the run; not part of what was computed
 KIND, DESIGNS, PROJECTIONS = "runs", "designs", "projections"  # kinds of the cache's entries
@@ -153,12 +153,14 @@ class Run:
         return key(design=self.design_key, rows=rows, seed=self.settings.seed)
 
     @cached_property
-    def design(self) -> Design:
+    def design(self) -> "Design":
         """Φ that the probe was fitted on, with what made it.
 
         Raises:
             DataError: it is not there.
         """
+        from lsi.features.design import read_design
+
         if self.design_key is None:
             version = self.manifest.get("versions", {}).get("lsi", "unknown")
             raise DataError(
@@ -278,14 +280,24 @@ class Run:
         if self.task != "classification":
             raise UsageError(f"{what} needs class labels; {self.name} has task {self.task}.")
 
-    def probe_weights(self) -> Tensor:
+    def probe_weights(self) -> "Tensor":
         """Return V at the MAP of a classification, (m, D), float64."""
+        import torch
+
+        from lsi.laplace.likelihood import Softmax
+
         with np.load(self.folder / PROBE) as arrays:
             weights = torch.from_numpy(arrays["class_weights"])
         return Softmax(len(weights)).contract(weights.T).T.contiguous()
 
-    def kronecker_posterior(self) -> Kron | None:
+    def kronecker_posterior(self) -> "Kron | None":
         """Return the posterior of a classification with structure kron; None where another was taken."""
+        import torch
+
+        from lsi.laplace.kronecker import Kronecker
+        from lsi.laplace.likelihood import Softmax
+        from lsi.laplace.posterior import Kron
+
         with np.load(self.folder / PROBE) as arrays:
             if "output_basis" not in arrays:
                 return None
@@ -298,28 +310,37 @@ class Run:
         return Kron(likelihood, form, basis)
 
     @cached_property
-    def design_matrix(self) -> DesignMatrix:
+    def design_matrix(self) -> "DesignMatrix":
         """The stored design as the probe reads it, with the factor of ΦᵀΦ.
 
         Raises:
             DataError: it is not there.
         """
-        return as_design_matrix(self.design, torch.device("cpu"))
+        from lsi.laplace.design_matrix import DesignMatrix
 
-    def objective(self) -> Objective:
+        return DesignMatrix.stored(self.design.values, self.design.gram_values, self.design.gram_vectors)
+
+    def objective(self) -> "Objective":
         """Return the objective that the run's probe minimises.
 
         Raises:
             UsageError: the run is no classification.
             DataError: its design matrix is not there.
         """
+        import torch
+
+        from lsi.laplace.likelihood import Softmax
+        from lsi.laplace.objective import Objective
+
         self.need_labels("A softmax probe")
         labels = torch.from_numpy(self.scores["given_label"].to_numpy().astype(np.int64))
         prior_precision = self.manifest["probe"]["prior_precision"]
         return Objective(Softmax(len(self.class_names)), self.design_matrix, labels, prior_precision)
 
-    def covariance(self) -> Tensor | None:
+    def covariance(self) -> "Tensor | None":
         """Return P⁻¹ of the probe's weights, (p, p) float32, memory-mapped; None where it was too large to keep."""
+        import torch
+
         path = self.folder / COVARIANCE
         return torch.from_numpy(np.load(path, mmap_mode="c")) if path.is_file() else None
 
@@ -340,6 +361,11 @@ class Run:
         Raises:
             DataError: the raw features have another number of columns, or the design matrix is not there.
         """
+        import torch
+
+        from lsi.laplace.likelihood import Softmax
+        from lsi.laplace.objective import predict
+
         phi = torch.from_numpy(self.design.recipe.apply(np.asarray(raw_features)))
         with np.load(self.folder / PROBE) as arrays:
             if self.task == "classification":
@@ -347,10 +373,3 @@ class Run:
                 return predict(Softmax(len(self.class_names)), phi, weights).numpy()
             weights = torch.from_numpy(arrays["weights"])
             return (phi.double() @ weights.T).numpy() * arrays["target_scale"] + arrays["target_mean"]
-
-
-def as_design_matrix(design: Design, device: torch.device) -> DesignMatrix:
-    """Return a stored design as the probe reads it, on a device: Φ with the factor of ΦᵀΦ."""
-    arrays = (design.values, design.gram_values, design.gram_vectors)
-    phi, values, vectors = (torch.from_numpy(array).to(device) for array in arrays)
-    return DesignMatrix(phi, GramFactor(values, vectors))

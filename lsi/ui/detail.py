@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from lsi.compute.queries import RegressionFit, influence_on_target
 from lsi.errors import LsiError
 from lsi.ui.columns import as_text, shown
 from lsi.ui.flags import FLAGS
@@ -175,6 +174,8 @@ def reasons(view: View, position: int, count: int = 5) -> None:
 
 def _pulls(view: View, position: int, count: int) -> None:
     """Show which samples pull the prediction to what was given, and which away from it."""
+    from lsi.compute.queries import RegressionFit, influence_on_target  # brings torch
+
     if not isinstance(view.fit, RegressionFit):
         return
     influence = influence_on_target(view.fit.head, position, count)

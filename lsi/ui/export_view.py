@@ -5,12 +5,12 @@ import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
-from lsi.audit.curation import CurationCheck
-from lsi.compute import jobs, queries
+from lsi.compute import jobs
 from lsi.config import DATABASE
 from lsi.data.plan import counted
 from lsi.errors import LsiError
@@ -26,6 +26,9 @@ from lsi.export import (
 from lsi.hashing import fingerprint
 from lsi.runs.records import decision_records, exclusion_records, records_to_add
 from lsi.ui.session import View, cache, decisions, plain, read_only, reviews
+
+if TYPE_CHECKING:
+    from lsi.audit.curation import CurationCheck
 
 IMAGES: dict[str, ImageFormat | None] = {
     "None": None,
@@ -169,6 +172,8 @@ def _archive(view: View, selection: Selection, how: ImageFormat | None) -> bytes
 
 def _report(view: View) -> bytes:
     decided = decisions(view)
+    from lsi.compute import queries  # brings torch, which looking at a run does without
+
     return queries.report_of_run(view.run, view.projection(), decided).encode()
 
 
@@ -177,6 +182,6 @@ def _mark(view: View, selection: Selection) -> str:
     return fingerprint(view.run.name, selection.removed, relabelled)
 
 
-def _check(view: View, selection: Selection) -> CurationCheck:
+def _check(view: View, selection: Selection) -> "CurationCheck":
     with st.spinner("Retraining …"):
         return check_selection(view.run, selection)

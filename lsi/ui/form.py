@@ -30,7 +30,7 @@ def form() -> None:
                     help="A path below the folders that this server may read: one subfolder for each class, a table of "
                     "paths and labels, Parquet of the Hugging Face Hub, WebDataset, .npz …")  # fmt: skip
     left.text_input("Or a known dataset", "digits", key=f"{_FORM}dataset",
-                    help="digits is built in; or a torchvision name such as cifar10.")  # fmt: skip
+                    help="fashion and digits are built in; or a torchvision name such as cifar10.")  # fmt: skip
     middle.file_uploader("Or upload them", TYPES, key=f"{_FORM}upload",
                          help="A .zip or .tar with one folder for each class, or with a table of paths and labels; "
                          "or a table or arrays alone.")  # fmt: skip

@@ -6,10 +6,8 @@ from pathlib import Path
 import streamlit as st
 
 from lsi.compute import jobs
-from lsi.config import NoiseSettings, Settings
 from lsi.ui.session import cache, plain, read_only, run_label, run_names
 
-FIRST = Settings(noise=NoiseSettings(corrupt_label=0.05))
 _SHOWN = 3
 # what a job does, one step after the other, and the stages that belong to each; the first of them fills the step's bar
 _STEPS = (
@@ -20,12 +18,6 @@ _STEPS = (
     ("looking for near duplicates", ("near duplicates",)),
     ("writing the tables", ("label issues and summaries", "samples without a label")),
 )
-
-
-def start_first_run() -> None:
-    """Compute the embedded default where nothing has been computed yet, so that there is something to see."""
-    if not read_only() and not run_names() and not jobs.list_jobs(cache()):
-        jobs.start(FIRST, cache())
 
 
 def follow(is_home: bool) -> None:

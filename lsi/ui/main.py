@@ -7,6 +7,7 @@ import streamlit as st
 from lsi.errors import LsiError
 from lsi.ui import jobs_panel, sidebar
 from lsi.ui.components import drain_decision_log
+from lsi.ui.first_run import start_first_run
 from lsi.ui.session import plain
 
 ROOT = Path(__file__).parent.parent.parent
@@ -32,7 +33,7 @@ def main() -> None:
     }
     st.session_state["pages"] = pages
     page = st.navigation(list(pages.values()), position="top")
-    jobs_panel.start_first_run()
+    start_first_run()
     drain_decision_log()
     sidebar.draw(is_filtered=page.url_path not in ("", "runs"))
     try:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from lsi.compute import jobs, queries
+from lsi.compute import jobs, maps
 from lsi.export import charts
 from lsi.ui import colouring, samples
 from lsi.ui.colouring import Colouring, LegendEntry
@@ -36,7 +36,7 @@ def _wait(view: View) -> None:
         st.info("The map of this run is not computed yet.")
         if not read_only() and st.button("Compute it now", icon=":material/play_arrow:"):
             with st.spinner("UMAP …"):
-                queries.projection_of_run(view.run, cache())
+                maps.projection_of_run(view.run, cache())
             st.rerun()
     else:
         st.info("The map is being computed: it follows the scores, and takes half a minute for small data.")

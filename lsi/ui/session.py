@@ -3,22 +3,21 @@
 Runs are shared by all sessions and read-only; they are held by name and time of writing, never by a hash of their data.
 """
 
-import os
 import time
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from lsi.compute import queries
-from lsi.config import default_cache
+from lsi.compute import maps
+from lsi.config import default_cache, read_only
 from lsi.data.plan import counted
 from lsi.data.thumbnails import thumbnail
 from lsi.errors import DataError, MissingRunError
-from lsi.laplace.explanation import Explanation
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.listing import is_run_name, list_runs
 from lsi.runs.run import MANIFEST, TITLE, Run
@@ -26,18 +25,16 @@ from lsi.runs.titles import label_of
 from lsi.ui.columns import Column, is_numeric, read_column
 from lsi.ui.flags import FIGURES, FLAGS
 
-READ_ONLY_VARIABLE = "LSI_READ_ONLY"
+if TYPE_CHECKING:  # they bring torch, which looking at a run does without
+    from lsi.compute import queries
+    from lsi.laplace.explanation import Explanation
+
 _LOOK_AGAIN_SECONDS = 30.0
 
 
 def cache() -> Path:
     """Return the cache folder."""
     return default_cache()
-
-
-def read_only() -> bool:
-    """Say whether everything may be looked at and nothing changed."""
-    return os.environ.get(READ_ONLY_VARIABLE, "") not in ("", "0", "false")
 
 
 @dataclass(frozen=True)
@@ -106,8 +103,10 @@ class View:
         return bool(self.run.manifest["dataset"]["has_images"])
 
     @cached_property
-    def fit(self) -> queries.ClassifierFit | queries.RegressionFit:
+    def fit(self) -> "queries.ClassifierFit | queries.RegressionFit":
         """What the run fitted, one factor for every group that is asked for."""
+        from lsi.compute import queries
+
         return queries.refit_of_run(self.run)
 
     def group_lsi(self, positions: tuple[int, ...]) -> float:
@@ -116,9 +115,9 @@ class View:
 
     def projection(self) -> np.ndarray | None:
         """Return the UMAP positions, or None while they are not computed."""
-        return queries.cached_projection(self.run, cache())
+        return maps.cached_projection(self.run, cache())
 
-    def explain(self, position: int) -> Explanation:
+    def explain(self, position: int) -> "Explanation":
         """Return which samples support and which contradict the label of a sample."""
         return _explain(self.key, position)
 
@@ -161,7 +160,9 @@ def _thumbnail(key: tuple[str, int], position: int, size: int, enlarge: bool) ->
 
 
 @lru_cache(maxsize=256)
-def _explain(key: tuple[str, int], position: int) -> Explanation:
+def _explain(key: tuple[str, int], position: int) -> "Explanation":
+    from lsi.compute import queries
+
     return queries.explain_sample(by_key(key).run, position)
 
 

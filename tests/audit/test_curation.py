@@ -4,7 +4,8 @@ import torch
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from lsi.audit.curation import check_curation, estimate_remaining_errors, resampled_difference
+from lsi.audit.curation import check_curation, resampled_difference
+from lsi.audit.remaining import estimate_remaining_errors
 from lsi.errors import ConvergenceError, UsageError
 from lsi.laplace.design_matrix import DesignMatrix, with_bias
 from lsi.laplace.likelihood import Softmax

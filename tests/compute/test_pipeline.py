@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lsi.compute import pipeline, queries
+from lsi.compute import maps, pipeline
 from lsi.compute.preparation import prepare
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.errors import DataError, MissingRunError
@@ -240,10 +240,10 @@ def test_paper_preset(tmp_path):
 
 def test_projection_is_cached(tmp_path, monkeypatch):
     run = pipeline.run(Settings(data=DataSettings(subset=150)), tmp_path)
-    positions = queries.projection_of_run(run, tmp_path)
+    positions = maps.projection_of_run(run, tmp_path)
     assert positions.shape == (150, 2)
     monkeypatch.setattr("lsi.compute.queries.project", lambda *a: pytest.fail("computed again"))
-    np.testing.assert_array_equal(queries.projection_of_run(run, tmp_path), positions)
+    np.testing.assert_array_equal(maps.projection_of_run(run, tmp_path), positions)
 
 
 def test_runs_are_found_by_name_and_start(tmp_path):

@@ -15,7 +15,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from lsi.compute import jobs, pipeline, queries
+from lsi.compute import jobs, maps, pipeline
 from lsi.config import DataSettings, NoiseSettings, Settings
 from lsi.runs.decisions import Reviews
 from lsi.runs.listing import list_runs
@@ -320,7 +320,7 @@ def test_the_queue_is_worked_through_by_keys_from_wherever_one_stopped(browser, 
         expect(page.locator(".queue .strip img").first).to_be_visible()
         expect(page.get_by_text(re.compile("Decisions: 1 keep, 1 relabel, 1 exclude$"))).to_be_visible()
 
-        page.wait_for_function(f"location.search.includes('at={suspects[3]}')")
+        expect(page).to_have_url(re.compile(rf"[?&]at={suspects[3]}(&|$)"))
         page.reload()
         expect(settled).to_have_text(re.compile(f"1 of {len(suspects) - 3} · 0 decided"))
         page.goto(f"/issues?run={run.name}")
@@ -348,7 +348,7 @@ def rich(tmp_path_factory) -> Run:
     """A run with metadata, image quality and images without a label, in a cache of its own."""
     folder, cache = tmp_path_factory.mktemp("rich"), tmp_path_factory.mktemp("rich-cache")
     run = pipeline.run(Settings(DataSettings(data=image_files(folder, ("cat", "dog", "cow"), 60))), cache)
-    queries.projection_of_run(run, cache)
+    maps.projection_of_run(run, cache)
     return enrich(run, pictures(folder / "rest", 5))
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from lsi.cli import main
-from lsi.compute import pipeline, queries
+from lsi.compute import maps, pipeline, queries
 from lsi.compute.preparation import prepare
 from lsi.config import DataSettings, NoiseSettings, Settings
 from lsi.errors import DataError, UsageError
@@ -40,7 +40,7 @@ def cache(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def digits(cache) -> Run:
     run = pipeline.run(Settings(data=DataSettings(subset=200), noise=NoiseSettings(corrupt_label=0.1)), cache)
-    queries.projection_of_run(run, cache)
+    maps.projection_of_run(run, cache)
     return run
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 import lsi
 from lsi import data
 from lsi.cli import main
-from lsi.compute import pipeline, queries
+from lsi.compute import maps, pipeline, queries
 from lsi.compute.preparation import prepare
 from lsi.compute.raw_features import RawFeatures, Where, raw_features
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
@@ -164,7 +164,7 @@ def test_looking_prepares_nothing(run, folder, tmp_path, nothing_is_prepared, ca
     cache, found = tmp_path / "cache", Run(run.folder)
     assert np.isfinite(queries.explain_sample(found, 3).support).all()
     assert queries.refit_of_run(found).group_information(np.array([3, 4])) > 0
-    assert queries.cached_projection(found, cache) is None
+    assert maps.cached_projection(found, cache) is None
     html = queries.report_of_run(found, None, pd.DataFrame({"action": [], "label": []}))
     assert "40 of 40 images have changed since this run" in html
     assert "is no longer there" in html
@@ -180,7 +180,7 @@ def test_looking_prepares_nothing(run, folder, tmp_path, nothing_is_prepared, ca
 def test_the_map_of_a_run_needs_no_data(run, folder, tmp_path):
     shutil.rmtree(folder)
     assert main(["project", "--cache", str(tmp_path / "cache")]) == 0
-    assert queries.cached_projection(run, tmp_path / "cache").shape == (40, 2)
+    assert maps.cached_projection(run, tmp_path / "cache").shape == (40, 2)
 
 
 def raw_of(settings: Settings, cache: Path) -> RawFeatures:
@@ -230,12 +230,12 @@ def test_clearing_the_cache_keeps_what_a_run_refers_to(run, tmp_path, capsys):
     cache = tmp_path / "cache"
     other = pipeline.run(Settings(run.settings.data, features=FeatureSettings(pca=5)), cache)
     shutil.rmtree(other.folder)
-    queries.projection_of_run(run, cache)
+    maps.projection_of_run(run, cache)
     assert used_by_runs(cache) == {("designs", run.design_key), ("projections", run.projection_key)}
     assert main(["cache", "clear", "--cache", str(cache)]) == 0
     assert [p.name for p in (cache / "designs").iterdir()] == [run.design_key]
     assert not (cache / "features").exists()
-    assert queries.cached_projection(run, cache) is not None
+    assert maps.cached_projection(run, cache) is not None
     assert main(["explain", "latest", "3", "--cache", str(cache)]) == 0, capsys.readouterr().err
 
 

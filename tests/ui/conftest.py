@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lsi.compute import pipeline, queries
+from lsi.compute import maps, pipeline
 from lsi.config import DataSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.runs.listing import list_runs
 from lsi.runs.run import Run
@@ -21,7 +21,7 @@ def cache(tmp_path_factory) -> Path:
     """A cache with a digits run that has its map."""
     folder = tmp_path_factory.mktemp("app")
     run = pipeline.run(Settings(data=DataSettings(subset=400), noise=NoiseSettings(corrupt_label=0.1)), folder)
-    queries.projection_of_run(run, folder)
+    maps.projection_of_run(run, folder)
     return folder
 
 
@@ -30,7 +30,7 @@ def hostile(tmp_path_factory, cache) -> Run:
     """A run whose class names try to be more than text, in the same cache."""
     manifest = image_files(tmp_path_factory.mktemp("hostile"), HOSTILE, 45)
     run = pipeline.run(Settings(data=DataSettings(data=manifest)), cache)
-    queries.projection_of_run(run, cache)
+    maps.projection_of_run(run, cache)
     return run
 
 
@@ -39,7 +39,7 @@ def rich(tmp_path_factory, cache) -> Run:
     """A run of 60 images with metadata, image quality, a plan, and five images without a label."""
     folder = tmp_path_factory.mktemp("rich")
     run = pipeline.run(Settings(DataSettings(data=image_files(folder, ("cat", "dog", "cow"), 60))), cache)
-    queries.projection_of_run(run, cache)
+    maps.projection_of_run(run, cache)
     return enrich(run, pictures(folder / "rest", 5))
 
 
@@ -55,7 +55,7 @@ def unlabelled(tmp_path_factory, cache) -> dict[str, Run]:
     }
     runs = {task: pipeline.run(Settings(data), cache) for task, data in settings.items()}
     for run in runs.values():
-        queries.projection_of_run(run, cache)
+        maps.projection_of_run(run, cache)
     return runs
 
 
@@ -66,7 +66,7 @@ def texts(tmp_path_factory, cache) -> Run:
     sayings = np.array([f"the {'grey' if i % 4 else 'white'} heron, {i}" for i in range(200)])
     np.savez(path, features=problem.features, labels=problem.labels, text=sayings)
     run = pipeline.run(Settings(DataSettings(data=path)), cache)
-    queries.projection_of_run(run, cache)
+    maps.projection_of_run(run, cache)
     return run
 
 

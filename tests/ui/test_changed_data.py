@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
-from lsi.compute import pipeline, queries
+from lsi.compute import maps, pipeline
 from lsi.config import DataSettings, Settings
 from lsi.runs.run import Run
 from lsi.ui import session
@@ -34,7 +34,7 @@ def run(folder, tmp_path, monkeypatch) -> Run:
     session.reviews.cache_clear()
     session._decisions.cache_clear()
     found = pipeline.run(Settings(DataSettings(data=folder / "manifest.csv")), tmp_path / "cache")
-    queries.projection_of_run(found, tmp_path / "cache")
+    maps.projection_of_run(found, tmp_path / "cache")
     return found
 
 

@@ -12,7 +12,7 @@ from lsi.data.sources.boxes import find_boxes, read_boxes
 from lsi.data.sources.columnar import COLUMNAR, holds_images, read_columnar
 from lsi.data.sources.columns import Wanted
 from lsi.data.sources.confined import check_reference
-from lsi.data.sources.embedded import digits
+from lsi.data.sources.embedded import EMBEDDED
 from lsi.data.sources.folder import read_tree
 from lsi.data.sources.samples import Options, Samples, assemble
 from lsi.data.sources.tables import TABLES, from_frame, read_frame
@@ -46,7 +46,7 @@ def open_source(settings: DataSettings, data_root: Path, targets: tuple[str, ...
         if targets:
             raise DataError(f"--targets: no such file: {settings.targets}; columns by name need data with columns.")
         name = settings.dataset.lower()
-        return digits() if name == "digits" else from_torchvision(settings.dataset, data_root, options)
+        return EMBEDDED[name]() if name in EMBEDDED else from_torchvision(settings.dataset, data_root, options)
     dataset = assemble(_samples(settings.data, options), options)
     if targets and dataset.targets is None:
         raise DataError(f"--targets: no such file: {settings.targets}; columns by name need data with columns.")
