@@ -10,6 +10,7 @@ BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#9AA3AB"
 PALETTE = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#7F7F7F", "#8C564B", "#17BECF",
 )  # fmt: skip
+_LOG_AXIS = {"type": "log", "dtick": 1, "exponentformat": "none"}  # decades, as 0.001
 _MARGIN = {"l": 10, "r": 10, "t": 10, "b": 10}
 
 
@@ -23,10 +24,10 @@ def histogram(all_values: np.ndarray, shown: np.ndarray) -> go.Figure:
         counts, _ = np.histogram(np.log10(np.maximum(values, 1e-12)), edges)
         figure.add_bar(x=centres, y=counts, name=name, marker_color=colour, width=np.diff(10**edges))
     figure.update_layout(
-        barmode="overlay", height=190, margin=_MARGIN, bargap=0, legend={"orientation": "h", "y": 1.15},
+        barmode="overlay", height=130, margin=_MARGIN, bargap=0, legend={"orientation": "h", "y": 1.15},
         dragmode="select", selectdirection="h",
     )  # fmt: skip
-    figure.update_xaxes(type="log", title="LSI in nats")
+    figure.update_xaxes(_LOG_AXIS, title="LSI in nats")
     figure.update_yaxes(title="samples")
     return figure
 
@@ -52,7 +53,7 @@ def lsi_boxes_by_class(table: pd.DataFrame, class_names: list[str], most: int = 
                        marker_color=PALETTE[int(c) % len(PALETTE)])  # fmt: skip
     figure.update_layout(height=360, margin=_MARGIN, showlegend=False)
     figure.update_xaxes(_class_axis(ticks))
-    figure.update_yaxes(type="log", title="LSI in nats")
+    figure.update_yaxes(_LOG_AXIS, title="LSI in nats")
     return figure
 
 

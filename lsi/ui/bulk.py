@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 from jaxtyping import Int
 
-from lsi.ui.session import View, decide, decide_each, read_only
+from lsi.ui.session import View, decide, decide_each, read_only, suggested
 
 
 def actions(view: View, positions: "list[int] | Int[np.ndarray, ' s']", what: str, key: str) -> None:
@@ -25,7 +25,7 @@ def actions(view: View, positions: "list[int] | Int[np.ndarray, ' s']", what: st
                   icon=":material/block:")  # fmt: skip
         st.button(f"Keep {them}", key=f"{key}-keep", on_click=_decide, args=(view, positions, "keep"))
         if view.labelled:
-            changed = _suggested(view, positions)
+            changed = suggested(view, positions)
             if changed:
                 st.button(f"Take the suggestion for {len(changed):,}", key=f"{key}-suggestion", on_click=decide_each,
                           args=(view, changed))  # fmt: skip
@@ -37,12 +37,6 @@ def actions(view: View, positions: "list[int] | Int[np.ndarray, ' s']", what: st
         if label is not None:
             st.button(f"Relabel {them}", key=f"{key}-relabel", on_click=_decide,
                       args=(view, positions, "relabel", int(label)))  # fmt: skip
-
-
-def _suggested(view: View, positions: "list[int] | Int[np.ndarray, ' s']") -> list[int]:
-    """Return those of the positions whose label is suspected, and that another class is suggested for."""
-    rows = view.run.scores.iloc[positions]
-    return rows.index[rows["is_label_issue"] & (rows["given_label"] != rows["predicted_label"])].tolist()
 
 
 def _decide(view: View, positions: "list[int] | Int[np.ndarray, ' s']", action: str, label: int | None = None) -> None:

@@ -12,6 +12,7 @@ from lsi.ui.session import plain
 
 ROOT = Path(__file__).parent.parent.parent
 ICON = Path(__file__).parent / "static" / "icon.svg"
+_STYLE = "<style>.stMainBlockContainer { padding-top: 3.75rem; padding-bottom: 2rem; }</style>"
 PAGES = [
     ("overview", "Overview", ":material/dashboard:"),
     ("samples", "Samples", ":material/grid_view:"),
@@ -27,6 +28,7 @@ PAGES = [
 def main() -> None:
     """Draw the page that the address names."""
     st.set_page_config(page_title="LSI Lens", page_icon=str(ICON), layout="wide")
+    st.html(_STYLE)
     pages = {
         name: st.Page(ROOT / "pages" / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "overview")
         for name, title, icon in PAGES

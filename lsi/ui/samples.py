@@ -11,7 +11,7 @@ from lsi.hashing import fingerprint
 from lsi.ui import flags
 from lsi.ui.components import Tiles, gallery
 from lsi.ui.filters import DECISIONS, decision_codes
-from lsi.ui.session import View, decisions, plain
+from lsi.ui.session import View, decide, decide_each, decisions, plain, read_only, suggested
 from lsi.ui.sidebar import current_filter, set_filter
 
 ORDERS = {
@@ -72,10 +72,9 @@ def controls(view: View, positions: np.ndarray) -> Ranking:
         if st.session_state.get(ORDER) not in known:
             st.session_state.pop(ORDER, None)
         name = st.selectbox("Order", list(known), key=ORDER, width=300)
-        size = st.select_slider("Tile size", [64, 96, 128, 192, 256], 128 if view.noun == "texts" else 96, key="tile",
-                                width=260)  # fmt: skip
-    column, is_rising = known[name]
-    st.caption(f"The number below each of the {view.noun}: {plain(_MEANINGS.get(column, column))}.")
+        size = st.select_slider("Tile size", [64, 96, 128, 192, 256], 128, key="tile", width=220)
+        column, is_rising = known[name]
+        st.caption(f"Below each of the {view.noun}: {plain(_MEANINGS.get(column, column))}.")
     numbers = view.column(column).numbers
     values = np.full(len(view.table), np.nan) if numbers is None else numbers
     chosen = values[positions]
@@ -105,7 +104,7 @@ def grid(view: View, ranking: Ranking, height: int = 640, key: str = GALLERY) ->
         height: of the gallery in pixels.
         key: of the widget, which keeps one selection for each run.
     """
-    order = ranking.order
+    order, decided = ranking.order, decisions(view)
     given, predicted, captions = view.captions
     has_images = view.has_images
     has_texts = not has_images and "text" in view.table.columns
@@ -122,11 +121,29 @@ def grid(view: View, ranking: Ranking, height: int = 640, key: str = GALLERY) ->
                 "predicted": predicted[order],
                 "value": ranking.values[order],
                 "issue": view.table["is_label_issue"].to_numpy()[order],
-                "decision": decision_codes(len(view.table), decisions(view))[order],
+                "decision": decision_codes(len(view.table), decided)[order],
+                "label": _new_labels(len(view.table), decided)[order],
             }
         ),
         captions=captions,
         decisions=["", *DECISIONS[1:]],
         texts=texts,
+        fills=key == GALLERY,
     )
-    return gallery(tiles, f"{key}-{view.run.name}")
+    return gallery(tiles, f"{key}-{view.run.name}", None if read_only() else lambda *asked: _act(view, *asked))
+
+
+def _act(view: View, what: str, positions: list[int]) -> None:
+    """Decide about tiles by a key: keep, exclude, or take the suggestion where there is one."""
+    if what == "suggestion":
+        decide_each(view, suggested(view, positions))
+    else:
+        decide(view, positions, what)
+
+
+def _new_labels(n_rows: int, decided: pd.DataFrame) -> np.ndarray:
+    """Return the new label that was decided for each row, −1 for none, (n,) int32."""
+    labels = np.full(n_rows, -1, dtype=np.int32)
+    changed = decided[decided["action"] == "relabel"]
+    labels[changed.index.to_numpy(dtype=np.int64)] = changed["label"].to_numpy(dtype=np.int64)
+    return labels

@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # they bring torch, which looking at a run does without
     from lsi.compute import queries
     from lsi.laplace.explanation import Explanation
 
+_DONE = {"keep": "Kept", "relabel": "Relabelled", "exclude": "Excluded", "unsure": "Left unsure", "clear": "Cleared"}
 _LOOK_AGAIN_SECONDS = 30.0
 
 
@@ -263,6 +264,7 @@ def decide(view: View, positions: list[int], action: str, label: int | None = No
         st.toast("Read-only: nothing can be decided here.", icon=":material/lock:")
         return
     record(view, reviewer(), positions, action, label)
+    st.toast(f"{_DONE[action]}: {counted(len(positions), view.one)}. Undo takes it back.")
 
 
 def decide_each(view: View, positions: list[int]) -> None:
@@ -271,6 +273,14 @@ def decide_each(view: View, positions: list[int]) -> None:
     if not read_only() and positions:
         record(view, reviewer(), positions, "relabel", labels)
         st.toast(f"The suggestion was taken for {counted(len(positions), view.one)}. Undo takes it back.")
+
+
+def suggested(view: View, positions: "list[int] | np.ndarray") -> list[int]:
+    """Return those of the positions whose label is suspected, and that another class is suggested for."""
+    if not view.labelled:
+        return []
+    rows = view.run.scores.iloc[positions]
+    return rows.index[rows["is_label_issue"] & (rows["given_label"] != rows["predicted_label"])].tolist()
 
 
 def record(view: View, name: str, positions: list[int], action: str, label: int | list[int] | None = None) -> None:

@@ -54,6 +54,7 @@ def _tiles(view: View, rows: np.ndarray) -> components.Tiles:
                 "value": table["confidence"].to_numpy(),
                 "issue": False,
                 "decision": 0,
+                "label": -1,
             }
         ),
         captions=view.run.class_names,

@@ -43,7 +43,7 @@ def written(app: AppTest) -> str:
 @pytest.mark.parametrize(
     ("page", "content"),
     [
-        ("samples", ("All **400** images", "Exclude 400 filtered images")),
+        ("samples", ("All **400** images", "K keeps, X excludes")),
         ("issues", ("suspected labels are undecided. **Between ",)),
         ("map", ("All **400** images", "Draw around points, and their images appear here")),
         ("classes", ("Information per class", "Suspected labels: given against suggested")),
@@ -213,7 +213,7 @@ def test_a_gallerys_selection_belongs_to_its_run(cache, calibrated, monkeypatch)
     app = AppTest.from_function(page, default_timeout=60)
     first, second = session.run_names()[:2]
     seen: dict[str, list[int]] = {}
-    monkeypatch.setattr("lsi.ui.samples.gallery", lambda tiles, key: (seen.setdefault(key, [1]), None))
+    monkeypatch.setattr("lsi.ui.samples.gallery", lambda tiles, key, act: (seen.setdefault(key, [1]), None))
     for name in (first, second):
         app.session_state["name"] = name
         app.run()

@@ -1,5 +1,6 @@
 // A virtualised gallery: only the rows on screen are in the document. Images come from the server's image route.
-// data: key, base, size, height, rows (Arrow: order, given, predicted, value, issue, decision), classes, decisions, selected, selectable. Out: `selected` (positions), `open` (one position, a trigger).
+// data: key, base, size, height, rows (Arrow: order, given, predicted, value, issue, decision, label), classes, decisions, selected, selectable, decides, fills.
+// Out: `selected` (positions), and as triggers `open` (one position) and `act` (keep, exclude or suggestion, and positions).
 const stores = new WeakMap();
 
 export default function (component) {
@@ -19,6 +20,7 @@ export default function (component) {
     root, sheet, data, mark: data.mark, ...columns(data.rows),
     publish: () => setStateValue("selected", [...s.selected]),
     open: (position) => setTriggerValue("open", position),
+    act: (what, positions) => setTriggerValue("act", { what, positions }),
   });
   if (data.key !== s.key) { // a new widget: nothing of another run stays selected
     s.key = data.key;
@@ -43,14 +45,14 @@ function choose(s, what) {
 }
 
 function columns(rows) {
-  const names = ["order", "given", "predicted", "value", "issue", "decision"];
+  const names = ["order", "given", "predicted", "value", "issue", "decision", "label"];
   return Object.fromEntries(names.map((name) => [name, rows.getChild(name).toArray()]));
 }
 
 function layout(s) {
-  const step = s.data.size + 12;
-  const columns = Math.max(1, Math.floor((s.root.clientWidth - 8) / step));
-  return { step, columns, height: s.data.size + 46 };
+  const width = s.root.clientWidth - 8;
+  const columns = Math.max(1, Math.floor(width / (s.data.size + 12)));
+  return { step: Math.floor(width / columns), columns, height: s.data.size + 64 };
 }
 
 function draw(s, refresh) {
@@ -59,7 +61,8 @@ function draw(s, refresh) {
   s.status.textContent = s.selected.size ? `${s.selected.size.toLocaleString("en")} selected` : "";
   s.columns = columns;
   s.sheet.style.height = rows * height + "px";
-  s.root.style.height = Math.min(s.data.height, rows * height + 14) + "px"; // few samples need less
+  const room = s.data.fills ? window.innerHeight - 120 : 0; // few samples need less
+  s.root.style.height = Math.min(Math.max(s.data.height, room), rows * height + 14) + "px";
   const down = s.root.scrollTop >= (s.top || 0), ahead = 10, behind = 3; // rows built before they come into view
   s.top = s.root.scrollTop;
   const first = Math.max(0, Math.floor(s.top / height) - (down ? behind : ahead)) * columns;
@@ -88,10 +91,12 @@ function build(s, slot) {
   image.onload = () => { image.classList.toggle("tiny", image.naturalWidth * 4 < s.data.size); };
   const first = document.createElement("span");
   const second = document.createElement("span");
+  const third = document.createElement("span");
   first.className = "name";
-  second.className = "value";
+  second.className = "other";
+  third.className = "value";
   frame.append(image);
-  tile.append(frame, first, second);
+  tile.append(frame, first, second, third);
   tile.onclick = (event) => click(s, slot, event);
   tile.ondblclick = () => { if (s.data.selectable) s.open(s.order[slot]); };
   return tile;
@@ -101,24 +106,29 @@ function paint(s, tile, slot) {
   const position = s.order[slot];
   const { size, base, classes, decisions } = s.data;
   tile.style.width = size + "px";
-  const [frame, name, value] = tile.children;
+  const [frame, name, beside, value] = tile.children;
   frame.style.height = size + "px";
   const image = frame.firstChild;
   const ask = [64, 128, 256].find((w) => w >= size) || 256;
   const source = base ? `${base}/${position}?size=${ask}` : "";
   if (source && image.getAttribute("src") !== source) image.setAttribute("src", source);
   if (!source) frame.dataset.text = s.data.texts[slot] || "";
-  const given = classes[s.given[slot]];
-  const other = s.given[slot] !== s.predicted[slot] ? " → " + classes[s.predicted[slot]] : "";
-  name.textContent = given + other;
+  const given = classes[s.given[slot]], label = s.label[slot];
   const decision = decisions[s.decision[slot]];
+  let other = s.given[slot] !== s.predicted[slot] ? "→ " + classes[s.predicted[slot]] : "";
+  if (label >= 0) other = "was " + given;
+  const now = label >= 0 ? classes[label] : given;
+  name.textContent = now;
+  beside.textContent = other;
+  tile.title = `${now}${other ? "\n" + other : ""}`;
   value.textContent = say(s.value[slot]) + (decision ? " · " + decision : "");
   const on = s.selected.has(position);
   tile.classList.toggle("selected", on);
-  tile.classList.toggle("issue", s.issue[slot] === 1);
+  tile.classList.toggle("issue", s.issue[slot] === 1 && !decision);
+  tile.classList.toggle("relabelled", label >= 0);
   tile.classList.toggle("excluded", decision === "exclude");
   if (s.data.selectable) tile.setAttribute("aria-pressed", on);
-  tile.setAttribute("aria-label", `sample ${position}, ${given}${other}, ${value.textContent}`);
+  tile.setAttribute("aria-label", [`sample ${position}`, now, other, value.textContent].filter(Boolean).join(", "));
   tile.tabIndex = slot === s.focus ? 0 : -1;
 }
 
@@ -162,6 +172,9 @@ function keys(s, event) {
     click(s, s.focus, event);
   } else if (["a", "i", "Escape"].includes(event.key) && s.data.selectable) {
     choose(s, { a: "all", i: "invert", Escape: "none" }[event.key]);
+  } else if (["k", "x", "s"].includes(event.key) && s.data.decides) {
+    const positions = s.selected.size ? [...s.selected] : [s.order[s.focus]];
+    s.act({ k: "keep", x: "exclude", s: "suggestion" }[event.key], positions);
   } else if (event.key.length > 1) {
     return;
   }

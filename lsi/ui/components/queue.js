@@ -35,7 +35,7 @@ export default function (component) {
   root.onkeydown = (event) => key(s, event);
   root.querySelectorAll("button[data-do]").forEach((b) => {
     b.onclick = () => { act(s, b.dataset.do); root.focus({ preventScroll: true }); };
-    b.disabled = data.read_only && b.dataset.do in { keep: 1, suggestion: 1, exclude: 1, unsure: 1, undo: 1 };
+    b.hidden = data.read_only && b.dataset.do in { keep: 1, suggestion: 1, exclude: 1, unsure: 1, undo: 1 };
   });
   search(s);
   panning(s);
@@ -141,7 +141,7 @@ function search(s) {
     [...list.children].forEach((entry, i) => entry.setAttribute("aria-selected", String(i === to)));
     typed.setAttribute("aria-activedescendant", list.children[to]?.id || "");
   };
-  typed.disabled = s.data.read_only;
+  s.root.querySelector(".type").hidden = s.data.read_only;
   typed.oninput = () => {
     const want = typed.value.trim().toLowerCase();
     const at = s.data.classes.map((name, label) => [name.toLowerCase().indexOf(want), label]).filter((e) => e[0] >= 0);

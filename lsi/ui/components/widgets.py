@@ -49,11 +49,12 @@ class Tiles:
         height: of the gallery in pixels.
         rows: a row a tile, in the order shown: `order` (the sample's position in the run), `given` and `predicted`
             (indices into `captions`), `value` (the number on the tile), `issue` (suspected label), `decision` (index
-            into `decisions`).
+            into `decisions`), `label` (the new one, index into `captions`; −1 for none).
         captions: what was given or is predicted, as text.
         decisions: names of the decisions, the first for none.
         texts: shown where there are no images, a text a row.
         selectable: whether tiles can be selected; where not, a click opens one.
+        fills: whether the gallery takes most of the window's height, where that is more than its own.
     """
 
     mark: str
@@ -65,6 +66,7 @@ class Tiles:
     decisions: Sequence[str]
     texts: Sequence[str] = ()
     selectable: bool = True
+    fills: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,15 +147,28 @@ class MapTools:
     focus: int | None = None
 
 
-def gallery(tiles: Tiles, key: str) -> tuple[list[int], int | None]:
+def gallery(
+    tiles: Tiles, key: str, act: Callable[[str, list[int]], None] | None = None
+) -> tuple[list[int], int | None]:
     """Show samples as tiles; return the selected positions, and the one that was just opened, if any.
 
     The selection belongs to the key, so a key must hold the name of the run whose positions are shown.
+
+    Args:
+        tiles: the samples.
+        key: of the widget.
+        act: called with keep, exclude or suggestion, and positions, where a key decides about them; None: none does.
     """
+
+    def acted() -> None:
+        asked = (st.session_state.get(key) or {}).get("act")
+        if asked and act is not None:
+            act(str(asked["what"]), [int(i) for i in asked["positions"]])
+
     state = st.session_state.get(key) or {}
     selected = [int(i) for i in state.get("selected") or []]
     columns = {"order": np.int32, "given": np.int32, "predicted": np.int32, "value": np.float32, "issue": np.uint8,
-               "decision": np.uint8}  # fmt: skip
+               "decision": np.uint8, "label": np.int32}  # fmt: skip
     result = _component("gallery")(
         key=key,
         data={
@@ -168,9 +183,12 @@ def gallery(tiles: Tiles, key: str) -> tuple[list[int], int | None]:
             "texts": list(tiles.texts),
             "selected": selected,
             "selectable": tiles.selectable,
+            "fills": tiles.fills,
+            "decides": act is not None,
         },
         on_selected_change=lambda: None,
         on_open_change=lambda: None,
+        on_act_change=acted,
     )
     shown = np.isin(selected, tiles.rows["order"].to_numpy()) if selected else []
     return [i for i, is_shown in zip(selected, shown, strict=True) if is_shown], result.open
