@@ -121,4 +121,4 @@ def report_of_run(run: Run, positions: np.ndarray | None, decisions: pd.DataFram
     check = None
     if run.task == "classification" and (len(selection.removed) or selection.relabelled):
         check = Check(what, check_selection(run, selection))
-    return render(run, check=check, positions=positions)
+    return render(run, check=check, positions=positions, decisions=decisions)

@@ -9,10 +9,11 @@ from lsi.errors import LsiError
 from lsi.export import charts, duplicates_to_drop
 from lsi.ui import bulk
 from lsi.ui.detail import picture
-from lsi.ui.session import View, decide, plain, read_only
+from lsi.ui.session import View, decide, decisions, plain, read_only
 
 PER_PAGE = 8
 _MOST_IN_A_ROW = 8
+_DECIDED = {"keep": "**kept**", "relabel": "**relabelled**", "exclude": "**excluded**", "unsure": "**unsure**"}
 
 
 def groups(view: View, positions: np.ndarray) -> None:
@@ -24,18 +25,33 @@ def groups(view: View, positions: np.ndarray) -> None:
     if not ordered:
         st.info(f"None of these {view.noun} is a near duplicate of another.")
         return
-    drop = duplicates_to_drop(table)
+    drop = redundant(table, decisions(view)["action"])
     st.markdown(
-        f"{counted(len(ordered), 'group')}. Of each group the {view.one} {_stays(view)} stays; "
-        f"{counted(len(drop), view.one)} can go."
+        f"{counted(len(ordered), 'group')}. Of each group the {view.one} {_stays(view)} stays, or what somebody "
+        f"decided to keep; {counted(len(drop), view.one)} can go."
     )
-    if not read_only():
+    if not read_only() and len(drop):
         st.button(f"Exclude redundant {view.noun}: {len(drop):,}", on_click=decide,
                   args=(view, [int(i) for i in drop], "exclude"), icon=":material/block:")  # fmt: skip
     pages = -(-len(ordered) // PER_PAGE)
     page = st.pagination(pages, key=f"group_page-{view.run.name}") if pages > 1 else 1
     for group in ordered[(page - 1) * PER_PAGE : page * PER_PAGE]:
         _row(view, group, set(drop.tolist()))
+
+
+def redundant(table: pd.DataFrame, actions: pd.Series) -> np.ndarray:
+    """Return the positions that can go: all but one of each group, and nothing that somebody decided about.
+
+    Args:
+        table: the samples of the groups.
+        actions: decisions in force by position.
+    """
+    decided = actions.reindex(table.index)
+    is_kept = decided.isin(["keep", "relabel"])
+    left = table[decided != "exclude"]  # what is excluded already leaves one of the others as the last
+    left = left.assign(label_score=left["label_score"] + 2 * is_kept.loc[left.index])  # the one to stay, before others
+    drop = duplicates_to_drop(left)
+    return drop[decided.loc[drop].isna().to_numpy()]
 
 
 def _stays(view: View) -> str:
@@ -80,8 +96,20 @@ def _row(view: View, group: int, drop: set[int]) -> None:
             st.markdown(f"Together **{together:.3g} nats**; one by one {rows['lsi'].sum():.3g} nats in all.")
         except LsiError as error:
             st.info(plain(error))
+    actions = decisions(view)["action"]
     with st.container(horizontal=True):
         for position in [int(i) for i in rows.index[:_MOST_IN_A_ROW]]:
             with st.container(width=130):
                 picture(view, position, 112)
-                st.markdown(f"{plain(rows['given'].loc[position])}  \n{'can go' if position in drop else 'stays'}")
+                words = _DECIDED.get(str(actions.get(position, "")), "can go" if position in drop else "stays")
+                st.markdown(f"{plain(rows['given'].loc[position])}  \n{words}")
+    if read_only():
+        return
+    going = [int(i) for i in rows.index if int(i) in drop]
+    with st.container(horizontal=True):
+        if going:
+            st.button(f"Exclude {counted(len(going), view.one)}", key=f"group-exclude-{group}", on_click=decide,
+                      args=(view, going, "exclude"), icon=":material/block:")  # fmt: skip
+            st.button(
+                "No duplicates: keep them", key=f"group-keep-{group}", on_click=decide, args=(view, going, "keep")
+            )

@@ -209,6 +209,21 @@ def test_records_read_back_as_the_selection(digits):
     assert there.relabelled == back.relabelled == {8: 3}
 
 
+def test_the_report_says_what_was_decided_and_no_path_of_a_disk(files, digits):
+    decided = pd.DataFrame({"action": ["relabel", "exclude", "keep"], "label": [3.0, np.nan, np.nan]}, index=[8, 5, 6])
+    html = queries.report_of_run(digits, None, decided)
+    body = html[html.index("</script>") :]
+    given = digits.class_names[digits.scores["given_label"][8]]
+    assert f"<s>{given}</s> <b>{digits.class_names[3]}</b>" in body
+    assert re.sub(r"\s+", " ", body).count("<b>1</b> confirmed, <b>1</b> relabelled, <b>1</b> excluded.") == 1
+    assert "1 sample is left out, 1 relabelled." in re.sub(r"\s+", " ", body)
+    of_files = queries.report_of_run(files, None, decided.iloc[:0])
+    place = files.settings.data.data
+    assert place is not None
+    assert place.is_absolute()
+    assert str(place.parent) not in of_files
+
+
 def test_the_report_stands_alone_and_shows_text_as_text(files, digits, cache, tmp_path, capsys):
     assert main(["report", digits.name, "--output", str(tmp_path / "r.html"), "--cache", str(cache)]) == 0
     html = (tmp_path / "r.html").read_text()

@@ -1,13 +1,15 @@
 """From a run to the page: figures by Plotly, text by a template that escapes everything that comes from data."""
 
 import base64
-import json
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from markupsafe import Markup
@@ -20,6 +22,7 @@ from lsi.errors import DataError
 from lsi.export import charts
 from lsi.export.wording import high_means, quality_words, what_lsi_is
 from lsi.runs.run import Run
+from lsi.runs.titles import unusual_settings
 
 EXTREMES, SUSPECTS, MAP_POINTS = 12, 24, 30_000
 _SIZE = 128
@@ -33,13 +36,16 @@ class Check:
     result: CurationCheck
 
 
-def render(run: Run, *, check: Check | None, positions: np.ndarray | None) -> str:
+def render(
+    run: Run, *, check: Check | None, positions: np.ndarray | None, decisions: pd.DataFrame | None = None
+) -> str:
     """Return the report as HTML.
 
     Args:
         run: the run.
         check: of a curated set; None: nothing was curated.
         positions: (n, 2) of the map; None: no map.
+        decisions: those in force, indexed by position, with columns action and label; None: none.
     """
     manifest, names, images = run.manifest, run.class_names, run.images
     table = run.captioned()
@@ -48,7 +54,7 @@ def render(run: Run, *, check: Check | None, positions: np.ndarray | None) -> st
     suspects = suspects[np.argsort(table["label_score"].to_numpy()[suspects], kind="stable")]
 
     def tiles(rows: np.ndarray) -> list[dict[str, Any]]:
-        return [_tile(table.iloc[int(i)], int(i), images) for i in rows]
+        return [_tile(run, table.iloc[int(i)], int(i), images) for i in rows]
 
     lsi = table["lsi"].to_numpy()
     figures = {"histogram": charts.histogram(lsi, lsi), "budget": charts.budget(lsi, 0.8)}
@@ -62,7 +68,8 @@ def render(run: Run, *, check: Check | None, positions: np.ndarray | None) -> st
         high=high_means(run.task),
         manifest=manifest,
         what=what_lsi_is(run.noun),
-        plan=run.plan_lines,
+        plan=[without_place(run, line) for line in run.plan_lines],
+        decided=_decided(run, decisions, tiles),
         flagged=quality_words(manifest.get("quality")),
         changed=len(images.changes()) if images is not None else 0,
         noun=run.noun,
@@ -71,19 +78,45 @@ def render(run: Run, *, check: Check | None, positions: np.ndarray | None) -> st
         suspects=tiles(suspects[:SUSPECTS]),
         check=check,
         figures={name: _figure(figure) for name, figure in figures.items()},
-        settings=json.dumps(manifest["settings"], indent=2, ensure_ascii=False),
+        settings=unusual_settings(run),
+        skipped=[{k: without_place(run, v) for k, v in one.items()} for one in manifest["dataset"]["skipped"]],
         plotly=Markup(get_plotlyjs()),
     )
 
 
-def _tile(row: Any, position: int, images: Images | None) -> dict[str, Any]:
+def _decided(run: Run, decisions: pd.DataFrame | None, tiles: Callable) -> dict[str, Any]:
+    """Return what was decided: numbers by action, and the relabelled and excluded samples as tiles, before and after.
+
+    Args:
+        run: the run.
+        decisions: those in force.
+        tiles: makes tiles of positions.
+    """
+    if decisions is None or decisions.empty:
+        return {}
+    counts = decisions["action"].value_counts()
+    changed, gone = (decisions[decisions["action"] == action] for action in ("relabel", "exclude"))
+    relabelled = tiles(changed.index[:SUSPECTS].to_numpy())
+    for tile, label in zip(relabelled, changed["label"], strict=False):
+        tile["new"] = run.class_names[int(label)]
+    excluded = tiles(gone.index[:SUSPECTS].to_numpy())
+    return {"counts": {str(k): int(v) for k, v in counts.items()}, "relabelled": relabelled, "excluded": excluded}
+
+
+def without_place(run: Run, text: str) -> str:
+    """Return a text without the folder that the data lie in: a report is read by others than whoever computed it."""
+    data = run.manifest.get("settings", {}).get("data", {}).get("data")
+    return text if data is None else text.replace(f"{Path(data).parent}{os.sep}", "")
+
+
+def _tile(run: Run, row: Any, position: int, images: Images | None) -> dict[str, Any]:
     picture, missing = "", ""
     if images is not None:
         try:
             data = thumbnail(images.read(position), _SIZE, enlarge=True)
             picture = "data:image/webp;base64," + base64.b64encode(data).decode()
         except DataError as error:  # never another image under an old score: the report says why there is none
-            missing = str(error)
+            missing = without_place(run, str(error))
     return {
         "picture": picture,
         "missing": missing,
