@@ -3,7 +3,7 @@ PY := .venv/bin/python
 WORKERS ?= 2
 
 .DEFAULT_GOAL := all
-.PHONY: all setup servers format check test app audit bench evidence lock clean
+.PHONY: all setup servers format check test app audit bench evidence screenshots lock clean
 
 all: format check test
 
@@ -51,6 +51,10 @@ bench: setup
 # what the scores are worth, beside what else is at hand; finished studies are kept
 evidence: setup
 	$(PY) -m benchmarks.evidence
+
+# every page, light and dark, at two widths; renews the picture of the README
+screenshots: setup servers
+	$(PY) -m benchmarks.screenshots
 
 lock: setup
 	.venv/bin/uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \

@@ -16,10 +16,10 @@ _QUALITY = {
 
 
 def what_lsi_is(noun: str = "images") -> str:
-    """Return in a sentence what LSI is; `noun` is what the samples are, in the plural."""
+    """Return in plain sentences what LSI is; `noun` is what the samples are, in the plural."""
     return (
         "Laplace Sample Information (LSI) says how much the model's knowledge depends on one "
-        f"{noun.removesuffix('s')}, in nats: high for atypical, hard or wrongly labelled {noun}, low for typical or "
+        f"{noun.removesuffix('s')}. It is high for atypical, hard or wrongly labelled {noun}, and low for typical or "
         "redundant ones."
     )
 

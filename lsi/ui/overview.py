@@ -88,25 +88,12 @@ def extremes(view: View, count: int = 6) -> None:
                 with st.container(width=120):
                     picture(view, int(position), 112)
                     arrow = "" if row["given"] == row["predicted"] else f" → {plain(row['predicted'])}"
-                    st.markdown(f"{plain(row['given'])}{arrow}  \n{row['lsi']:.3g} nats")
+                    st.markdown(f"{plain(row['given'])}{arrow}  \nLSI {row['lsi']:.3g}")
 
 
 def details(view: View) -> None:
     """Show how the run was made, and what its noise experiment says."""
     manifest = view.run.manifest
-    detection = manifest["detection"]
-    if detection is not None:
-        label_score, lsi = detection["label_score"], detection["lsi"]
-        count, share = f"{detection['n_corrupted']:,}", f"{detection['noise_rate']:.1%}"
-        noise = manifest["settings"]["noise"]
-        planted = noise["corrupt_label"] or noise["corrupt_data"] or noise["human_label_noise"]
-        said = f"{count} labels or images are known to be corrupted ({share}). Found"
-        if not planted:
-            said = f"This labelling differs from the data's own for {count} {view.noun} ({share}). These are found"
-        st.markdown(
-            f"{said} with AUROC **{label_score['auroc']:.3f}** by the score of their label and "
-            f"**{lsi['auroc']:.3f}** by LSI."
-        )
     lines = view.run.plan_lines
     if lines:
         with st.expander("How the data were read"):
@@ -116,6 +103,19 @@ def details(view: View) -> None:
         with st.expander(f"{counted(len(skipped), 'sample')} left out"):
             st.dataframe(skipped)
     with st.expander("How this run was made"):
+        detection = manifest["detection"]
+        if detection is not None:
+            label_score, lsi = detection["label_score"], detection["lsi"]
+            count, share = f"{detection['n_corrupted']:,}", f"{detection['noise_rate']:.1%}"
+            noise = manifest["settings"]["noise"]
+            planted = noise["corrupt_label"] or noise["corrupt_data"] or noise["human_label_noise"]
+            said = f"{count} labels or images are known to be corrupted ({share}). Found"
+            if not planted:
+                said = f"This labelling differs from the data's own for {count} {view.noun} ({share}). These are found"
+            st.markdown(
+                f"{said} with AUROC **{label_score['auroc']:.3f}** by the score of their label and "
+                f"**{lsi['auroc']:.3f}** by LSI."
+            )
         probe, structure = manifest["probe"], manifest["leave_one_out"]["structure"]
         features = manifest["features"]
         end = f"noise variance {probe.get('noise_variance', 0):.3g}; everything in closed form."
