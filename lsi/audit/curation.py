@@ -13,12 +13,6 @@ from lsi.laplace.probe import fit
 
 SEEDS = 5
 HELD_OUT = 0.3
-_PRIOR_MEAN = np.array([0.0, 1.0])
-_PRIOR_PRECISION = np.diag([1 / 1.5**2, 1 / 0.5**2])
-_GRADIENT_TOLERANCE = 1e-10  # of the sum of the sizes of the gradient's terms
-_NEWTON_STEPS = 100
-_DRAWS = 2_000
-_ROWS = 1_024
 
 
 @dataclass(frozen=True)

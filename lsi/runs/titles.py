@@ -6,7 +6,7 @@ from typing import Any
 
 from lsi.config import Settings
 from lsi.data.plan import counted
-from lsi.errors import UsageError
+from lsi.errors import LsiError, UsageError
 from lsi.files import write_json
 from lsi.runs.run import TITLE, Run
 
@@ -41,15 +41,22 @@ def label_of(run: Run) -> str:
     if run.title:
         return run.title
     noun = "images" if run.manifest["dataset"]["has_images"] else "samples"
-    facts = [f"{run.manifest['dataset']['n_samples']:,} {noun}", str(run.manifest["features"]["backbone"])]
+    facts = [f"{run.manifest['dataset']['n_samples']:,} {noun}", str(run.manifest["features"].get("backbone", ""))]
     return f"{run.subject_name}: {', '.join([*facts, *unusual_settings(run)])} · {when(run)}"
 
 
 def unusual_settings(run: Run) -> list[str]:
-    """Return the settings of a run that are not the usual ones, in words: "seed 3", "structure diag"."""
+    """Return the settings of a run that are not the usual ones, in words: "seed 3", "structure diag".
+
+    Nothing for runs of versions whose settings this one cannot read.
+    """
     usual, words = Settings(), []
-    groups: list[tuple[Any, Any]] = [(run.settings, usual)]
-    groups += [(getattr(run.settings, name), getattr(usual, name)) for name in ("data", "noise", "features", "score")]
+    try:
+        found = run.settings
+    except (LsiError, KeyError, TypeError, ValueError):
+        return []
+    groups: list[tuple[Any, Any]] = [(found, usual)]
+    groups += [(getattr(found, name), getattr(usual, name)) for name in ("data", "noise", "features", "score")]
     for group, default in groups:
         for field in fields(group):
             value = getattr(group, field.name)

@@ -48,7 +48,7 @@ def _row(run: Run, decided: dict[str, int], is_open: bool) -> dict[str, object]:
         "": "on screen" if is_open else "",
         "Data": run.subject_name,
         "Samples": run.manifest["dataset"]["n_samples"],
-        "Features": str(run.manifest["features"]["backbone"]),
+        "Features": str(run.manifest["features"].get("backbone", "")),
         "Settings": ", ".join(unusual_settings(run)) or "usual",
         "Suspected": run.manifest["summary"]["n_label_issues"],
         "Decided": decided.get(run.subject_name, 0),

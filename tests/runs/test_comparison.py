@@ -11,6 +11,7 @@ from lsi.cli import main
 from lsi.compute import pipeline
 from lsi.config import DATABASE, DataSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.errors import MissingRunError, UsageError
+from lsi.files import write_json
 from lsi.runs.comparison import compare
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.listing import delete_run, find_run, list_runs
@@ -119,6 +120,14 @@ def test_runs_are_told_apart_and_called_what_people_call_them(pair, cache, capsy
     assert Run(child.folder).title == ""
     assert main(["runs", "delete", "--cache", str(cache)]) == 2
     assert "Name the run to delete" in capsys.readouterr().err
+
+
+def test_a_run_whose_settings_are_of_another_version_has_a_name_too(pair, tmp_path):
+    run, _ = pair
+    old = Run(tmp_path / "old")
+    settings = run.manifest["settings"] | {"data": {"path": "photos"}}
+    write_json(old.folder / "manifest.json", run.manifest | {"settings": settings})
+    assert label_of(old).startswith("digits: 300 images, pixels · ")
 
 
 def test_deleting_a_run_leaves_decisions_and_other_runs(cache, tmp_path):
