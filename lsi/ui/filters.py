@@ -38,7 +38,8 @@ class Filter:
     """Which samples are on screen. Empty fields let everything through.
 
     `low` and `high` are shares of the samples in rising order of LSI, 0 … 1. `quality` are names of flags of image
-    quality, of which a sample has one at least.
+    quality, of which a sample has one at least. `differs` leaves those whose label is another one than the data's own:
+    by a second labelling, on purpose, or by decisions that the run started from.
     """
 
     classes: tuple[str, ...] = ()
@@ -55,6 +56,7 @@ class Filter:
     lassos: tuple[Lasso, ...] = ()
     quality: tuple[str, ...] = ()
     columns: tuple[ColumnFilter, ...] = ()
+    differs: bool = False
 
     def mask(
         self,
@@ -79,12 +81,7 @@ class Filter:
         for column, values in (("given", self.classes), ("predicted", self.predicted), ("split", self.split)):
             if values and column in table.columns:
                 kept &= table[column].isin(values).to_numpy()
-        if self.issues:
-            kept &= table["is_label_issue"].to_numpy()
-        if self.duplicates:
-            kept &= group >= 0
-        if self.disputed:
-            kept &= table.index.isin(decided.index[decided["disputed"].to_numpy(dtype=bool)])
+        kept &= self._mask_of_switches(table, decided)
         if self.group is not None:
             kept &= group == self.group
         if self.text:
@@ -93,6 +90,19 @@ class Filter:
         if self.lassos and positions is not None:
             kept &= lassoed(positions, self.lassos)
         return kept & self._mask_of_columns(table, read or (lambda name: read_column(table[name])))
+
+    def _mask_of_switches(self, table: pd.DataFrame, decided: pd.DataFrame) -> np.ndarray:
+        """Return which rows pass what is either asked for or not."""
+        kept = np.ones(len(table), dtype=bool)
+        if self.issues:
+            kept &= table["is_label_issue"].to_numpy()
+        if self.duplicates:
+            kept &= table["near_duplicate_group"].to_numpy() >= 0
+        if self.disputed:
+            kept &= table.index.isin(decided.index[decided["disputed"].to_numpy(dtype=bool)])
+        if self.differs:
+            kept &= differing(table)
+        return kept
 
     def _mask_of_columns(self, table: pd.DataFrame, read: Callable[[str], Column]) -> np.ndarray:
         """Return which rows pass what is said of image quality and of the columns of the data."""
@@ -127,6 +137,7 @@ class Filter:
             (self.issues, "suspected labels", {"issues": False}),
             (self.duplicates, "near duplicates", {"duplicates": False}),
             (self.disputed, "reviewers disagree", {"disputed": False}),
+            (self.differs, "labellings differ", {"differs": False}),
             (self.group is not None, f"group {self.group}", {"group": None}),
             (bool(self.text), f"contains {self.text}", {"text": ""}),
             (bool(self.lassos), "lasso on the map", {"lassos": ()}),
@@ -147,7 +158,8 @@ class Filter:
         query |= {name: list(values) for name, values in lists.items() if values}
         if self.low > 0 or self.high < 1:
             query["lsi"] = f"{self.low:.4g}-{self.high:.4g}"
-        switches = {"issues": self.issues, "duplicates": self.duplicates, "disputed": self.disputed}
+        switches = {"issues": self.issues, "duplicates": self.duplicates, "disputed": self.disputed,
+                    "differs": self.differs}  # fmt: skip
         query |= {name: "1" for name, on in switches.items() if on}
         if self.group is not None:
             query["group"] = str(self.group)
@@ -177,6 +189,7 @@ class Filter:
             words("class"), words("predicted"), low, high, first("issues") == "1", words("decision"), words("split"),
             first("duplicates") == "1", first("disputed") == "1", group, first("text")[:200], lassos,
             tuple(flag for flag in words("quality") if flag in FLAGS), tuple(columns.values()),
+            first("differs") == "1",
         )  # fmt: skip
 
 
@@ -187,6 +200,16 @@ def decision_codes(n_rows: int, decided: pd.DataFrame) -> np.ndarray:
     inside = rows < n_rows
     codes[rows[inside]] = decided["action"][inside].map(_PLACES)
     return codes
+
+
+def differing(table: pd.DataFrame) -> np.ndarray:
+    """Return whose label is another one than the data's own, (n,); nobody's where nothing else is known."""
+    found = np.zeros(len(table), dtype=bool)
+    if "true_label" in table.columns:
+        found |= (table["true_label"] != table["given_label"]).to_numpy()
+    if "label_in_data" in table.columns:
+        found |= (table["label_in_data"] != table["given"]).to_numpy()
+    return found
 
 
 def lassoed(positions: np.ndarray, lassos: tuple[Lasso, ...]) -> np.ndarray:

@@ -9,7 +9,7 @@ from lsi.data.plan import counted
 from lsi.export.wording import high_means
 from lsi.ui import estimate
 from lsi.ui.detail import picture
-from lsi.ui.filters import Filter
+from lsi.ui.filters import Filter, differing
 from lsi.ui.flags import FLAGS
 from lsi.ui.session import View, decisions, plain
 from lsi.ui.sidebar import go
@@ -27,6 +27,9 @@ def headline(view: View) -> None:
         _link("samples", f"See the tenth that holds {summary['share_of_top_tenth']:.0%} of it", Filter(low=0.9))
         if len(view.run.unlabelled):
             _link("samples", f"{counted(len(view.run.unlabelled), view.one)} without a label", Filter())
+        count = int(differing(view.table).sum())
+        if count:
+            _link("samples", f"See {counted(count, view.one)} whose labellings differ", Filter(differs=True))
     columns = st.columns(3)
     with columns[0].container(border=True):
         _suspects(view, summary["n_label_issues"])

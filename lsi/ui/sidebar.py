@@ -149,7 +149,7 @@ def _controls(view: View) -> None:
     chosen, table = current_filter(), view.table
     values = {"f_class": list(chosen.classes), "f_range": (round(100 * chosen.low), round(100 * chosen.high)),
               "f_issues": chosen.issues, "f_decision": list(chosen.decision), "f_duplicates": chosen.duplicates,
-              "f_disputed": chosen.disputed,
+              "f_disputed": chosen.disputed, "f_differs": chosen.differs,
               "f_text": chosen.text, "f_split": list(chosen.split), "f_quality": list(chosen.quality)}  # fmt: skip
     for key, value in values.items():
         st.session_state[key] = value
@@ -171,6 +171,10 @@ def _controls(view: View) -> None:
     decided = decisions(view)
     if chosen.disputed or len(decided["reviewer"].unique()) > 1:
         st.toggle("Reviewers disagree", key="f_disputed", on_change=_changed)
+    if chosen.differs or {"true_label", "label_in_data"} & set(table.columns):
+        st.toggle("Labellings differ", key="f_differs", on_change=_changed,
+                  help="The label is another one than the data's own: by a second labelling, on purpose, or by "
+                  "decisions that this run started from.")  # fmt: skip
     possible = [d for d in DECISIONS if view.labelled or d != "relabel"]
     st.pills("Decision", possible, key="f_decision", selection_mode="multi", on_change=_changed)
     if "split" in table.columns:
@@ -204,7 +208,7 @@ def _changed() -> None:
             old, classes=tuple(state.get("f_class") or ()), low=low / 100, high=high / 100,
             issues=state.get("f_issues", False),
             decision=tuple(state["f_decision"]), duplicates=state["f_duplicates"],
-            disputed=state.get("f_disputed", False), text=state["f_text"],
+            disputed=state.get("f_disputed", False), differs=state.get("f_differs", False), text=state["f_text"],
             split=tuple(state.get("f_split") or ()), quality=tuple(state.get("f_quality") or ()),
         )
     )  # fmt: skip

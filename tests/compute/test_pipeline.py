@@ -242,7 +242,7 @@ def test_projection_is_cached(tmp_path, monkeypatch):
     run = pipeline.run(Settings(data=DataSettings(subset=150)), tmp_path)
     positions = maps.projection_of_run(run, tmp_path)
     assert positions.shape == (150, 2)
-    monkeypatch.setattr("lsi.compute.queries.project", lambda *a: pytest.fail("computed again"))
+    monkeypatch.setattr("lsi.features.projection.project", lambda *a: pytest.fail("computed again"))
     np.testing.assert_array_equal(maps.projection_of_run(run, tmp_path), positions)
 
 

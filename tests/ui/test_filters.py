@@ -26,6 +26,9 @@ TABLE = pd.DataFrame(
         "a:b&c=d ": [1.5, 2.5, 3.5, 4.5],
         "is_dark": [True, False, False, False],
         "is_blurry": [False, False, True, False],
+        "given_label": [0, 0, 1, 1],
+        "true_label": [0, 1, 1, 1],
+        "label_in_data": ["cat", "cat", "dog", "cat"],
     }
 )
 DECIDED = pd.DataFrame({"action": ["exclude"], "label": [None], "disputed": [True]}, index=[1])
@@ -40,6 +43,7 @@ WIDE = ((-0.5, -0.5), (2.0, -0.5), (2.0, 2.0), (-0.5, 2.0))
         (Filter(), [0, 1, 2, 3]),
         (Filter(classes=("dog",)), [2, 3]),
         (Filter(disputed=True), [1]),
+        (Filter(differs=True), [1, 3]),
         (Filter(predicted=("dog",)), [1, 2]),
         (Filter(low=0.5), [0, 1]),
         (Filter(high=0.25), [3]),
@@ -170,8 +174,8 @@ column_filters = st.one_of(
 )
 filters = st.fixed_dictionaries(
     {"classes": words, "predicted": words, "issues": st.booleans(), "decision": words, "split": words,
-     "duplicates": st.booleans(), "disputed": st.booleans(), "group": st.none() | st.integers(0, 10**6),
-     "text": st.text(max_size=50), "lassos": st.lists(lassos, max_size=3),
+     "duplicates": st.booleans(), "disputed": st.booleans(), "differs": st.booleans(),
+     "group": st.none() | st.integers(0, 10**6), "text": st.text(max_size=50), "lassos": st.lists(lassos, max_size=3),
      "quality": st.lists(st.sampled_from(list(FLAGS)), unique=True).map(tuple),
      "columns": st.lists(column_filters, max_size=3, unique_by=lambda v: v[0])}
 )  # fmt: skip
