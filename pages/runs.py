@@ -2,7 +2,9 @@
 
 import streamlit as st
 
+from lsi.runs.listing import list_runs
 from lsi.ui import runs_view
+from lsi.ui.session import cache
 from lsi.ui.sidebar import current_view
 
 view = current_view()
@@ -10,5 +12,6 @@ st.title("Runs", anchor=False)
 if view is None:
     st.info("No run yet. Start one on the Overview.")
     st.stop()
-runs_view.table(view.run.name)
-runs_view.side_by_side(view)
+runs = list_runs(cache())
+runs_view.table(runs, view.run.name)
+runs_view.side_by_side(view, runs)

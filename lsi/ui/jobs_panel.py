@@ -2,6 +2,7 @@
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -28,17 +29,19 @@ def follow(is_home: bool) -> None:
     Args:
         is_home: whether the page is the Overview.
     """
-    awaited: set[str] = st.session_state.get("awaited", set()) | _running(_latest())
+    latest = _latest()
+    awaited: set[str] = st.session_state.get("awaited", set()) | _running(latest)
     looks = itertools.count()
 
     @st.fragment(run_every=1.0 if awaited else None)
     def panel() -> None:
-        shown = _latest()
+        look = next(looks)
+        shown = _latest() if look else latest
         for job in shown:
             _job(job, is_home)
         running = _running(shown)
         # The first look is part of the page: running it anew from here would lose a click that it has not reached.
-        if next(looks) == 0 or running == awaited:
+        if look == 0 or running == awaited:
             return
         done = [job.run_name for job in shown if job.folder.name in awaited and job.state == "done"]
         if done and done[0] in run_names():
@@ -69,7 +72,8 @@ def _job(job: jobs.Job, is_home: bool) -> None:
     state = job.state
     if state == "running":
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.progress(_share(job), text=f"{plain(name_of(job))}: {_say(job)}")
+            progress = job.progress
+            st.progress(_share(job, progress), text=f"{plain(name_of(job))}: {_say(progress)}")
             if not read_only():
                 st.button("Cancel", key=f"cancel-{job.folder.name}", on_click=job.cancel)
     elif state != "done" and is_home and not job.is_dismissed:
@@ -106,14 +110,14 @@ def name_of(job: jobs.Job) -> str:
     return f"{name}, from your decisions" if job.settings.decisions else name
 
 
-def _step(job: jobs.Job) -> int:
-    stage = job.progress.get("stage", "dataset")
+def _step(progress: dict[str, Any]) -> int:
+    stage = progress.get("stage", "dataset")
     return next((i for i, (_, stages) in enumerate(_STEPS) if stage in stages), 0)
 
 
-def _share(job: jobs.Job) -> float:
+def _share(job: jobs.Job, progress: dict[str, Any]) -> float:
     """Return how far a job is, 0 … 1, over all of its steps; it never falls."""
-    progress, step = job.progress, _step(job)
+    step = _step(progress)
     is_counted = progress.get("stage") == _STEPS[step][1][0] and progress.get("unit")
     within = progress.get("done", 0) / max(progress.get("total", 1), 1) if is_counted else 0.0
     reached: dict[str, float] = st.session_state.setdefault("job_shares", {})
@@ -122,10 +126,10 @@ def _share(job: jobs.Job) -> float:
     return reached[key]
 
 
-def _say(job: jobs.Job) -> str:
-    progress, step = job.progress, _step(job)
+def _say(progress: dict[str, Any]) -> str:
     if not progress:
         return "starting"
+    step = _step(progress)
     unit = progress.get("unit")
     noun = "texts" if unit == "texts" else "images"
     words = f"step {step + 1} of {len(_STEPS)}, {_STEPS[step][0].format(noun=noun)}"

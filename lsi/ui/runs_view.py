@@ -7,24 +7,24 @@ import streamlit as st
 from lsi.data.plan import counted
 from lsi.errors import LsiError
 from lsi.runs.comparison import Comparison, compare
-from lsi.runs.listing import delete_run, list_runs
+from lsi.runs.listing import delete_run
 from lsi.runs.run import Run
 from lsi.runs.titles import LENGTH, label_of, rename, unusual_settings, when
 from lsi.ui.detail import picture
-from lsi.ui.session import View, cache, open_view, plain, read_only, reviews
+from lsi.ui.session import View, open_view, plain, read_only, reviews
 from lsi.ui.sidebar import choose
 
 _SHOWN = 12  # samples that moved, as pictures
 _PERCENT = ("leave-one-out accuracy",)
 
 
-def table(chosen: str | None) -> None:
+def table(runs: list[Run], chosen: str | None) -> None:
     """Show all runs, the newest first, and what can be done with the one that is selected.
 
     Args:
+        runs: all of them, the newest first.
         chosen: the name of the run on screen.
     """
-    runs = list_runs(cache())
     decided = reviews().counts()
     st.dataframe(
         pd.DataFrame([_row(run, decided, run.name == chosen) for run in runs]),
@@ -73,10 +73,15 @@ def _actions(run: Run) -> None:
             st.button("Delete this run", key=f"delete-{run.name}", on_click=delete_run, args=(run,))
 
 
-def side_by_side(view: View) -> None:
-    """Compare the run on screen with another one on the same data, by default the one that it started from."""
+def side_by_side(view: View, runs: list[Run]) -> None:
+    """Compare the run on screen with another one on the same data, by default the one that it started from.
+
+    Args:
+        view: the run on screen.
+        runs: all of them, the newest first.
+    """
     st.subheader("Before and after", anchor=False)
-    others = {run.name: run for run in list_runs(cache())
+    others = {run.name: run for run in runs
               if run.name != view.run.name and run.subject_name == view.run.subject_name}  # fmt: skip
     if not others:
         st.info("Another run on the same data can be compared with this one: recompute with your decisions on Export.")
