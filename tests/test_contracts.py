@@ -132,6 +132,17 @@ def test_what_is_imported_is_declared(folders, files):
     assert not undeclared
 
 
+@pytest.mark.parametrize(
+    "path", sorted([*(ROOT / "lsi" / "ui").rglob("*.py"), *(ROOT / "pages").glob("*.py")]), ids=name_of
+)
+def test_no_press_of_a_button_can_be_lost(path):
+    """What st.button returns is lost where another change arrives; a callback runs before the script, so it is not."""
+    calls = [n for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Call)]
+    for call in calls:
+        if ast.unparse(call.func).endswith(("st.button", "st.form_submit_button")):
+            assert "on_click" in {k.arg for k in call.keywords}, f"line {call.lineno}: use buttons.pressed"
+
+
 def test_no_test_sleeps_longer_than_a_second():
     sleeps = {r"time\.sleep\(\s*([\d.]+)": 1.0, r"wait_for_timeout\(\s*([\d.]+)": 1_000.0}
     slow = [

@@ -9,6 +9,7 @@ import streamlit as st
 from lsi.audit.summary import class_figures
 from lsi.export import charts
 from lsi.hashing import fingerprint
+from lsi.ui.buttons import pressed
 from lsi.ui.filters import Filter
 from lsi.ui.session import View, open_view, plain, run_names
 from lsi.ui.sidebar import go
@@ -83,9 +84,7 @@ def confusions(view: View, positions: np.ndarray) -> None:
         _open(names, *pairs.iloc[row][["given_label", "predicted_label"]])
     with st.container(horizontal=True):
         for given, suggested, count in pairs.head(LINKS).itertuples(index=False):
-            if st.button(
-                f"{plain(named[given])} → {plain(named[suggested])}: {count}", key=f"cell-{given}-{suggested}"
-            ):
+            if pressed(f"{plain(named[given])} → {plain(named[suggested])}: {count}", key=f"cell-{given}-{suggested}"):
                 _open(names, given, suggested)
 
 

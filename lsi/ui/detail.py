@@ -5,6 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from lsi.errors import LsiError
+from lsi.ui.buttons import pressed
 from lsi.ui.columns import as_text, shown
 from lsi.ui.flags import FLAGS
 from lsi.ui.session import View, plain
@@ -35,7 +36,7 @@ def show(view: View, position: int) -> None:
         if view.labelled:
             classes(view, position)
     everything(view, view.run.scores.iloc[position])
-    if st.button("Show it on the map", icon=":material/scatter_plot:", type="tertiary"):
+    if pressed("Show it on the map", "show-on-map", icon=":material/scatter_plot:", type="tertiary"):
         st.session_state["focus"] = view.run.name, position
         go("map", current_filter())
     neighbours(view, position)

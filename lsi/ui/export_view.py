@@ -25,6 +25,7 @@ from lsi.export import (
 )
 from lsi.hashing import fingerprint
 from lsi.runs.records import decision_records, exclusion_records, records_to_add
+from lsi.ui.buttons import pressed
 from lsi.ui.session import View, cache, decisions, plain, read_only, reviews
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def check(view: View, selection: Selection) -> None:
         f"times, each time tested on 30 % of the {view.noun} that it has not seen and whose labels stay as they are."
     )
     changed = len(selection.removed) or selection.relabelled
-    if st.button("Check", icon=":material/science:", disabled=not changed):
+    if pressed("Check", "check-button", icon=":material/science:", disabled=not changed):
         try:
             st.session_state["check"] = (_mark(view, selection), _check(view, selection))
         except LsiError as error:
@@ -86,7 +87,7 @@ def recompute(view: View) -> None:
         "are known are not embedded again."
     )
     changed = len(decisions(view)) > 0
-    if st.button("Recompute with my decisions", icon=":material/restart_alt:", disabled=not changed):
+    if pressed("Recompute with my decisions", "recompute", icon=":material/restart_alt:", disabled=not changed):
         try:
             jobs.start(replace(view.run.settings, decisions=DATABASE), cache())
         except LsiError as error:
@@ -113,7 +114,7 @@ def read_in(view: View) -> None:
             "decided here later than in the file stays."
         )
         file = st.file_uploader("A decisions.json of an export", "json", key="decisions_file", max_upload_size=50)
-        if file is not None and st.button("Read in", icon=":material/upload:"):
+        if file is not None and pressed("Read in", "read-in", icon=":material/upload:"):
             try:
                 dataset, records = records_to_add(json.loads(file.getvalue()), view.run.subject)
                 came = reviews().add(dataset, records)

@@ -12,6 +12,7 @@ from lsi.data.plan import counted
 from lsi.export import charts
 from lsi.hashing import fingerprint
 from lsi.ui import bulk, detail, estimate, samples
+from lsi.ui.buttons import pressed
 from lsi.ui.components import ReviewItems, queue
 from lsi.ui.filters import Filter
 from lsi.ui.session import View, by_key, decide, decide_each, decisions, read_only, record, reviewer, reviews
@@ -190,7 +191,7 @@ def ending(view: View, positions: np.ndarray) -> None:
     st.success(f"All {len(positions):,} are decided: {words}.", icon=":material/check:")
     with st.container(horizontal=True):
         for page, text in (("redundancy", "Look at duplicates and quality"), ("export", "Check, export, recompute")):
-            if st.button(text, key=f"after-{page}", type="tertiary", icon=":material/arrow_forward:"):
+            if pressed(text, f"after-{page}", type="tertiary", icon=":material/arrow_forward:"):
                 go(page, Filter())
 
 

@@ -6,6 +6,7 @@ import streamlit as st
 
 from lsi.errors import LsiError
 from lsi.ui import jobs_panel, sidebar
+from lsi.ui.buttons import forget_press
 from lsi.ui.components import drain_decision_log
 from lsi.ui.first_run import start_first_run
 from lsi.ui.session import plain
@@ -37,6 +38,9 @@ def main() -> None:
     page = st.navigation(list(pages.values()), position="top")
     start_first_run()
     drain_decision_log()
+    if st.session_state.get("page_on_screen") != page.url_path:
+        forget_press()
+    st.session_state["page_on_screen"] = page.url_path
     sidebar.draw(is_filtered=page.url_path not in ("", "runs"))
     try:
         _say_what_changed()

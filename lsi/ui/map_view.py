@@ -8,6 +8,7 @@ import streamlit as st
 from lsi.compute import jobs, maps
 from lsi.export import charts
 from lsi.ui import colouring, samples
+from lsi.ui.buttons import pressed
 from lsi.ui.colouring import Colouring, LegendEntry
 from lsi.ui.columns import Column
 from lsi.ui.components import MapPoints, MapTools, scatter
@@ -34,7 +35,7 @@ def _wait(view: View) -> None:
         st.rerun()
     if not any(job.alive for job in jobs.list_jobs(cache())):
         st.info("The map of this run is not computed yet.")
-        if not read_only() and st.button("Compute it now", icon=":material/play_arrow:"):
+        if not read_only() and pressed("Compute it now", "compute-map", icon=":material/play_arrow:"):
             with st.spinner("UMAP …"):
                 maps.projection_of_run(view.run, cache())
             st.rerun()

@@ -8,6 +8,7 @@ import streamlit as st
 from lsi.data.plan import counted
 from lsi.export.wording import high_means
 from lsi.ui import estimate
+from lsi.ui.buttons import pressed
 from lsi.ui.detail import picture
 from lsi.ui.filters import Filter, differing
 from lsi.ui.flags import FLAGS
@@ -135,5 +136,5 @@ def details(view: View) -> None:
 
 
 def _link(page: str, text: str, chosen: Filter) -> None:
-    if st.button(text, key=f"link-{page}-{text}", type="tertiary", icon=":material/arrow_forward:"):
+    if pressed(text, f"link-{page}-{text}", type="tertiary", icon=":material/arrow_forward:"):
         go(page, chosen)

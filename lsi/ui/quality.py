@@ -7,6 +7,7 @@ import streamlit as st
 
 from lsi.data.plan import counted
 from lsi.ui import flags, samples
+from lsi.ui.buttons import pressed
 from lsi.ui.detail import picture
 from lsi.ui.session import View, plain
 from lsi.ui.sidebar import current_filter, go
@@ -43,8 +44,8 @@ def _flag(view: View, flag: str, rows: np.ndarray) -> None:
     facts = flags.FLAGS[flag]
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(f"**{facts.title}**: {counted(len(rows), 'image')}")
-        if st.button("Show all", key=f"flag-{flag}", type="tertiary", icon=":material/arrow_forward:",
-                     help="The samples with this flag."):  # fmt: skip
+        if pressed("Show all", f"flag-{flag}", type="tertiary", icon=":material/arrow_forward:",
+                   help="The samples with this flag."):  # fmt: skip
             order = next((n for n, o in flags.ORDERS.items() if o == (facts.order, facts.is_rising)), None)
             if order is not None:
                 st.session_state[samples.ORDER] = order

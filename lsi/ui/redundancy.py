@@ -8,6 +8,7 @@ from lsi.data.plan import counted
 from lsi.errors import LsiError
 from lsi.export import charts, duplicates_to_drop
 from lsi.ui import bulk
+from lsi.ui.buttons import pressed
 from lsi.ui.detail import picture
 from lsi.ui.session import View, decide, decisions, plain, read_only
 
@@ -88,8 +89,8 @@ def _row(view: View, group: int, drop: set[int]) -> None:
     labels, words = rows["given"].nunique(), "labels" if view.labelled else "targets"
     title = f"Group {group}: {len(rows)} {view.noun}, distance {rows['nearest_distance'].min():.2g}"
     st.markdown(f"**{title}**" + (f", **{labels} different {words}**" if labels > 1 else ""))
-    if st.button("Information they hold together", key=f"together-{group}", type="tertiary",
-                 icon=":material/join_inner:", help="LSI of leaving the whole group out. Each copy alone holds "
+    if pressed("Information they hold together", f"together-{group}", type="tertiary",
+               icon=":material/join_inner:", help="LSI of leaving the whole group out. Each copy alone holds "
                  "little, since the others still say the same."):  # fmt: skip
         try:
             together = view.group_lsi(tuple(int(i) for i in rows.index))

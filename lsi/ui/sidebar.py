@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from lsi.ui import column_filter
+from lsi.ui.buttons import pressed
 from lsi.ui.filters import DECISIONS, Filter
 from lsi.ui.flags import FLAGS
 from lsi.ui.session import View, decisions, open_view, plain, read_only, redo, run_label, run_names, undo
@@ -45,7 +46,7 @@ def need_labels(view: View, what: str) -> None:
         f"These {view.noun} have {targets}, so there is no {what} to see. Samples, Map and Quality and duplicates show "
         "what is typical, odd or redundant."
     )
-    if st.button("Browse by information", icon=":material/grid_view:", type="tertiary"):
+    if pressed("Browse by information", "browse", icon=":material/grid_view:", type="tertiary"):
         go("samples", Filter())
     st.stop()
 

@@ -32,23 +32,24 @@ class Server:
 
 
 @contextmanager
-def serve(cache: Path, **environment: str) -> Iterator[Server]:
-    """Start the app on a free port over this cache, and end it afterwards."""
+def serve(cache: Path, script: Path = ROOT / "app.py", **environment: str) -> Iterator[Server]:
+    """Start the app, or another script, on a free port over this cache, and end it afterwards."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
     kept = {k: v for k, v in os.environ.items() if k not in NOT_PASSED_ON}
-    command = [str(Path(sys.executable).parent / "streamlit"), "run", str(ROOT / "app.py"), "--server.port", str(port)]
+    command = [str(Path(sys.executable).parent / "streamlit"), "run", str(script), "--server.port", str(port)]
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "server.log").open("wb") as log:
         process = subprocess.Popen(
             command, cwd=ROOT, env={**kept, "LSI_CACHE": str(cache), **environment}, stdout=log, stderr=log
         )
     address = f"http://127.0.0.1:{port}"
+    health = "health" if script.name == "app.py" else "_stcore/health"
     try:
         for _ in range(240):
             try:
-                with urllib.request.urlopen(f"{address}/health") as answer:
+                with urllib.request.urlopen(f"{address}/{health}") as answer:
                     assert answer.status == 200
                 break
             except OSError:
