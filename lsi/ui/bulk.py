@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 from jaxtyping import Int
 
-from lsi.ui.session import View, decide, decide_each, read_only, suggested
+from lsi.ui.session import View, decide, decide_each, read_only, reviewer, suggested
 
 
 def actions(view: View, positions: "list[int] | Int[np.ndarray, ' s']", what: str, key: str) -> None:
@@ -18,26 +18,23 @@ def actions(view: View, positions: "list[int] | Int[np.ndarray, ' s']", what: st
     """
     if read_only() or not len(positions):
         return
+    name, chosen = reviewer(), [int(i) for i in positions]
     count = len(positions)
     them = f"{count:,} {what} {view.noun if count > 1 else view.one}"
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.button(f"Exclude {them}", key=f"{key}-exclude", on_click=_decide, args=(view, positions, "exclude"),
+        st.button(f"Exclude {them}", key=f"{key}-exclude", on_click=decide, args=(view, name, chosen, "exclude"),
                   icon=":material/block:")  # fmt: skip
-        st.button(f"Keep {them}", key=f"{key}-keep", on_click=_decide, args=(view, positions, "keep"))
+        st.button(f"Keep {them}", key=f"{key}-keep", on_click=decide, args=(view, name, chosen, "keep"))
         if view.labelled:
             changed = suggested(view, positions)
             if changed:
                 st.button(f"Take the suggestion for {len(changed):,}", key=f"{key}-suggestion", on_click=decide_each,
-                          args=(view, changed))  # fmt: skip
-        st.button("Clear their decisions", key=f"{key}-clear", on_click=_decide, args=(view, positions, "clear"))
+                          args=(view, name, changed))  # fmt: skip
+        st.button("Clear their decisions", key=f"{key}-clear", on_click=decide, args=(view, name, chosen, "clear"))
         if not view.labelled:
             return
         label = st.selectbox("Relabel as", range(len(view.run.class_names)), index=None, key=f"{key}-label",
                              format_func=lambda c: view.run.class_names[c], width=200)  # fmt: skip
         if label is not None:
-            st.button(f"Relabel {them}", key=f"{key}-relabel", on_click=_decide,
-                      args=(view, positions, "relabel", int(label)))  # fmt: skip
-
-
-def _decide(view: View, positions: "list[int] | Int[np.ndarray, ' s']", action: str, label: int | None = None) -> None:
-    decide(view, [int(i) for i in positions], action, label)
+            st.button(f"Relabel {them}", key=f"{key}-relabel", on_click=decide,
+                      args=(view, name, chosen, "relabel", int(label)))  # fmt: skip

@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-_PRESSED = "pressed_button"
+_PRESSES = "presses"
 
 
 def pressed(label: str, key: str, **options: Any) -> bool:
@@ -14,22 +14,21 @@ def pressed(label: str, key: str, **options: Any) -> bool:
     with Streamlit's own return value. A callback runs before the script does, so this one keeps the press until it
     is reached.
 
+    The callback touches no session either: at each such touch Streamlit may end it for a newer change.
+
     Args:
         label: of the button.
         key: of the button, unlike that of any other.
         options: of st.button, apart from on_click and args.
     """
-    st.button(label, key=key, on_click=_press, args=(key,), **options)
-    if st.session_state.get(_PRESSED) != key:
+    presses: list[str] = st.session_state.setdefault(_PRESSES, [])
+    st.button(label, key=key, on_click=presses.append, args=(key,), **options)
+    if key not in presses:
         return False
-    del st.session_state[_PRESSED]
+    presses.clear()
     return True
 
 
-def _press(key: str) -> None:
-    st.session_state[_PRESSED] = key
-
-
 def forget_press() -> None:
-    """Forget a press that nothing has reached: its button is not on the page that is shown now."""
-    st.session_state.pop(_PRESSED, None)
+    """Forget presses that nothing has reached: their buttons are not on the page that is shown now."""
+    st.session_state.setdefault(_PRESSES, []).clear()

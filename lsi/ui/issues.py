@@ -212,9 +212,11 @@ def several(view: View, positions: np.ndarray) -> None:
         changed = [i for i, s, g in zip(chosen, suggested, given, strict=True) if s != g]
         with st.container(horizontal=True):
             st.button(f"Take the suggestion for {len(changed):,}", key="several-suggestion", on_click=decide_each,
-                      args=(view, changed), disabled=not changed)  # fmt: skip
-            st.button(f"Keep the labels of {count:,}", key="several-keep", on_click=decide, args=(view, chosen, "keep"))
-            st.button(f"Exclude {count:,}", key="several-exclude", on_click=decide, args=(view, chosen, "exclude"))
+                      args=(view, reviewer(), changed), disabled=not changed)  # fmt: skip
+            st.button(f"Keep the labels of {count:,}", key="several-keep", on_click=decide,
+                      args=(view, reviewer(), chosen, "keep"))  # fmt: skip
+            st.button(f"Exclude {count:,}", key="several-exclude", on_click=decide,
+                      args=(view, reviewer(), chosen, "exclude"))  # fmt: skip
         st.caption("It is one batch: Undo, or Z in the queue, takes all of it back.")
 
 

@@ -10,7 +10,7 @@ from lsi.export import charts, duplicates_to_drop
 from lsi.ui import bulk
 from lsi.ui.buttons import pressed
 from lsi.ui.detail import picture
-from lsi.ui.session import View, decide, decisions, plain, read_only
+from lsi.ui.session import View, decide, decisions, plain, read_only, reviewer
 
 PER_PAGE = 8
 _MOST_IN_A_ROW = 8
@@ -33,7 +33,7 @@ def groups(view: View, positions: np.ndarray) -> None:
     )
     if not read_only() and len(drop):
         st.button(f"Exclude redundant {view.noun}: {len(drop):,}", on_click=decide,
-                  args=(view, [int(i) for i in drop], "exclude"), icon=":material/block:")  # fmt: skip
+                  args=(view, reviewer(), [int(i) for i in drop], "exclude"), icon=":material/block:")  # fmt: skip
     pages = -(-len(ordered) // PER_PAGE)
     page = st.pagination(pages, key=f"group_page-{view.run.name}") if pages > 1 else 1
     for group in ordered[(page - 1) * PER_PAGE : page * PER_PAGE]:
@@ -110,7 +110,10 @@ def _row(view: View, group: int, drop: set[int]) -> None:
     with st.container(horizontal=True):
         if going:
             st.button(f"Exclude {counted(len(going), view.one)}", key=f"group-exclude-{group}", on_click=decide,
-                      args=(view, going, "exclude"), icon=":material/block:")  # fmt: skip
+                      args=(view, reviewer(), going, "exclude"), icon=":material/block:")  # fmt: skip
             st.button(
-                "No duplicates: keep them", key=f"group-keep-{group}", on_click=decide, args=(view, going, "keep")
+                "No duplicates: keep them",
+                key=f"group-keep-{group}",
+                on_click=decide,
+                args=(view, reviewer(), going, "keep"),
             )

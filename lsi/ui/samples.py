@@ -11,7 +11,7 @@ from lsi.hashing import fingerprint
 from lsi.ui import flags
 from lsi.ui.components import Tiles, gallery
 from lsi.ui.filters import DECISIONS, decision_codes
-from lsi.ui.session import View, decide, decide_each, decisions, plain, read_only, suggested
+from lsi.ui.session import View, decisions, done, labels_suggested, plain, read_only, record, reviewer, suggested
 from lsi.ui.sidebar import current_filter, set_filter
 
 ORDERS = {
@@ -130,15 +130,19 @@ def grid(view: View, ranking: Ranking, height: int = 640, key: str = GALLERY) ->
         texts=texts,
         fills=key == GALLERY,
     )
-    return gallery(tiles, f"{key}-{view.run.name}", None if read_only() else lambda *asked: _act(view, *asked))
+    name = reviewer()
+    return gallery(tiles, f"{key}-{view.run.name}", None if read_only() else lambda *asked: _act(view, name, *asked))
 
 
-def _act(view: View, what: str, positions: list[int]) -> None:
-    """Decide about tiles by a key: keep, exclude, or take the suggestion where there is one."""
-    if what == "suggestion":
-        decide_each(view, suggested(view, positions))
-    else:
-        decide(view, positions, what)
+def _act(view: View, name: str, what: str, positions: list[int]) -> str:
+    """Decide about tiles by a key: keep, exclude, or take the suggestion where there is one; return what was done."""
+    if what != "suggestion":
+        record(view, name, positions, what)
+        return done(view, positions, what)
+    changed = suggested(view, positions)
+    if changed:
+        record(view, name, changed, "relabel", labels_suggested(view, changed))
+    return done(view, changed, "suggestion")
 
 
 def _new_labels(n_rows: int, decided: pd.DataFrame) -> np.ndarray:

@@ -29,7 +29,14 @@ if TYPE_CHECKING:  # they bring torch, which looking at a run does without
     from lsi.compute import queries
     from lsi.laplace.explanation import Explanation
 
-_DONE = {"keep": "Kept", "relabel": "Relabelled", "exclude": "Excluded", "unsure": "Left unsure", "clear": "Cleared"}
+_DONE = {
+    "keep": "Kept",
+    "relabel": "Relabelled",
+    "exclude": "Excluded",
+    "unsure": "Left unsure",
+    "clear": "Cleared",
+    "suggestion": "Took the suggestion",
+}
 _LOOK_AGAIN_SECONDS = 30.0
 
 
@@ -251,11 +258,15 @@ def reviewer() -> str:
     return st.session_state.get("reviewer") or "me"
 
 
-def decide(view: View, positions: list[int], action: str, label: int | None = None) -> None:
+def decide(view: View, name: str, positions: list[int], action: str, label: int | None = None) -> None:
     """Record one decision for each position, as one batch that undo takes back as one.
+
+    This and what follows are made to be callbacks: whatever of Streamlit a callback touches may end it there for a
+    newer change, so they take the reviewer's name and touch nothing before they have done their work.
 
     Args:
         view: the run.
+        name: of the reviewer.
         positions: rows of its table.
         action: keep, relabel, exclude, unsure or clear.
         label: the new class of a relabel.
@@ -263,16 +274,25 @@ def decide(view: View, positions: list[int], action: str, label: int | None = No
     if read_only():
         st.toast("Read-only: nothing can be decided here.", icon=":material/lock:")
         return
-    record(view, reviewer(), positions, action, label)
-    st.toast(f"{_DONE[action]}: {counted(len(positions), view.one)}. Undo takes it back.")
+    record(view, name, positions, action, label)
+    st.toast(done(view, positions, action))
 
 
-def decide_each(view: View, positions: list[int]) -> None:
+def decide_each(view: View, name: str, positions: list[int]) -> None:
     """Take the suggested class for each position, as one batch that undo takes back as one."""
-    labels = [int(c) for c in view.table["predicted_label"].to_numpy()[positions]]
     if not read_only() and positions:
-        record(view, reviewer(), positions, "relabel", labels)
-        st.toast(f"The suggestion was taken for {counted(len(positions), view.one)}. Undo takes it back.")
+        record(view, name, positions, "relabel", labels_suggested(view, positions))
+        st.toast(done(view, positions, "suggestion"))
+
+
+def labels_suggested(view: View, positions: list[int]) -> list[int]:
+    """Return the class that is suggested for each position."""
+    return [int(c) for c in view.table["predicted_label"].to_numpy()[positions]]
+
+
+def done(view: View, positions: list[int], what: str) -> str:
+    """Return what to say after a decision, or after "suggestion" was taken."""
+    return f"{_DONE[what]}: {counted(len(positions), view.one)}. Undo takes it back."
 
 
 def suggested(view: View, positions: "list[int] | np.ndarray") -> list[int]:
@@ -300,15 +320,15 @@ def record(view: View, name: str, positions: list[int], action: str, label: int 
     reviews().record(view.run.subject, name, batch)
 
 
-def undo(view: View) -> None:
+def undo(view: View, name: str) -> None:
     """Take back this reviewer's latest batch."""
-    count = 0 if read_only() else reviews().undo(view.run.subject, reviewer())
+    count = 0 if read_only() else reviews().undo(view.run.subject, name)
     st.toast(f"Undone: {counted(count, 'decision')}" if count else "Nothing to undo")
 
 
-def redo(view: View) -> None:
+def redo(view: View, name: str) -> None:
     """Bring back this reviewer's latest undone batch."""
-    count = 0 if read_only() else reviews().redo(view.run.subject, reviewer())
+    count = 0 if read_only() else reviews().redo(view.run.subject, name)
     st.toast(f"Redone: {counted(count, 'decision')}" if count else "Nothing to redo")
 
 

@@ -10,7 +10,7 @@ from lsi.ui import column_filter
 from lsi.ui.buttons import pressed
 from lsi.ui.filters import DECISIONS, Filter
 from lsi.ui.flags import FLAGS
-from lsi.ui.session import View, decisions, open_view, plain, read_only, redo, run_label, run_names, undo
+from lsi.ui.session import View, decisions, open_view, plain, read_only, redo, reviewer, run_label, run_names, undo
 
 # the chosen run has a key that is no widget's: Streamlit forgets those of a widget when the page changes
 KEPT = "at"  # the place in the review queue; a page that has none drops it
@@ -189,8 +189,8 @@ def _decided(view: View) -> None:
     decided = decisions(view)
     if not read_only():
         with st.container(horizontal=True):
-            st.button("Undo", icon=":material/undo:", on_click=undo, args=(view,))
-            st.button("Redo", icon=":material/redo:", on_click=redo, args=(view,))
+            st.button("Undo", icon=":material/undo:", on_click=undo, args=(view, reviewer()))
+            st.button("Redo", icon=":material/redo:", on_click=redo, args=(view, reviewer()))
     _counts(decided)
 
 

@@ -343,6 +343,25 @@ def test_the_queue_is_worked_through_by_keys_from_wherever_one_stopped(browser, 
         context.close()
 
 
+def test_quick_keys_in_the_gallery_are_all_taken(browser, tmp_path):
+    cache = tmp_path / "cache"
+    run = digits_run(cache, 300)
+    with serve(cache) as server:
+        context = browser.new_context(viewport={"width": 1360, "height": 1000}, base_url=server.address)
+        context.set_default_timeout(60_000)
+        page = context.new_page()
+        page.goto(f"/samples?run={run}")
+        page.locator(".gallery .tile").first.wait_for()
+        settle(page)
+        page.locator(".gallery").focus()
+        for i in range(30):
+            page.keyboard.press("x" if i % 3 else "k")
+            page.keyboard.press("ArrowRight")
+            page.wait_for_timeout(15)
+        expect(page.get_by_text("Decisions: 10 keep, 20 exclude")).to_be_visible()
+        context.close()
+
+
 @pytest.fixture(scope="module")
 def rich(tmp_path_factory) -> Run:
     """A run with metadata, image quality and images without a label, in a cache of its own."""

@@ -258,7 +258,7 @@ def test_read_only_offers_nothing_that_writes(app, monkeypatch):
 def test_read_only_decides_nothing_even_when_asked(app, cache, monkeypatch):
     monkeypatch.setenv("LSI_READ_ONLY", "1")
     view = session.open_view(next(r for r in list_runs(cache) if r.name.startswith("digits")).name)
-    session.decide(view, [1], "exclude")
+    session.decide(view, "me", [1], "exclude")
     assert Reviews.of_cache(cache).history(view.run.subject).empty
 
 

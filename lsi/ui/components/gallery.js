@@ -1,6 +1,6 @@
 // A virtualised gallery: only the rows on screen are in the document. Images come from the server's image route.
-// data: key, base, size, height, rows (Arrow: order, given, predicted, value, issue, decision, label), classes, decisions, selected, selectable, decides, fills.
-// Out: `selected` (positions), and as triggers `open` (one position) and `act` (keep, exclude or suggestion, and positions).
+// data: key, base, size, height, rows (Arrow: order, given, predicted, value, issue, decision, label), classes, decisions, selected, selectable, decides, fills,
+// ack. Out: `selected` (positions), `log` [[number, keep | exclude | suggestion, positions]…], and as a trigger `open`.
 const stores = new WeakMap();
 
 export default function (component) {
@@ -9,7 +9,7 @@ export default function (component) {
   const sheet = parentElement.querySelector(".sheet");
   let s = stores.get(root);
   if (!s) {
-    s = { tiles: new Map(), selected: new Set(), anchor: null, focus: 0, status: parentElement.querySelector("[role=status]") };
+    s = { tiles: new Map(), selected: new Set(), anchor: null, focus: 0, seq: data.ack, log: [], status: parentElement.querySelector("[role=status]") };
     parentElement.querySelectorAll("[data-do]").forEach((b) => { b.onclick = () => choose(s, b.dataset.do); });
     stores.set(root, s);
     root.addEventListener("scroll", () => requestAnimationFrame(() => draw(s)), { passive: true });
@@ -20,8 +20,10 @@ export default function (component) {
     root, sheet, data, mark: data.mark, ...columns(data.rows),
     publish: () => setStateValue("selected", [...s.selected]),
     open: (position) => setTriggerValue("open", position),
-    act: (what, positions) => setTriggerValue("act", { what, positions }),
+    act: (what, positions) => { s.log.push([++s.seq, what, positions]); setStateValue("log", s.log.slice()); },
   });
+  s.seq = Math.max(s.seq, data.ack);
+  s.log = s.log.filter((entry) => entry[0] > data.ack);
   if (data.key !== s.key) { // a new widget: nothing of another run stays selected
     s.key = data.key;
     s.selected = new Set(data.selected);

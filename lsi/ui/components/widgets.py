@@ -147,9 +147,7 @@ class MapTools:
     focus: int | None = None
 
 
-def gallery(
-    tiles: Tiles, key: str, act: Callable[[str, list[int]], None] | None = None
-) -> tuple[list[int], int | None]:
+def gallery(tiles: Tiles, key: str, act: Callable[[str, list[int]], str] | None = None) -> tuple[list[int], int | None]:
     """Show samples as tiles; return the selected positions, and the one that was just opened, if any.
 
     The selection belongs to the key, so a key must hold the name of the run whose positions are shown.
@@ -157,14 +155,11 @@ def gallery(
     Args:
         tiles: the samples.
         key: of the widget.
-        act: called with keep, exclude or suggestion, and positions, where a key decides about them; None: none does.
+        act: takes keep, exclude or suggestion, and positions, where a key decides about them, and returns what was
+            done; it must not touch Streamlit. None: no key decides.
     """
-
-    def acted() -> None:
-        asked = (st.session_state.get(key) or {}).get("act")
-        if asked and act is not None:
-            act(str(asked["what"]), [int(i) for i in asked["positions"]])
-
+    log = _log_of(key)
+    log.decide = lambda entries: [act(str(w), [int(i) for i in p]) for w, p in entries] if act is not None else []
     state = st.session_state.get(key) or {}
     selected = [int(i) for i in state.get("selected") or []]
     columns = {"order": np.int32, "given": np.int32, "predicted": np.int32, "value": np.float32, "issue": np.uint8,
@@ -185,21 +180,33 @@ def gallery(
             "selectable": tiles.selectable,
             "fills": tiles.fills,
             "decides": act is not None,
+            "ack": log.last,
         },
         on_selected_change=lambda: None,
         on_open_change=lambda: None,
-        on_act_change=acted,
+        on_log_change=drain_decision_log,
     )
+    if log.take(result.log or []):
+        st.rerun()
+    while log.said:
+        st.toast(log.said.pop(0))
     shown = np.isin(selected, tiles.rows["order"].to_numpy()) if selected else []
     return [i for i, is_shown in zip(selected, shown, strict=True) if is_shown], result.open
 
 
 class DecisionLog:
-    """The last entry of a queue's log that was taken; `take` touches nothing of Streamlit, so nothing can end it."""
+    """The last entry of a component's log that was taken; `take` touches nothing of Streamlit: nothing can end it.
+
+    Attributes:
+        last: number of that entry.
+        decide: takes new entries without their numbers, and returns what to say of them.
+        said: what is not shown yet.
+    """
 
     def __init__(self) -> None:
         self.last = 0
-        self.decide: Callable[[list[tuple[int, str, int | None]]], None] = lambda log: None
+        self.decide: Callable[[list[list[Any]]], Sequence[str]] = lambda log: []
+        self.said: list[str] = []
         self._lock = threading.Lock()
 
     def take(self, log: list[Any]) -> int:
@@ -207,7 +214,7 @@ class DecisionLog:
         with self._lock:
             new = [entry for entry in log if entry[0] > self.last]
             if new:
-                self.decide([(int(i), str(action), None if c is None else int(c)) for _, i, action, c in new])
+                self.said.extend(self.decide([entry[1:] for entry in new]))
                 self.last = new[-1][0]
             return len(new)
 
@@ -223,8 +230,13 @@ def queue(shown: ReviewItems, decide: Callable[[list[tuple[int, str, int | None]
             Streamlit.
         key: of the widget; it must hold the name of the run, since the log refers to positions.
     """
-    log = st.session_state.setdefault(_LOGS, {}).setdefault(key, DecisionLog())
-    log.decide = decide
+
+    def taken(entries: list[list[Any]]) -> Sequence[str]:
+        decide([(int(i), str(action), None if c is None else int(c)) for i, action, c in entries])
+        return ()
+
+    log = _log_of(key)
+    log.decide = taken
     result = _component("queue")(
         key=key,
         data={
@@ -246,8 +258,12 @@ def queue(shown: ReviewItems, decide: Callable[[list[tuple[int, str, int | None]
     return None if result.current is None else int(result.current)
 
 
+def _log_of(key: str) -> DecisionLog:
+    return st.session_state.setdefault(_LOGS, {}).setdefault(key, DecisionLog())
+
+
 def drain_decision_log() -> None:
-    """Take what the queues of this session have sent, and wait for whoever is taking.
+    """Take what the components of this session have sent, and wait for whoever is taking.
 
     Call it before anything that shows decisions. Streamlit starts a run for the newest event while callbacks of older
     ones still write, and ends a callback at any touch of the session: neither may lose or hide a decision.
