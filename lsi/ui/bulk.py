@@ -4,7 +4,9 @@ import numpy as np
 import streamlit as st
 from jaxtyping import Int
 
-from lsi.ui.session import View, decide, decide_each, read_only, reviewer, suggested
+from lsi.config import read_only
+from lsi.ui.deciding import decide, decide_each, reviewer, suggested
+from lsi.ui.session import View
 
 
 def actions(view: View, positions: "list[int] | Int[np.ndarray, ' s']", what: str, key: str) -> None:

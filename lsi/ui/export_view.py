@@ -11,7 +11,7 @@ import numpy as np
 import streamlit as st
 
 from lsi.compute import jobs
-from lsi.config import DATABASE
+from lsi.config import DATABASE, read_only
 from lsi.data.plan import counted
 from lsi.errors import LsiError
 from lsi.export import (
@@ -26,7 +26,8 @@ from lsi.export import (
 from lsi.hashing import fingerprint
 from lsi.runs.records import decision_records, exclusion_records, records_to_add
 from lsi.ui.buttons import pressed
-from lsi.ui.session import View, cache, decisions, plain, read_only, reviews
+from lsi.ui.deciding import decisions, reviews
+from lsi.ui.session import View, cache, plain
 
 if TYPE_CHECKING:
     from lsi.audit.curation import CurationCheck

@@ -8,14 +8,16 @@ import pandas as pd
 import streamlit as st
 
 from lsi.audit.summary import precision_recall_at
+from lsi.config import read_only
 from lsi.data.plan import counted
 from lsi.export import charts
 from lsi.hashing import fingerprint
 from lsi.ui import bulk, detail, estimate, samples
 from lsi.ui.buttons import pressed
 from lsi.ui.components import ReviewItems, queue
+from lsi.ui.deciding import decide, decide_each, decisions, record, reviewer, reviews
 from lsi.ui.filters import Filter
-from lsi.ui.session import View, by_key, decide, decide_each, decisions, read_only, record, reviewer, reviews
+from lsi.ui.session import View, by_key
 from lsi.ui.sidebar import KEPT, current_filter, filtered, go
 
 QUEUE = "queue"

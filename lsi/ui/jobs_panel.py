@@ -7,7 +7,8 @@ from typing import Any
 import streamlit as st
 
 from lsi.compute import jobs
-from lsi.ui.session import cache, plain, read_only, run_label, run_names
+from lsi.config import read_only
+from lsi.ui.session import cache, plain, run_label, run_names
 
 _SHOWN = 3
 # what a job does, one step after the other, and the stages that belong to each; the first of them fills the step's bar

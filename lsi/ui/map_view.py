@@ -6,14 +6,16 @@ import numpy as np
 import streamlit as st
 
 from lsi.compute import jobs, maps
+from lsi.config import read_only
 from lsi.export import charts
 from lsi.ui import colouring, samples
 from lsi.ui.buttons import pressed
 from lsi.ui.colouring import Colouring, LegendEntry
 from lsi.ui.columns import Column
 from lsi.ui.components import MapPoints, MapTools, scatter
+from lsi.ui.deciding import decisions
 from lsi.ui.filters import DECISIONS, Lasso, decision_codes
-from lsi.ui.session import View, cache, decisions, read_only
+from lsi.ui.session import View, cache
 from lsi.ui.sidebar import current_filter, set_filter
 
 _COLUMN = "Column"

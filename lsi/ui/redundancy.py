@@ -4,13 +4,15 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from lsi.config import read_only
 from lsi.data.plan import counted
 from lsi.errors import LsiError
 from lsi.export import charts, duplicates_to_drop
 from lsi.ui import bulk
 from lsi.ui.buttons import pressed
+from lsi.ui.deciding import decide, decisions, reviewer
 from lsi.ui.detail import picture
-from lsi.ui.session import View, decide, decisions, plain, read_only, reviewer
+from lsi.ui.session import View, plain
 
 PER_PAGE = 8
 _MOST_IN_A_ROW = 8

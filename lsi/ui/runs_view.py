@@ -4,14 +4,16 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from lsi.config import read_only
 from lsi.data.plan import counted
 from lsi.errors import LsiError
 from lsi.runs.comparison import Comparison, compare
 from lsi.runs.listing import delete_run
 from lsi.runs.run import Run
 from lsi.runs.titles import LENGTH, label_of, rename, unusual_settings, when
+from lsi.ui.deciding import reviews
 from lsi.ui.detail import picture
-from lsi.ui.session import View, open_view, plain, read_only, reviews
+from lsi.ui.session import View, open_view, plain
 from lsi.ui.sidebar import choose
 
 _SHOWN = 12  # samples that moved, as pictures

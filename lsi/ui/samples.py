@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from lsi.config import read_only
 from lsi.export import charts
 from lsi.hashing import fingerprint
 from lsi.ui import flags
 from lsi.ui.components import Tiles, gallery
+from lsi.ui.deciding import decisions, done, labels_suggested, record, reviewer, suggested
 from lsi.ui.filters import DECISIONS, decision_codes
-from lsi.ui.session import View, decisions, done, labels_suggested, plain, read_only, record, reviewer, suggested
+from lsi.ui.session import View, plain
 from lsi.ui.sidebar import current_filter, set_filter
 
 ORDERS = {

@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from lsi.config import read_only
 from lsi.ui import column_filter
 from lsi.ui.buttons import pressed
+from lsi.ui.deciding import decisions, redo, reviewer, undo
 from lsi.ui.filters import DECISIONS, Filter
 from lsi.ui.flags import FLAGS
-from lsi.ui.session import View, decisions, open_view, plain, read_only, redo, reviewer, run_label, run_names, undo
+from lsi.ui.session import View, open_view, plain, run_label, run_names
 
 # the chosen run has a key that is no widget's: Streamlit forgets those of a widget when the page changes
 KEPT = "at"  # the place in the review queue; a page that has none drops it

@@ -8,7 +8,7 @@ from lsi.compute import maps, pipeline
 from lsi.config import DataSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.runs.listing import list_runs
 from lsi.runs.run import Run
-from lsi.ui import session
+from lsi.ui import deciding
 from tests.cases import image_files, noisy_digits, odd_numbers
 from tests.ui.rich import enrich, pictures
 
@@ -82,8 +82,8 @@ def calibrated(tmp_path_factory, cache) -> Run:
 def app(cache, tmp_path, monkeypatch) -> AppTest:
     monkeypatch.setenv("LSI_CACHE", str(cache))
     monkeypatch.setenv("LSI_DATABASE_URL", f"sqlite:///{tmp_path / 'reviews.db'}")
-    session.reviews.cache_clear()
-    session._decisions.cache_clear()
+    deciding.reviews.cache_clear()
+    deciding._decisions.cache_clear()
     found = AppTest.from_file(str(ROOT / "lsi" / "ui" / "main.py"), default_timeout=60)
     found.query_params["run"] = next(r for r in list_runs(cache) if r.name.startswith("digits")).name
     return found

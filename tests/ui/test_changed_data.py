@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from lsi.compute import maps, pipeline
 from lsi.config import DataSettings, Settings
 from lsi.runs.run import Run
-from lsi.ui import session
+from lsi.ui import deciding
 from lsi.ui.server import ROUTES
 from tests.cases import image_files
 from tests.ui.conftest import ROOT
@@ -31,8 +31,8 @@ def folder(tmp_path) -> Path:
 def run(folder, tmp_path, monkeypatch) -> Run:
     monkeypatch.setenv("LSI_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("LSI_DATABASE_URL", f"sqlite:///{tmp_path / 'reviews.db'}")
-    session.reviews.cache_clear()
-    session._decisions.cache_clear()
+    deciding.reviews.cache_clear()
+    deciding._decisions.cache_clear()
     found = pipeline.run(Settings(DataSettings(data=folder / "manifest.csv")), tmp_path / "cache")
     maps.projection_of_run(found, tmp_path / "cache")
     return found

@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from lsi.cli import main
 from lsi.export.report import render
-from lsi.ui import colouring, flags, samples, session
+from lsi.ui import colouring, deciding, flags, samples, session
 from lsi.ui.columns import ColumnFilter, read_column
 from lsi.ui.filters import Filter
 from tests.ui.rich import CAMERAS, LONG, PLAN
@@ -21,7 +21,7 @@ def rich_app(app, rich) -> AppTest:
 
 
 def passing(rich, chosen: Filter) -> int:
-    return int(chosen.mask(rich.captioned(), session.decisions(session.View(rich)), None).sum())
+    return int(chosen.mask(rich.captioned(), deciding.decisions(session.View(rich)), None).sum())
 
 
 @pytest.mark.parametrize("page", ["overview", *PAGES])

@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from lsi.runs.decisions import Reviews
 from lsi.runs.listing import list_runs
-from lsi.ui import export_view, session
+from lsi.ui import deciding, export_view, session
 from lsi.ui.filters import Filter
 from lsi.ui.server import MIDDLEWARE, ROUTES, inline_script_hashes, send_at_once
 from tests.ui.conftest import ROOT
@@ -109,7 +109,7 @@ def test_suspected_numbers_are_shown_and_excluded(app, unlabelled):
     button = next(b for b in app.button if b.label.startswith("Exclude"))
     button.click().run()
     assert not app.exception
-    assert len(session.decisions(session.View(run))) == int(run.scores["is_label_issue"].sum())
+    assert len(deciding.decisions(session.View(run))) == int(run.scores["is_label_issue"].sum())
 
 
 def test_a_detail_says_target_prediction_and_who_draws_it(cache, unlabelled, monkeypatch):
@@ -149,7 +149,7 @@ def test_pages_say_how_many_rows_pass_also_none_one_class_or_one(app, cache, pag
     for name, value in query.items():
         app.query_params[name] = value
     passes = Filter.from_query({name: [value] for name, value in query.items()})
-    rows = passes.mask(run.captioned(), session.decisions(session.View(run)), None)
+    rows = passes.mask(run.captioned(), deciding.decisions(session.View(run)), None)
     if page == "issues":
         rows &= run.scores["is_label_issue"].to_numpy()
     assert f"**{rows.sum():,}** of 400 images" in written(visit(app, page))
@@ -240,7 +240,7 @@ def test_deciding_undo_and_export_agree(app, cache):
     count = int(run.scores["is_label_issue"].sum())
     assert f"{count:,} filtered image" in exclude.label
     exclude.click().run()
-    assert len(session.decisions(session.View(run))) == count
+    assert len(deciding.decisions(session.View(run))) == count
     visit(fresh, "export")
     assert [m.value for m in fresh.metric] == [f"{400 - count:,}", f"{count:,}", "0"]
     next(b for b in fresh.button if b.label == "Undo").click().run()
@@ -258,7 +258,7 @@ def test_read_only_offers_nothing_that_writes(app, monkeypatch):
 def test_read_only_decides_nothing_even_when_asked(app, cache, monkeypatch):
     monkeypatch.setenv("LSI_READ_ONLY", "1")
     view = session.open_view(next(r for r in list_runs(cache) if r.name.startswith("digits")).name)
-    session.decide(view, "me", [1], "exclude")
+    deciding.decide(view, "me", [1], "exclude")
     assert Reviews.of_cache(cache).history(view.run.subject).empty
 
 

@@ -1,0 +1,128 @@
+"""The decisions about a run's samples: which are in force, and how one is made, taken back and brought back."""
+
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from lsi.config import read_only
+from lsi.data.plan import counted
+from lsi.runs.decisions import Decision, Reviews
+from lsi.ui.session import View, by_key, cache
+
+_DONE = {
+    "keep": "Kept",
+    "relabel": "Relabelled",
+    "exclude": "Excluded",
+    "unsure": "Left unsure",
+    "clear": "Cleared",
+    "suggestion": "Took the suggestion",
+}
+
+
+@lru_cache(maxsize=1)
+def reviews() -> Reviews:
+    """Return the database of decisions."""
+    return Reviews.of_cache(cache(), read_only=read_only())
+
+
+@lru_cache(maxsize=8)
+def _decisions(key: tuple[str, int], _version: tuple[int, int]) -> pd.DataFrame:
+    return reviews().current(by_key(key).run.subject)
+
+
+def decisions(view: View) -> pd.DataFrame:
+    """Return the decisions in force about a run's samples, in whichever run they were made, indexed by position."""
+    return _decisions(view.key, reviews().version(view.run.subject))
+
+
+def reviewer() -> str:
+    """Return the name under which this session decides."""
+    return st.session_state.get("reviewer") or "me"
+
+
+def decide(view: View, name: str, positions: list[int], action: str, label: int | None = None) -> None:
+    """Record one decision for each position, as one batch that undo takes back as one.
+
+    This and what follows are made to be callbacks: whatever of Streamlit a callback touches may end it there for a
+    newer change, so they take the reviewer's name and touch nothing before they have done their work.
+
+    Args:
+        view: the run.
+        name: of the reviewer.
+        positions: rows of its table.
+        action: keep, relabel, exclude, unsure or clear.
+        label: the new class of a relabel.
+    """
+    if read_only():
+        st.toast("Read-only: nothing can be decided here.", icon=":material/lock:")
+        return
+    record(view, name, positions, action, label)
+    st.toast(done(view, positions, action))
+
+
+def decide_each(view: View, name: str, positions: list[int]) -> None:
+    """Take the suggested class for each position, as one batch that undo takes back as one.
+
+    Args:
+        view: the run.
+        name: of the reviewer.
+        positions: rows of its table.
+    """
+    if not read_only() and positions:
+        record(view, name, positions, "relabel", labels_suggested(view, positions))
+        st.toast(done(view, positions, "suggestion"))
+
+
+def labels_suggested(view: View, positions: list[int]) -> list[int]:
+    """Return the class that is suggested for each position."""
+    return [int(c) for c in view.table["predicted_label"].to_numpy()[positions]]
+
+
+def done(view: View, positions: list[int], what: str) -> str:
+    """Return what to say after a decision.
+
+    Args:
+        view: the run.
+        positions: rows of its table.
+        what: the decision, or suggestion.
+    """
+    return f"{_DONE[what]}: {counted(len(positions), view.one)}. Undo takes it back."
+
+
+def suggested(view: View, positions: "list[int] | np.ndarray") -> list[int]:
+    """Return those of the positions whose label is suspected, and that another class is suggested for."""
+    if not view.labelled:
+        return []
+    rows = view.run.scores.iloc[positions]
+    return rows.index[rows["is_label_issue"] & (rows["given_label"] != rows["predicted_label"])].tolist()
+
+
+def record(view: View, name: str, positions: list[int], action: str, label: int | list[int] | None = None) -> None:
+    """Record decisions under a reviewer's name, without touching the session.
+
+    Args:
+        view: the run.
+        name: of the reviewer.
+        positions: rows of its table.
+        action: keep, relabel, exclude, unsure or clear.
+        label: the new class of a relabel, or one for each position.
+    """
+    rows = view.table.iloc[positions]
+    labels = label if isinstance(label, list) else [label] * len(positions)
+    seen = zip(positions, labels, rows["given_label"], rows["predicted_label"], rows["label_score"], strict=True)
+    batch = [Decision(int(i), action, c, int(g), int(p), float(s)) for i, c, g, p, s in seen]
+    reviews().record(view.run.subject, name, batch)
+
+
+def undo(view: View, name: str) -> None:
+    """Take back this reviewer's latest batch."""
+    count = 0 if read_only() else reviews().undo(view.run.subject, name)
+    st.toast(f"Undone: {counted(count, 'decision')}" if count else "Nothing to undo")
+
+
+def redo(view: View, name: str) -> None:
+    """Bring back this reviewer's latest undone batch."""
+    count = 0 if read_only() else reviews().redo(view.run.subject, name)
+    st.toast(f"Redone: {counted(count, 'decision')}" if count else "Nothing to redo")
