@@ -1,9 +1,9 @@
 """What leaves?"""
 
 from lsi.ui import export_view
-from lsi.ui.sidebar import chips, filtered, page_view
+from lsi.ui.bar import chips, filtered, page_view
 
-view = page_view("Export")
+view = page_view()
 positions = filtered(view)
 chips(view, len(positions))
 selection = export_view.counts(view, positions)

@@ -3,9 +3,9 @@
 import streamlit as st
 
 from lsi.ui import detail, issues
-from lsi.ui.sidebar import KEPT, chips, need_labels, page_view
+from lsi.ui.bar import KEPT, chips, need_labels, page_view
 
-view = page_view("Label issues")
+view = page_view()
 if view.run.task == "self":
     need_labels(view, "suspected label")
 positions = issues.worklist(view)

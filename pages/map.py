@@ -3,9 +3,9 @@
 import streamlit as st
 
 from lsi.ui import bulk, detail, map_view
-from lsi.ui.sidebar import chips, filtered, page_view
+from lsi.ui.bar import chips, filtered, page_view
 
-view = page_view("Map")
+view = page_view()
 positions = filtered(view)
 chips(view, len(positions))
 where = map_view.positions(view)

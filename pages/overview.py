@@ -5,7 +5,7 @@ import streamlit as st
 from lsi.config import read_only
 from lsi.export.wording import what_lsi_is
 from lsi.ui import form, jobs_panel, overview, runs_view
-from lsi.ui.sidebar import current_view
+from lsi.ui.bar import current_view
 
 view = current_view()
 noun = "images" if view is None else view.noun

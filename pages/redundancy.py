@@ -1,9 +1,9 @@
 """Which images are poor or superfluous, and what can go?"""
 
 from lsi.ui import quality, redundancy
-from lsi.ui.sidebar import page_view, shown_positions
+from lsi.ui.bar import page_view, shown_positions
 
-view = page_view("Quality and duplicates")
+view = page_view()
 positions = shown_positions(view)
 quality.section(view, positions)
 redundancy.groups(view, positions)

@@ -4,11 +4,10 @@ import streamlit as st
 
 from lsi.runs.listing import list_runs
 from lsi.ui import runs_view
+from lsi.ui.bar import current_view
 from lsi.ui.session import cache
-from lsi.ui.sidebar import current_view
 
 view = current_view()
-st.title("Runs", anchor=False)
 if view is None:
     st.info("No run yet. Start one on the Overview.")
     st.stop()

@@ -2,25 +2,24 @@
 
 import streamlit as st
 
-from lsi.ui import bulk, detail, samples, unlabelled
-from lsi.ui.sidebar import current_filter, page_view, shown_positions
+from lsi.ui import bulk, panel, samples, unlabelled
+from lsi.ui.bar import current_filter, page_view, shown_positions
 
-view = page_view("Samples")
+view = page_view()
 positions = shown_positions(view)
-samples.histogram(view, positions)
-ranking = samples.controls(view, positions)
-above = st.container()
-selected, opened = samples.grid(view, ranking)
-if opened is not None:
-    detail.show(view, opened)
-with above:
+with st.container(horizontal=True, vertical_alignment="center", gap="small", key="controls"):
+    ranking = samples.controls(view, positions)
+    beside = panel.choose(view)
+    actions = st.container(width="stretch")
+left, right = st.columns([5, 3], gap="small") if beside else (st.container(), None)
+with left:
+    selected, _ = samples.grid(view, ranking)
+if right is not None:
+    with right:
+        panel.draw(view, beside, positions, ranking.order)
+with actions:
     if selected:
         bulk.actions(view, selected, "selected", "selected")
     elif current_filter().chips():
         bulk.actions(view, positions, "filtered", "filtered")
-    else:
-        st.caption(
-            "Click selects, Shift-click selects a range, double-click or Enter opens. K keeps, X excludes and S takes "
-            "the suggestion for what is selected."
-        )
 unlabelled.gallery(view)

@@ -6,6 +6,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 SIZES = (64, 128, 256, 512)
 _LOSSLESS_UP_TO = 64
+_TINY = 20  # px; smaller images keep their pixels as squares when they are enlarged, larger ones are smooth
 MISSING, CHANGED = "is no longer there", "has changed since this run"  # what an error says of an image
 
 
@@ -20,7 +21,9 @@ def thumbnail(image: Image.Image, size: int, *, enlarge: bool = False) -> bytes:
     scale = size / max(image.size)
     if scale < 1 or enlarge:
         shape = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        image = image.resize(shape, Image.Resampling.NEAREST if scale > 4 else Image.Resampling.LANCZOS)
+        image = image.resize(
+            shape, Image.Resampling.NEAREST if max(image.size) < _TINY and scale > 1 else Image.Resampling.LANCZOS
+        )
     buffer = io.BytesIO()
     small = max(image.size) <= _LOSSLESS_UP_TO
     image.save(buffer, "WEBP", lossless=small, quality=85, method=0 if small else 2)

@@ -23,7 +23,7 @@ def actions(view: View, positions: "list[int] | Int[np.ndarray, ' s']", what: st
     name, chosen = reviewer(), [int(i) for i in positions]
     count = len(positions)
     them = f"{count:,} {what} {view.noun if count > 1 else view.one}"
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.popover(f"Decide: {them}", icon=":material/checklist:", key=f"{key}-box"):
         st.button(f"Exclude {them}", key=f"{key}-exclude", on_click=decide, args=(view, name, chosen, "exclude"),
                   icon=":material/block:")  # fmt: skip
         st.button(f"Keep {them}", key=f"{key}-keep", on_click=decide, args=(view, name, chosen, "keep"))

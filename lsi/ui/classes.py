@@ -9,10 +9,10 @@ import streamlit as st
 from lsi.audit.summary import class_figures
 from lsi.export import charts
 from lsi.hashing import fingerprint
+from lsi.ui.bar import go
 from lsi.ui.buttons import pressed
 from lsi.ui.filters import Filter
 from lsi.ui.session import View, open_view, plain, run_names
-from lsi.ui.sidebar import go
 
 MATRIX_CLASSES = 30  # of more the pairs alone are shown
 SHOWN_PAIRS, LINKS = 5_000, 8

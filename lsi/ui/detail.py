@@ -5,11 +5,11 @@ import pandas as pd
 import streamlit as st
 
 from lsi.errors import LsiError
+from lsi.ui.bar import current_filter, go
 from lsi.ui.buttons import pressed
 from lsi.ui.columns import as_text, shown
 from lsi.ui.flags import FLAGS
 from lsi.ui.session import View, plain
-from lsi.ui.sidebar import current_filter, go
 
 _LONG = 120  # letters of a value; of a longer one the rest is a click away
 
@@ -17,30 +17,33 @@ _LONG = 120  # letters of a value; of a longer one the rest is a click away
 @st.dialog("In detail", width="large")
 def show(view: View, position: int) -> None:
     """Open a dialog on the sample at a position."""
+    content(view, position)
+
+
+def content(view: View, position: int) -> None:
+    """Show one sample: the image, what was given and is predicted, its neighbours, and the terms of its information.
+
+    Args:
+        view: the run.
+        position: row of the sample.
+    """
     row = view.table.iloc[position]
-    left, right = st.columns([2, 3])
-    with left:
-        picture(view, position, 320)
-        st.text(row["id"])
-    with right:
-        headline(view, row)
-        st.dataframe(
-            pd.DataFrame(
-                {
-                    "term": [f"moves the {'decision' if view.labelled else 'prediction'}", "trace", "log-determinant"],
-                    "nats": [row["mean_term"], row["trace_term"], row["logdet_term"]],
-                }
-            ),
-            hide_index=True,
-        )
-        if view.labelled:
-            classes(view, position)
-    everything(view, view.run.scores.iloc[position])
+    picture(view, position, 320)
+    st.text(row["id"])
+    headline(view, row)
+    if view.labelled:
+        classes(view, position)
     if pressed("Show it on the map", "show-on-map", icon=":material/scatter_plot:", type="tertiary"):
         st.session_state["focus"] = view.run.name, position
         go("map", current_filter())
     neighbours(view, position)
-    reasons(view, position)
+    everything(view, view.run.scores.iloc[position])
+    if st.toggle("Advanced: the parts of its information, and what it rests on", key="advanced"):
+        moved = f"moves the {'decision' if view.labelled else 'prediction'}"
+        parts = {"term": [moved, "trace", "log-determinant"],
+                 "nats": [row["mean_term"], row["trace_term"], row["logdet_term"]]}  # fmt: skip
+        st.dataframe(pd.DataFrame(parts), hide_index=True)
+        reasons(view, position)
 
 
 @st.dialog("In detail", width="large")
@@ -137,9 +140,11 @@ def picture(view: View, position: int, width: int) -> None:
 
 
 def classes(view: View, position: int) -> None:
-    """Show the likeliest classes with their leave-one-out probabilities."""
+    """Show the likeliest classes and the given one with their leave-one-out probabilities."""
     p = view.run.probabilities.rows([position])[0]
+    given = int(view.run.scores["given_label"].iloc[position])
     top = np.argsort(-p)[:3]
+    top = top if given in top else [*top[:2], given]
     names = [view.run.class_names[c] for c in top]
     st.dataframe(
         pd.DataFrame({"class": names, "probability": p[top]}),

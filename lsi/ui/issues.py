@@ -13,12 +13,12 @@ from lsi.data.plan import counted
 from lsi.export import charts
 from lsi.hashing import fingerprint
 from lsi.ui import bulk, detail, estimate, samples
+from lsi.ui.bar import KEPT, current_filter, filtered, go
 from lsi.ui.buttons import pressed
 from lsi.ui.components import ReviewItems, queue
 from lsi.ui.deciding import decide, decide_each, decisions, record, reviewer, reviews
 from lsi.ui.filters import Filter
 from lsi.ui.session import View, by_key
-from lsi.ui.sidebar import KEPT, current_filter, filtered, go
 
 QUEUE = "queue"
 SHOWN_CLASSES = 5

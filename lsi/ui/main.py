@@ -1,11 +1,11 @@
-"""The app's script: pages, sidebar, and the first run for a newcomer."""
+"""The app's script: pages, the bar at their head, and the first run for a newcomer."""
 
 from pathlib import Path
 
 import streamlit as st
 
 from lsi.errors import LsiError
-from lsi.ui import jobs_panel, sidebar
+from lsi.ui import bar, jobs_panel
 from lsi.ui.buttons import forget_press
 from lsi.ui.components import drain_decision_log
 from lsi.ui.first_run import start_first_run
@@ -13,7 +13,13 @@ from lsi.ui.session import plain
 
 ROOT = Path(__file__).parent.parent.parent
 ICON = Path(__file__).parent / "static" / "icon.svg"
-_STYLE = "<style>.stMainBlockContainer { padding-top: 3.75rem; padding-bottom: 2rem; }</style>"
+_STYLE = """<style>
+.stAppHeader, .stAppToolbar { height: 3rem; min-height: 3rem; }
+.stMainBlockContainer { padding: 3.2rem 1.5rem 1.5rem; }
+.stMainBlockContainer > .stVerticalBlock { gap: 0.6rem; }
+.st-key-controls { margin: -0.35rem 0; }
+.st-key-bar h1 { font-size: 1.25rem; padding: 0; white-space: nowrap; }
+</style>"""
 PAGES = [
     ("overview", "Overview", ":material/dashboard:"),
     ("samples", "Samples", ":material/grid_view:"),
@@ -41,7 +47,7 @@ def main() -> None:
     if st.session_state.get("page_on_screen") != page.url_path:
         forget_press()
     st.session_state["page_on_screen"] = page.url_path
-    sidebar.draw(is_filtered=page.url_path not in ("", "runs"))
+    bar.draw(page.title if page.url_path else "", is_filtered=page.url_path not in ("", "runs"))
     try:
         _say_what_changed()
         if page.url_path:  # the Overview follows them below its own title
@@ -53,7 +59,7 @@ def main() -> None:
 
 def _say_what_changed() -> None:
     """Say how many images are no longer those that the run on screen was computed on."""
-    view = sidebar.current_view()
+    view = bar.current_view()
     changed = 0 if view is None else view.count_changed()
     if view is not None and changed:
         total = len(view.table) + len(view.run.unlabelled)

@@ -9,6 +9,7 @@ from lsi.compute import jobs, maps
 from lsi.config import read_only
 from lsi.export import charts
 from lsi.ui import colouring, samples
+from lsi.ui.bar import current_filter, set_filter
 from lsi.ui.buttons import pressed
 from lsi.ui.colouring import Colouring, LegendEntry
 from lsi.ui.columns import Column
@@ -16,10 +17,14 @@ from lsi.ui.components import MapPoints, MapTools, scatter
 from lsi.ui.deciding import decisions
 from lsi.ui.filters import DECISIONS, Lasso, decision_codes
 from lsi.ui.session import View, cache
-from lsi.ui.sidebar import current_filter, set_filter
 
 _COLUMN = "Column"
 COLOURS = ("LSI", "Class", "Suspected", "Decision", _COLUMN)
+
+_HOW = (
+    "Drag to select, with Shift to add and with Alt to take away. The wheel zooms, a right drag moves, a click opens; "
+    "arrow keys go from point to point. A click on the legend shows that alone."
+)
 
 
 def positions(view: View) -> np.ndarray | None:
@@ -45,30 +50,30 @@ def _wait(view: View) -> None:
         st.info("The map is being computed: it follows the scores, and takes half a minute for small data.")
 
 
-def draw(view: View, where: np.ndarray, shown: np.ndarray) -> int | None:
+def draw(view: View, where: np.ndarray, shown: np.ndarray, height: int = 600) -> int | None:
     """Show the map; return the sample that was clicked.
 
     Args:
         view: the run.
         where: positions of all samples on the map, (n, 2).
         shown: positions in the table of the samples that pass the filter; the rest is grey.
+        height: of the map in pixels, at most.
     """
     with st.container(horizontal=True, vertical_alignment="bottom"):
         hidden = {"classification": (), "self": ("Class", "Suspected")}.get(view.run.task, ("Class",))
         known = [c for c in COLOURS if c not in hidden and (c != _COLUMN or view.columns)]
-        kind = st.segmented_control("Colour by", known, default="LSI", required=True, key="colour")
+        kind = st.segmented_control("Colour by", known, default="LSI", required=True, key="colour",
+                                    bind="query-params")  # fmt: skip
         name = None
         if kind == _COLUMN:
             name = st.selectbox("Column", view.columns, key="colour_column", width=220)
-        tool = st.segmented_control("Select with", ("Lasso", "Box"), default="Lasso", required=True, key="tool")
+        tool = st.segmented_control("Select with", ("Lasso", "Box"), default="Lasso", required=True, key="tool",
+                                    help=_HOW, bind="query-params")  # fmt: skip
     painted = _colouring(view, str(kind), name)
     colours = painted.colours
     rest = np.ones(len(where), dtype=bool)
     rest[shown] = False
     colours[rest] = (150, 150, 150, 60)
-    st.caption(
-        "Drag to select, with shift to add and with alt to take away. Wheel zooms, right drag moves, click opens."
-    )
     points = MapPoints(
         mark=view.run.name,
         base=f"/thumbs/{view.run.name}" if view.has_images else "",
@@ -79,8 +84,28 @@ def draw(view: View, where: np.ndarray, shown: np.ndarray) -> int | None:
         legend=[(entry.colour, entry.text, entry.lower) for entry in painted.legend],
     )
     run, position = st.session_state.get("focus", (None, None))
-    tools = MapTools(current_filter().lassos, tool == "Box", position if run == view.run.name else None)
-    return scatter(points, tools, _lassoed, f"map-{view.run.name}")
+    filters = kind in ("Class", "Suspected", "Decision")
+    tools = MapTools(
+        current_filter().lassos, tool == "Box", position if run == view.run.name else None, height, filters
+    )
+    return scatter(points, tools, _lassoed, lambda text: _isolate(view, str(kind), text), key(view))
+
+
+def key(view: View) -> str:
+    """Return the key of the map of a run."""
+    return f"map-{view.run.name}"
+
+
+def _isolate(view: View, kind: str, text: str) -> None:
+    """Show only what an entry of the legend stands for; an entry of several classes stands for none."""
+    chosen = current_filter()
+    if kind == "Class" and text in view.run.class_names:
+        chosen = replace(chosen, classes=(text,))
+    elif kind == "Suspected":
+        chosen = replace(chosen, issues=text == "suspected")
+    elif kind == "Decision" and text in DECISIONS:
+        chosen = replace(chosen, decision=(text,))
+    set_filter(chosen)
 
 
 def images(view: View, shown: np.ndarray) -> tuple[list[int], int | None]:

@@ -8,13 +8,13 @@ import streamlit as st
 from lsi.data.plan import counted
 from lsi.export.wording import high_means
 from lsi.ui import estimate
+from lsi.ui.bar import go
 from lsi.ui.buttons import pressed
 from lsi.ui.deciding import decisions
 from lsi.ui.detail import picture
 from lsi.ui.filters import Filter, differing
 from lsi.ui.flags import FLAGS
 from lsi.ui.session import View, plain
-from lsi.ui.sidebar import go
 
 _DECIDED = {"keep": "confirmed", "relabel": "relabelled", "exclude": "excluded", "unsure": "unsure"}
 

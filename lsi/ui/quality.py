@@ -7,10 +7,10 @@ import streamlit as st
 
 from lsi.data.plan import counted
 from lsi.ui import flags, samples
+from lsi.ui.bar import current_filter, go
 from lsi.ui.buttons import pressed
 from lsi.ui.detail import picture
 from lsi.ui.session import View, plain
-from lsi.ui.sidebar import current_filter, go
 
 _SHOWN = 4
 

@@ -11,10 +11,10 @@ from lsi.runs.comparison import Comparison, compare
 from lsi.runs.listing import delete_run
 from lsi.runs.run import Run
 from lsi.runs.titles import LENGTH, label_of, rename, unusual_settings, when
+from lsi.ui.bar import choose
 from lsi.ui.deciding import reviews
 from lsi.ui.detail import picture
 from lsi.ui.session import View, open_view, plain
-from lsi.ui.sidebar import choose
 
 _SHOWN = 12  # samples that moved, as pictures
 _PERCENT = ("leave-one-out accuracy",)

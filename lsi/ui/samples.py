@@ -10,11 +10,11 @@ from lsi.config import read_only
 from lsi.export import charts
 from lsi.hashing import fingerprint
 from lsi.ui import flags
+from lsi.ui.bar import current_filter, set_filter
 from lsi.ui.components import Tiles, gallery
 from lsi.ui.deciding import decisions, done, labels_suggested, record, reviewer, suggested
 from lsi.ui.filters import DECISIONS, decision_codes
 from lsi.ui.session import View, plain
-from lsi.ui.sidebar import current_filter, set_filter
 
 ORDERS = {
     "Most information": ("lsi", False),
@@ -34,6 +34,7 @@ _MEANINGS = {
     "nearest_distance": "distance to the nearest other",
 }  # of the number below an image, by column
 GALLERY, ORDER = "gallery", "order"
+TILES = {64: "XS", 96: "S", 128: "M", 192: "L", 256: "XL"}  # sides in pixels
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Ranking:
 
 def histogram(view: View, positions: np.ndarray) -> None:
     """Show the histogram of LSI; dragging over it sets the filter."""
+    st.caption("Drag over the histogram to show that part alone.")
     values = view.table["lsi"].to_numpy()
     st.plotly_chart(charts.histogram(values, values[positions]), key="histogram", on_select=lambda: _brush(values),
                     selection_mode="box", config={"displayModeBar": False},
@@ -68,19 +70,25 @@ def _brush(values: np.ndarray) -> None:
 
 
 def controls(view: View, positions: np.ndarray) -> Ranking:
-    """Show order and size of the tiles, and return the samples in the order chosen."""
+    """Show order and size of the tiles in one line with what follows, and return the samples in the order chosen."""
     known = orders(view)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        if st.session_state.get(ORDER) not in known:
-            st.session_state.pop(ORDER, None)
-        name = st.selectbox("Order", list(known), key=ORDER, width=300)
-        size = st.select_slider("Tile size", [64, 96, 128, 192, 256], 128, key="tile", width=220)
-        column, is_rising = known[name]
-        st.caption(f"Below each of the {view.noun}: {plain(_MEANINGS.get(column, column))}.")
+    if st.session_state.get(ORDER) not in known:
+        st.session_state.pop(ORDER, None)
+    name = st.selectbox("Order", list(known), key=ORDER, width=220, label_visibility="collapsed", bind="query-params")
+    size = st.segmented_control("Tile size", list(TILES), default=128, required=True, key="tile",
+                                format_func=lambda s: TILES[s], label_visibility="collapsed",
+                                bind="query-params")  # fmt: skip
+    column, is_rising = known[name]
+    with st.popover("Keys", icon=":material/keyboard:"):
+        st.markdown(
+            f"The number on each of the {view.noun} is its {plain(_MEANINGS.get(column, column))}.\n\n"
+            "Click selects, Shift-click selects a range, double-click or Enter opens. **K** keeps, **X** excludes and "
+            "**S** takes the suggestion for what is selected, or for the one in focus. Arrows move the focus."
+        )
     numbers = view.column(column).numbers
     values = np.full(len(view.table), np.nan) if numbers is None else numbers
     chosen = values[positions]
-    return Ranking(positions[np.argsort(chosen if is_rising else -chosen, kind="stable")], values, size)
+    return Ranking(positions[np.argsort(chosen if is_rising else -chosen, kind="stable")], values, int(size or 128))
 
 
 def orders(view: View) -> dict[str, tuple[str, bool]]:
@@ -133,7 +141,12 @@ def grid(view: View, ranking: Ranking, height: int = 640, key: str = GALLERY) ->
         fills=key == GALLERY,
     )
     name = reviewer()
-    return gallery(tiles, f"{key}-{view.run.name}", None if read_only() else lambda *asked: _act(view, name, *asked))
+    return gallery(tiles, gallery_key(view, key), None if read_only() else lambda *asked: _act(view, name, *asked))
+
+
+def gallery_key(view: View, key: str = GALLERY) -> str:
+    """Return the key of the widget, one for each run."""
+    return f"{key}-{view.run.name}"
 
 
 def _act(view: View, name: str, what: str, positions: list[int]) -> str:

@@ -7,8 +7,8 @@ import streamlit as st
 from lsi.data.plan import counted
 from lsi.hashing import fingerprint
 from lsi.ui import components, detail
+from lsi.ui.bar import current_filter
 from lsi.ui.session import View
-from lsi.ui.sidebar import current_filter
 
 _ORDERS = {"Most confident": False, "Least confident": True}
 

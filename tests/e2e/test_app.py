@@ -84,7 +84,9 @@ def test_from_nothing_to_a_checked_list(page: Page):
     assert abs(shown(page) - upper) <= 2
     inside = shown(page)
     link = page.url
+    page.get_by_role("button", name=re.compile("Decide: .* filtered image")).click()
     page.get_by_role("button", name=re.compile("^Exclude .* filtered image")).click()
+    page.keyboard.press("Escape")
     expect(page.get_by_text(re.compile(r"Decisions: .*\d+ exclude"))).to_be_visible()
     settle(page)
     page.get_by_role("button", name="Undo").click()
@@ -111,6 +113,7 @@ def test_from_nothing_to_a_checked_list(page: Page):
 
 def test_forty_keys_twenty_milliseconds_apart_are_forty_decisions(page: Page):
     first_run(page)
+    page.get_by_role("button", name=re.compile("person me")).click()
     page.get_by_role("textbox", name="Reviewer").fill("quick")
     page.get_by_role("textbox", name="Reviewer").press("Enter")
     settle(page)
@@ -134,9 +137,16 @@ def test_gallery_selects_ranges_and_opens_details(page: Page):
     assert image.evaluate("i => i.naturalWidth") == 28
     tiles.nth(0).click()
     tiles.nth(3).click(modifiers=["Shift"])
-    expect(page.get_by_role("button", name="Exclude 4 selected images")).to_be_visible()
+    expect(page.get_by_role("button", name=re.compile("Decide: 4 selected images"))).to_be_visible()
     page.locator(".tile").nth(1).dblclick()
     expect(page.get_by_text("Self-confidence")).to_be_visible()
+    expect(page.get_by_text("2 of 2,000", exact=True)).to_be_visible()
+    assert "panel=Detail" in page.url
+    page.get_by_role("button", name="Keep", exact=True).click()
+    expect(page.get_by_text("3 of 2,000", exact=True)).to_be_visible()
+    page.get_by_role("button", name=re.compile("Previous")).click()
+    expect(page.get_by_text("Decided: kept")).to_be_visible()
+    page.get_by_text("Advanced: the parts").click()
     expect(page.get_by_text(re.compile("^Support ")).first).to_be_visible()
 
 
@@ -256,7 +266,7 @@ def test_links_selections_and_the_matrix_stay_in_the_chosen_run(browser, tmp_pat
         expect(page.locator(".tile img").first).to_have_class("tiny")  # of 8 px: its pixels stay squares
         for i in range(4):
             page.locator(".tile").nth(i).click()
-        expect(page.get_by_role("button", name="Exclude 4 selected images")).to_be_visible()
+        expect(page.get_by_role("button", name=re.compile("Decide: 4 selected images"))).to_be_visible()
         page.get_by_role("combobox", name=re.compile("Run")).click()
         page.get_by_role("option", name=re.compile("^digits: 200 images, .*subset 200")).click()
         expect(page.get_by_text("All 200 images")).to_be_visible()

@@ -1,7 +1,9 @@
 // A virtualised gallery: only the rows on screen are in the document. Images come from the server's image route.
 // data: key, base, size, height, rows (Arrow: order, given, predicted, value, issue, decision, label), classes, decisions, selected, selectable, decides, fills,
 // ack. Out: `selected` (positions), `log` [[number, keep | exclude | suggestion, positions]…], and as a trigger `open`.
+// Beside a map they tell each other by the event "lsi-point" over which sample the pointer is.
 const stores = new WeakMap();
+const MARKS = { keep: "✓ keep", exclude: "✕ exclude", unsure: "? unsure", relabel: "✎ relabel" };
 
 export default function (component) {
   const { parentElement, data, setStateValue, setTriggerValue } = component;
@@ -11,9 +13,16 @@ export default function (component) {
   if (!s) {
     s = { tiles: new Map(), selected: new Set(), anchor: null, focus: 0, seq: data.ack, log: [], status: parentElement.querySelector("[role=status]") };
     parentElement.querySelectorAll("[data-do]").forEach((b) => { b.onclick = () => choose(s, b.dataset.do); });
+    s.acts = parentElement.querySelectorAll("[data-act]");
+    s.acts.forEach((b) => { b.onclick = () => decide(s, b.dataset.act); });
     stores.set(root, s);
     root.addEventListener("scroll", () => requestAnimationFrame(() => draw(s)), { passive: true });
     new ResizeObserver(() => draw(s)).observe(root);
+    window.addEventListener("lsi-point", (event) => {
+      if (event.detail.from === "gallery" || !root.isConnected) return;
+      s.pointed = event.detail.position;
+      draw(s);
+    });
   }
   const fresh = s.mark !== data.mark;
   Object.assign(s, {
@@ -39,6 +48,14 @@ export default function (component) {
   draw(s, true);
 }
 
+function decide(s, key) {
+  s.act({ k: "keep", x: "exclude", s: "suggestion" }[key], s.selected.size ? [...s.selected] : [s.order[s.focus]]);
+}
+
+function point(s, position) {
+  window.dispatchEvent(new CustomEvent("lsi-point", { detail: { from: "gallery", position } }));
+}
+
 function choose(s, what) {
   const shown = [...s.order];
   s.selected = new Set(what === "all" ? shown : what === "invert" ? shown.filter((i) => !s.selected.has(i)) : []);
@@ -53,17 +70,20 @@ function columns(rows) {
 
 function layout(s) {
   const width = s.root.clientWidth - 8;
-  const columns = Math.max(1, Math.floor(width / (s.data.size + 12)));
-  return { step: Math.floor(width / columns), columns, height: s.data.size + 64 };
+  const columns = Math.max(1, Math.floor(width / (s.data.size + 8)));
+  return { step: Math.floor(width / columns), columns, height: s.data.size + 46 };
 }
 
 function draw(s, refresh) {
   const { step, columns, height } = layout(s);
   const rows = Math.ceil(s.order.length / columns);
   s.status.textContent = s.selected.size ? `${s.selected.size.toLocaleString("en")} selected` : "";
+  s.acts.forEach((b) => { b.hidden = !s.data.decides || !s.selected.size; });
   s.columns = columns;
   s.sheet.style.height = rows * height + "px";
-  const room = s.data.fills ? window.innerHeight - 120 : 0; // few samples need less
+  const top = s.root.getBoundingClientRect().top;
+  if (top > 0) s.offset = top;
+  const room = s.data.fills ? window.innerHeight - (s.offset || 150) - 44 : 0; // few samples need less
   s.root.style.height = Math.min(Math.max(s.data.height, room), rows * height + 14) + "px";
   const down = s.root.scrollTop >= (s.top || 0), ahead = 10, behind = 3; // rows built before they come into view
   s.top = s.root.scrollTop;
@@ -90,15 +110,19 @@ function build(s, slot) {
   const image = document.createElement("img");
   image.decoding = "async";
   image.alt = "";
-  image.onload = () => { image.classList.toggle("tiny", image.naturalWidth * 4 < s.data.size); };
+  image.onload = () => { image.classList.toggle("tiny", image.naturalWidth < 20); };
   const first = document.createElement("span");
   const second = document.createElement("span");
   const third = document.createElement("span");
   first.className = "name";
   second.className = "other";
   third.className = "value";
+  const mark = document.createElement("span");
+  mark.className = "mark";
   frame.append(image);
-  tile.append(frame, first, second, third);
+  tile.append(frame, first, second, third, mark);
+  tile.onpointerenter = () => point(s, s.order[slot]);
+  tile.onpointerleave = () => point(s, null);
   tile.onclick = (event) => click(s, slot, event);
   tile.ondblclick = () => { if (s.data.selectable) s.open(s.order[slot]); };
   return tile;
@@ -108,7 +132,7 @@ function paint(s, tile, slot) {
   const position = s.order[slot];
   const { size, base, classes, decisions } = s.data;
   tile.style.width = size + "px";
-  const [frame, name, beside, value] = tile.children;
+  const [frame, name, beside, value, mark] = tile.children;
   frame.style.height = size + "px";
   const image = frame.firstChild;
   const ask = [64, 128, 256].find((w) => w >= size) || 256;
@@ -123,14 +147,17 @@ function paint(s, tile, slot) {
   name.textContent = now;
   beside.textContent = other;
   tile.title = `${now}${other ? "\n" + other : ""}`;
-  value.textContent = say(s.value[slot]) + (decision ? " · " + decision : "");
+  value.textContent = say(s.value[slot]);
+  value.style.top = size - 20 + "px";
+  mark.textContent = MARKS[decision] || "";
+  tile.classList.toggle("hovered", s.pointed === position);
   const on = s.selected.has(position);
   tile.classList.toggle("selected", on);
   tile.classList.toggle("issue", s.issue[slot] === 1 && !decision);
   tile.classList.toggle("relabelled", label >= 0);
   tile.classList.toggle("excluded", decision === "exclude");
   if (s.data.selectable) tile.setAttribute("aria-pressed", on);
-  tile.setAttribute("aria-label", [`sample ${position}`, now, other, value.textContent].filter(Boolean).join(", "));
+  tile.setAttribute("aria-label", [`sample ${position}`, now, other, value.textContent, decision].filter(Boolean).join(", "));
   tile.tabIndex = slot === s.focus ? 0 : -1;
 }
 
@@ -175,8 +202,7 @@ function keys(s, event) {
   } else if (["a", "i", "Escape"].includes(event.key) && s.data.selectable) {
     choose(s, { a: "all", i: "invert", Escape: "none" }[event.key]);
   } else if (["k", "x", "s"].includes(event.key) && s.data.decides) {
-    const positions = s.selected.size ? [...s.selected] : [s.order[s.focus]];
-    s.act({ k: "keep", x: "exclude", s: "suggestion" }[event.key], positions);
+    decide(s, event.key);
   } else if (event.key.length > 1) {
     return;
   }

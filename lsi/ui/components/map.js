@@ -1,5 +1,7 @@
-// The map: points in WebGL, lasso by dragging (shift adds, alt subtracts), wheel zooms, right or middle drag moves.
-// data: points (Arrow: x, y, color as RGBA bytes in a number, given, predicted, value), classes, legend, base, lassos. Out: `lassos` [{mode, points}], trigger `open`.
+// The map: points in WebGL, lasso by dragging (shift adds, alt subtracts), wheel zooms, right or middle drag moves; by
+// keys arrows step from point to point. A finger scrolls the page, and a tap opens. "lsi-point" links it to a gallery.
+// data: points (Arrow: x, y, color as RGBA bytes in a number, given, predicted, value), classes, legend, base, lassos,
+// height, filters. Out: `lassos` [{mode, points}], triggers `open` (position) and `entry` (a text of the legend).
 const stores = new WeakMap();
 
 const VERTEX = `attribute vec2 p; attribute vec4 c; uniform vec4 view; uniform float size; varying vec4 color;
@@ -28,7 +30,9 @@ export default function (component) {
   upload(s, s.colors, Uint32Array.from(data.points.getChild("color").toArray()));
   s.about = Object.fromEntries(["given", "predicted", "value"].map((name) => [name, data.points.getChild(name).toArray()]));
   root.querySelector(".legend").replaceChildren(...data.legend.map(([color, text, lower]) => {
-    const entry = document.createElement("span"), mark = document.createElement("i");
+    const filters = data.filters && lower === "", mark = document.createElement("i");
+    const entry = document.createElement(filters ? "button" : "span");
+    if (filters) { entry.type = "button"; entry.title = `Show ${text} only`; entry.onclick = () => s.setTriggerValue("entry", text); }
     mark.style.background = color;
     mark.classList.toggle("scale", lower !== "");
     entry.append(lower, mark, text);
@@ -37,6 +41,7 @@ export default function (component) {
   s.lassos = (data.lassos || []).map((l) => ({ mode: l.mode, points: l.points }));
   if (s.focus !== data.focus && data.focus != null) s.center = [s.xy[2 * data.focus], s.xy[2 * data.focus + 1]];
   s.focus = data.focus;
+  root.style.height = Math.min(data.height, Math.max(320, window.innerHeight - 190)) + "px";
   draw(s);
 }
 
@@ -57,12 +62,20 @@ function setup(root) {
   s.colors = gl.createBuffer();
   new ResizeObserver(() => draw(s)).observe(root);
   const shown = s.tip.querySelector("img");
-  shown.onload = () => { shown.classList.toggle("tiny", shown.naturalWidth < 28); };
+  shown.onload = () => { shown.classList.toggle("tiny", shown.naturalWidth < 20); };
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
   canvas.onpointerdown = (event) => down(s, event);
   canvas.onpointermove = (event) => moved(s, event);
   canvas.onpointerup = (event) => up(s, event);
-  canvas.onpointerleave = () => { s.tip.hidden = true; };
+  canvas.onpointerleave = () => { s.tip.hidden = true; point(s, null); };
+  canvas.onpointercancel = () => { s.path = s.pan = null; draw(s); };
+  canvas.onkeydown = (event) => keys(s, event);
+  root.querySelectorAll("[data-do]").forEach((b) => { b.onclick = () => look(s, b.dataset.do); });
+  window.addEventListener("lsi-point", (event) => {
+    if (event.detail.from === "map" || !root.isConnected || !s.xy) return;
+    s.pointed = event.detail.position;
+    draw(s);
+  });
   canvas.addEventListener("wheel", (event) => zoom(s, event), { passive: false });
   return s;
 }
@@ -136,9 +149,10 @@ function draw(s) {
     shape.setAttribute("class", l.mode);
     return shape;
   }));
-  if (s.focus != null) {
+  for (const at of new Set([s.focus, s.pointed])) {
+    if (at == null || 2 * at >= s.xy.length) continue;
     const ring = document.createElementNS("http://www.w3.org/2000/svg", "circle");
-    const [x, y] = toScreen(s, s.xy[2 * s.focus], s.xy[2 * s.focus + 1]);
+    const [x, y] = toScreen(s, s.xy[2 * at], s.xy[2 * at + 1]);
     Object.entries({ cx: x, cy: y, r: 11 }).forEach(([k, v]) => ring.setAttribute(k, v));
     s.overlay.append(ring);
   }
@@ -159,7 +173,46 @@ function nearest(s, x, y) {
   return best;
 }
 
+function point(s, position) {
+  window.dispatchEvent(new CustomEvent("lsi-point", { detail: { from: "map", position } }));
+}
+
+function look(s, what) {
+  if (what === "fit") { bounds(s); return draw(s); }
+  s.zoom = Math.max(0.5, Math.min(200, s.zoom * (what === "in" ? 1.5 : 1 / 1.5)));
+  draw(s);
+}
+
+// Arrows go to the nearest point within 45 degrees of their direction, and the map follows.
+function keys(s, event) {
+  const way = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+  const what = { "+": "in", "-": "out", 0: "fit" }[event.key];
+  if (way) step(s, way);
+  else if (what) look(s, what);
+  else if (event.key === "Enter" && s.pointed != null) s.setTriggerValue("open", s.pointed);
+  else return;
+  event.preventDefault();
+  event.stopPropagation();
+}
+
+function step(s, [dx, dy]) {
+  const from = s.pointed ?? s.focus, [x, y] = from == null ? s.center : [s.xy[2 * from], s.xy[2 * from + 1]];
+  let best = from, least = Infinity;
+  for (let i = 0; 2 * i < s.xy.length; i++) {
+    const [u, v] = [s.xy[2 * i] - x, s.xy[2 * i + 1] - y], along = u * dx + v * dy, aside = Math.abs(u * dy) + Math.abs(v * dx);
+    if (i !== from && along > 0 && aside <= along && u * u + v * v < least) { least = u * u + v * v; best = i; }
+  }
+  if (best == null) return;
+  s.pointed = best;
+  const at = [s.xy[2 * best], s.xy[2 * best + 1]], [left, top] = toScreen(s, ...at), { w, h } = scale(s);
+  if (left < 20 || top < 20 || left > w - 20 || top > h - 20) s.center = at;
+  draw(s);
+  tell(s, best, ...toScreen(s, ...at));
+  point(s, best);
+}
+
 function down(s, event) {
+  if (event.pointerType === "touch") { s.path = [toData(s, event.offsetX, event.offsetY)]; s.from = [event.offsetX, event.offsetY]; return; }
   s.canvas.setPointerCapture(event.pointerId);
   s.from = [event.offsetX, event.offsetY];
   s.pan = event.button !== 0 ? s.center.slice() : null;
@@ -174,6 +227,7 @@ function moved(s, event) {
     s.center = [s.pan[0] - (event.offsetX - s.from[0]) / unit, s.pan[1] + (event.offsetY - s.from[1]) / unit];
     return draw(s);
   }
+  if (s.path && event.pointerType === "touch") return;
   if (s.path) {
     const [x, y] = toData(s, event.offsetX, event.offsetY), [x0, y0] = s.path[0];
     if (s.data.tool === "box") s.path = [[x0, y0], [x, y0], [x, y], [x0, y]];
@@ -181,10 +235,16 @@ function moved(s, event) {
     return draw(s);
   }
   const i = nearest(s, event.offsetX, event.offsetY);
+  point(s, i < 0 ? null : i);
+  tell(s, i, event.offsetX, event.offsetY);
+}
+
+function tell(s, i, x, y) {
   s.tip.hidden = i < 0;
   if (i < 0) return;
-  s.tip.style.left = event.offsetX + 14 + "px";
-  s.tip.style.top = event.offsetY + 14 + "px";
+  const { w, h } = scale(s);
+  s.tip.style.left = (x > w - 170 ? x - 150 : x + 14) + "px";
+  s.tip.style.top = (y > h - 170 ? y - 160 : y + 14) + "px";
   const [image, text] = s.tip.children;
   if (s.data.base) image.setAttribute("src", `${s.data.base}/${i}?size=128`);
   const { given, predicted, value } = s.about, { classes } = s.data;

@@ -17,14 +17,22 @@ _HERE = Path(__file__).parent
 _LOGS = "decision_logs"
 _HTML = {
     "gallery": (
-        '<div class="tools"><button type="button" data-do="all">Select all <kbd>A</kbd></button>'
-        '<button type="button" data-do="invert">Invert <kbd>I</kbd></button>'
-        '<button type="button" data-do="none">Clear <kbd>Esc</kbd></button><span role="status"></span></div>'
         '<div class="gallery" role="group" aria-label="Images"><div class="sheet"></div></div>'
+        '<div class="tools"><span role="status"></span>'
+        '<button type="button" data-act="k">Keep <kbd>K</kbd></button>'
+        '<button type="button" data-act="x">Exclude <kbd>X</kbd></button>'
+        '<button type="button" data-act="s">Take the suggestion <kbd>S</kbd></button>'
+        '<button type="button" data-do="all">Select all <kbd>A</kbd></button>'
+        '<button type="button" data-do="invert">Invert <kbd>I</kbd></button>'
+        '<button type="button" data-do="none">Clear <kbd>Esc</kbd></button></div>'
     ),
     "map": (
-        '<div class="map" role="img" aria-label="Map of the samples; the table below holds the same samples">'
-        '<canvas></canvas><svg aria-hidden="true"></svg><div class="tip" hidden><img alt=""><span></span></div>'
+        '<div class="map"><canvas tabindex="0" role="application" aria-label="Map of the samples: arrows go from one '
+        'to the next, Enter opens it, plus, minus and 0 zoom"></canvas><svg aria-hidden="true"></svg>'
+        '<div class="tip" role="status" hidden><img alt=""><span></span></div>'
+        '<div class="zoom"><button type="button" data-do="in" aria-label="Zoom in">+</button>'
+        '<button type="button" data-do="out" aria-label="Zoom out">−</button>'
+        '<button type="button" data-do="fit">Fit</button></div>'
         '<div class="legend"></div></div>'
     ),
 }
@@ -140,11 +148,15 @@ class MapTools:
         lassos: drawn so far.
         box: dragging draws a box instead of a lasso.
         focus: position of a point to ring and centre on, if any.
+        height: in pixels, at most; a low window takes less.
+        filters: whether a click on an entry of the legend is reported.
     """
 
     lassos: tuple[Lasso, ...] = ()
     box: bool = False
     focus: int | None = None
+    height: int = 600
+    filters: bool = False
 
 
 def gallery(tiles: Tiles, key: str, act: Callable[[str, list[int]], str] | None = None) -> tuple[list[int], int | None]:
@@ -272,19 +284,31 @@ def drain_decision_log() -> None:
         log.take((st.session_state.get(key) or {}).get("log") or [])
 
 
-def scatter(points: MapPoints, tools: MapTools, on_lasso: Callable[[tuple[Lasso, ...]], None], key: str) -> int | None:
+def scatter(
+    points: MapPoints,
+    tools: MapTools,
+    on_lasso: Callable[[tuple[Lasso, ...]], None],
+    on_legend: Callable[[str], None],
+    key: str,
+) -> int | None:
     """Show points on a map; return the one that was just clicked, if any.
 
     Args:
         points: the points, their colours and what they are called.
         tools: the lassos and the point in focus.
         on_lasso: called with all lassos when one was drawn.
+        on_legend: called with the text of an entry of the legend that was clicked.
         key: of the widget.
     """
 
     def changed() -> None:
         drawn = st.session_state[key].get("lassos") or []
         on_lasso(tuple(Lasso(o["mode"], tuple((float(x), float(y)) for x, y in o["points"])) for o in drawn))
+
+    def chosen() -> None:
+        text = st.session_state[key].get("entry")
+        if text:
+            on_legend(str(text))
 
     result = _component("map")(
         key=key,
@@ -296,9 +320,12 @@ def scatter(points: MapPoints, tools: MapTools, on_lasso: Callable[[tuple[Lasso,
             "legend": [list(entry) for entry in points.legend],
             "tool": "box" if tools.box else "lasso",
             "focus": tools.focus,
+            "height": tools.height,
+            "filters": tools.filters,
             "lassos": [{"mode": o.mode, "points": [list(p) for p in o.points]} for o in tools.lassos],
         },
         on_lassos_change=changed,
+        on_entry_change=chosen,
         on_open_change=lambda: None,
     )
     return None if result.open is None else int(result.open)

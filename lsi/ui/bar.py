@@ -1,4 +1,7 @@
-"""The sidebar: the run, the reviewer, and the filter with its chips; run and filter stand in the address."""
+"""The bar at the head of every page: the run, the filter with its chips, and the decisions.
+
+Run, filter and how the page is looked at stand in the address.
+"""
 
 from dataclasses import replace
 
@@ -15,8 +18,9 @@ from lsi.ui.flags import FLAGS
 from lsi.ui.session import View, open_view, plain, run_label, run_names
 
 # the chosen run has a key that is no widget's: Streamlit forgets those of a widget when the page changes
+LOOKS = ("order", "tile", "panel", "colour", "tool")  # widgets that stand in the address themselves
 KEPT = "at"  # the place in the review queue; a page that has none drops it
-_FILTER, _RUN, _RUN_BOX = "filter", "chosen_run", "run_box"
+_FILTER, _RUN, _RUN_BOX, _SLOT = "filter", "chosen_run", "run_box", "bar_slot"
 
 
 def current_view() -> View | None:
@@ -25,9 +29,8 @@ def current_view() -> View | None:
     return open_view(name) if name else None
 
 
-def page_view(title: str) -> View:
-    """Show the page's title and return the chosen run; where there is none, say what to do and end the page."""
-    st.title(title, anchor=False)
+def page_view() -> View:
+    """Return the chosen run; where there is none, say what to do and end the page."""
     view = current_view()
     if view is None:
         st.info("No run yet. Start one on the Overview.")
@@ -87,35 +90,48 @@ def filtered(view: View) -> np.ndarray:
     return kept[np.argsort(-view.table["lsi"].to_numpy()[kept], kind="stable")]
 
 
-def draw(is_filtered: bool = True) -> None:
-    """Draw the sidebar and bring the URL up to date.
+def draw(title: str, is_filtered: bool = True) -> None:
+    """Draw the bar and bring the address up to date.
 
     Args:
+        title: of the page; empty for one that shows its own.
         is_filtered: whether the page on screen shows what the filter leaves.
     """
     _read_url()
     names = run_names()
-    with st.sidebar:
+    with st.container(horizontal=True, vertical_alignment="center", key="bar", gap="small"):
+        if title:
+            st.title(title, anchor=False, width="content")
+        view = None
         if names:
-            if st.session_state.get("next_run") in names:
-                choose(st.session_state.pop("next_run"))
-            if st.session_state.get(_RUN) not in names:
-                choose(names[0])
-            st.session_state[_RUN_BOX] = st.session_state[_RUN]
-            st.selectbox("Run", names, key=_RUN_BOX, on_change=lambda: choose(st.session_state[_RUN_BOX]),
-                         format_func=run_label,
-                         help="A dataset with one set of settings, computed once and kept.")  # fmt: skip
-            view = current_view()
-            if view is not None:
-                _drop_what_the_run_lacks(view)
-                if is_filtered:
-                    _controls(view)
-                _decided(view)
+            view = _run_box(names)
+        if view is not None and is_filtered:
+            with st.popover("Filter", icon=":material/filter_list:", key="filter-box"):
+                _controls(view)
+        st.session_state[_SLOT] = st.container(horizontal=True, vertical_alignment="center", width="stretch",
+                                               gap="xsmall")  # fmt: skip
+        if view is not None:
+            _decided(view)
         if read_only():
-            st.info("Read-only: look at everything, change nothing.", icon=":material/lock:")
+            st.badge("Read-only", icon=":material/lock:", color="gray")
         else:
-            st.text_input("Reviewer", value="me", key="reviewer", help="Decisions are kept under this name.")
+            with st.popover(plain(reviewer()), icon=":material/person:", key="reviewer-box"):
+                st.text_input("Reviewer", value="me", key="reviewer", help="Decisions are kept under this name.")
     _write_url()
+
+
+def _run_box(names: list[str]) -> View | None:
+    if st.session_state.get("next_run") in names:
+        choose(st.session_state.pop("next_run"))
+    if st.session_state.get(_RUN) not in names:
+        choose(names[0])
+    st.session_state[_RUN_BOX] = st.session_state[_RUN]
+    st.selectbox("Run", names, key=_RUN_BOX, on_change=lambda: choose(st.session_state[_RUN_BOX]), width=240,
+                 format_func=run_label, label_visibility="collapsed")  # fmt: skip
+    view = current_view()
+    if view is not None:
+        _drop_what_the_run_lacks(view)
+    return view
 
 
 def choose(name: str) -> None:
@@ -138,9 +154,12 @@ def _drop_what_the_run_lacks(view: View) -> None:
 def chips(view: View, shown: int) -> None:
     """Show what is on screen: the count, and the parts of the filter, each removable."""
     parts = current_filter().chips()
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.session_state[_SLOT]:
         total = len(view.table)
-        st.markdown(f"**{shown:,}** of {total:,} {view.noun}" if shown < total else f"All **{total:,}** {view.noun}")
+        st.markdown(
+            f"**{shown:,}** of {total:,} {view.noun}" if shown < total else f"All **{total:,}** {view.noun}",
+            width="content",
+        )
         for name, rest in parts.items():
             st.button(plain(name), key=f"chip-{name}", icon=":material/close:", on_click=set_filter, args=(rest,),
                       help="Remove this part of the filter")  # fmt: skip
@@ -156,7 +175,6 @@ def _controls(view: View) -> None:
               "f_text": chosen.text, "f_split": list(chosen.split), "f_quality": list(chosen.quality)}  # fmt: skip
     for key, value in values.items():
         st.session_state[key] = value
-    st.subheader("Filter", anchor=False)
     if view.labelled:
         st.multiselect("Class", view.run.class_names, key="f_class", on_change=_changed)
     st.slider("LSI, from lowest to highest", 0, 100, key="f_range", on_change=_changed, format="%d %%",
@@ -188,18 +206,16 @@ def _controls(view: View) -> None:
 
 def _decided(view: View) -> None:
     """Show how many decisions are in force, and the way back."""
-    decided = decisions(view)
+    _counts(decisions(view))
     if not read_only():
-        with st.container(horizontal=True):
-            st.button("Undo", icon=":material/undo:", on_click=undo, args=(view, reviewer()))
-            st.button("Redo", icon=":material/redo:", on_click=redo, args=(view, reviewer()))
-    _counts(decided)
+        st.button("Undo", icon=":material/undo:", type="tertiary", on_click=undo, args=(view, reviewer()))
+        st.button("Redo", icon=":material/redo:", type="tertiary", on_click=redo, args=(view, reviewer()))
 
 
 def _counts(decided: pd.DataFrame) -> None:
     counts = decided["action"].value_counts()
     summary = ", ".join(f"{counts[d]} {d}" for d in DECISIONS[1:] if d in counts)
-    st.markdown(f"Decisions: {summary or 'none yet'}")
+    st.markdown(f"Decisions: {summary or 'none yet'}", width="content")
 
 
 def _changed() -> None:
@@ -237,8 +253,7 @@ def _query() -> dict[str, str | list[str]]:
 
 def _write_url() -> None:
     query = _query()
-    if KEPT in st.query_params:  # the page on screen writes it
-        query[KEPT] = st.query_params[KEPT]
+    query |= {name: st.query_params[name] for name in (KEPT, *LOOKS) if name in st.query_params}  # the page writes them
     present = {name: st.query_params.get_all(name) for name in st.query_params}
     if present != {name: [v] if isinstance(v, str) else v for name, v in query.items()}:
         st.query_params.from_dict(query)

@@ -1,0 +1,99 @@
+"""The panel beside the gallery: the map, how the information lies, or one sample in detail."""
+
+import numpy as np
+import streamlit as st
+
+from lsi.config import read_only
+from lsi.ui import detail, map_view, samples
+from lsi.ui.deciding import decide, decide_each, decisions, reviewer, suggested
+from lsi.ui.session import View, plain
+
+MAP, INFORMATION, DETAIL = "Map", "Information", "Detail"
+_PANEL, _OPENED = "panel", "opened"
+_HEIGHT = 520
+_DONE = {"keep": "kept", "exclude": "excluded", "unsure": "left unsure"}
+
+
+def choose(view: View) -> str | None:
+    """Show which panel stands beside the gallery; a sample that was just opened turns to its detail."""
+    for key in (samples.gallery_key(view), map_view.key(view)):
+        opened = (st.session_state.get(key) or {}).get("open")
+        if opened is not None:
+            _open(view, int(opened))
+    return st.segmented_control("Beside the gallery", (MAP, INFORMATION, DETAIL), key=_PANEL, bind="query-params",
+                                label_visibility="collapsed")  # fmt: skip
+
+
+def draw(view: View, which: str | None, positions: np.ndarray, order: np.ndarray) -> None:
+    """Draw the panel.
+
+    Args:
+        view: the run.
+        which: the panel.
+        positions: of the samples on screen.
+        order: the same in the order of the gallery.
+    """
+    if which == MAP:
+        where = map_view.positions(view)
+        if where is not None:
+            map_view.draw(view, where, positions, _HEIGHT)
+    elif which == INFORMATION:
+        samples.histogram(view, positions)
+    elif which == DETAIL:
+        _detail(view, order)
+
+
+def _open(view: View, position: int) -> None:
+    st.session_state[_OPENED] = (view.run.name, position)
+    st.session_state["focus"] = (view.run.name, position)
+    st.session_state[_PANEL] = DETAIL
+
+
+def _detail(view: View, order: np.ndarray) -> None:
+    run, position = st.session_state.get(_OPENED, (None, None))
+    if run != view.run.name or position is None:
+        position = int(order[0])
+    found = np.flatnonzero(order == position)
+    at = int(found[0]) if len(found) else 0
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for text, to, shortcut, icon in (("Previous", at - 1, "Left", "back"), ("Next", at + 1, "Right", "forward")):
+            st.button(text, key=f"step-{text}", icon=f":material/arrow_{icon}:", shortcut=shortcut, on_click=_open,
+                      disabled=not 0 <= to < len(order), args=(view, int(order[to % len(order)])))  # fmt: skip
+        st.caption(f"{at + 1:,} of {len(order):,}" if len(found) else "not among those on screen", width="content")
+    _actions(view, position, int(order[min(at + 1, len(order) - 1)]))
+    detail.content(view, position)
+
+
+def _actions(view: View, position: int, after: int) -> None:
+    """Offer the decisions about one sample; each steps on to the one after it."""
+    decided = decisions(view)
+    if position in decided.index:
+        row = decided.loc[position].to_dict()
+        words = _DONE.get(str(row["action"])) or f"relabelled as {plain(view.run.class_names[int(row['label'])])}"
+        st.markdown(f"Decided: **{words}**")
+    if read_only():
+        return
+    name = reviewer()
+
+    def act(action: str, label: int | None = None) -> None:
+        decide(view, name, [position], action, label)
+        _open(view, after)
+
+    def take() -> None:
+        decide_each(view, name, [position])
+        _open(view, after)
+
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.button("Keep", key="detail-keep", icon=":material/check:", on_click=act, args=("keep",))
+        if suggested(view, [position]):
+            other = plain(view.table["predicted"].iloc[position])
+            st.button(f"Take the suggestion: {other}", key="detail-suggestion", type="primary", on_click=take)
+        st.button("Exclude", key="detail-exclude", icon=":material/block:", on_click=act, args=("exclude",))
+        st.button("Unsure", key="detail-unsure", on_click=act, args=("unsure",))
+        if view.labelled:
+            names = view.run.class_names
+            label = st.selectbox("Another class", range(len(names)), index=None, width=180, placeholder="Another class",
+                                 key=f"detail-label-{position}", label_visibility="collapsed",
+                                 format_func=lambda c: names[c])  # fmt: skip
+            if label is not None:
+                st.button("Relabel", key="detail-relabel", on_click=act, args=("relabel", int(label)))
