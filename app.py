@@ -6,6 +6,6 @@ start_first_run()
 
 import streamlit as st  # noqa: E402
 
-from lsi.ui.server import MIDDLEWARE, ROUTES, SCRIPT, send_at_once  # noqa: E402
+from lsi.ui.server import MIDDLEWARE, ROUTES, SCRIPT, start  # noqa: E402
 
-app = st.App(SCRIPT, routes=ROUTES, middleware=MIDDLEWARE, lifespan=send_at_once)
+app = st.App(SCRIPT, routes=ROUTES, middleware=MIDDLEWARE, lifespan=start)

@@ -274,7 +274,23 @@ class Cache(Common):
     )
 
 
+@dataclass(frozen=True)
+class App(Common):
+    """Start the app in the browser.
+
+    It answers on this machine only. To let others in, see LSI_HOSTS and LSI_ALLOW_ANONYMOUS in the documentation.
+
+    Attributes:
+        port: to listen on.
+        address: to listen on.
+    """
+
+    port: int = 8501
+    address: str = "127.0.0.1"
+
+
 COMMANDS = {
+    "app": App,
     "inspect": Inspect,
     "compute": Compute,
     "show": Show,

@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 
 import tyro
 
-from lsi.cli.commands import COMMANDS, Inspect
+from lsi.cli.commands import COMMANDS, App, Inspect
 from lsi.errors import LsiError, MissingRunError, UsageError
 
 
@@ -52,6 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _perform(command: Any) -> None:
     """Run a parsed command with the modules that it needs."""
+    if isinstance(command, App):
+        from lsi.cli.launch import launch
+
+        launch(command.cache, command.address, command.port)
+        return
     if isinstance(command, Inspect):
         from lsi.cli.inspection import inspect_data
 

@@ -208,8 +208,8 @@ def _decided(view: View) -> None:
     """Show how many decisions are in force, and the way back."""
     _counts(decisions(view))
     if not read_only():
-        st.button("Undo", icon=":material/undo:", type="tertiary", on_click=undo, args=(view, reviewer()))
-        st.button("Redo", icon=":material/redo:", type="tertiary", on_click=redo, args=(view, reviewer()))
+        st.button("Undo", key="undo", icon=":material/undo:", type="tertiary", on_click=undo, args=(view, reviewer()))
+        st.button("Redo", key="redo", icon=":material/redo:", type="tertiary", on_click=redo, args=(view, reviewer()))
 
 
 def _counts(decided: pd.DataFrame) -> None:

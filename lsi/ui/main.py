@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from lsi.config import app_root
 from lsi.errors import LsiError
 from lsi.ui import bar, jobs_panel
 from lsi.ui.buttons import forget_press
@@ -11,7 +12,6 @@ from lsi.ui.components import drain_decision_log
 from lsi.ui.first_run import start_first_run
 from lsi.ui.session import plain
 
-ROOT = Path(__file__).parent.parent.parent
 ICON = Path(__file__).parent / "static" / "icon.svg"
 _STYLE = """<style>
 .stAppHeader, .stAppToolbar { height: 3rem; min-height: 3rem; }
@@ -37,7 +37,9 @@ def main() -> None:
     st.set_page_config(page_title="LSI Lens", page_icon=str(ICON), layout="wide")
     st.html(_STYLE)
     pages = {
-        name: st.Page(ROOT / "pages" / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "overview")
+        name: st.Page(
+            app_root() / "pages" / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "overview"
+        )
         for name, title, icon in PAGES
     }
     st.session_state["pages"] = pages

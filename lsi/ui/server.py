@@ -1,4 +1,4 @@
-"""The ASGI side of the app: image routes, a health check and security headers around the Streamlit script."""
+"""The ASGI side of the app: image routes, a health check, hosts and security headers around the Streamlit script."""
 
 import base64
 import hashlib
@@ -21,6 +21,7 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from lsi.data.thumbnails import SIZES, placeholder
 from lsi.errors import DataError, LsiError
+from lsi.ui.hosts import HostCheck, check_exposure
 from lsi.ui.session import open_view
 
 SCRIPT = Path(__file__).parent / "main.py"
@@ -94,13 +95,16 @@ def _render(run: str, index: int, size: int) -> bytes | None:
 
 
 @asynccontextmanager
-async def send_at_once(_app: Any) -> AsyncIterator[None]:
-    """Switch off Nagle's algorithm on the listening sockets, from which every connection inherits it.
+async def start(_app: Any) -> AsyncIterator[None]:
+    """Look at the listening sockets: refuse those that other machines reach, and switch off Nagle's algorithm.
 
-    Streamlit's socket is one on which asyncio does not do this: headers and body of a small answer travel apart, and
-    the second waits up to 40 ms for the first to be acknowledged. Images then come at 25 a second and connection.
+    Every connection inherits that. Streamlit's socket is one on which asyncio does not do it: headers and body of a
+    small answer travel apart, and the second waits up to 40 ms for the first to be acknowledged. Images then come at
+    25 a second and connection.
     """
-    for connection in psutil.Process().net_connections(kind="tcp"):
+    connections = psutil.Process().net_connections(kind="tcp")
+    check_exposure(connections)
+    for connection in connections:
         if connection.status == psutil.CONN_LISTEN and connection.fd >= 0:
             with suppress(OSError), socket.socket(fileno=os.dup(connection.fd)) as listening:
                 listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -116,7 +120,7 @@ ROUTES = [
     Route("/images/{run}/{index:int}", _image),
     Route("/health", _health),
 ]
-MIDDLEWARE = [Middleware(SecurityHeaders)]
+MIDDLEWARE = [Middleware(SecurityHeaders), Middleware(HostCheck)]
 
 # a folder called pages beside the entry script makes Streamlit guess a page list of its own before the script has run
 # once, which breaks deep links into a freshly started server

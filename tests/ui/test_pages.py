@@ -43,7 +43,7 @@ def written(app: AppTest) -> str:
 @pytest.mark.parametrize(
     ("page", "content"),
     [
-        ("samples", ("All **400** images", "K keeps, X excludes")),
+        ("samples", ("All **400** images", "double-click or Enter opens")),
         ("issues", ("suspected labels are undecided. **Between ",)),
         ("map", ("All **400** images", "Draw around points, and their images appear here")),
         ("classes", ("Information per class", "Suspected labels: given against suggested")),

@@ -1,0 +1,40 @@
+"""Start the app from an installed package, or from the working tree: its script, pages and settings lie together."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from lsi.config import CACHE_VARIABLE, allowed_hosts, app_root
+from lsi.errors import UsageError
+
+
+def launch(cache: Path, address: str, port: int) -> None:
+    """Serve the app until it is ended.
+
+    Args:
+        cache: where everything computed is kept.
+        address: to listen on.
+        port: to listen on.
+
+    Raises:
+        UsageError: something listens there already, or the app ended with an error.
+    """
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            raise UsageError(f"The app cannot listen on {address}, port {port}: {error.strerror}.") from error
+    print(f"LSI Lens: http://{'localhost' if address == '127.0.0.1' else address}:{port}", flush=True)
+    command = [sys.executable, "-m", "streamlit", "run", str(app_root() / "app.py"), "--server.address", address]
+    command += ["--server.port", str(port), "--server.allowedHosts", ",".join(allowed_hosts())]
+    with subprocess.Popen(command, env=os.environ | {CACHE_VARIABLE: str(cache.absolute())}) as server:
+        try:
+            ended = server.wait()
+        except KeyboardInterrupt:
+            server.terminate()
+            raise
+    if ended > 0:
+        raise UsageError(f"The app ended with exit code {ended}; what it said stands above.")
