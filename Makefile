@@ -3,7 +3,7 @@ PY := .venv/bin/python
 WORKERS ?= 2
 
 .DEFAULT_GOAL := all
-.PHONY: all setup servers format check test app audit bench evidence screenshots lock clean
+.PHONY: all setup servers format check test app audit bench evidence screenshots lock clean wheel
 
 all: format check test
 
@@ -34,6 +34,9 @@ check: setup
 
 test: setup servers
 	$(PY) -m pytest -n $(WORKERS)
+
+wheel: setup
+	.venv/bin/uv build --quiet --wheel --out-dir dist .
 
 app: setup
 	.venv/bin/streamlit run app.py

@@ -1,6 +1,7 @@
 """Start the app from an installed package, or from the working tree: its script, pages and settings lie together."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -28,13 +29,16 @@ def launch(cache: Path, address: str, port: int) -> None:
         except OSError as error:
             raise UsageError(f"The app cannot listen on {address}, port {port}: {error.strerror}.") from error
     print(f"LSI Lens: http://{'localhost' if address == '127.0.0.1' else address}:{port}", flush=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended either way, it ends the server too
     command = [sys.executable, "-m", "streamlit", "run", str(app_root() / "app.py"), "--server.address", address]
-    command += ["--server.port", str(port), "--server.allowedHosts", ",".join(allowed_hosts())]
+    command += ["--server.port", str(port)]
+    for host in allowed_hosts():
+        command += ["--server.allowedHosts", host]
     with subprocess.Popen(command, env=os.environ | {CACHE_VARIABLE: str(cache.absolute())}) as server:
         try:
             ended = server.wait()
         except KeyboardInterrupt:
             server.terminate()
-            raise
+            ended = 0
     if ended > 0:
         raise UsageError(f"The app ended with exit code {ended}; what it said stands above.")

@@ -34,9 +34,7 @@ class Server:
 @contextmanager
 def serve(cache: Path, script: Path = ROOT / "app.py", **environment: str) -> Iterator[Server]:
     """Start the app, or another script, on a free port over this cache, and end it afterwards."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+    port = free_port()
     kept = {k: v for k, v in os.environ.items() if k not in NOT_PASSED_ON}
     command = [str(Path(sys.executable).parent / "streamlit"), "run", str(script), "--server.port", str(port)]
     cache.mkdir(parents=True, exist_ok=True)
@@ -47,18 +45,30 @@ def serve(cache: Path, script: Path = ROOT / "app.py", **environment: str) -> It
     address = f"http://127.0.0.1:{port}"
     health = "health" if script.name == "app.py" else "_stcore/health"
     try:
-        for _ in range(240):
-            try:
-                with urllib.request.urlopen(f"{address}/{health}") as answer:
-                    assert answer.status == 200
-                break
-            except OSError:
-                assert process.poll() is None, (cache / "server.log").read_text()
-                time.sleep(0.25)
+        wait_until_it_answers(f"{address}/{health}", process, cache / "server.log")
         yield Server(address, process.pid)
     finally:
         process.terminate()
         process.wait()
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_until_it_answers(address: str, process: subprocess.Popen, log: Path) -> None:
+    """Wait for a server, a minute at the most, and show its log where it ends instead."""
+    for _ in range(240):
+        try:
+            with urllib.request.urlopen(address) as answer:
+                assert answer.status == 200
+            return
+        except OSError:
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.25)
 
 
 def chromium() -> str | None:

@@ -31,7 +31,7 @@ def test_every_page_draws_with_columns_flags_and_unlabelled_images(rich_app, pag
     assert not rich_app.warning, [w.value for w in rich_app.warning]
 
 
-def test_values_of_a_column_are_chosen_in_the_sidebar(rich_app, rich):
+def test_values_of_a_column_are_chosen_in_the_filter(rich_app, rich):
     visit(rich_app, "samples")
     rich_app.selectbox(key="f_column").select("camera").run()
     values = rich_app.multiselect(key="f_column_values")

@@ -19,7 +19,7 @@ from lsi.runs.decisions import Reviews
 from lsi.runs.listing import list_runs
 from lsi.ui import deciding, export_view, session
 from lsi.ui.filters import Filter
-from lsi.ui.server import MIDDLEWARE, ROUTES, inline_script_hashes, send_at_once
+from lsi.ui.server import MIDDLEWARE, ROUTES, inline_script_hashes, start
 from tests.ui.conftest import ROOT
 
 PAGES = ("samples", "issues", "map", "classes", "redundancy", "export")
@@ -307,7 +307,7 @@ def test_small_answers_leave_at_once():
     """A connection accepted after start-up does not wait for acknowledgements."""
 
     async def started() -> int:
-        async with send_at_once(None):
+        async with start(None):
             with socket.create_connection(listener.getsockname()):
                 accepted, _ = listener.accept()
                 with accepted:
