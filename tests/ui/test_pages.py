@@ -265,7 +265,7 @@ def test_read_only_decides_nothing_even_when_asked(app, cache, monkeypatch):
 @pytest.fixture
 def client(cache, monkeypatch) -> TestClient:
     monkeypatch.setenv("LSI_CACHE", str(cache))
-    return TestClient(Starlette(routes=ROUTES, middleware=MIDDLEWARE))
+    return TestClient(Starlette(routes=ROUTES, middleware=MIDDLEWARE), base_url="http://localhost")
 
 
 def test_images_come_sized_cached_and_with_headers(client, cache):
