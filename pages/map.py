@@ -3,7 +3,7 @@
 import streamlit as st
 
 from lsi.ui import bulk, detail, map_view
-from lsi.ui.bar import chips, filtered, page_view
+from lsi.ui.bar import chips, current_filter, filtered, page_view
 
 view = page_view()
 positions = filtered(view)
@@ -18,6 +18,6 @@ if opened is not None:
     detail.show(view, opened)
 if selected:
     bulk.actions(view, selected, "selected", "map-selected")
-else:
+elif current_filter().chips():
     bulk.actions(view, positions, "filtered", "map")
 map_view.table(view, positions)
