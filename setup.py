@@ -11,7 +11,9 @@ class BuildWithApp(build_py):
     """Copies what `lsi app` serves into the package."""
 
     def run(self) -> None:
-        """Build as usual, then copy."""
+        """Build as usual, without what an earlier build left there, then copy."""
+        if not self.editable_mode:
+            shutil.rmtree(self.build_lib, ignore_errors=True)
         super().run()
         if self.editable_mode:
             return
