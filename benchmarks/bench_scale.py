@@ -21,7 +21,8 @@ import torch
 
 from benchmarks.record import save
 from benchmarks.scale_run import IMAGENET, Meter, labels_of, make_run, summary, write_features
-from lsi.audit.label_issues import label_issues
+from lsi.audit.label_issues import label_issues, self_confidence
+from lsi.audit.summary import auroc
 from lsi.audit.without_suspects import probabilities_without_suspects
 from lsi.laplace.design_matrix import DesignMatrix, with_bias
 from lsi.laplace.likelihood import Softmax
@@ -29,9 +30,10 @@ from lsi.laplace.loo.closed_form import closed_form
 from lsi.laplace.objective import Objective
 from lsi.laplace.posterior import Kron
 from lsi.laplace.prior_precision import choose
-from lsi.laplace.probe import fit
-from lsi.laplace.scores import LeaveOneOut, evaluate
+from lsi.laplace.probe import Probe, fit
+from lsi.laplace.scores import LeaveOneOut, Scores, evaluate
 from lsi.memory import keep_freed_memory
+from lsi.probabilities import Probabilities
 
 PARTS = ("truth", "time", "cifar100", "few", "memory", "engine", "imagenet")
 TRUTHS = {"k100": (100, 5_000, 256, 10.0, 5_000), "k1000": (1_000, 20_000, 256, 10.0, 200)}
@@ -39,6 +41,7 @@ TIMED = ((100, 20_000, 256), (1_000, 20_000, 256))
 CIFAR100 = (50_000, 512, 100)
 FEW = ((400, 800, 32), (1_000, 5_000, 64), (1_000, 5_000, 256))
 GROWING = (50_000, 100_000, 200_000)
+GROWING_ENGINE = (100_000, 200_000, 400_000, 800_000)
 PRIOR = 10.0
 
 
@@ -198,7 +201,9 @@ print(json.dumps({"seconds": done - start, "prior_fit_and_scores": scored - star
 """
 
 
-def after_features(features: np.ndarray, given: np.ndarray, device: str) -> dict[str, Any]:
+def after_features(
+    features: np.ndarray, given: np.ndarray, device: str, right: np.ndarray | None = None
+) -> dict[str, Any]:
     start = wait(device)
     design, k = DesignMatrix(with_bias(torch.from_numpy(features).to(device))), int(given.max()) + 1
     targets, likelihood = torch.from_numpy(given).to(device), Softmax(k)
@@ -216,7 +221,26 @@ def after_features(features: np.ndarray, given: np.ndarray, device: str) -> dict
         "without_suspects_and_label_issues": done - scored, "prior_precision": choice.prior_precision,
         "n_suspected": int(suspected.sum()), "newton_decrement": probe.newton_decrement,
         "newton_steps": probe.n_newton_steps, "hessian_products": probe.n_hessian_products,
-    }  # fmt: skip
+    } | ({} if right is None else found_flips(probe, given, right, scores, again))  # fmt: skip
+
+
+def found_flips(
+    probe: Probe, given: np.ndarray, right: np.ndarray, scores: Scores, again: Probabilities
+) -> dict[str, float]:
+    """AUROC for the flipped labels: the score of a label as the product computes it, LSI, and what a fit alone says."""
+    design, wrong = probe.objective.design, given != right
+    fitted = [
+        torch.softmax(design.take(rows).double() @ probe.logit_weights.T, 1)
+        .gather(1, probe.objective.targets[rows, None])
+        .cpu()
+        for rows in torch.arange(len(given), device=probe.objective.targets.device).split(8_192)
+    ]
+    return {
+        "auroc_label_score": auroc(wrong, -self_confidence(given, again)),
+        "auroc_leave_one_out": auroc(wrong, -scores.loo_p_given),
+        "auroc_plain_confidence": auroc(wrong, -torch.cat(fitted)[:, 0].numpy()),
+        "auroc_lsi": auroc(wrong, scores.lsi),
+    }
 
 
 def few(device: str) -> dict[str, Any]:
@@ -256,12 +280,16 @@ def one_memory(n: int) -> dict[str, Any]:
 
 
 def engine(device: str) -> dict[str, Any]:
-    """Everything after features at ImageNet's shape, near duplicates and the map aside."""
+    """Everything after features with ImageNet's classes, up to its size; near duplicates and the map aside."""
     n, d, k = IMAGENET
-    right, given = labels_of(n, k)
-    with tempfile.TemporaryDirectory() as folder:
-        features = write_features(Path(folder) / "x.npy", right, d, k)
-        return {"n": n, "d": d, "k": k, **after_features(np.array(features), given, device)}
+    rows = []
+    for size in (*GROWING_ENGINE, n):
+        right, given = labels_of(size, k)
+        with tempfile.TemporaryDirectory() as folder:
+            features = np.array(write_features(Path(folder) / "x.npy", right, d, k))
+        rows.append({"n": size, **after_features(features, given, device, right)})
+        print(rows[-1], flush=True)
+    return {"d": d, "k": k, "sizes": rows}
 
 
 def imagenet(cache: Path) -> dict[str, Any]:

@@ -58,7 +58,16 @@ def app_root() -> Path:
 
 def read_only() -> bool:
     """Say whether the app shows everything and changes nothing."""
-    return os.environ.get(READ_ONLY_VARIABLE, "") not in ("", "0", "false")
+    return _is_on(READ_ONLY_VARIABLE)
+
+
+def anonymous_allowed() -> bool:
+    """Say whether the app may listen to other machines without a login."""
+    return _is_on(ANONYMOUS_VARIABLE)
+
+
+def _is_on(variable: str) -> bool:
+    return os.environ.get(variable, "") not in ("", "0", "false")
 
 
 @dataclass(frozen=True)

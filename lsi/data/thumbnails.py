@@ -21,9 +21,8 @@ def thumbnail(image: Image.Image, size: int, *, enlarge: bool = False) -> bytes:
     scale = size / max(image.size)
     if scale < 1 or enlarge:
         shape = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        image = image.resize(
-            shape, Image.Resampling.NEAREST if max(image.size) < _TINY and scale > 1 else Image.Resampling.LANCZOS
-        )
+        squares = scale > 1 and max(image.size) < _TINY
+        image = image.resize(shape, Image.Resampling.NEAREST if squares else Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     small = max(image.size) <= _LOSSLESS_UP_TO
     image.save(buffer, "WEBP", lossless=small, quality=85, method=0 if small else 2)

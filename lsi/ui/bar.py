@@ -102,9 +102,7 @@ def draw(title: str, is_filtered: bool = True) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="bar", gap="small"):
         if title:
             st.title(title, anchor=False, width="content")
-        view = None
-        if names:
-            view = _run_box(names)
+        view = _run_box(names) if names else None
         if view is not None and is_filtered:
             with st.popover("Filter", icon=":material/filter_list:", key="filter-box"):
                 _controls(view)

@@ -5,7 +5,7 @@ import streamlit as st
 from jaxtyping import Int
 
 from lsi.config import read_only
-from lsi.ui.deciding import decide, decide_each, reviewer, suggested
+from lsi.ui.deciding import decide, reviewer, suggested
 from lsi.ui.session import View
 
 
@@ -30,8 +30,8 @@ def actions(view: View, positions: "list[int] | Int[np.ndarray, ' s']", what: st
         if view.labelled:
             changed = suggested(view, positions)
             if changed:
-                st.button(f"Take the suggestion for {len(changed):,}", key=f"{key}-suggestion", on_click=decide_each,
-                          args=(view, name, changed))  # fmt: skip
+                st.button(f"Take the suggestion for {len(changed):,}", key=f"{key}-suggestion", on_click=decide,
+                          args=(view, name, changed, "suggestion"))  # fmt: skip
         st.button("Clear their decisions", key=f"{key}-clear", on_click=decide, args=(view, name, chosen, "clear"))
         if not view.labelled:
             return

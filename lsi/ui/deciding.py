@@ -11,7 +11,7 @@ from lsi.data.plan import counted
 from lsi.runs.decisions import Decision, Reviews
 from lsi.ui.session import View, by_key, cache
 
-_DONE = {
+DONE = {
     "keep": "Kept",
     "relabel": "Relabelled",
     "exclude": "Excluded",
@@ -42,53 +42,43 @@ def reviewer() -> str:
     return st.session_state.get("reviewer") or "me"
 
 
-def decide(view: View, name: str, positions: list[int], action: str, label: int | None = None) -> None:
-    """Record one decision for each position, as one batch that undo takes back as one.
+def decide(view: View, name: str, positions: list[int], what: str, label: int | None = None) -> None:
+    """Record one decision for each position, and say so: a callback of buttons.
 
-    This and what follows are made to be callbacks: whatever of Streamlit a callback touches may end it there for a
-    newer change, so they take the reviewer's name and touch nothing before they have done their work.
+    Whatever of Streamlit a callback touches may end it there for a newer change, so this and what follows take the
+    reviewer's name and touch nothing before they have done their work.
 
     Args:
         view: the run.
         name: of the reviewer.
         positions: rows of its table.
-        action: keep, relabel, exclude, unsure or clear.
+        what: keep, relabel, exclude, unsure, clear, or suggestion for the class that is suggested for each.
         label: the new class of a relabel.
     """
     if read_only():
         st.toast("Read-only: nothing can be decided here.", icon=":material/lock:")
         return
-    record(view, name, positions, action, label)
-    st.toast(done(view, positions, action))
+    st.toast(carry_out(view, name, positions, what, label))
 
 
-def decide_each(view: View, name: str, positions: list[int]) -> None:
-    """Take the suggested class for each position, as one batch that undo takes back as one.
+def carry_out(view: View, name: str, positions: list[int], what: str, label: int | None = None) -> str:
+    """Record one decision for each position as one batch that undo takes back as one, and return what was done.
 
     Args:
         view: the run.
         name: of the reviewer.
         positions: rows of its table.
+        what: keep, relabel, exclude, unsure, clear, or suggestion for the class that is suggested for each.
+        label: the new class of a relabel.
     """
-    if not read_only() and positions:
-        record(view, name, positions, "relabel", labels_suggested(view, positions))
-        st.toast(done(view, positions, "suggestion"))
-
-
-def labels_suggested(view: View, positions: list[int]) -> list[int]:
-    """Return the class that is suggested for each position."""
-    return [int(c) for c in view.table["predicted_label"].to_numpy()[positions]]
-
-
-def done(view: View, positions: list[int], what: str) -> str:
-    """Return what to say after a decision.
-
-    Args:
-        view: the run.
-        positions: rows of its table.
-        what: the decision, or suggestion.
-    """
-    return f"{_DONE[what]}: {counted(len(positions), view.one)}. Undo takes it back."
+    if not positions:
+        return "Nothing to decide."
+    if what == "suggestion":
+        labels = [int(c) for c in view.table["predicted_label"].to_numpy()[positions]]
+        record(view, name, positions, "relabel", labels)
+    else:
+        record(view, name, positions, what, label)
+    return f"{DONE[what]}: {counted(len(positions), view.one)}. Undo takes it back."
 
 
 def suggested(view: View, positions: "list[int] | np.ndarray") -> list[int]:

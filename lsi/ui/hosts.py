@@ -5,25 +5,27 @@ A page on another site can reach an app on this machine through the browser: by 
 """
 
 import ipaddress
-import os
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import psutil
 from starlette.responses import PlainTextResponse
 
-from lsi.config import ANONYMOUS_VARIABLE, HOSTS_VARIABLE, allowed_hosts
+from lsi.config import ANONYMOUS_VARIABLE, HOSTS_VARIABLE, allowed_hosts, anonymous_allowed
 from lsi.errors import UsageError
+
+
+def _split(address: str) -> SplitResult:
+    """Return the parts of an address, all of them empty where it is none."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 def host_of(netloc: str) -> str:
     """Return the host of `host:port` in lower case, without port and brackets; empty where that is no host."""
-    if "@" in netloc:
-        return ""
-    try:
-        return urlsplit(f"//{netloc}").hostname or ""
-    except ValueError:
-        return ""
+    return "" if "@" in netloc else _split(f"//{netloc}").hostname or ""
 
 
 def refusal(host: str, origin: str | None) -> str:
@@ -35,7 +37,7 @@ def refusal(host: str, origin: str | None) -> str:
     """
     if host_of(host) not in allowed_hosts():
         return f"The app does not answer under this host. {HOSTS_VARIABLE} lists the names under which it does."
-    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+    if origin is not None and _split(origin).netloc.lower() != host.lower():
         return "The app does not answer pages of another origin."
     return ""
 
@@ -71,7 +73,7 @@ def check_exposure(connections: list[Any]) -> None:
     Raises:
         UsageError: it listens on an address that is not this machine's own, and nobody said that it may.
     """
-    if os.environ.get(ANONYMOUS_VARIABLE, "") not in ("", "0", "false"):
+    if anonymous_allowed():
         return
     for connection in connections:
         if connection.status == psutil.CONN_LISTEN and not ipaddress.ip_address(connection.laddr.ip).is_loopback:

@@ -16,7 +16,7 @@ from lsi.ui import bulk, detail, estimate, samples
 from lsi.ui.bar import KEPT, current_filter, filtered, go
 from lsi.ui.buttons import pressed
 from lsi.ui.components import ReviewItems, queue
-from lsi.ui.deciding import decide, decide_each, decisions, record, reviewer, reviews
+from lsi.ui.deciding import decide, decisions, record, reviewer, reviews
 from lsi.ui.filters import Filter
 from lsi.ui.session import View, by_key
 
@@ -213,8 +213,8 @@ def several(view: View, positions: np.ndarray) -> None:
         given = view.run.scores["given_label"].to_numpy()[chosen]
         changed = [i for i, s, g in zip(chosen, suggested, given, strict=True) if s != g]
         with st.container(horizontal=True):
-            st.button(f"Take the suggestion for {len(changed):,}", key="several-suggestion", on_click=decide_each,
-                      args=(view, reviewer(), changed), disabled=not changed)  # fmt: skip
+            st.button(f"Take the suggestion for {len(changed):,}", key="several-suggestion", on_click=decide,
+                      args=(view, reviewer(), changed, "suggestion"), disabled=not changed)  # fmt: skip
             st.button(f"Keep the labels of {count:,}", key="several-keep", on_click=decide,
                       args=(view, reviewer(), chosen, "keep"))  # fmt: skip
             st.button(f"Exclude {count:,}", key="several-exclude", on_click=decide,

@@ -36,10 +36,9 @@ def main() -> None:
     """Draw the page that the address names."""
     st.set_page_config(page_title="LSI Lens", page_icon=str(ICON), layout="wide")
     st.html(_STYLE)
+    folder = app_root() / "pages"
     pages = {
-        name: st.Page(
-            app_root() / "pages" / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "overview"
-        )
+        name: st.Page(folder / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "overview")
         for name, title, icon in PAGES
     }
     st.session_state["pages"] = pages

@@ -1,6 +1,7 @@
 """The map of the features, its colours, and the table that says the same in words."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -84,11 +85,11 @@ def draw(view: View, where: np.ndarray, shown: np.ndarray, height: int = 600) ->
         legend=[(entry.colour, entry.text, entry.lower) for entry in painted.legend],
     )
     run, position = st.session_state.get("focus", (None, None))
-    filters = kind in ("Class", "Suspected", "Decision")
+    filters = {"Class": view.run.class_names, "Suspected": ["suspected"], "Decision": DECISIONS}.get(str(kind), ())
     tools = MapTools(
         current_filter().lassos, tool == "Box", position if run == view.run.name else None, height, filters
     )
-    return scatter(points, tools, _lassoed, lambda text: _isolate(view, str(kind), text), key(view))
+    return scatter(points, tools, _lassoed, lambda text: _isolate(str(kind), text), key(view))
 
 
 def key(view: View) -> str:
@@ -96,16 +97,14 @@ def key(view: View) -> str:
     return f"map-{view.run.name}"
 
 
-def _isolate(view: View, kind: str, text: str) -> None:
-    """Show only what an entry of the legend stands for; an entry of several classes stands for none."""
-    chosen = current_filter()
-    if kind == "Class" and text in view.run.class_names:
-        chosen = replace(chosen, classes=(text,))
-    elif kind == "Suspected":
-        chosen = replace(chosen, issues=text == "suspected")
-    elif kind == "Decision" and text in DECISIONS:
-        chosen = replace(chosen, decision=(text,))
-    set_filter(chosen)
+def _isolate(kind: str, text: str) -> None:
+    """Show only what an entry of the legend stands for."""
+    part: dict[str, Any] = {
+        "Class": {"classes": (text,)},
+        "Suspected": {"issues": True},
+        "Decision": {"decision": (text,)},
+    }
+    set_filter(replace(current_filter(), **part[kind]))
 
 
 def images(view: View, shown: np.ndarray) -> tuple[list[int], int | None]:

@@ -5,13 +5,12 @@ import streamlit as st
 
 from lsi.config import read_only
 from lsi.ui import detail, map_view, samples
-from lsi.ui.deciding import decide, decide_each, decisions, reviewer, suggested
+from lsi.ui.deciding import DONE, decide, decisions, reviewer, suggested
 from lsi.ui.session import View, plain
 
 MAP, INFORMATION, DETAIL = "Map", "Information", "Detail"
 _PANEL, _OPENED = "panel", "opened"
 _HEIGHT = 520
-_DONE = {"keep": "kept", "exclude": "excluded", "unsure": "left unsure"}
 
 
 def choose(view: View) -> str | None:
@@ -54,7 +53,7 @@ def _detail(view: View, order: np.ndarray) -> None:
     if run != view.run.name or position is None:
         position = int(order[0])
     found = np.flatnonzero(order == position)
-    at = int(found[0]) if len(found) else 0
+    at = int(found[0]) if len(found) else -1  # the next one is the first
     with st.container(horizontal=True, vertical_alignment="center"):
         for text, to, shortcut, icon in (("Previous", at - 1, "Left", "back"), ("Next", at + 1, "Right", "forward")):
             st.button(text, key=f"step-{text}", icon=f":material/arrow_{icon}:", shortcut=shortcut, on_click=_open,
@@ -69,25 +68,22 @@ def _actions(view: View, position: int, after: int) -> None:
     decided = decisions(view)
     if position in decided.index:
         row = decided.loc[position].to_dict()
-        words = _DONE.get(str(row["action"])) or f"relabelled as {plain(view.run.class_names[int(row['label'])])}"
-        st.markdown(f"Decided: **{words}**")
+        label = f" as {plain(view.run.class_names[int(row['label'])])}" if row["action"] == "relabel" else ""
+        st.markdown(f"Decided: **{DONE[str(row['action'])].lower()}{label}**")
     if read_only():
         return
     name = reviewer()
 
-    def act(action: str, label: int | None = None) -> None:
-        decide(view, name, [position], action, label)
-        _open(view, after)
-
-    def take() -> None:
-        decide_each(view, name, [position])
+    def act(what: str, label: int | None = None) -> None:
+        decide(view, name, [position], what, label)
         _open(view, after)
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.button("Keep", key="detail-keep", icon=":material/check:", on_click=act, args=("keep",))
         if suggested(view, [position]):
             other = plain(view.table["predicted"].iloc[position])
-            st.button(f"Take the suggestion: {other}", key="detail-suggestion", type="primary", on_click=take)
+            st.button(f"Take the suggestion: {other}", key="detail-suggestion", type="primary", on_click=act,
+                      args=("suggestion",))  # fmt: skip
         st.button("Exclude", key="detail-exclude", icon=":material/block:", on_click=act, args=("exclude",))
         st.button("Unsure", key="detail-unsure", on_click=act, args=("unsure",))
         if view.labelled:

@@ -12,7 +12,7 @@ from lsi.hashing import fingerprint
 from lsi.ui import flags
 from lsi.ui.bar import current_filter, set_filter
 from lsi.ui.components import Tiles, gallery
-from lsi.ui.deciding import decisions, done, labels_suggested, record, reviewer, suggested
+from lsi.ui.deciding import carry_out, decisions, reviewer, suggested
 from lsi.ui.filters import DECISIONS, decision_codes
 from lsi.ui.session import View, plain
 
@@ -151,13 +151,7 @@ def gallery_key(view: View, key: str = GALLERY) -> str:
 
 def _act(view: View, name: str, what: str, positions: list[int]) -> str:
     """Decide about tiles by a key: keep, exclude, or take the suggestion where there is one; return what was done."""
-    if what != "suggestion":
-        record(view, name, positions, what)
-        return done(view, positions, what)
-    changed = suggested(view, positions)
-    if changed:
-        record(view, name, changed, "relabel", labels_suggested(view, changed))
-    return done(view, changed, "suggestion")
+    return carry_out(view, name, suggested(view, positions) if what == "suggestion" else positions, what)
 
 
 def _new_labels(n_rows: int, decided: pd.DataFrame) -> np.ndarray:

@@ -31,6 +31,7 @@ from lsi.ui.server import MIDDLEWARE, ROUTES
         ("127.0.0.1:8501", "http://127.0.0.1:9999", False),
         ("127.0.0.1:8501", "http://evil.example", False),
         ("127.0.0.1:8501", "null", False),
+        ("127.0.0.1:8501", "http://[", False),
         ("lens.example", "https://lens.example", True),
     ],
 )

@@ -1,11 +1,11 @@
 """The app's own components: the gallery, the review queue and the map, written in plain JavaScript."""
 
+from lsi.ui.components.log import drain_decision_log
 from lsi.ui.components.widgets import (
     MapPoints,
     MapTools,
     ReviewItems,
     Tiles,
-    drain_decision_log,
     gallery,
     queue,
     scatter,

@@ -18,8 +18,9 @@ export default function (component) {
     stores.set(root, s);
     root.addEventListener("scroll", () => requestAnimationFrame(() => draw(s)), { passive: true });
     new ResizeObserver(() => draw(s)).observe(root);
-    window.addEventListener("lsi-point", (event) => {
-      if (event.detail.from === "gallery" || !root.isConnected) return;
+    window.addEventListener("lsi-point", function hear(event) {
+      if (!root.isConnected) return window.removeEventListener("lsi-point", hear);
+      if (event.detail.from === "gallery") return;
       s.pointed = event.detail.position;
       draw(s);
     });
@@ -53,6 +54,8 @@ function decide(s, key) {
 }
 
 function point(s, position) {
+  if (s.told === position) return;
+  s.told = position;
   window.dispatchEvent(new CustomEvent("lsi-point", { detail: { from: "gallery", position } }));
 }
 

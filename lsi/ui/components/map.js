@@ -30,7 +30,7 @@ export default function (component) {
   upload(s, s.colors, Uint32Array.from(data.points.getChild("color").toArray()));
   s.about = Object.fromEntries(["given", "predicted", "value"].map((name) => [name, data.points.getChild(name).toArray()]));
   root.querySelector(".legend").replaceChildren(...data.legend.map(([color, text, lower]) => {
-    const filters = data.filters && lower === "", mark = document.createElement("i");
+    const filters = data.filters.includes(text), mark = document.createElement("i");
     const entry = document.createElement(filters ? "button" : "span");
     if (filters) { entry.type = "button"; entry.title = `Show ${text} only`; entry.onclick = () => s.setTriggerValue("entry", text); }
     mark.style.background = color;
@@ -71,8 +71,9 @@ function setup(root) {
   canvas.onpointercancel = () => { s.path = s.pan = null; draw(s); };
   canvas.onkeydown = (event) => keys(s, event);
   root.querySelectorAll("[data-do]").forEach((b) => { b.onclick = () => look(s, b.dataset.do); });
-  window.addEventListener("lsi-point", (event) => {
-    if (event.detail.from === "map" || !root.isConnected || !s.xy) return;
+  window.addEventListener("lsi-point", function hear(event) {
+    if (!root.isConnected) return window.removeEventListener("lsi-point", hear);
+    if (event.detail.from === "map" || !s.xy) return;
     s.pointed = event.detail.position;
     draw(s);
   });
@@ -174,6 +175,8 @@ function nearest(s, x, y) {
 }
 
 function point(s, position) {
+  if (s.told === position) return;
+  s.told = position;
   window.dispatchEvent(new CustomEvent("lsi-point", { detail: { from: "map", position } }));
 }
 

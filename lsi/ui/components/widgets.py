@@ -1,6 +1,5 @@
-"""The Python side of the components: their data as records, what they return, and the log of decisions."""
+"""The Python side of the components: their data as records, and what they return."""
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -11,10 +10,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from lsi.ui.components.log import drain_decision_log, log_of
 from lsi.ui.filters import Lasso
 
 _HERE = Path(__file__).parent
-_LOGS = "decision_logs"
 _HTML = {
     "gallery": (
         '<div class="gallery" role="group" aria-label="Images"><div class="sheet"></div></div>'
@@ -149,14 +148,14 @@ class MapTools:
         box: dragging draws a box instead of a lasso.
         focus: position of a point to ring and centre on, if any.
         height: in pixels, at most; a low window takes less.
-        filters: whether a click on an entry of the legend is reported.
+        filters: the texts of those entries of the legend that can be clicked.
     """
 
     lassos: tuple[Lasso, ...] = ()
     box: bool = False
     focus: int | None = None
     height: int = 600
-    filters: bool = False
+    filters: Sequence[str] = ()
 
 
 def gallery(tiles: Tiles, key: str, act: Callable[[str, list[int]], str] | None = None) -> tuple[list[int], int | None]:
@@ -170,7 +169,7 @@ def gallery(tiles: Tiles, key: str, act: Callable[[str, list[int]], str] | None 
         act: takes keep, exclude or suggestion, and positions, where a key decides about them, and returns what was
             done; it must not touch Streamlit. None: no key decides.
     """
-    log = _log_of(key)
+    log = log_of(key)
     log.decide = lambda entries: [act(str(w), [int(i) for i in p]) for w, p in entries] if act is not None else []
     state = st.session_state.get(key) or {}
     selected = [int(i) for i in state.get("selected") or []]
@@ -206,31 +205,6 @@ def gallery(tiles: Tiles, key: str, act: Callable[[str, list[int]], str] | None 
     return [i for i, is_shown in zip(selected, shown, strict=True) if is_shown], result.open
 
 
-class DecisionLog:
-    """The last entry of a component's log that was taken; `take` touches nothing of Streamlit: nothing can end it.
-
-    Attributes:
-        last: number of that entry.
-        decide: takes new entries without their numbers, and returns what to say of them.
-        said: what is not shown yet.
-    """
-
-    def __init__(self) -> None:
-        self.last = 0
-        self.decide: Callable[[list[list[Any]]], Sequence[str]] = lambda log: []
-        self.said: list[str] = []
-        self._lock = threading.Lock()
-
-    def take(self, log: list[Any]) -> int:
-        """Pass entries that are new to `decide`, once, and return how many there were."""
-        with self._lock:
-            new = [entry for entry in log if entry[0] > self.last]
-            if new:
-                self.said.extend(self.decide([entry[1:] for entry in new]))
-                self.last = new[-1][0]
-            return len(new)
-
-
 def queue(shown: ReviewItems, decide: Callable[[list[tuple[int, str, int | None]]], None], key: str) -> int | None:
     """Show the review queue and return the position on screen.
 
@@ -247,7 +221,7 @@ def queue(shown: ReviewItems, decide: Callable[[list[tuple[int, str, int | None]
         decide([(int(i), str(action), None if c is None else int(c)) for i, action, c in entries])
         return ()
 
-    log = _log_of(key)
+    log = log_of(key)
     log.decide = taken
     result = _component("queue")(
         key=key,
@@ -268,20 +242,6 @@ def queue(shown: ReviewItems, decide: Callable[[list[tuple[int, str, int | None]
     if log.take(result.log or []):
         st.rerun()
     return None if result.current is None else int(result.current)
-
-
-def _log_of(key: str) -> DecisionLog:
-    return st.session_state.setdefault(_LOGS, {}).setdefault(key, DecisionLog())
-
-
-def drain_decision_log() -> None:
-    """Take what the components of this session have sent, and wait for whoever is taking.
-
-    Call it before anything that shows decisions. Streamlit starts a run for the newest event while callbacks of older
-    ones still write, and ends a callback at any touch of the session: neither may lose or hide a decision.
-    """
-    for key, log in dict(st.session_state.get(_LOGS, {})).items():
-        log.take((st.session_state.get(key) or {}).get("log") or [])
 
 
 def scatter(
@@ -321,7 +281,7 @@ def scatter(
             "tool": "box" if tools.box else "lasso",
             "focus": tools.focus,
             "height": tools.height,
-            "filters": tools.filters,
+            "filters": list(tools.filters),
             "lassos": [{"mode": o.mode, "points": [list(p) for p in o.points]} for o in tools.lassos],
         },
         on_lassos_change=changed,
