@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from lsi.config import read_only
 from lsi.export.wording import what_lsi_is
 from lsi.ui import form, jobs_panel, overview, runs_view
 from lsi.ui.bar import current_view
+from lsi.ui.login import looks_only
 
 view = current_view()
 noun = "images" if view is None else view.noun
@@ -21,7 +21,7 @@ else:
     runs_view.parent_line(view)
     overview.headline(view)
     overview.extremes(view)
-if not read_only():
+if not looks_only():
     with st.expander("Compute another run", icon=":material/add:", expanded=False, key="compute-form"):
         form.form()
 if view is not None:

@@ -143,6 +143,18 @@ def test_no_press_of_a_button_can_be_lost(path):
             assert "on_click" in {k.arg for k in call.keywords}, f"line {call.lineno}: use buttons.pressed"
 
 
+def test_only_the_login_says_what_a_session_may_change():
+    """`read_only` of the settings holds for all; who asks it alone forgets that a viewer changes nothing."""
+    asks = {
+        p.name for folder in ("pages", "lsi/ui") for p in (ROOT / folder).glob("*.py") if "read_only()" in p.read_text()
+    }
+    assert asks == {
+        "login.py",
+        "first_run.py",
+        "deciding.py",
+    }  # whoever signs in; before anybody; how the database opens
+
+
 def test_no_test_sleeps_longer_than_a_second():
     sleeps = {r"time\.sleep\(\s*([\d.]+)": 1.0, r"wait_for_timeout\(\s*([\d.]+)": 1_000.0}
     slow = [

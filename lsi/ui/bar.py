@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from lsi.config import read_only
 from lsi.ui import column_filter
 from lsi.ui.buttons import pressed
 from lsi.ui.deciding import decisions, redo, reviewer, undo
 from lsi.ui.filters import DECISIONS, Filter
 from lsi.ui.flags import FLAGS
+from lsi.ui.login import is_required, looks_only, signs_in_here
 from lsi.ui.session import View, open_view, plain, run_label, run_names
 
 # the chosen run has a key that is no widget's: Streamlit forgets those of a widget when the page changes
@@ -110,12 +110,22 @@ def draw(title: str, is_filtered: bool = True) -> None:
                                                gap="xsmall")  # fmt: skip
         if view is not None:
             _decided(view)
-        if read_only():
+        if looks_only():
             st.badge("Read-only", icon=":material/lock:", color="gray")
-        else:
-            with st.popover(plain(reviewer()), icon=":material/person:", key="reviewer-box"):
-                st.text_input("Reviewer", value="me", key="reviewer", help="Decisions are kept under this name.")
+        _who()
     _write_url()
+
+
+def _who() -> None:
+    """Show under which name decisions are kept: that of a login, or one that is entered."""
+    if is_required():
+        with st.popover(plain(reviewer()), icon=":material/person:", key="reviewer-box"):
+            st.caption(f"Signed in as {plain(reviewer())}.")
+            if signs_in_here():
+                st.button("Sign out", on_click=st.logout)
+    elif not looks_only():
+        with st.popover(plain(reviewer()), icon=":material/person:", key="reviewer-box"):
+            st.text_input("Reviewer", value="me", key="reviewer", help="Decisions are kept under this name.")
 
 
 def _run_box(names: list[str]) -> View | None:
@@ -205,7 +215,7 @@ def _controls(view: View) -> None:
 def _decided(view: View) -> None:
     """Show how many decisions are in force, and the way back."""
     _counts(decisions(view))
-    if not read_only():
+    if not looks_only():
         st.button("Undo", key="undo", icon=":material/undo:", type="tertiary", on_click=undo, args=(view, reviewer()))
         st.button("Redo", key="redo", icon=":material/redo:", type="tertiary", on_click=redo, args=(view, reviewer()))
 

@@ -4,8 +4,8 @@ import numpy as np
 import streamlit as st
 from jaxtyping import Int
 
-from lsi.config import read_only
 from lsi.ui.deciding import decide, reviewer, suggested
+from lsi.ui.login import looks_only
 from lsi.ui.session import View
 
 
@@ -18,7 +18,7 @@ def actions(view: View, positions: "list[int] | Int[np.ndarray, ' s']", what: st
         what: says what they are, such as selected or filtered.
         key: of the widgets.
     """
-    if read_only() or not len(positions):
+    if looks_only() or not len(positions):
         return
     name, chosen = reviewer(), [int(i) for i in positions]
     count = len(positions)

@@ -9,6 +9,7 @@ import streamlit as st
 from lsi.config import read_only
 from lsi.data.plan import counted
 from lsi.runs.decisions import Decision, Reviews
+from lsi.ui.login import is_required, looks_only, signed_in
 from lsi.ui.session import View, by_key, cache
 
 DONE = {
@@ -39,7 +40,7 @@ def decisions(view: View) -> pd.DataFrame:
 
 def reviewer() -> str:
     """Return the name under which this session decides."""
-    return st.session_state.get("reviewer") or "me"
+    return (signed_in() if is_required() else st.session_state.get("reviewer")) or "me"
 
 
 def decide(view: View, name: str, positions: list[int], what: str, label: int | None = None) -> None:
@@ -55,7 +56,7 @@ def decide(view: View, name: str, positions: list[int], what: str, label: int | 
         what: keep, relabel, exclude, unsure, clear, or suggestion for the class that is suggested for each.
         label: the new class of a relabel.
     """
-    if read_only():
+    if looks_only():
         st.toast("Read-only: nothing can be decided here.", icon=":material/lock:")
         return
     st.toast(carry_out(view, name, positions, what, label))
@@ -108,11 +109,11 @@ def record(view: View, name: str, positions: list[int], action: str, label: int 
 
 def undo(view: View, name: str) -> None:
     """Take back this reviewer's latest batch."""
-    count = 0 if read_only() else reviews().undo(view.run.subject, name)
+    count = 0 if looks_only() else reviews().undo(view.run.subject, name)
     st.toast(f"Undone: {counted(count, 'decision')}" if count else "Nothing to undo")
 
 
 def redo(view: View, name: str) -> None:
     """Bring back this reviewer's latest undone batch."""
-    count = 0 if read_only() else reviews().redo(view.run.subject, name)
+    count = 0 if looks_only() else reviews().redo(view.run.subject, name)
     st.toast(f"Redone: {counted(count, 'decision')}" if count else "Nothing to redo")

@@ -11,7 +11,7 @@ import numpy as np
 import streamlit as st
 
 from lsi.compute import jobs
-from lsi.config import DATABASE, read_only
+from lsi.config import DATABASE
 from lsi.data.plan import counted
 from lsi.errors import LsiError
 from lsi.export import (
@@ -27,6 +27,7 @@ from lsi.hashing import fingerprint
 from lsi.runs.records import decision_records, exclusion_records, records_to_add
 from lsi.ui.buttons import pressed
 from lsi.ui.deciding import decisions, reviews
+from lsi.ui.login import looks_only
 from lsi.ui.session import View, cache, plain
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def check(view: View, selection: Selection) -> None:
 
 def recompute(view: View) -> None:
     """Offer to compute the run again from the decisions, so that what they changed can be seen."""
-    if read_only():
+    if looks_only():
         return
     st.subheader("Look again", anchor=False)
     st.write(
@@ -107,7 +108,7 @@ def read_in(view: View) -> None:
             f"{counted(foreign, 'decision')} on these {view.noun} name a class that this run does not have, and count "
             "for nothing here."
         )
-    if read_only():
+    if looks_only():
         return
     with st.expander("Read in decisions that were made elsewhere"):
         st.write(

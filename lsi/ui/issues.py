@@ -8,7 +8,6 @@ import pandas as pd
 import streamlit as st
 
 from lsi.audit.summary import precision_recall_at
-from lsi.config import read_only
 from lsi.data.plan import counted
 from lsi.export import charts
 from lsi.hashing import fingerprint
@@ -18,6 +17,7 @@ from lsi.ui.buttons import pressed
 from lsi.ui.components import ReviewItems, queue
 from lsi.ui.deciding import decide, decisions, record, reviewer, reviews
 from lsi.ui.filters import Filter
+from lsi.ui.login import looks_only
 from lsi.ui.session import View, by_key
 
 QUEUE = "queue"
@@ -125,7 +125,7 @@ def review(view: View, positions: np.ndarray) -> int | None:
     near = alike(view, positions)
     items = [queue_item(view, int(i), decided) | {"near": near.get(int(i), [])} for i in positions]
 
-    name, forbidden = reviewer(), read_only()
+    name, forbidden = reviewer(), looks_only()
 
     def apply(log: list[tuple[int, str, int | None]]) -> None:
         for position, action, label in log if not forbidden else ():
@@ -199,7 +199,7 @@ def ending(view: View, positions: np.ndarray) -> None:
 
 def several(view: View, positions: np.ndarray) -> None:
     """Offer one decision for the least probable labels of the list that are undecided, as one batch."""
-    if read_only():
+    if looks_only():
         return
     undecided = positions[~np.isin(positions, decisions(view).index)]
     if len(undecided) < 2:

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from lsi.compute import jobs
-from lsi.config import read_only
+from lsi.ui.login import looks_only
 from lsi.ui.session import cache, plain, run_label, run_names
 
 _SHOWN = 3
@@ -75,7 +75,7 @@ def _job(job: jobs.Job, is_home: bool) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             progress = job.progress
             st.progress(_share(job, progress), text=f"{plain(name_of(job))}: {_say(progress)}")
-            if not read_only():
+            if not looks_only():
                 st.button("Cancel", key=f"cancel-{job.folder.name}", on_click=job.cancel)
     elif state != "done" and is_home and not job.is_dismissed:
         _ended(job, state)
@@ -92,7 +92,7 @@ def _ended(job: jobs.Job, state: str) -> None:
         st.error(f"{plain(name_of(job))}: {plain(message)}", icon=":material/error:")
         with st.expander("Last lines of the log"):
             st.code("\n".join(lines), language=None)
-    if read_only():
+    if looks_only():
         return
     with st.container(horizontal=True):
         again = "Resume" if state == "cancelled" else "Try again"

@@ -6,7 +6,7 @@ import streamlit as st
 
 from lsi.config import app_root
 from lsi.errors import LsiError
-from lsi.ui import bar, jobs_panel
+from lsi.ui import bar, jobs_panel, login
 from lsi.ui.buttons import forget_press
 from lsi.ui.components import drain_decision_log
 from lsi.ui.first_run import start_first_run
@@ -36,6 +36,9 @@ def main() -> None:
     """Draw the page that the address names."""
     st.set_page_config(page_title="LSI Lens", page_icon=str(ICON), layout="wide")
     st.html(_STYLE)
+    if login.current() is None:
+        st.info("Your login has ended. Load the page again to sign in.", icon=":material/logout:")
+        st.stop()
     folder = app_root() / "pages"
     pages = {
         name: st.Page(folder / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "overview")

@@ -7,7 +7,6 @@ import numpy as np
 import streamlit as st
 
 from lsi.compute import jobs, maps
-from lsi.config import read_only
 from lsi.export import charts
 from lsi.ui import colouring, samples
 from lsi.ui.bar import current_filter, set_filter
@@ -17,6 +16,7 @@ from lsi.ui.columns import Column
 from lsi.ui.components import MapPoints, MapTools, scatter
 from lsi.ui.deciding import decisions
 from lsi.ui.filters import DECISIONS, Lasso, decision_codes
+from lsi.ui.login import looks_only
 from lsi.ui.session import View, cache
 
 _COLUMN = "Column"
@@ -43,7 +43,7 @@ def _wait(view: View) -> None:
         st.rerun()
     if not any(job.alive for job in jobs.list_jobs(cache())):
         st.info("The map of this run is not computed yet.")
-        if not read_only() and pressed("Compute it now", "compute-map", icon=":material/play_arrow:"):
+        if not looks_only() and pressed("Compute it now", "compute-map", icon=":material/play_arrow:"):
             with st.spinner("UMAP …"):
                 maps.projection_of_run(view.run, cache())
             st.rerun()

@@ -3,9 +3,9 @@
 import numpy as np
 import streamlit as st
 
-from lsi.config import read_only
 from lsi.ui import detail, map_view, samples
 from lsi.ui.deciding import DONE, decide, decisions, reviewer, suggested
+from lsi.ui.login import looks_only
 from lsi.ui.session import View, plain
 
 MAP, INFORMATION, DETAIL = "Map", "Information", "Detail"
@@ -70,7 +70,7 @@ def _actions(view: View, position: int, after: int) -> None:
         row = decided.loc[position].to_dict()
         label = f" as {plain(view.run.class_names[int(row['label'])])}" if row["action"] == "relabel" else ""
         st.markdown(f"Decided: **{DONE[str(row['action'])].lower()}{label}**")
-    if read_only():
+    if looks_only():
         return
     name = reviewer()
 

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from lsi.config import read_only
 from lsi.data.plan import counted
 from lsi.errors import LsiError
 from lsi.export import charts, duplicates_to_drop
@@ -12,6 +11,7 @@ from lsi.ui import bulk
 from lsi.ui.buttons import pressed
 from lsi.ui.deciding import decide, decisions, reviewer
 from lsi.ui.detail import picture
+from lsi.ui.login import looks_only
 from lsi.ui.session import View, plain
 
 PER_PAGE = 8
@@ -33,7 +33,7 @@ def groups(view: View, positions: np.ndarray) -> None:
         f"{counted(len(ordered), 'group')}. Of each group the {view.one} {_stays(view)} stays, or what somebody "
         f"decided to keep; {counted(len(drop), view.one)} can go."
     )
-    if not read_only() and len(drop):
+    if not looks_only() and len(drop):
         st.button(f"Exclude redundant {view.noun}: {len(drop):,}", on_click=decide,
                   args=(view, reviewer(), [int(i) for i in drop], "exclude"), icon=":material/block:")  # fmt: skip
     pages = -(-len(ordered) // PER_PAGE)
@@ -106,7 +106,7 @@ def _row(view: View, group: int, drop: set[int]) -> None:
                 picture(view, position, 112)
                 words = _DECIDED.get(str(actions.get(position, "")), "can go" if position in drop else "stays")
                 st.markdown(f"{plain(rows['given'].loc[position])}  \n{words}")
-    if read_only():
+    if looks_only():
         return
     going = [int(i) for i in rows.index if int(i) in drop]
     with st.container(horizontal=True):

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from lsi.config import read_only
 from lsi.data.plan import counted
 from lsi.errors import LsiError
 from lsi.runs.comparison import Comparison, compare
@@ -14,6 +13,7 @@ from lsi.runs.titles import LENGTH, label_of, rename, unusual_settings, when
 from lsi.ui.bar import choose
 from lsi.ui.deciding import reviews
 from lsi.ui.detail import picture
+from lsi.ui.login import is_admin, looks_only
 from lsi.ui.session import View, open_view, plain
 
 _SHOWN = 12  # samples that moved, as pictures
@@ -63,10 +63,12 @@ def _actions(run: Run) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.button("Open", key=f"open-{run.name}", icon=":material/visibility:", type="primary", on_click=choose,
                   args=(run.name,))  # fmt: skip
-        if read_only():
+        if looks_only():
             return
         title = st.text_input("Title", run.title, key=f"title-{run.name}", max_chars=LENGTH, width=320)
         st.button("Rename", key=f"rename-{run.name}", icon=":material/edit:", on_click=rename, args=(run, title))
+        if not is_admin():
+            return
         with st.popover("Delete", icon=":material/delete:"):
             st.write(
                 f"Delete {plain(label_of(run))}? Decisions belong to the data and stay; features stay in the cache, so "

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from lsi.config import read_only
 from lsi.export import charts
 from lsi.hashing import fingerprint
 from lsi.ui import flags
@@ -14,6 +13,7 @@ from lsi.ui.bar import current_filter, set_filter
 from lsi.ui.components import Tiles, gallery
 from lsi.ui.deciding import carry_out, decisions, reviewer, suggested
 from lsi.ui.filters import DECISIONS, decision_codes
+from lsi.ui.login import looks_only
 from lsi.ui.session import View, plain
 
 ORDERS = {
@@ -141,7 +141,7 @@ def grid(view: View, ranking: Ranking, height: int = 640, key: str = GALLERY) ->
         fills=key == GALLERY,
     )
     name = reviewer()
-    return gallery(tiles, gallery_key(view, key), None if read_only() else lambda *asked: _act(view, name, *asked))
+    return gallery(tiles, gallery_key(view, key), None if looks_only() else lambda *asked: _act(view, name, *asked))
 
 
 def gallery_key(view: View, key: str = GALLERY) -> str:

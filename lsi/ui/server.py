@@ -1,10 +1,11 @@
-"""The ASGI side of the app: image routes, a health check, hosts and security headers around the Streamlit script."""
+"""The ASGI side of the app: image routes and a health check; hosts, login and security headers around all of it."""
 
 import base64
 import hashlib
 import os
 import re
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from lsi.data.thumbnails import SIZES, placeholder
 from lsi.errors import DataError, LsiError
 from lsi.ui.hosts import HostCheck, check_exposure
+from lsi.ui.login import LoginCheck, check_login, is_required
 from lsi.ui.session import open_view
 
 SCRIPT = Path(__file__).parent / "main.py"
@@ -103,7 +105,13 @@ async def start(_app: Any) -> AsyncIterator[None]:
     25 a second and connection.
     """
     connections = psutil.Process().net_connections(kind="tcp")
-    check_exposure(connections)
+    try:
+        check_login()
+        if not is_required():
+            check_exposure(connections)
+    except LsiError as error:  # raised here, it would be said with the traceback of three libraries
+        print(f"lsi: {error}", file=sys.stderr, flush=True)
+        os._exit(2)
     for connection in connections:
         if connection.status == psutil.CONN_LISTEN and connection.fd >= 0:
             with suppress(OSError), socket.socket(fileno=os.dup(connection.fd)) as listening:
@@ -120,7 +128,11 @@ ROUTES = [
     Route("/images/{run}/{index:int}", _image),
     Route("/health", _health),
 ]
-MIDDLEWARE = [Middleware(SecurityHeaders), Middleware(HostCheck)]
+MIDDLEWARE = [Middleware(SecurityHeaders), Middleware(HostCheck), Middleware(LoginCheck)]
+
+# uvicorn takes the address of a client from a header that any program on this machine can send; a login by proxy needs
+# the address that a request really comes from
+os.environ["FORWARDED_ALLOW_IPS"] = ""
 
 # a folder called pages beside the entry script makes Streamlit guess a page list of its own before the script has run
 # once, which breaks deep links into a freshly started server

@@ -20,7 +20,7 @@ FLAGS = (
     "--disable-component-update --disable-sync --use-angle=swiftshader --enable-unsafe-swiftshader"
 )
 READY = "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"
-NOT_PASSED_ON = ("LSI_DATABASE_URL", "LSI_READ_ONLY", "LSI_DATA_ROOTS")
+NOT_PASSED_ON = ("LSI_DATABASE_URL", "LSI_READ_ONLY", "LSI_DATA_ROOTS", "LSI_ROLES", "LSI_PROXY_HEADER")
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Server:
 
 
 @contextmanager
-def serve(cache: Path, script: Path = ROOT / "app.py", **environment: str) -> Iterator[Server]:
-    """Start the app, or another script, on a free port over this cache, and end it afterwards."""
-    port = free_port()
+def serve(cache: Path, script: Path = ROOT / "app.py", port: int | None = None, **environment: str) -> Iterator[Server]:
+    """Start the app, or another script, by default on a free port, over this cache, and end it afterwards."""
+    port = port or free_port()
     kept = {k: v for k, v in os.environ.items() if k not in NOT_PASSED_ON}
     command = [str(Path(sys.executable).parent / "streamlit"), "run", str(script), "--server.port", str(port)]
     cache.mkdir(parents=True, exist_ok=True)

@@ -17,8 +17,10 @@ from streamlit.testing.v1 import AppTest
 
 from lsi.runs.decisions import Reviews
 from lsi.runs.listing import list_runs
-from lsi.ui import deciding, export_view, session
+from lsi.ui import deciding, export_view, login, session
 from lsi.ui.filters import Filter
+from lsi.ui.login import Person
+from lsi.ui.roles import Role
 from lsi.ui.server import MIDDLEWARE, ROUTES, inline_script_hashes, start
 from tests.ui.conftest import ROOT
 
@@ -247,19 +249,49 @@ def test_deciding_undo_and_export_agree(app, cache):
     assert [m.value for m in fresh.metric] == ["400", "0", "0"]
 
 
-def test_read_only_offers_nothing_that_writes(app, monkeypatch):
-    monkeypatch.setenv("LSI_READ_ONLY", "1")
-    for page in PAGES:
+def look_only(monkeypatch, how: str) -> None:
+    if how == "LSI_READ_ONLY":
+        monkeypatch.setenv("LSI_READ_ONLY", "1")
+    else:
+        sign_in(monkeypatch, "viewer")
+
+
+def sign_in(monkeypatch, role: Role) -> None:
+    monkeypatch.setenv("LSI_PROXY_HEADER", "X-Forwarded-Email")
+    monkeypatch.setattr(login, "current", lambda: Person(f"{role}@example.org", role))
+
+
+@pytest.mark.parametrize("how", ["LSI_READ_ONLY", "viewer"])
+def test_read_only_offers_nothing_that_writes(app, monkeypatch, how):
+    look_only(monkeypatch, how)
+    for page in ("overview", *PAGES):
         visit(app, page)
-        labels = [b.label for b in app.button]
-        assert not any(word in label for label in labels for word in ("Exclude", "Keep", "Relabel", "Undo", "Compute"))
+        labels = [b.label for b in app.button if not b.disabled]
+        words = ("Exclude", "Keep", "Relabel", "Undo", "Compute", "Delete", "Rename", "Decide", "Start")
+        assert [label for label in labels if any(word in label for word in words)] == [], page
+        assert not app.file_uploader
+        assert not [t for t in app.text_input if t.label == "Reviewer"]
 
 
-def test_read_only_decides_nothing_even_when_asked(app, cache, monkeypatch):
-    monkeypatch.setenv("LSI_READ_ONLY", "1")
+@pytest.mark.parametrize("how", ["LSI_READ_ONLY", "viewer"])
+def test_read_only_decides_nothing_even_when_asked(app, cache, monkeypatch, how):
+    look_only(monkeypatch, how)
     view = session.open_view(next(r for r in list_runs(cache) if r.name.startswith("digits")).name)
     deciding.decide(view, "me", [1], "exclude")
     assert Reviews.of_cache(cache).history(view.run.subject).empty
+
+
+@pytest.mark.parametrize(("role", "may_delete"), [("reviewer", False), ("admin", True)])
+def test_only_an_admin_deletes_runs_and_a_login_is_the_reviewer(app, cache, monkeypatch, role, may_delete):
+    sign_in(monkeypatch, role)
+    visit(app, "runs")
+    app.session_state["runs_table"] = {"selection": {"rows": [0], "columns": []}}
+    app.run()
+    labels = [b.label for b in app.button]
+    assert ("Delete this run" in labels) == may_delete
+    assert "Rename" in labels
+    assert deciding.reviewer() == f"{role}@example.org"
+    assert not [t for t in app.text_input if t.label == "Reviewer"]
 
 
 @pytest.fixture

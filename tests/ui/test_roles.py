@@ -1,0 +1,70 @@
+"""Which role a person has."""
+
+import pytest
+
+from lsi.errors import UsageError
+from lsi.ui.roles import read_roles, role_of
+
+ROLES = {
+    "viewer": ("*",),
+    "reviewer": ("@example.org", "groups=labels", "team=7"),
+    "admin": ("Ann@Example.org", "sub=4711"),
+}
+
+
+@pytest.mark.parametrize(
+    ("claims", "role"),
+    [
+        ({"email": "eve@other.org"}, "viewer"),
+        ({}, "viewer"),
+        ({"email": "bob@EXAMPLE.org"}, "reviewer"),
+        ({"email": "bob@sub.example.org"}, "viewer"),
+        ({"email": "bob@evil.org@example.org"}, "viewer"),
+        ({"email": "bob@example.org", "email_verified": False}, "viewer"),
+        ({"email": "bob@example.org", "email_verified": "false"}, "viewer"),
+        ({"email": "bob@example.org", "email_verified": True}, "reviewer"),
+        ({"email": "eve@other.org", "groups": ["cats", "labels"]}, "reviewer"),
+        ({"email": "eve@other.org", "groups": "labels"}, "reviewer"),
+        ({"email": "eve@other.org", "groups": ["labelsX"]}, "viewer"),
+        ({"email": "eve@other.org", "team": 7}, "reviewer"),
+        ({"email": "ann@example.org"}, "admin"),
+        ({"email": "ann@example.org", "email_verified": False}, "viewer"),
+        ({"email": "eve@other.org", "sub": "4711"}, "admin"),
+        ({"email": "sub=4711"}, "viewer"),
+    ],
+)
+def test_the_highest_role_that_a_claim_reaches(claims, role):
+    assert role_of(claims, ROLES) == role
+
+
+def test_who_is_in_no_list_has_no_role():
+    assert role_of({"email": "eve@other.org"}, ROLES | {"viewer": ()}) is None
+    assert role_of({}, {"viewer": ("",), "admin": ()}) is None
+
+
+def test_a_file_of_roles_is_read(tmp_path):
+    path = tmp_path / "roles.toml"
+    path.write_text('viewer = ["*"]\nadmin = [" ann@example.org "]\n')
+    assert read_roles(path) == {"viewer": ("*",), "reviewer": (), "admin": ("ann@example.org",)}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('editor = ["*"]', "editor: no such role"),
+        ('admin = "ann@example.org"', "admin is a list"),
+        ("admin = [7]", "admin is a list"),
+        ('admin = [""]', "admin is a list"),
+        ("admin =", "cannot be read"),
+    ],
+)
+def test_a_file_of_roles_that_says_something_else_is_refused(tmp_path, text, message):
+    path = tmp_path / "roles.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        read_roles(path)
+
+
+def test_a_file_of_roles_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_roles(tmp_path / "none.toml")
