@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from lsi.regular import open_regular
+
 Stamp = tuple[str, int, int]  # where content lies, and the size in bytes and time of change in ns of its file
 FORMAT = 2  # of everything in the cache; rises when entries of before must not be read
 
@@ -58,7 +60,7 @@ def fingerprint_of_texts(*columns: Iterable[Any]) -> str:
 
 def file_checksum(path: Path) -> str:
     """Return the BLAKE2b checksum of a file's content."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 

@@ -1,5 +1,6 @@
 """Decoding images: one function turns any supported file into RGB, and says what is wrong with the rest."""
 
+import errno
 import io
 import warnings
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from lsi.data import deep
 from lsi.data.formats import HEAD, formats_of, named_content, sniff
 from lsi.data.pixel_range import PixelRange, to_bytes
 from lsi.errors import DataError
+from lsi.regular import open_regular
 
 MAX_PIXELS = 64_000_000
 # Pillow warns of damaged metadata; images are read in several threads, where warnings cannot be caught one by one
@@ -80,10 +82,8 @@ def opened(data: bytes | Path, name: str) -> Iterator[Image.Image]:
         DataError: with the reason, where the data are empty, broken, too large or not an image.
     """
     head = b""
-    if isinstance(data, Path) and not data.is_file() and data.exists():
-        raise DataError(f"{name}: expected a regular file")  # a pipe would never end
     try:
-        with io.BytesIO(data) if isinstance(data, bytes) else data.open("rb") as file:
+        with io.BytesIO(data) if isinstance(data, bytes) else open_regular(data) as file:
             head = file.read(HEAD)
             if not head:
                 raise DataError("the file is empty")
@@ -99,6 +99,9 @@ def opened(data: bytes | Path, name: str) -> Iterator[Image.Image]:
         raise DataError(f"{name}: {_no_image(head)}") from None
     except FileNotFoundError:
         raise DataError(f"{name}: no such file") from None
+    except OSError as error:
+        what = error.strerror if error.errno in (errno.EINVAL, errno.EACCES, errno.EISDIR) else None
+        raise DataError(f"{name}: {what or f'broken image ({type(error).__name__}: {error})'}") from error
     except Image.DecompressionBombError:
         raise DataError(f"{name}: more than {MAX_PIXELS:,} pixels") from None
     except Exception as error:  # Pillow's plugins raise anything on damaged files

@@ -18,6 +18,7 @@ from lsi.data.pixel_range import Extent, Limits, PixelRange, extent_of, joined, 
 from lsi.errors import DataError
 from lsi.hashing import Stamp
 from lsi.progress import Progress
+from lsi.regular import open_regular
 
 __all__ = ["PixelRange", "PixelSurvey", "ScaledImages", "check_real", "from_pixels", "measure"]
 _HEAD = 4096  # bytes: what says that a PNG is animated lies in them, or the file is opened
@@ -143,7 +144,7 @@ def _header(source: Path | bytes | None) -> tuple[bool, bool]:
 
 
 def _first_bytes(path: Path) -> bytes:
-    with path.open("rb", buffering=0) as file:
+    with open_regular(path) as file:
         return file.read(_HEAD)
 
 

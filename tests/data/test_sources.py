@@ -209,6 +209,12 @@ def test_bad_data_is_an_error_that_says_what_to_do(folder, name, message):
         load(spoil(folder, name), folder)
 
 
+def test_one_label_for_all_is_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", images=np.zeros((10, 8, 8), np.uint8), labels=np.array(3))
+    with pytest.raises(DataError, match="got a single value"):
+        load(DataSettings(data=tmp_path / "a.npz"), tmp_path)
+
+
 def test_an_unknown_dataset_names_the_known():
     with pytest.raises(DataError, match=r"No dataset is called 'cifar'.*cifar10"):
         load(DataSettings(dataset="cifar"), Path())

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from lsi.config import DataSettings
 from lsi.data import Dataset, load
+from lsi.data.pixels import measure
 from lsi.errors import DataError
 from tests.data.trees import TWO, plant, shown
 
@@ -285,3 +287,26 @@ def test_no_reference_of_a_job_from_the_app_leads_out_of_its_folders(tmp_path, m
         opened(path)
     monkeypatch.setenv("LSI_DATA_ROOTS", str(tmp_path))
     assert len(opened(path)) == 2
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("path,label," + "h" * 140_000, "the header cannot be read"),
+        ("path,label," + ",".join(f"c{i}" for i in range(10_001)), "10,003 columns are more than the 10,000"),
+    ],
+)
+def test_headers_beyond_all_measure_are_refused(tmp_path, header, message):
+    with pytest.raises(DataError, match=message):
+        opened(table(tmp_path, header + "\n1.png,a\n"))
+
+
+def test_a_table_that_names_a_pipe_waits_for_nothing(tmp_path):
+    path = table(tmp_path, "path,label\n1.png,a\n2.png,b\n3.png,a\npipe.png,b\n")
+    os.mkfifo(path.parent / "pipe.png")
+    images = opened(path).images
+    assert images is not None
+    assert images.checksum(3) == ""
+    assert measure(images).n_images == 4
+    with pytest.raises(DataError, match="expected a regular file"):
+        images.read(3)

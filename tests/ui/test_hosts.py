@@ -43,7 +43,7 @@ def test_a_request_names_a_known_host_and_comes_from_the_apps_own_page(monkeypat
 @pytest.mark.parametrize("route", [r.path for r in ROUTES])
 def test_every_route_refuses_a_foreign_host_and_origin(route):
     client = TestClient(Starlette(routes=ROUTES, middleware=MIDDLEWARE), base_url="http://127.0.0.1")
-    path = route.replace("{run}", "none").replace("{index:int}", "0")
+    path = route.replace("{run}", "none").replace("{index}", "0")
     assert client.get(path, headers={"host": "evil.example"}).status_code == 403
     assert client.get(path, headers={"origin": "http://evil.example"}).status_code == 403
     assert client.get(path).status_code in (200, 404)

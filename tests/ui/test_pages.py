@@ -309,6 +309,8 @@ def test_images_come_sized_cached_and_with_headers(client, cache):
     assert "frame-ancestors 'none'" in found.headers["content-security-policy"]
     again = client.get(f"/thumbs/{name}/3?size=128", headers={"if-none-match": found.headers["etag"]})
     assert again.status_code == 304
+    gone = client.get(f"/thumbs/{name}gone/3?size=128", headers={"if-none-match": found.headers["etag"]})
+    assert gone.status_code == 404
     assert Image.open(io.BytesIO(client.get(f"/images/{name}/3").content)).size == (8, 8)
     assert client.get("/health").json() == {"status": "ok"}
 
@@ -317,7 +319,8 @@ def test_images_come_sized_cached_and_with_headers(client, cache):
     ("path", "code"),
     [("/thumbs/{run}/400", 404), ("/thumbs/{run}/-1", 404), ("/thumbs/{run}/x", 404), ("/thumbs/nothing/0", 404),
      ("/thumbs/..%2F..%2Fetc/0", 404), ("/thumbs/.hidden/0", 404), ("/thumbs/{run}/0?size=9999", 400),
-     ("/thumbs/{run}/0?size=x", 400)],
+     ("/thumbs/{run}/0?size=x", 400), ("/thumbs/{run}/0?size=²", 400), ("/thumbs/{run}/0?size=" + "1" * 5_000, 400),
+     ("/thumbs/{run}/" + "1" * 5_000, 404), ("/images/{run}/²", 404), ("/images/{run}/1e1", 404)],
 )  # fmt: skip
 def test_image_routes_check_what_they_are_asked(client, cache, path, code):
     name = next(r for r in list_runs(cache) if r.name.startswith("digits")).name

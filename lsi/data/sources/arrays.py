@@ -91,6 +91,8 @@ def _samples(path: Path, arrays: dict[str, np.ndarray], options: Options, where:
     if labels is None and beside.exists():
         labels = load_arrays(beside)["data"]
     n, notes, features, images = len(values), (), None, None
+    if labels is not None and not labels.ndim:
+        raise DataError(f"{where}: expected {n:,} labels, one for each row of the samples, got a single value.")
     if labels is not None and len(labels) != n:
         raise DataError(f"{where}: expected {n:,} labels, one for each row of the samples, got {len(labels):,}.")
     if values.ndim == 2:

@@ -19,6 +19,7 @@ from lsi.errors import DataError
 SEPARATED = (".csv", ".tsv", ".tab", ".psv")
 LINES = (".jsonl", ".ndjson", ".json")
 TABLES = (*SEPARATED, *LINES)
+MAX_COLUMNS = 10_000
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
          codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # fmt: skip
 _UNNAMED = "Unnamed: "
@@ -90,7 +91,15 @@ def _separator(text: str, name: str) -> tuple[str, str]:
 
 
 def _from_csv(text: str, separator: str, where: str, notes: list[str]) -> pd.DataFrame:
-    header = next((row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if row), [])
+    try:
+        header = next((row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if row), [])
+    except csv.Error as error:
+        raise DataError(f"{where}: the header cannot be read ({error}).") from None
+    if len(header) > MAX_COLUMNS:
+        raise DataError(
+            f"{where}: {len(header):,} columns are more than the {MAX_COLUMNS:,} that are read: put features into "
+            "an array (.npz, .npy), or a column of lists (.parquet)."
+        )
     names = _distinct([name.strip().strip("\ufeff") for name in header], where, notes)
     try:
         with warnings.catch_warnings():

@@ -14,6 +14,7 @@ from lsi.data.trees.tars import TarTree
 from lsi.data.trees.zips import ZipTree
 from lsi.errors import DataError
 from lsi.hashing import Stamp
+from lsi.regular import open_regular
 
 __all__ = [
     "ARCHIVES", "JUNK", "MOST_MEMBER", "LocalTree", "RemoteTree", "TarTree", "Tree", "ZipTree",
@@ -101,7 +102,7 @@ def open_tree(path: Path | str, most: int | None = None) -> Tree:
         what = "expected a folder or a regular file" if place.exists() else "no such file or folder"
         raise DataError(f"{name}: {what}.")
     try:
-        with place.open("rb") as file:
+        with open_regular(place) as file:
             head = file.read(_HEAD)
     except OSError as error:
         raise DataError(f"{name}: cannot be read ({error.strerror}).") from None

@@ -2,7 +2,6 @@
 
 import io
 import os
-import stat
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from lsi.data.naming import text_of_path
 from lsi.data.trees.filenames import is_junk
 from lsi.errors import DataError
 from lsi.hashing import Stamp, stamp_of
+from lsi.regular import open_regular
 
 
 @dataclass
@@ -100,9 +100,7 @@ class LocalTree:
         if "\0" in name:
             raise DataError(f"{text_of_path(str(path))!r}: no file can have this name.")
         try:
-            if not stat.S_ISREG(path.stat().st_mode):  # opening a named pipe would wait for ever
-                raise DataError(f"{text_of_path(str(path))}: expected a regular file.")
-            return path.open("rb")
+            return open_regular(path)
         except OSError as error:
             raise DataError(f"{text_of_path(str(path))}: cannot be read ({error.strerror}).") from None
 
