@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from lsi.errors import MissingRunError, UsageError
+from lsi.runs.reading import fault_of
 from lsi.runs.run import DESIGNS, KIND, MANIFEST, PROJECTIONS, Run
 from lsi.runs.store import SEAL, Entry, Store
 
@@ -45,10 +46,11 @@ def list_runs(cache: Path) -> list[Run]:
         run = Run(path.parent)
         if not (path.parent / SEAL).is_file():
             continue
-        if isinstance(run.manifest.get("dataset"), dict) and isinstance(run.manifest.get("features"), dict):
-            finished.append((written, run))
+        fault = fault_of(run.manifest)
+        if fault:
+            log.warning("%s is left out: %s.", path, fault)
         else:
-            log.warning("%s is no manifest of a run: left out", path)
+            finished.append((written, run))
     return [run for _, run in sorted(finished, key=lambda pair: pair[0], reverse=True)]
 
 

@@ -16,6 +16,7 @@ from lsi.files import read_json
 from lsi.hashing import fingerprint, key
 from lsi.probabilities import Probabilities, files_of
 from lsi.runs.images import RunImages
+from lsi.runs.reading import arrays_of, table_of, told, written_by
 from lsi.runs.subject import Subject
 
 if TYPE_CHECKING:  # torch takes seconds to import, and most readers of a run need none of it
@@ -91,13 +92,22 @@ class Run:
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings it was computed with."""
-        return Settings.from_dict(self.manifest["settings"])
+        """The settings it was computed with.
+
+        Raises:
+            DataError: another version of the program wrote them, with settings that this one does not know.
+        """
+        try:
+            return Settings.from_dict(self.manifest["settings"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(
+                f"{self.name}: {written_by(self.manifest)}, whose settings this one cannot read."
+            ) from error
 
     @cached_property
     def scores(self) -> pd.DataFrame:
         """One row a sample; treat as read-only."""
-        return pd.read_parquet(self.folder / SCORES)
+        return table_of(self.folder / SCORES)
 
     @property
     def has_scores(self) -> bool:
@@ -112,7 +122,7 @@ class Run:
         """
         path = self.folder / UNLABELLED
         if path.is_file():
-            return pd.read_parquet(path)
+            return table_of(path)
         return pd.DataFrame({"index": [], "id": [], "predicted_label": [], "confidence": []})
 
     @property
@@ -128,12 +138,14 @@ class Run:
     @cached_property
     def probabilities(self) -> Probabilities:
         """Leave-one-out class probabilities of n samples over k classes."""
-        return Probabilities.read(self.folder, PROBABILITIES, len(self.class_names))
+        with told(self.folder / f"{PROBABILITIES}.npy"):
+            return Probabilities.read(self.folder, PROBABILITIES, len(self.class_names))
 
     @cached_property
     def label_probabilities(self) -> Probabilities:
         """Class probabilities that labels are judged by, those of the refit without suspects."""
-        return Probabilities.read(self.folder, LABEL_PROBABILITIES, len(self.class_names))
+        with told(self.folder / f"{LABEL_PROBABILITIES}.npy"):
+            return Probabilities.read(self.folder, LABEL_PROBABILITIES, len(self.class_names))
 
     @cached_property
     def design_folder(self) -> Path:
@@ -182,7 +194,7 @@ class Run:
         if not path.is_file():
             raise DataError(f"{self.name} was written by an earlier version that kept no record of its images.")
         shown = [t[["id", "index"]] for t in (self.scores, self.unlabelled) if len(t)]
-        table = pd.concat([pd.concat(shown, ignore_index=True), pd.read_parquet(path)], axis=1)
+        table = pd.concat([pd.concat(shown, ignore_index=True), table_of(path)], axis=1)
         return RunImages(table, self.manifest["images"], self._open_data)
 
     @cached_property
@@ -213,7 +225,7 @@ class Run:
         """Return a hash of each sample's content, noise that was added to its image included."""
         samples, contents, n = self.folder / SAMPLES, self.folder / CONTENTS, len(self.scores)
         if samples.is_file():
-            table = pd.read_parquet(samples, columns=["checksum", "noisy"]).iloc[:n]
+            table = table_of(samples, ["checksum", "noisy"]).iloc[:n]
             noise = np.where(table["noisy"].to_numpy(dtype=bool), " with noise", "").astype(object)
             return table["checksum"].to_numpy(dtype=object) + noise
         if contents.is_file():
@@ -228,7 +240,7 @@ class Run:
     @cached_property
     def neighbours(self) -> tuple[np.ndarray, np.ndarray]:
         """Positions and cosine distances of the nearest other samples, (n, s) each."""
-        with np.load(self.folder / NEIGHBOURS) as arrays:
+        with arrays_of(self.folder / NEIGHBOURS) as arrays:
             return arrays["index"], arrays["distance"]
 
     @property
@@ -286,7 +298,7 @@ class Run:
 
         from lsi.laplace.likelihood import Softmax
 
-        with np.load(self.folder / PROBE) as arrays:
+        with arrays_of(self.folder / PROBE) as arrays:
             weights = torch.from_numpy(arrays["class_weights"])
         return Softmax(len(weights)).contract(weights.T).T.contiguous()
 
@@ -298,7 +310,7 @@ class Run:
         from lsi.laplace.likelihood import Softmax
         from lsi.laplace.posterior import Kron
 
-        with np.load(self.folder / PROBE) as arrays:
+        with arrays_of(self.folder / PROBE) as arrays:
             if "output_basis" not in arrays:
                 return None
             values, basis = (torch.from_numpy(arrays[name]).double() for name in ("output_values", "output_basis"))
@@ -346,7 +358,8 @@ class Run:
 
     def targets(self) -> np.ndarray:
         """Return what a Gaussian head was to predict, standardised, (n, m), float64."""
-        return np.load(self.folder / TARGETS)
+        with told(self.folder / TARGETS):
+            return np.load(self.folder / TARGETS)
 
     def predict(self, raw_features: ArrayLike) -> np.ndarray:
         """Apply the run's probe to raw features, as its backbone gives them.
@@ -367,7 +380,7 @@ class Run:
         from lsi.laplace.objective import predict
 
         phi = torch.from_numpy(self.design.recipe.apply(np.asarray(raw_features)))
-        with np.load(self.folder / PROBE) as arrays:
+        with arrays_of(self.folder / PROBE) as arrays:
             if self.task == "classification":
                 weights = torch.from_numpy(arrays["class_weights"])
                 return predict(Softmax(len(self.class_names)), phi, weights).numpy()

@@ -51,8 +51,8 @@ def main() -> None:
     if st.session_state.get("page_on_screen") != page.url_path:
         forget_press()
     st.session_state["page_on_screen"] = page.url_path
-    bar.draw(page.title if page.url_path else "", is_filtered=page.url_path not in ("", "runs"))
     try:
+        bar.draw(page.title if page.url_path else "", is_filtered=page.url_path not in ("", "runs"))
         _say_what_changed()
         if page.url_path:  # the Overview follows them below its own title
             jobs_panel.follow(is_home=False)

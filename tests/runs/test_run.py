@@ -1,5 +1,6 @@
 """A run stands on its own: it needs no data to be looked at, and never shows another image under an old score."""
 
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -258,6 +259,54 @@ def test_a_damaged_neighbour_breaks_no_other_run(run, tmp_path, caplog):
     shutil.copy(run.folder / "manifest.json", tmp_path / "cache" / "runs" / "unfinished")
     assert [r.name for r in list_runs(tmp_path / "cache")] == [run.name]
     assert "left out" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("lacks", "words"), [("created", "it lacks created"), ("settings", "it lacks settings"), ("summary", "summary")]
+)
+def test_a_manifest_of_another_version_breaks_no_list_of_runs(run, tmp_path, caplog, capsys, lacks, words):
+    manifest = json.loads((run.folder / "manifest.json").read_text())
+    other = tmp_path / "cache" / "runs" / "other"
+    other.mkdir()
+    (other / "entry.json").write_text("{}")
+    (other / "manifest.json").write_text(json.dumps({k: v for k, v in manifest.items() if k != lacks}))
+    assert main(["runs", "list", "--cache", str(tmp_path / "cache")]) == 0
+    assert run.name in capsys.readouterr().out
+    assert words in caplog.text
+    assert "version 0" in caplog.text
+
+
+def test_settings_of_another_version_are_said(run):
+    text = (run.folder / "manifest.json").read_text()
+    (run.folder / "manifest.json").write_text(text.replace('"backbone": "', '"skeleton": "'))
+    with pytest.raises(DataError, match=r"version 0\S* of the program wrote it, whose settings this one cannot read"):
+        _ = Run(run.folder).settings
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("scores.parquet", lambda r: r.scores),
+        ("samples.parquet", lambda r: r.images),
+        ("samples.parquet", lambda r: r.subject),
+        ("neighbours.npz", lambda r: r.neighbours),
+        ("probe.npz", lambda r: r.probe_weights()),
+        ("loo_probabilities.npy", lambda r: r.probabilities),
+        ("label_probabilities.npy", lambda r: r.label_probabilities),
+    ],
+)
+@pytest.mark.parametrize("content", [b"", b"xx", None, "half"])
+def test_a_file_of_a_run_that_is_damaged_is_named(run, name, read, content):
+    path = run.folder / name
+    whole = path.read_bytes()
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(whole[: len(whole) // 2] if content == "half" else content)
+    if name == "samples.parquet" and content is None:
+        return  # a run of before kept none
+    with pytest.raises(DataError, match=f"{name} is (damaged|missing)"):
+        read(Run(run.folder))
 
 
 def test_the_dataset_knows_its_files():

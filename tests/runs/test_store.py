@@ -1,5 +1,6 @@
 import json
 import multiprocessing
+import os
 import time
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsi.files import atomic, save_array
+from lsi.files import atomic, save_array, write_json
 from lsi.hashing import fingerprint, key
 from lsi.runs.store import SEAL, Entry, Store
 
@@ -76,6 +77,16 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         stopped_half_way()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_who_may_read_a_file_is_what_the_umask_says(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        write_json(tmp_path / "x.json", {})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "x.json").stat().st_mode & 0o777 == mode
 
 
 def _slow(root: str, log: str) -> None:

@@ -1,6 +1,7 @@
 """The app on a run whose data have changed since, or are gone."""
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -76,3 +77,24 @@ def test_a_changed_image_is_a_placeholder_and_comes_back(run, folder):
     answer = client.get(address)
     assert "immutable" in answer.headers["cache-control"]
     assert Image.open(io.BytesIO(answer.content)).size == (10, 10)
+
+
+@pytest.mark.parametrize("damage", ["scores", "manifest"])
+def test_a_damaged_run_is_said_and_another_one_can_be_chosen(run, tmp_path, damage):
+    broken = tmp_path / "cache" / "runs" / "broken"
+    shutil.copytree(run.folder, broken)
+    if damage == "scores":
+        (broken / "scores.parquet").write_bytes(b"xx")
+    else:
+        (broken / "manifest.json").write_text('{"dataset": {}, "features": {}}')
+    app = AppTest.from_file(str(ROOT / "lsi" / "ui" / "main.py"), default_timeout=60)
+    app.run()  # the newest run is the first on screen
+    assert not app.exception
+    offered = app.selectbox(key="run_box").options
+    if damage == "scores":
+        assert "scores.parquet is damaged" in app.error[0].value.replace("\\", "")
+        app.selectbox(key="run_box").select(run.name).run()
+    assert len(offered) == (2 if damage == "scores" else 1)
+    assert not app.exception
+    assert not app.error
+    assert app.metric
