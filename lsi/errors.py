@@ -26,4 +26,4 @@ class MissingRunError(LsiError, LookupError):
 
 
 class StorageError(LsiError, OSError):
-    """The database of decisions cannot be read or written."""
+    """The database of decisions cannot be read or written, or the disk has no room."""

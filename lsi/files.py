@@ -1,5 +1,7 @@
 """Files that are there whole or not at all: a temporary name, then a rename."""
 
+import errno
+import io
 import json
 import os
 import secrets
@@ -9,6 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import DTypeLike
+
+from lsi.errors import StorageError
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_PIECE = 2**24
 
 
 @contextmanager
@@ -50,6 +59,46 @@ def read_json(path: Path) -> Any | None:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+
+
+def new_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> np.memmap:
+    """Create an .npy file that is mapped into memory for writing, and take its space on the disk at once.
+
+    A page of a mapped file that finds no room on the disk ends the process without a word.
+
+    Args:
+        path: of the file.
+        dtype: of the values, all zero.
+        shape: of the array.
+
+    Raises:
+        StorageError: the disk has too little room.
+    """
+    try:
+        array = open_memmap(path, "w+", np.dtype(dtype), shape)
+        with path.open("r+b") as file:
+            _take_space(file, array.offset, array.nbytes)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        if error.errno not in NO_ROOM:
+            raise
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        raise StorageError(no_room(f"{path.parent} has no room for {size / 1e6:,.1f} MB more")) from error
+    return array
+
+
+def no_room(what: str) -> str:
+    """Return what to say where a disk is full."""
+    return f"{what}: free some, and run the same command again; what is finished is kept."
+
+
+def _take_space(file: io.BufferedRandom, start: int, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, max(start + size, 1))
+        return
+    file.seek(start)  # macOS and Windows: writing takes it
+    for done in range(0, size, _PIECE):
+        file.write(bytes(min(_PIECE, size - done)))
 
 
 def save_array(path: Path, array: np.ndarray) -> None:

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
-from numpy.lib.format import open_memmap
 
-from lsi.files import save_array
+from lsi.files import new_array, save_array
 
 DENSE_BYTES = 512 * 2**20  # beyond so many bytes in float32 only the likeliest classes are kept
 KEPT_CLASSES = 32
@@ -57,8 +56,8 @@ class Probabilities:
         if folder is None:
             return cls(np.zeros(shape, np.float32), n_classes, np.zeros(shape, np.int32))
         folder.mkdir(parents=True, exist_ok=True)
-        values = open_memmap(folder / "values.npy", "w+", np.dtype("float32"), shape)
-        return cls(values, n_classes, open_memmap(folder / "classes.npy", "w+", np.dtype("int32"), shape))
+        values = new_array(folder / "values.npy", "float32", shape)
+        return cls(values, n_classes, new_array(folder / "classes.npy", "int32", shape))
 
     @property
     def n_kept(self) -> int | None:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import signal
 import sys
 import time
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from tqdm import tqdm
 
 from lsi.audit.label_issues import label_issues, self_confidence
 from lsi.cli import commands, export_actions
+from lsi.cli.ending import end_when_asked
 from lsi.cli.output import print_json, text_table
 from lsi.cli.printing import print_comparison, print_plan, print_run
 from lsi.compute import maps, pipeline, queries
@@ -97,7 +97,7 @@ def _announce(plan: Plan) -> None:
 
 
 def _compute(command: commands.Compute) -> None:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped job ends as an interrupted one
+    end_when_asked()
     bar = _Bar()
     progress = Progress([] if command.quiet else [bar])
     file = None if command.progress is None else _ProgressFile(command.progress)

@@ -12,7 +12,9 @@ from typing import Any, get_type_hints
 import tyro
 
 from lsi.cli.commands import COMMANDS, App, Inspect
-from lsi.errors import LsiError, MissingRunError, UsageError
+from lsi.cli.ending import INTERRUPTED
+from lsi.errors import LsiError, MissingRunError, StorageError, UsageError
+from lsi.files import NO_ROOM, no_room
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,22 +34,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _perform(command)
     except KeyboardInterrupt:
-        print("lsi: interrupted; the same command goes on from the stages that are done", file=sys.stderr)
+        print(INTERRUPTED, file=sys.stderr)
         return 130
     except BrokenPipeError:
         sys.stderr.close()
         return 0
-    except LsiError as error:
-        if verbose:
-            logging.getLogger(__name__).exception("failed")
-        print(f"lsi: {error}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError | MissingRunError) else 1
     except Exception as error:
+        return _failed(error, verbose)
+    return 0
+
+
+def _failed(error: Exception, verbose: bool) -> int:
+    """Say why a command failed, and return the exit code."""
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        error = StorageError(no_room("The disk is full"))
+    if not isinstance(error, LsiError):
         if verbose:
-            raise
+            raise error
         print(f"lsi: failed: {type(error).__name__}: {error} (--verbose shows where)", file=sys.stderr)
         return 1
-    return 0
+    if verbose:
+        logging.getLogger(__name__).error("failed", exc_info=error)
+    print(f"lsi: {error}", file=sys.stderr)
+    return 2 if isinstance(error, UsageError | MissingRunError) else 1
 
 
 def _perform(command: Any) -> None:

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.format import open_memmap
 
-from lsi.files import read_json, save_array, write_json
+from lsi.files import new_array, read_json, save_array, write_json
 from lsi.runs.store import Entry, Store
 
 log = logging.getLogger(__name__)
@@ -105,7 +104,7 @@ def fill(entry: Entry, arrays: tuple[str, ...], known: Known, compute: Callable[
     for name in arrays:
         parts = [np.load(source / f"{name}.npy", mmap_mode="r") for source in sources]
         partial = entry.path(f"partial_{name}.npy")
-        result = open_memmap(partial, "w+", parts[0].dtype, (len(row), parts[0].shape[1]))
+        result = new_array(partial, parts[0].dtype, (len(row), parts[0].shape[1]))
         for start in range(0, len(row), _COPIED):
             block = slice(start, start + _COPIED)
             for number, part in enumerate(parts):

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
-from numpy.lib.format import open_memmap
 
 from lsi.errors import DataError
 from lsi.features.standardise import Standardisation
-from lsi.files import atomic, read_json, write_json
+from lsi.files import atomic, new_array, read_json, write_json
 from lsi.hashing import fingerprint
 
 VALUES, PARTS, FACTS = "design.npy", "design.npz", "design.json"
@@ -52,7 +51,7 @@ class Recipe:
         with atomic(path) as temporary:
             for start, piece in zip(range(0, len(rows), _SHARD), self._pieces(raw, rows), strict=True):
                 if out is None:
-                    out = open_memmap(temporary, "w+", piece.dtype, (len(rows), piece.shape[1]))
+                    out = new_array(temporary, piece.dtype, (len(rows), piece.shape[1]))
                 out[start : start + len(piece)] = piece
             assert out is not None
             out.flush()

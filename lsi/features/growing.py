@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from lsi.files import read_json, write_json
+from lsi.files import new_array, read_json, write_json
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +41,9 @@ class GrowingArrays:
             self.done = int(state["done"])
             self.failures = {int(i): str(reason) for i, reason in state["failures"].items()}
             log.info("going on at image %d of %d", self.done, n)
-        mode = "r+" if self.done else "w+"
         self._arrays = {
-            name: open_memmap(self._partial(name), mode, kind, (n, width)) for name, (width, kind) in columns.items()
+            name: open_memmap(path, "r+") if self.done else new_array(path, kind, (n, width))
+            for name, path, width, kind in ((name, self._partial(name), *what) for name, what in columns.items())
         }
         self._saved = time.monotonic()
 
