@@ -226,7 +226,7 @@ def after_features(
 
 def found_flips(
     probe: Probe, given: np.ndarray, right: np.ndarray, scores: Scores, again: Probabilities
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """AUROC for the flipped labels: the score of a label as the product computes it, LSI, and what a fit alone says."""
     design, wrong = probe.objective.design, given != right
     fitted = [
@@ -236,6 +236,7 @@ def found_flips(
         for rows in torch.arange(len(given), device=probe.objective.targets.device).split(8_192)
     ]
     return {
+        "n_wrong": int(wrong.sum()),
         "auroc_label_score": auroc(wrong, -self_confidence(given, again)),
         "auroc_leave_one_out": auroc(wrong, -scores.loo_p_given),
         "auroc_plain_confidence": auroc(wrong, -torch.cat(fitted)[:, 0].numpy()),

@@ -152,11 +152,13 @@ class Reviews:
             decisions: the batch, in order; nothing happens where it is empty.
 
         Raises:
-            UsageError: a name is too long or holds what no database keeps, or the database is opened read-only.
+            UsageError: there is no such sample or class, a name is too long or holds what no database keeps, or the
+                database is opened read-only.
             StorageError: the database cannot be written.
         """
         if not decisions:
             return
+        _check(about, decisions)
         with self._change(about, reviewer) as connection:
             mine = (DECISIONS.c.dataset == about.dataset) & (DECISIONS.c.reviewer == reviewer)
             connection.execute(update(DECISIONS).where(mine & DECISIONS.c.undone).values(discarded=True))
@@ -389,6 +391,15 @@ def _insert(connection: Connection, dataset: str, rows: list[dict[str, Any]]) ->
     latest = connection.execute(select(func.max(DECISIONS.c.batch)).where(DECISIONS.c.dataset == dataset)).scalar()
     marks = {"batch": 1 if latest is None else latest + 1, "undone": False, "discarded": False}
     connection.execute(insert(DECISIONS), [marks | row for row in rows])
+
+
+def _check(about: Subject, decisions: list[Decision]) -> None:
+    n, k = len(about.ids), len(about.class_names)
+    for decision in decisions:
+        if not 0 <= decision.sample < n:
+            raise UsageError(f"Expected a sample 0 … {n - 1:,}, got {decision.sample:,}.")
+        if decision.label is not None and about.given is not None and not 0 <= decision.label < k:
+            raise UsageError(f"Expected a class 0 … {k - 1:,}, got {decision.label:,}.")
 
 
 def _names(about: Subject, decision: Decision) -> dict[str, Any]:

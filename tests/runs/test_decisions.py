@@ -510,3 +510,18 @@ def test_decisions_survive_a_restart(tmp_path):
 def test_decisions_check_themselves(fields, message):
     with pytest.raises(UsageError, match=message):
         Decision(*fields)
+
+
+@pytest.mark.parametrize(
+    ("decision", "message"),
+    [
+        (Decision(-1, "keep"), "a sample 0 … 199, got -1"),
+        (Decision(200, "exclude"), "a sample 0 … 199, got 200"),
+        (Decision(0, "relabel", -1), "a class 0 … 29, got -1"),
+        (Decision(0, "relabel", 30), "a class 0 … 29, got 30"),
+    ],
+)
+def test_no_decision_is_recorded_about_another_sample_than_asked(reviews, decision, message):
+    with pytest.raises(UsageError, match=message):
+        reviews.record(RUN, "ann", [Decision(3, "keep"), decision])
+    assert reviews.history(RUN).empty
