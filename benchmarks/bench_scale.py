@@ -214,7 +214,7 @@ def after_features(
     scores = evaluate(probe, ("kron",), LeaveOneOut())[0]
     scored = wait(device)
     again = probabilities_without_suspects(probe, label_issues(given, scores.probabilities))
-    suspected = label_issues(given, again)
+    suspected = label_issues(given, again, "expected_errors")
     done = wait(device)
     return {
         "seconds": done - start, "choosing_prior": chosen - start, "fit": fitted - chosen, "scores": scored - fitted,

@@ -15,6 +15,7 @@ Task = Literal["classification", "regression", "paired", "self"]
 Structure = Literal["full", "kron", "diag"]
 LooMethod = Literal["newton_step", "refit"]
 IssueRule = Literal[
+    "expected_errors",
     "low_self_confidence",
     "low_normalized_margin",
     "confident_learning",

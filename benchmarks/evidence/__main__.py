@@ -9,6 +9,7 @@ from benchmarks.evidence import (
     cost,
     curation,
     fidelity,
+    flagged,
     label_errors,
     quality,
     settings,
@@ -23,6 +24,7 @@ from lsi.memory import keep_freed_memory
 
 STUDIES = {
     "label_errors": label_errors.study,
+    "flagged": flagged.study,
     "fidelity": fidelity.study,
     "transfer": transfer.study,
     "typicality": typicality.study,

@@ -57,7 +57,7 @@ def arms(source: Source, given: np.ndarray, rest: np.ndarray, k: int, rng: np.ra
     label_probabilities = probabilities_without_suspects(
         probe, label_issues(given[rest], scores.loo_probabilities)
     ).dense()
-    suspect = label_issues(given[rest], label_probabilities)
+    suspect = label_issues(given[rest], label_probabilities, "expected_errors")
     lowest = np.argsort(scores.lsi)[: round(LOWEST * len(rest))]
     found: dict[str, Arm] = {"as given": (rest, given[rest])}
 

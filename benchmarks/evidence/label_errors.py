@@ -126,7 +126,7 @@ def study(quick: bool, cache: Path) -> dict[str, Any]:
     rows = []
     for problem, seed in problems(cache, 400 if quick else 3_000, 1 if quick else 3):
         found, label_probabilities, seconds = ours(problem)
-        flagged = {"is_label_issue": label_issues(problem.given, label_probabilities)}
+        flagged = {"confident learning, label_score": label_issues(problem.given, label_probabilities)}
         for name, c in (("cleanlab_default", 1.0), ("cleanlab_regularised", 0.01)):
             start = time.perf_counter()
             scores, flags = cross_validated(problem, c)

@@ -54,6 +54,36 @@ def label_errors(r: dict[str, Any]) -> str:
     )
 
 
+def flagged(r: dict[str, Any]) -> str:
+    """Return how many labels each rule flags for each wrong one by kind of noise, and means over problems."""
+    rules = list(r["rows"][0]["rules"])
+    body = [
+        [dataset, noise, f"{np.mean([o['wrong'] for o in rows]):.0f}",
+         *(f"{mean_of(rows, rule, 'per_wrong'):.2f} ({mean_of(rows, rule, 'f1'):.2f})" for rule in rules)]
+        for (dataset, noise), rows in by_noise(r).items()
+    ]  # fmt: skip
+    findable = [row for row in r["rows"] if not row["noise"].startswith("where")]
+    means = [
+        [rule, *(f"{np.mean([1 / most <= o['rules'][rule]['per_wrong'] <= most for o in findable]):.0%}"
+                 for most in (1.5, 2)),
+         *(f"{mean_of(findable, rule, w):.3f}" for w in ("precision", "recall", "f1"))]
+        for rule in rules
+    ]  # fmt: skip
+    n = max(row["n"] for row in r["rows"])
+    return (
+        f"At most {n:,} samples a problem, two seeds. Labels flagged for each wrong one, F1 in brackets:\n\n"
+        + table(["dataset", "noise", "wrong", *rules], body)
+        + "\n\nShare of problems and seeds in which at most that many times as many, or as few, labels are flagged as "
+        "are wrong, and means over them; without the noise that sits where a probe doubts, half of which at best is found:\n\n"
+        + table(["rule", "within 1.5", "within 2", "precision", "recall", "F1"], means)
+    )
+
+
+def mean_of(rows: list[dict[str, Any]], rule: str, figure: str) -> float:
+    """Return the mean of a figure of a rule over rows."""
+    return float(np.mean([row["rules"][rule][figure] for row in rows]))
+
+
 def by_noise(r: dict[str, Any]) -> dict[tuple[str, str], list[dict[str, Any]]]:
     """Return the rows of each dataset and kind of noise, one a seed."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}

@@ -2,7 +2,8 @@
 
 Source: Northcutt, Jiang and Chuang, Confident Learning, JAIR 2021. cleanlab asks for out-of-fold probabilities from
 cross-validation; those of leave-one-out take their place. The rules are written anew here and tested against the
-package sample by sample.
+package sample by sample. `expected_errors` is our own: on frozen features confident learning flags up to five times as
+many labels as are wrong where few are, and the noise model does not.
 """
 
 from collections.abc import Iterator
@@ -12,10 +13,12 @@ from typing import get_args
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from lsi.audit.noise_model import fit_noise
 from lsi.config import IssueRule
 from lsi.errors import UsageError
 from lsi.probabilities import Probabilities
 
+MOST_VALUES, MOST_PRODUCTS = 2e7, 2e9  # n·k that the noise model holds a few times, and n·k² of an iteration
 _EPSILON = 1e-6
 
 
@@ -32,10 +35,12 @@ def label_issues(
     Args:
         labels: given labels 0 … k − 1.
         probabilities: leave-one-out class probabilities.
-        filter_by: the rule. `low_self_confidence` and `low_normalized_margin` take the estimated number of wrong labels
-            from the worst end of that score; `confident_learning` takes what lies off the diagonal of the confident
-            joint; `predicted_neq_given` what is predicted as another class; the prune rules remove per class, per noise
-            rate, or only what both agree on.
+        filter_by: the rule. `expected_errors` takes as many as the noise model expects to be wrong and a deviation of
+            that number more, at most as many as `low_self_confidence`, from the worst end of self-confidence, where
+            another class is likelier. `low_self_confidence` and `low_normalized_margin` take the number that confident
+            learning estimates from the worst end of that score; `confident_learning` takes what lies off the diagonal
+            of the confident joint; `predicted_neq_given` what is predicted as another class; the prune rules remove
+            per class, per noise rate, or only what both agree on.
 
     Raises:
         UsageError: no filter has that name.
@@ -51,6 +56,8 @@ def label_issues(
     suspected = (confident >= 0) & (confident != labels) & differs
     if filter_by == "confident_learning":
         return suspected
+    if filter_by == "expected_errors":
+        return _worst(seen.of_given, min(_expected(labels, table), int(suspected.sum()))) & differs
     if filter_by in ("low_self_confidence", "low_normalized_margin"):
         score = seen.of_given if filter_by == "low_self_confidence" else (seen.of_given - seen.of_other + 1) / 2
         return _worst(score, int(suspected.sum()))
@@ -61,6 +68,18 @@ def label_issues(
     if filter_by in ("prune_by_noise_rate", "both"):
         pruned &= _prune_by_noise_rate(labels, table, seen.of_given, joint)
     return pruned & differs
+
+
+def _expected(labels: np.ndarray, table: Probabilities) -> int:
+    """Return how many labels the noise model expects to be wrong and a deviation of their number (Poisson) more.
+
+    All of them where the model would take too long.
+    """
+    n, k = len(labels), table.n_classes
+    if n * k > MOST_VALUES or n * k**2 > MOST_PRODUCTS:
+        return n
+    expected = float(fit_noise(table.dense(), labels).p_wrong.sum())
+    return round(expected + np.sqrt(expected))
 
 
 @dataclass(frozen=True)

@@ -105,12 +105,12 @@ class Issues(Common):
 
     Attributes:
         run: name of a run, the start of its name, its folder, or latest.
-        filter_by: the rule that says what is suspected, by cleanlab's names.
+        filter_by: the rule that says what is suspected: expected_errors, as in the table, or one by cleanlab's name.
         rows: how many to print; 0 for all.
     """
 
     run: RunName = "latest"
-    filter_by: IssueRule = "low_self_confidence"
+    filter_by: IssueRule = "expected_errors"
     rows: int = 20
 
 

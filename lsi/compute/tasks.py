@@ -112,7 +112,7 @@ def classify(
             calibration = calibrate(probe, dataset.labels, label_probabilities, seed)
             calibration = replace(calibration, p_wrong=np.where(confirmed, 0.0, calibration.p_wrong))
     table = scores.to_frame()
-    table["is_label_issue"] = label_issues(dataset.labels, label_probabilities) & ~confirmed
+    table["is_label_issue"] = label_issues(dataset.labels, label_probabilities, "expected_errors") & ~confirmed
     table["label_score"] = self_confidence(dataset.labels, label_probabilities)
     if calibration is not None:
         table["p_wrong"] = calibration.p_wrong

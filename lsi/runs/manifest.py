@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Bool
 
 from lsi.audit import summary
-from lsi.audit.calibration import DOUBT_EXPONENT, Calibration
+from lsi.audit.calibration import Calibration
 from lsi.audit.duplicates import Duplicates
+from lsi.audit.noise_model import DOUBT_EXPONENT
 from lsi.config import Task
 from lsi.data import Dataset
 from lsi.data.labels import NO_CLASS

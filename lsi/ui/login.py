@@ -14,12 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, cookie_parser
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from streamlit.auth_util import (
     encode_provider_token,
@@ -182,10 +181,7 @@ def _sign_in_page(person: Person | None, status: int) -> Response:
 def _claims_of_cookie(cookies: str) -> dict[str, Any] | None:
     """Return what the signed cookie of a login says, if it is valid, of this address and not too old."""
     secret = get_cookie_secret()
-    try:
-        held = {name: morsel.value for name, morsel in SimpleCookie(cookies).items()}
-    except CookieError:
-        return None
+    held = cookie_parser(cookies)
 
     def read(name: str) -> bytes | None:
         return decode_signed_value(secret, name, held[name]) if name in held else None

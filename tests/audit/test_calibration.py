@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from lsi.audit.calibration import calibrate, fit_noise, temper
+from lsi.audit.calibration import calibrate
 from lsi.audit.label_issues import label_issues
+from lsi.audit.noise_model import fit_noise, temper
 from lsi.audit.summary import precision_recall_at
 from lsi.audit.without_suspects import probabilities_without_suspects
 from lsi.compute import pipeline
@@ -29,7 +30,7 @@ def drawn(n: int = 20_000, k: int = 4, seed: int = 0):
 
 
 def test_a_known_noise_matrix_is_recovered_and_probabilities_of_error_are_right(monkeypatch):
-    monkeypatch.setattr("lsi.audit.calibration.DOUBT_EXPONENT", 0.0)
+    monkeypatch.setattr("lsi.audit.noise_model.DOUBT_EXPONENT", 0.0)
     q, right, given, noise = drawn()
     model = fit_noise(q, given)
     wrong = model.p_wrong

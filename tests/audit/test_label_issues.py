@@ -25,7 +25,7 @@ def problem(n: int, k: int, seed: int, sharpness: float) -> tuple[np.ndarray, np
     "case",
     [(300, 3, 0, 2.0), (1000, 10, 1, 3.0), (60, 4, 2, 1.0), (2000, 5, 3, 0.5), (500, 2, 4, 2.0), (1000, 10, 1201, 3.0)],
 )
-@pytest.mark.parametrize("rule", get_args(IssueRule))
+@pytest.mark.parametrize("rule", [r for r in get_args(IssueRule) if r != "expected_errors"])
 def test_rules_agree_with_cleanlab(case, rule):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -54,12 +54,49 @@ def test_a_class_without_samples_is_no_issue():
     np.testing.assert_array_equal(label_issues(labels, p), label_issues(labels, without))
 
 
-def test_clean_and_certain_labels_are_not_suspected():
+@pytest.mark.parametrize("rule", ["expected_errors", "low_self_confidence"])
+def test_clean_and_certain_labels_are_not_suspected(rule):
     labels = np.arange(50) % 5
-    assert not label_issues(labels, np.eye(5)[labels] * 0.9 + 0.02).any()
+    assert not label_issues(labels, np.eye(5)[labels] * 0.9 + 0.02, rule).any()
+
+
+def drawn(n: int, k: int, share: float, sharpness: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return given labels, right ones, and probabilities that the right ones are drawn from."""
+    rng = np.random.default_rng([k, round(1_000 * share)])
+    logits = sharpness * rng.normal(size=(n, k))
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    right = (p.cumsum(axis=1) > rng.random((n, 1))).argmax(axis=1)
+    wrong = rng.random(n) < share
+    return np.where(wrong, (right + rng.integers(1, k, n)) % k, right), right, p
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.2, 0.4])
+@pytest.mark.parametrize("k", [2, 10, 100])
+def test_as_many_labels_are_flagged_as_are_wrong(k, share):
+    """Where the probabilities are right; confident learning flags up to ten times as many where few are wrong."""
+    labels, right, p = drawn(5_000, k, share, 6.0)
+    flagged, wrong = label_issues(labels, p, "expected_errors"), labels != right
+    factor = flagged.sum() / wrong.sum()
+    assert abs(np.log(factor)) <= abs(np.log(label_issues(labels, p).sum() / wrong.sum())) + 0.1
+    if share > 0.01 and k < 100:
+        assert 1 / 1.5 <= factor <= 1.5
+    assert (p.argmax(axis=1) != labels)[flagged].all()
+    score = self_confidence(labels, p)
+    rest = score[~flagged & (p.argmax(axis=1) != labels)]
+    assert score[flagged].max() <= rest.min()
+
+
+def test_where_the_noise_model_takes_too_long_confident_learning_counts(monkeypatch):
+    labels, _, p = drawn(1_000, 5, 0.1, 3.0)
+    assert label_issues(labels, p, "expected_errors").sum() != label_issues(labels, p).sum()
+    for limit in ("MOST_VALUES", "MOST_PRODUCTS"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"lsi.audit.label_issues.{limit}", 1_000)
+            np.testing.assert_array_equal(label_issues(labels, p, "expected_errors"), label_issues(labels, p))
 
 
 def test_unknown_rule_is_an_error():
     labels, p = problem(20, 2, 0, 1.0)
-    with pytest.raises(UsageError, match="a filter among low_self_confidence"):
+    with pytest.raises(UsageError, match="a filter among expected_errors"):
         label_issues(labels, p, "worst")

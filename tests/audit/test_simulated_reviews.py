@@ -41,7 +41,7 @@ def suspects(clothes, n_classes: int, n: int, share: float, seed: int) -> tuple[
     result = compute(Softmax(n_classes), design, torch.from_numpy(given), method, seed)
     again = probabilities_without_suspects(result.probe, label_issues(given, result.scores.probabilities))
     score = self_confidence(given, again)
-    found = np.flatnonzero(label_issues(given, again))
+    found = np.flatnonzero(label_issues(given, again, "expected_errors"))
     found = found[np.argsort(score[found], kind="stable")]
     return score[found], (given != right)[found]
 

@@ -12,6 +12,7 @@ from benchmarks.evidence import (
     curation,
     fidelity,
     figures,
+    flagged,
     label_errors,
     page,
     quality,
@@ -52,6 +53,19 @@ def test_the_page_is_what_the_studies_left(tmp_path):
     for path in shown:
         assert "<svg" in (tmp_path / path).read_text()
         assert (page.PAGE.parent / path).exists()
+
+
+def test_about_as_many_labels_are_flagged_as_are_wrong(cache):
+    source, problem = next(sources(cache, 600)), digits(cache)
+    sparse = flagged.confused(source.clean, 0.2, 0)
+    assert 0.1 < (sparse != source.clean).mean() < 0.35
+    doubt = flagged.doubted(source.features, source.clean, 0.05, 0)
+    assert (doubt != source.clean).sum() == 30
+    _, probabilities, _ = label_errors.ours(problem)
+    found = flagged._flagged(problem, probabilities)
+    assert list(found) == list(flagged.RULES)
+    assert 0.6 < found[flagged.RULES[0]]["per_wrong"] <= found[flagged.RULES[3]]["per_wrong"]
+    assert found[flagged.RULES[0]]["f1"] > 0.8
 
 
 def test_wrong_labels_rank_above_the_rest(cache):

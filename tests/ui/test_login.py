@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import streamlit as st
@@ -104,7 +105,7 @@ def served() -> Iterator[TestClient]:
     Runtime._instance = None
 
 
-def asked(client: TestClient, method: str, path: str, headers: dict[str, str]) -> int:
+def asked(client: TestClient, method: str, path: str, headers: dict[str, Any]) -> int:
     if method != "WEBSOCKET":
         return client.request(method, path, headers=headers, follow_redirects=False).status_code
     try:
@@ -166,6 +167,11 @@ def test_a_long_login_is_read_from_its_parts(served, roles, secrets):
     assert asked(served, "GET", "/thumbs/none/0", {"cookie": whole}) == 404
     missing = "; ".join(f"{name}={value}" for name, value in list(signed.items())[:2])
     assert asked(served, "GET", "/thumbs/none/0", {"cookie": missing}) == 401
+
+
+def test_a_login_is_found_among_cookies_of_other_apps(served, roles, secrets):
+    others = 'theme="a b; {x}: é"; =; bare; '.encode().decode("latin-1")
+    assert asked(served, "GET", "/thumbs/none/0", {"cookie": others.encode("latin-1") + ADMIN.encode()}) == 404
 
 
 def test_how_long_a_login_holds_is_a_setting(served, roles, secrets, monkeypatch):
