@@ -74,8 +74,8 @@ def flagged(r: dict[str, Any]) -> str:
         f"At most {n:,} samples a problem, two seeds. Labels flagged for each wrong one, F1 in brackets:\n\n"
         + table(["dataset", "noise", "wrong", *rules], body)
         + "\n\nShare of problems and seeds in which at most that many times as many, or as few, labels are flagged as "
-        "are wrong, and means over them; without the noise that sits where a probe doubts, half of which at best is found:\n\n"
-        + table(["rule", "within 1.5", "within 2", "precision", "recall", "F1"], means)
+        "are wrong, and means over them; without the noise that sits where a probe doubts, half of which at best is "
+        "found:\n\n" + table(["rule", "within 1.5", "within 2", "precision", "recall", "F1"], means)
     )
 
 
