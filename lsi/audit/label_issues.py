@@ -2,7 +2,7 @@
 
 Source: Northcutt, Jiang and Chuang, Confident Learning, JAIR 2021. cleanlab asks for out-of-fold probabilities from
 cross-validation; those of leave-one-out take their place. The rules are written anew here and tested against the
-package sample by sample. `expected_errors` is our own: on frozen features confident learning flags up to five times as
+package sample by sample. `expected_errors` is our own: on frozen features confident learning flags up to eight times as
 many labels as are wrong where few are, and the noise model does not.
 """
 
