@@ -185,13 +185,14 @@ def alike(view: View, positions: np.ndarray) -> dict[int, list[tuple[int, int]]]
 
 def ending(view: View, positions: np.ndarray) -> None:
     """Where all of the list is decided, say what was decided and where to go on."""
+    place = st.container()  # drawn also where it stays empty, so that what follows keeps its place
     actions = decisions(view)["action"].reindex(positions)
     if actions.isna().any():
         return
     counts = actions.value_counts()
     words = ", ".join(f"{int(counts[name]):,} {said}" for name, said in _SAID.items() if name in counts)
-    st.success(f"All {len(positions):,} are decided: {words}.", icon=":material/check:")
-    with st.container(horizontal=True):
+    place.success(f"All {len(positions):,} are decided: {words}.", icon=":material/check:")
+    with place.container(horizontal=True):
         for page, text in (("redundancy", "Look at duplicates and quality"), ("export", "Check, export, recompute")):
             if pressed(text, f"after-{page}", type="tertiary", icon=":material/arrow_forward:"):
                 go(page, Filter())

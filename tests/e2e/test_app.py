@@ -344,6 +344,7 @@ def test_the_queue_is_worked_through_by_keys_from_wherever_one_stopped(browser, 
             page.keyboard.press("s")
             page.wait_for_timeout(20)
         expect(page.get_by_text(re.compile(rf"All {len(suspects)} are decided: 1 confirmed, "))).to_be_visible()
+        settle(page)
         page.get_by_role("button", name="Check, export, recompute").click()
         page.get_by_role("button", name="Recompute with my decisions").click()
         expect(page.get_by_text(re.compile(r"^Computed from \d+ decisions on digits: 300 images"))).to_be_visible()
