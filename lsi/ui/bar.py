@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from lsi.compute import jobs
 from lsi.ui import column_filter
 from lsi.ui.buttons import pressed
 from lsi.ui.deciding import decisions, redo, reviewer, undo
 from lsi.ui.filters import DECISIONS, Filter
 from lsi.ui.flags import FLAGS
 from lsi.ui.login import is_required, looks_only, signs_in_here
-from lsi.ui.session import View, open_view, plain, run_label, run_names
+from lsi.ui.session import View, cache, open_view, plain, run_label, run_names
 
 # the chosen run has a key that is no widget's: Streamlit forgets those of a widget when the page changes
 LOOKS = ("order", "tile", "panel", "colour", "tool")  # widgets that stand in the address themselves
@@ -33,9 +34,15 @@ def page_view() -> View:
     """Return the chosen run; where there is none, say what to do and end the page."""
     view = current_view()
     if view is None:
-        st.info("No run yet. Start one on the Overview.")
+        st.info(_why_none())
         st.stop()
     return view
+
+
+def _why_none() -> str:
+    if any(job.state == "running" for job in jobs.list_jobs(cache())):
+        return "The first run is being computed. This page shows it as soon as it is done."
+    return "There is no run yet." if looks_only() else "There is no run yet. Start one on the Overview."
 
 
 def need_labels(view: View, what: str) -> None:

@@ -242,6 +242,20 @@ def test_a_running_job_is_said_in_plain_words_on_every_page(app, cache, monkeypa
     assert "looking for near duplicates" in progress_of(app)[0]
 
 
+@pytest.mark.parametrize("page", ["samples", "runs"])
+def test_a_page_without_a_run_says_whether_the_first_one_is_on_its_way(app, tmp_path, monkeypatch, page):
+    monkeypatch.setenv("LSI_CACHE", str(tmp_path / "empty"))
+    ended(tmp_path / "empty", monkeypatch)
+    app.run()
+    app.switch_page(str(ROOT / "pages" / f"{page}.py")).run()
+    assert [said.value for said in app.info] == ["There is no run yet. Start one on the Overview."]
+    monkeypatch.setattr(jobs.Job, "state", property(lambda _: "running"))
+    app.run()
+    assert [said.value for said in app.info] == [
+        "The first run is being computed. This page shows it as soon as it is done."
+    ]
+
+
 def progress_of(app) -> tuple[str, int]:
     """Text and percent of the only bar on the page."""
     (bar,) = app.get("progress")
