@@ -87,6 +87,24 @@ def new_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> np.memmap
     return array
 
 
+def cache_folder(folder: Path) -> Path:
+    """Make a folder of the cache and return it.
+
+    Raises:
+        StorageError: it cannot be made, or nothing can be written in it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise
+        said = f"The cache folder {folder} cannot be written ({error.strerror}). "
+        raise StorageError(said + "Name another cache with --cache or LSI_CACHE.") from error
+    return folder
+
+
 def no_room(what: str) -> str:
     """Return what to say where a disk is full."""
     return f"{what}: free some, and run the same command again; what is finished is kept."

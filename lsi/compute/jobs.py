@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from lsi.config import CACHE_VARIABLE, CONFINED_VARIABLE, ROOTS_VARIABLE, Settings
 from lsi.errors import UsageError
-from lsi.files import read_json, write_json
+from lsi.files import cache_folder, read_json, write_json
 from lsi.hashing import key
 from lsi.references import check_backbone_is_no_code
 
@@ -122,11 +122,12 @@ def start(settings: Settings, cache: Path, project: bool = True) -> Job:
 
     Raises:
         UsageError: the backbone is one that can run any code.
+        StorageError: the cache cannot be written.
     """
     settings = settings.resolved()
     check_backbone_is_no_code(settings.features.backbone)
     job = Job(cache / KIND / key(settings=settings.to_dict()))
-    job.folder.mkdir(parents=True, exist_ok=True)
+    cache_folder(job.folder)
     with FileLock(job.folder / "lock"):
         if job.facts and job.state == "running":
             return job

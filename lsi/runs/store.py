@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from lsi.files import read_json, write_json
+from lsi.files import cache_folder, read_json, write_json
 from lsi.hashing import file_checksum, fingerprint
 
 log = logging.getLogger(__name__)
@@ -86,8 +86,7 @@ class Store:
     @contextmanager
     def locked(self, entry: Entry) -> Iterator[None]:
         """Hold the entry's lock; other processes that want it wait."""
-        locks = self.root / "locks"
-        locks.mkdir(parents=True, exist_ok=True)
+        locks = cache_folder(self.root / "locks")
         with FileLock(locks / f"{entry.folder.parent.name}-{entry.folder.name}.lock"):
             yield
 
@@ -103,7 +102,7 @@ class Store:
         with self.locked(entry):
             if not entry.is_complete():
                 entry.unseal()
-                entry.folder.mkdir(parents=True, exist_ok=True)
+                cache_folder(entry.folder)
                 entry.seal(compute(entry))
         return entry
 

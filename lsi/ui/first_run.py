@@ -12,6 +12,9 @@ def start_first_run() -> None:
     """Compute it where nothing has been computed yet, so that there is something to see.
 
     The server calls it before it imports what pages need: the job's process starts meanwhile.
+
+    Raises:
+        StorageError: the cache cannot be written.
     """
     cache = default_cache()
     is_empty = not any((cache / "runs").glob("*/manifest.json"))

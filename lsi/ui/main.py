@@ -46,12 +46,12 @@ def main() -> None:
     }
     st.session_state["pages"] = pages
     page = st.navigation(list(pages.values()), position="top")
-    start_first_run()
     drain_decision_log()
     if st.session_state.get("page_on_screen") != page.url_path:
         forget_press()
     st.session_state["page_on_screen"] = page.url_path
     try:
+        start_first_run()
         bar.draw(page.title if page.url_path else "", is_filtered=page.url_path not in ("", "runs"))
         _say_what_changed()
         if page.url_path:  # the Overview follows them below its own title

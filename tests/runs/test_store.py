@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lsi.errors import StorageError
 from lsi.files import atomic, save_array, write_json
 from lsi.hashing import fingerprint, key
 from lsi.runs.store import SEAL, Entry, Store
@@ -87,6 +88,16 @@ def test_who_may_read_a_file_is_what_the_umask_says(tmp_path, umask, mode):
     finally:
         os.umask(before)
     assert (tmp_path / "x.json").stat().st_mode & 0o777 == mode
+
+
+def test_a_cache_that_cannot_be_written_is_named_with_what_to_do(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    words = r"cannot be written \({}\)\. Name another cache with --cache or LSI_CACHE\."
+    with pytest.raises(StorageError, match=words.format("Not a directory")):
+        Store(tmp_path / "file" / "cache").get("kind", "name", write)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # of another user; root may write anywhere
+    with pytest.raises(StorageError, match=words.format("Permission denied")):
+        Store(tmp_path).get("kind", "name", write)
 
 
 def _slow(root: str, log: str) -> None:

@@ -256,6 +256,15 @@ def test_a_page_without_a_run_says_whether_the_first_one_is_on_its_way(app, tmp_
     ]
 
 
+def test_a_cache_that_cannot_be_written_is_said_on_the_page(app, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LSI_CACHE", str(tmp_path / "file" / "cache"))
+    app.run()
+    (said,) = [e.value.replace("\\", "") for e in app.error]
+    assert said.startswith(f"The cache folder {tmp_path / 'file' / 'cache'}")
+    assert said.endswith("cannot be written (Not a directory). Name another cache with --cache or LSI_CACHE.")
+
+
 def progress_of(app) -> tuple[str, int]:
     """Text and percent of the only bar on the page."""
     (bar,) = app.get("progress")
