@@ -1,6 +1,7 @@
 """Which pixel values are read as black and white, where an image holds more than the 256 levels that are shown."""
 
 import functools
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -138,11 +139,12 @@ def _table(limits: Limits) -> np.ndarray:
 
 
 def _scaled(values: np.ndarray, limits: Limits) -> np.ndarray:
-    low, high = limits[0] / 2, limits[1] / 2  # halves: the width of the widest floats is no float
+    unit = 1.0 if math.isfinite(limits[1] - limits[0]) else 0.5  # the width of the widest floats is no float
+    low, high = limits[0] * unit, limits[1] * unit
     scaled = values.astype(np.float64)
     if values.dtype.kind == "f":
         scaled[~np.isfinite(scaled)] = limits[0]
-    scaled /= 2
+    scaled *= unit
     scaled -= low
     scaled /= high - low
     np.clip(scaled, 0, 1, out=scaled)

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
@@ -99,6 +99,7 @@ def test_one_scale_serves_all_images():
 
 
 @given(arrays.arrays(st.sampled_from([np.uint16, np.int32, np.float32, np.float64, np.float16]), (5, 7)))
+@example(np.eye(5, 7) * 5e-324)  # the least that a float holds
 @settings(max_examples=200, deadline=None)
 def test_brighter_is_never_darker_whatever_the_values(values):
     extent = extent_of(values)
