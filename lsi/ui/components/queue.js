@@ -9,6 +9,7 @@ const TYPING = "input, textarea, select, [contenteditable=true], [role=slider], 
 const SHOWN = 8; // classes in the list below the field
 let latest = null; // the queue on the page, which keys are for while no field has the focus
 
+document.addEventListener("pointerdown", () => { if (latest) latest.typing = false; });
 document.addEventListener("keydown", (event) => {
   const target = event.composedPath()[0];
   if (!latest?.root.isConnected || event.defaultPrevented || latest.root.contains(target)) return;
@@ -44,18 +45,31 @@ export default function (component) {
 }
 
 function key(s, event) {
+  if (s.typing && writes(event)) return write(s, event);
   const undo = (event.ctrlKey || event.metaKey) && event.key === "z";
   if (!undo && (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "INPUT")) return;
   if (event.target.tagName === "BUTTON" && (event.key === "Enter" || event.key === " ")) return;
   const action = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (action) act(s, action);
-  else if (event.key === "/") s.root.querySelector("input").focus();
+  else if (event.key === "/" && !s.data.read_only) { s.typing = true; s.root.querySelector("input").focus(); }
   else if (event.key >= "1" && event.key <= "9") {
     const choice = s.data.items[s.at]?.top[Number(event.key) - 1];
     if (choice) decide(s, choice[0] === s.data.items[s.at].given ? "keep" : "relabel", choice[0]);
   } else return;
   event.preventDefault();
   event.stopPropagation();
+}
+
+// After / keys write, also where the page took the focus from the field meanwhile: none of them may decide.
+function writes(event) {
+  return event.target.tagName !== "INPUT" && !event.ctrlKey && !event.metaKey && !event.altKey && event.key !== "Tab";
+}
+
+function write(s, event) {
+  const typed = s.root.querySelector("input");
+  typed.focus();
+  if (event.key.length === 1) { typed.value += event.key; typed.oninput(); event.stopPropagation(); } else typed.onkeydown(event);
+  event.preventDefault();
 }
 
 function act(s, what) {
@@ -134,7 +148,7 @@ function publish(s) {
 // The field for another class: names that begin with what is typed, then those that hold it; Enter takes the marked one.
 function search(s) {
   const typed = s.root.querySelector("input"), list = s.root.querySelector(".found"), none = s.root.querySelector(".none");
-  const close = () => { typed.value = ""; list.replaceChildren(); none.textContent = ""; typed.setAttribute("aria-expanded", "false"); s.root.focus({ preventScroll: true }); };
+  const close = () => { s.typing = false; typed.value = ""; list.replaceChildren(); none.textContent = ""; typed.setAttribute("aria-expanded", "false"); s.root.focus({ preventScroll: true }); };
   const take = (label) => { close(); decide(s, label === s.data.items[s.at]?.given ? "keep" : "relabel", label); };
   const mark = (to) => {
     s.marked = to;
@@ -160,6 +174,7 @@ function search(s) {
   };
   typed.onkeydown = (event) => {
     event.stopPropagation();
+    if (event.key === "Tab") s.typing = false;
     const entries = list.children;
     if (event.key === "Escape") close();
     else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
