@@ -11,12 +11,13 @@ import streamlit as st
 
 from lsi.compute import jobs
 from lsi.ui import column_filter
-from lsi.ui.buttons import pressed
+from lsi.ui.buttons import button, pressed
 from lsi.ui.deciding import decisions, redo, reviewer, undo
 from lsi.ui.filters import DECISIONS, Filter
 from lsi.ui.flags import FLAGS
 from lsi.ui.login import is_required, looks_only, signs_in_here
-from lsi.ui.session import View, cache, open_view, plain, run_label, run_names
+from lsi.ui.session import View, cache, open_view, run_label, run_names
+from lsi.ui.wording import plain
 
 # the chosen run has a key that is no widget's: Streamlit forgets those of a widget when the page changes
 LOOKS = ("order", "tile", "panel", "colour", "tool")  # widgets that stand in the address themselves
@@ -129,7 +130,7 @@ def _who() -> None:
         with st.popover(plain(reviewer()), icon=":material/person:", key="reviewer-box"):
             st.caption(f"Signed in as {plain(reviewer())}.")
             if signs_in_here():
-                st.button("Sign out", on_click=st.logout)
+                button("Sign out", on_click=st.logout)
     elif not looks_only():
         with st.popover(plain(reviewer()), icon=":material/person:", key="reviewer-box"):
             st.text_input("Reviewer", value="me", key="reviewer", help="Decisions are kept under this name.")
@@ -176,10 +177,10 @@ def chips(view: View, shown: int) -> None:
             width="content",
         )
         for name, rest in parts.items():
-            st.button(plain(name), key=f"chip-{name}", icon=":material/close:", on_click=set_filter, args=(rest,),
+            button(plain(name), key=f"chip-{name}", icon=":material/close:", on_click=set_filter, args=(rest,),
                       help="Remove this part of the filter")  # fmt: skip
         if len(parts) > 1:
-            st.button("Clear all", key="chip-all", on_click=set_filter, args=(Filter(),), type="tertiary")
+            button("Clear all", key="chip-all", on_click=set_filter, args=(Filter(),), type="tertiary")
 
 
 def _controls(view: View) -> None:
@@ -223,8 +224,8 @@ def _decided(view: View) -> None:
     """Show how many decisions are in force, and the way back."""
     _counts(decisions(view))
     if not looks_only():
-        st.button("Undo", key="undo", icon=":material/undo:", type="tertiary", on_click=undo, args=(view, reviewer()))
-        st.button("Redo", key="redo", icon=":material/redo:", type="tertiary", on_click=redo, args=(view, reviewer()))
+        button("Undo", key="undo", icon=":material/undo:", type="tertiary", on_click=undo, args=(view, reviewer()))
+        button("Redo", key="redo", icon=":material/redo:", type="tertiary", on_click=redo, args=(view, reviewer()))
 
 
 def _counts(decided: pd.DataFrame) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 from jaxtyping import Int
 
+from lsi.ui.buttons import button
 from lsi.ui.deciding import decide, reviewer, suggested
 from lsi.ui.login import looks_only
 from lsi.ui.session import View
@@ -24,19 +25,19 @@ def actions(view: View, positions: "list[int] | Int[np.ndarray, ' s']", what: st
     count = len(positions)
     them = f"{count:,} {what} {view.noun if count > 1 else view.one}"
     with st.popover(f"Decide: {them}", icon=":material/checklist:", key=f"{key}-box"):
-        st.button(f"Exclude {them}", key=f"{key}-exclude", on_click=decide, args=(view, name, chosen, "exclude"),
+        button(f"Exclude {them}", key=f"{key}-exclude", on_click=decide, args=(view, name, chosen, "exclude"),
                   icon=":material/block:")  # fmt: skip
-        st.button(f"Keep {them}", key=f"{key}-keep", on_click=decide, args=(view, name, chosen, "keep"))
+        button(f"Keep {them}", key=f"{key}-keep", on_click=decide, args=(view, name, chosen, "keep"))
         if view.labelled:
             changed = suggested(view, positions)
             if changed:
-                st.button(f"Take the suggestion for {len(changed):,}", key=f"{key}-suggestion", on_click=decide,
+                button(f"Take the suggestion for {len(changed):,}", key=f"{key}-suggestion", on_click=decide,
                           args=(view, name, changed, "suggestion"))  # fmt: skip
-        st.button("Clear their decisions", key=f"{key}-clear", on_click=decide, args=(view, name, chosen, "clear"))
+        button("Clear their decisions", key=f"{key}-clear", on_click=decide, args=(view, name, chosen, "clear"))
         if not view.labelled:
             return
         label = st.selectbox("Relabel as", range(len(view.run.class_names)), index=None, key=f"{key}-label",
                              format_func=lambda c: view.run.class_names[c], width=200)  # fmt: skip
         if label is not None:
-            st.button(f"Relabel {them}", key=f"{key}-relabel", on_click=decide,
+            button(f"Relabel {them}", key=f"{key}-relabel", on_click=decide,
                       args=(view, name, chosen, "relabel", int(label)))  # fmt: skip

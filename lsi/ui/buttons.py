@@ -1,8 +1,15 @@
-"""Buttons whose press counts even where another change on the page arrives before the script has reached them."""
+"""Buttons whose press counts even where another change on the page arrives before the script has reached them.
 
+What goes wrong in what they do is said in a sentence and leaves the page as it is.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
+
+from lsi.errors import LsiError
+from lsi.ui.wording import plain
 
 _PRESSES = "presses"
 
@@ -22,7 +29,7 @@ def pressed(label: str, key: str, **options: Any) -> bool:
         options: of st.button, apart from on_click and args.
     """
     presses: list[str] = st.session_state.setdefault(_PRESSES, [])
-    st.button(label, key=key, on_click=presses.append, args=(key,), **options)
+    button(label, presses.append, (key,), key=key, **options)
     if key not in presses:
         return False
     presses.clear()
@@ -32,3 +39,25 @@ def pressed(label: str, key: str, **options: Any) -> bool:
 def forget_press() -> None:
     """Forget presses that nothing has reached: their buttons are not on the page that is shown now."""
     st.session_state.setdefault(_PRESSES, []).clear()
+
+
+def button(label: str, on_click: Callable[..., object], args: Sequence[Any] = (), **options: Any) -> None:
+    """Draw a button that calls a function before the script runs again.
+
+    Args:
+        label: of the button.
+        on_click: the function; it touches nothing of Streamlit before it has done its work, since Streamlit may end
+            a callback at each such touch.
+        args: of the function.
+        options: of st.button.
+    """
+    st.button(label, on_click=_in_words, args=(on_click, args), **options)
+
+
+def _in_words(function: Callable[..., object], args: Sequence[Any]) -> None:
+    try:
+        function(*args)
+    except LsiError as error:
+        st.toast(plain(str(error)), icon=":material/error:", duration="long")
+    except OSError as error:
+        st.toast(plain(f"{error.strerror}: {error.filename}"), icon=":material/error:", duration="long")

@@ -12,7 +12,8 @@ from lsi.hashing import fingerprint
 from lsi.ui.bar import go
 from lsi.ui.buttons import pressed
 from lsi.ui.filters import Filter
-from lsi.ui.session import View, open_view, plain, run_names
+from lsi.ui.session import View, open_view, run_names
+from lsi.ui.wording import plain
 
 MATRIX_CLASSES = 30  # of more the pairs alone are shown
 SHOWN_PAIRS, LINKS = 5_000, 8

@@ -9,7 +9,8 @@ from lsi.ui.bar import current_filter, go
 from lsi.ui.buttons import pressed
 from lsi.ui.columns import as_text, shown
 from lsi.ui.flags import FLAGS
-from lsi.ui.session import View, plain
+from lsi.ui.session import View
+from lsi.ui.wording import plain
 
 _LONG = 120  # letters of a value; of a longer one the rest is a click away
 

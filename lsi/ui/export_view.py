@@ -28,7 +28,8 @@ from lsi.runs.records import decision_records, exclusion_records, records_to_add
 from lsi.ui.buttons import pressed
 from lsi.ui.deciding import decisions, reviews
 from lsi.ui.login import looks_only
-from lsi.ui.session import View, cache, plain
+from lsi.ui.session import View, cache
+from lsi.ui.wording import plain
 
 if TYPE_CHECKING:
     from lsi.audit.curation import CurationCheck

@@ -10,9 +10,11 @@ from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettin
 from lsi.errors import LsiError, UsageError
 from lsi.references import check_backbone_is_no_code, kind_of_backbone, split_file
 from lsi.ui import preview
+from lsi.ui.buttons import button
 from lsi.ui.paths import below_data_roots
-from lsi.ui.session import cache, plain
+from lsi.ui.session import cache
 from lsi.ui.uploads import TYPES, store_upload
+from lsi.ui.wording import plain
 
 _FORM, _PROBLEM, _STARTED, _UPLOADED = "compute-field-", "compute-problem", "compute-started", "compute-uploaded"
 _DEFAULT_SPLIT = DataSettings.split
@@ -44,7 +46,7 @@ def form() -> None:
         _model_fields()
     with st.expander("Scores and experiments: posterior, seed, planted flips"):
         _score_fields()
-    st.button("Compute", icon=":material/play_arrow:", type="primary", on_click=_compute)
+    button("Compute", icon=":material/play_arrow:", type="primary", on_click=_compute)
     if _PROBLEM in st.session_state:
         st.error(plain(st.session_state.pop(_PROBLEM)))
     with plan:

@@ -13,7 +13,7 @@ from lsi.export import charts
 from lsi.hashing import fingerprint
 from lsi.ui import bulk, detail, estimate, samples
 from lsi.ui.bar import KEPT, current_filter, filtered, go
-from lsi.ui.buttons import pressed
+from lsi.ui.buttons import button, pressed
 from lsi.ui.components import ReviewItems, queue
 from lsi.ui.deciding import decide, decisions, record, reviewer, reviews
 from lsi.ui.filters import Filter
@@ -51,7 +51,7 @@ def worklist(view: View) -> np.ndarray:
 def renew(view: View, positions: np.ndarray) -> None:
     """Where decisions have changed what passes the filter, offer to make the list anew."""
     if not np.array_equal(positions, suspects(view, filtered(view))):
-        st.button("Apply the filter again", icon=":material/refresh:", type="tertiary",
+        button("Apply the filter again", icon=":material/refresh:", type="tertiary",
                   on_click=lambda: st.session_state.pop("worklist", None),
                   help="The list stays as it was while you decide.")  # fmt: skip
 
@@ -127,12 +127,13 @@ def review(view: View, positions: np.ndarray) -> int | None:
 
     name, forbidden = reviewer(), looks_only()
 
-    def apply(log: list[tuple[int, str, int | None]]) -> None:
-        for position, action, label in log if not forbidden else ():
-            if action == "undo":
-                reviews().undo(view.run.subject, name)
-            else:
-                record(view, name, [position], action, label)
+    def apply(position: int, action: str, label: int | None) -> None:
+        if forbidden:
+            return
+        if action == "undo":
+            reviews().undo(view.run.subject, name)
+        else:
+            record(view, name, [position], action, label)
 
     shown = ReviewItems(
         mark=fingerprint(np.asarray(positions), view.run.name),
@@ -214,11 +215,11 @@ def several(view: View, positions: np.ndarray) -> None:
         given = view.run.scores["given_label"].to_numpy()[chosen]
         changed = [i for i, s, g in zip(chosen, suggested, given, strict=True) if s != g]
         with st.container(horizontal=True):
-            st.button(f"Take the suggestion for {len(changed):,}", key="several-suggestion", on_click=decide,
+            button(f"Take the suggestion for {len(changed):,}", key="several-suggestion", on_click=decide,
                       args=(view, reviewer(), changed, "suggestion"), disabled=not changed)  # fmt: skip
-            st.button(f"Keep the labels of {count:,}", key="several-keep", on_click=decide,
+            button(f"Keep the labels of {count:,}", key="several-keep", on_click=decide,
                       args=(view, reviewer(), chosen, "keep"))  # fmt: skip
-            st.button(f"Exclude {count:,}", key="several-exclude", on_click=decide,
+            button(f"Exclude {count:,}", key="several-exclude", on_click=decide,
                       args=(view, reviewer(), chosen, "exclude"))  # fmt: skip
         st.caption("It is one batch: Undo, or Z in the queue, takes all of it back.")
 

@@ -7,8 +7,10 @@ from typing import Any
 import streamlit as st
 
 from lsi.compute import jobs
+from lsi.ui.buttons import button
 from lsi.ui.login import looks_only
-from lsi.ui.session import cache, plain, run_label, run_names
+from lsi.ui.session import cache, run_label, run_names
+from lsi.ui.wording import plain
 
 _SHOWN = 3
 # what a job does, one step after the other, and the stages that belong to each; the first of them fills the step's bar
@@ -58,7 +60,7 @@ def _arrived(run: str, is_home: bool) -> None:
     if is_home:
         st.session_state["next_run"] = run
     else:
-        st.toast(f"Computed: {plain(run_label(run))}. Choose it as the run, or compare it on Runs.")
+        st.toast(f"Computed: {plain(run_label(run))}. It is among the runs now.")
 
 
 def _latest() -> list[jobs.Job]:
@@ -76,7 +78,7 @@ def _job(job: jobs.Job, is_home: bool) -> None:
             progress = job.progress
             st.progress(_share(job, progress), text=f"{plain(name_of(job))}: {_say(progress)}")
             if not looks_only():
-                st.button("Cancel", key=f"cancel-{job.folder.name}", on_click=job.cancel)
+                button("Cancel", key=f"cancel-{job.folder.name}", on_click=job.cancel)
     elif state != "done" and is_home and not job.is_dismissed:
         _ended(job, state)
 
@@ -96,8 +98,8 @@ def _ended(job: jobs.Job, state: str) -> None:
         return
     with st.container(horizontal=True):
         again = "Resume" if state == "cancelled" else "Try again"
-        st.button(again, key=f"again-{job.folder.name}", icon=":material/replay:", on_click=_again, args=(job,))
-        st.button("Dismiss", key=f"dismiss-{job.folder.name}", icon=":material/close:", on_click=job.dismiss)
+        button(again, key=f"again-{job.folder.name}", icon=":material/replay:", on_click=_again, args=(job,))
+        button("Dismiss", key=f"dismiss-{job.folder.name}", icon=":material/close:", on_click=job.dismiss)
 
 
 def _again(job: jobs.Job) -> None:

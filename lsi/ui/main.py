@@ -5,12 +5,13 @@ from pathlib import Path
 import streamlit as st
 
 from lsi.config import app_root
+from lsi.data.plan import counted
 from lsi.errors import LsiError
 from lsi.ui import bar, jobs_panel, login
-from lsi.ui.buttons import forget_press
-from lsi.ui.components import drain_decision_log
+from lsi.ui.buttons import button, forget_press
+from lsi.ui.components import drain_decision_log, unwritten
 from lsi.ui.first_run import start_first_run
-from lsi.ui.session import plain
+from lsi.ui.wording import plain
 
 ICON = Path(__file__).parent / "static" / "icon.svg"
 _STYLE = """<style>
@@ -50,6 +51,7 @@ def main() -> None:
     if st.session_state.get("page_on_screen") != page.url_path:
         forget_press()
     st.session_state["page_on_screen"] = page.url_path
+    _say_what_is_unwritten()
     try:
         start_first_run()
         bar.draw(page.title if page.url_path else "", is_filtered=page.url_path not in ("", "runs"))
@@ -59,6 +61,23 @@ def main() -> None:
         page.run()
     except LsiError as error:
         st.error(plain(str(error)), icon=":material/error:")
+
+
+def _say_what_is_unwritten() -> None:
+    """Say how many decisions the database has not taken, and why."""
+    count, why = unwritten()
+    if not count:
+        return
+    st.error(
+        f"{counted(count, 'decision')} {'is' if count == 1 else 'are'} not written yet. {plain(why)} Until then this "
+        "page keeps what you decided: leave it open.",
+        icon=":material/error:",
+    )
+    button("Try again", _nothing, key="write-again", icon=":material/replay:")
+
+
+def _nothing() -> None:
+    """Do nothing: every run of the script tries to write what is unwritten."""
 
 
 def _say_what_changed() -> None:

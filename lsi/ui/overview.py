@@ -14,7 +14,8 @@ from lsi.ui.deciding import decisions
 from lsi.ui.detail import picture
 from lsi.ui.filters import Filter, differing
 from lsi.ui.flags import FLAGS
-from lsi.ui.session import View, plain
+from lsi.ui.session import View
+from lsi.ui.wording import plain
 
 _DECIDED = {"keep": "confirmed", "relabel": "relabelled", "exclude": "excluded", "unsure": "unsure"}
 

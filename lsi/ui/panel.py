@@ -4,9 +4,11 @@ import numpy as np
 import streamlit as st
 
 from lsi.ui import detail, map_view, samples
+from lsi.ui.buttons import button
 from lsi.ui.deciding import DONE, decide, decisions, reviewer, suggested
 from lsi.ui.login import looks_only
-from lsi.ui.session import View, plain
+from lsi.ui.session import View
+from lsi.ui.wording import plain
 
 MAP, INFORMATION, DETAIL = "Map", "Information", "Detail"
 _PANEL, _OPENED = "panel", "opened"
@@ -56,7 +58,7 @@ def _detail(view: View, order: np.ndarray) -> None:
     at = int(found[0]) if len(found) else -1  # the next one is the first
     with st.container(horizontal=True, vertical_alignment="center"):
         for text, to, shortcut, icon in (("Previous", at - 1, "Left", "back"), ("Next", at + 1, "Right", "forward")):
-            st.button(text, key=f"step-{text}", icon=f":material/arrow_{icon}:", shortcut=shortcut, on_click=_open,
+            button(text, key=f"step-{text}", icon=f":material/arrow_{icon}:", shortcut=shortcut, on_click=_open,
                       disabled=not 0 <= to < len(order), args=(view, int(order[to % len(order)])))  # fmt: skip
         st.caption(f"{at + 1:,} of {len(order):,}" if len(found) else "not among those on screen", width="content")
     _actions(view, position, int(order[min(at + 1, len(order) - 1)]))
@@ -79,17 +81,17 @@ def _actions(view: View, position: int, after: int) -> None:
         _open(view, after)
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.button("Keep", key="detail-keep", icon=":material/check:", on_click=act, args=("keep",))
+        button("Keep", key="detail-keep", icon=":material/check:", on_click=act, args=("keep",))
         if suggested(view, [position]):
             other = plain(view.table["predicted"].iloc[position])
-            st.button(f"Take the suggestion: {other}", key="detail-suggestion", type="primary", on_click=act,
+            button(f"Take the suggestion: {other}", key="detail-suggestion", type="primary", on_click=act,
                       args=("suggestion",))  # fmt: skip
-        st.button("Exclude", key="detail-exclude", icon=":material/block:", on_click=act, args=("exclude",))
-        st.button("Unsure", key="detail-unsure", on_click=act, args=("unsure",))
+        button("Exclude", key="detail-exclude", icon=":material/block:", on_click=act, args=("exclude",))
+        button("Unsure", key="detail-unsure", on_click=act, args=("unsure",))
         if view.labelled:
             names = view.run.class_names
             label = st.selectbox("Another class", range(len(names)), index=None, width=180, placeholder="Another class",
                                  key=f"detail-label-{position}", label_visibility="collapsed",
                                  format_func=lambda c: names[c])  # fmt: skip
             if label is not None:
-                st.button("Relabel", key="detail-relabel", on_click=act, args=("relabel", int(label)))
+                button("Relabel", key="detail-relabel", on_click=act, args=("relabel", int(label)))

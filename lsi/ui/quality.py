@@ -10,7 +10,8 @@ from lsi.ui import flags, samples
 from lsi.ui.bar import current_filter, go
 from lsi.ui.buttons import pressed
 from lsi.ui.detail import picture
-from lsi.ui.session import View, plain
+from lsi.ui.session import View
+from lsi.ui.wording import plain
 
 _SHOWN = 4
 

@@ -8,11 +8,12 @@ from lsi.data.plan import counted
 from lsi.errors import LsiError
 from lsi.export import charts, duplicates_to_drop
 from lsi.ui import bulk
-from lsi.ui.buttons import pressed
+from lsi.ui.buttons import button, pressed
 from lsi.ui.deciding import decide, decisions, reviewer
 from lsi.ui.detail import picture
 from lsi.ui.login import looks_only
-from lsi.ui.session import View, plain
+from lsi.ui.session import View
+from lsi.ui.wording import plain
 
 PER_PAGE = 8
 _MOST_IN_A_ROW = 8
@@ -34,7 +35,7 @@ def groups(view: View, positions: np.ndarray) -> None:
         f"decided to keep; {counted(len(drop), view.one)} can go."
     )
     if not looks_only() and len(drop):
-        st.button(f"Exclude redundant {view.noun}: {len(drop):,}", on_click=decide,
+        button(f"Exclude redundant {view.noun}: {len(drop):,}", on_click=decide,
                   args=(view, reviewer(), [int(i) for i in drop], "exclude"), icon=":material/block:")  # fmt: skip
     pages = -(-len(ordered) // PER_PAGE)
     page = st.pagination(pages, key=f"group_page-{view.run.name}") if pages > 1 else 1
@@ -111,9 +112,9 @@ def _row(view: View, group: int, drop: set[int]) -> None:
     going = [int(i) for i in rows.index if int(i) in drop]
     with st.container(horizontal=True):
         if going:
-            st.button(f"Exclude {counted(len(going), view.one)}", key=f"group-exclude-{group}", on_click=decide,
+            button(f"Exclude {counted(len(going), view.one)}", key=f"group-exclude-{group}", on_click=decide,
                       args=(view, reviewer(), going, "exclude"), icon=":material/block:")  # fmt: skip
-            st.button(
+            button(
                 "No duplicates: keep them",
                 key=f"group-keep-{group}",
                 on_click=decide,

@@ -11,10 +11,12 @@ from lsi.runs.listing import delete_run
 from lsi.runs.run import Run
 from lsi.runs.titles import LENGTH, label_of, rename, unusual_settings, when
 from lsi.ui.bar import choose
+from lsi.ui.buttons import button
 from lsi.ui.deciding import reviews
 from lsi.ui.detail import picture
 from lsi.ui.login import is_admin, looks_only
-from lsi.ui.session import View, open_view, plain
+from lsi.ui.session import View, open_view
+from lsi.ui.wording import plain
 
 _SHOWN = 12  # samples that moved, as pictures
 _PERCENT = ("leave-one-out accuracy",)
@@ -61,12 +63,12 @@ def _row(run: Run, decided: dict[str, int], is_open: bool) -> dict[str, object]:
 
 def _actions(run: Run) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.button("Open", key=f"open-{run.name}", icon=":material/visibility:", type="primary", on_click=choose,
+        button("Open", key=f"open-{run.name}", icon=":material/visibility:", type="primary", on_click=choose,
                   args=(run.name,))  # fmt: skip
         if looks_only():
             return
         title = st.text_input("Title", run.title, key=f"title-{run.name}", max_chars=LENGTH, width=320)
-        st.button("Rename", key=f"rename-{run.name}", icon=":material/edit:", on_click=rename, args=(run, title))
+        button("Rename", key=f"rename-{run.name}", icon=":material/edit:", on_click=rename, args=(run, title))
         if not is_admin():
             return
         with st.popover("Delete", icon=":material/delete:"):
@@ -74,7 +76,7 @@ def _actions(run: Run) -> None:
                 f"Delete {plain(label_of(run))}? Decisions belong to the data and stay; features stay in the cache, so "
                 "that it can be computed again in less time."
             )
-            st.button("Delete this run", key=f"delete-{run.name}", on_click=delete_run, args=(run,))
+            button("Delete this run", key=f"delete-{run.name}", on_click=delete_run, args=(run,))
 
 
 def side_by_side(view: View, runs: list[Run]) -> None:

@@ -14,7 +14,8 @@ from lsi.ui.components import Tiles, gallery
 from lsi.ui.deciding import carry_out, decisions, reviewer, suggested
 from lsi.ui.filters import DECISIONS, decision_codes
 from lsi.ui.login import looks_only
-from lsi.ui.session import View, plain
+from lsi.ui.session import View
+from lsi.ui.wording import plain
 
 ORDERS = {
     "Most information": ("lsi", False),

@@ -224,8 +224,3 @@ def run_label(name: str) -> str:
 @lru_cache(maxsize=512)
 def _label(folder: Path, _written: int, _titled: int) -> str:
     return label_of(Run(folder))
-
-
-def plain(text: object) -> str:
-    """Return text from data so that Streamlit shows it as it is: no Markdown, no links, no images, no icons."""
-    return "".join(f"\\{c}" if c in r"\`*_{}[]()<>#+-.!|~:$&^" else c for c in str(text)).replace("\n", " ")

@@ -1,4 +1,4 @@
-"""Numbers as people write them."""
+"""Numbers as people write them, and texts from data as they are."""
 
 
 def number(value: float) -> str:
@@ -9,3 +9,8 @@ def number(value: float) -> str:
     if float(value).is_integer():
         return f"{value:,.0f}"
     return f"{value:.4g}" if size < 1e4 else f"{value:,.1f}"
+
+
+def plain(text: object) -> str:
+    """Return text from data so that Streamlit shows it as it is: no Markdown, no links, no images, no icons."""
+    return "".join(f"\\{c}" if c in r"\`*_{}[]()<>#+-.!|~:$&^" else c for c in str(text)).replace("\n", " ")

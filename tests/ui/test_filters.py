@@ -10,7 +10,7 @@ from lsi.ui.columns import ColumnFilter
 from lsi.ui.filters import DECISIONS, Filter, Lasso, decision_codes, in_polygon
 from lsi.ui.flags import FLAGS
 from lsi.ui.paths import below_data_roots
-from lsi.ui.session import plain
+from lsi.ui.wording import plain
 
 TABLE = pd.DataFrame(
     {

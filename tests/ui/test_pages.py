@@ -6,6 +6,7 @@ import hashlib
 import io
 import re
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
-from lsi.runs.decisions import Reviews
+from lsi.errors import StorageError
+from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.listing import list_runs
 from lsi.ui import deciding, export_view, login, session
 from lsi.ui.filters import Filter
@@ -247,6 +249,34 @@ def test_deciding_undo_and_export_agree(app, cache):
     assert [m.value for m in fresh.metric] == [f"{400 - count:,}", f"{count:,}", "0"]
     next(b for b in fresh.button if b.label == "Undo").click().run()
     assert [m.value for m in fresh.metric] == ["400", "0", "0"]
+
+
+def test_a_database_that_fails_is_a_sentence_beside_the_page(app, cache, monkeypatch):
+    def fail(*_) -> int:
+        raise StorageError("The database is in use by another program.")
+
+    app = visit(app, "samples")
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    deciding.reviews().record(run.subject, "me", [Decision(0, "keep")])
+    app.run()
+    monkeypatch.setattr(Reviews, "undo", fail)
+    app.button(key="undo").click().run()
+    assert not app.exception
+    assert "in use by another program" in app.toast[0].value
+    assert app.title[0].value == "Samples"
+
+
+def test_decisions_that_wait_for_the_database_are_counted(app):
+    app = visit(app, "samples")
+    key = next(iter(app.session_state["decision_logs"]))
+    log = app.session_state["decision_logs"][key]
+    log.waiting, log.why, log._failed = 2, "The database is in use.", time.monotonic()
+    app.session_state[key] = {"log": [[1, "k", [0]], [2, "k", [1]]]}
+    app.run()
+    assert "2 decisions are not written yet" in app.error[0].value
+    log._failed = float("-inf")
+    app.button(key="write-again").click().run()
+    assert not app.error
 
 
 def look_only(monkeypatch, how: str) -> None:

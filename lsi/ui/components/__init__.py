@@ -1,6 +1,6 @@
 """The app's own components: the gallery, the review queue and the map, written in plain JavaScript."""
 
-from lsi.ui.components.log import drain_decision_log
+from lsi.ui.components.log import drain_decision_log, unwritten
 from lsi.ui.components.widgets import (
     MapPoints,
     MapTools,
@@ -11,4 +11,14 @@ from lsi.ui.components.widgets import (
     scatter,
 )
 
-__all__ = ["MapPoints", "MapTools", "ReviewItems", "Tiles", "drain_decision_log", "gallery", "queue", "scatter"]
+__all__ = [
+    "MapPoints",
+    "MapTools",
+    "ReviewItems",
+    "Tiles",
+    "drain_decision_log",
+    "gallery",
+    "queue",
+    "scatter",
+    "unwritten",
+]

@@ -1,12 +1,16 @@
 """The decisions that a component sends, as a numbered log of which no entry is lost or taken twice."""
 
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
 
+from lsi.errors import LsiError, StorageError
+
 _LOGS = "decision_logs"
+_REST_SECONDS = 1.0  # after a database did not answer, which may itself take ten seconds to show
 
 
 class DecisionLog:
@@ -14,23 +18,42 @@ class DecisionLog:
 
     Attributes:
         last: number of that entry.
-        decide: takes new entries without their numbers, and returns what to say of them.
+        decide: takes a new entry without its number, and returns what to say of it; empty for nothing.
         said: what is not shown yet.
+        waiting: how many entries the database did not take.
+        why: the reason.
     """
 
     def __init__(self) -> None:
         self.last = 0
-        self.decide: Callable[[list[list[Any]]], Sequence[str]] = lambda log: []
+        self.decide: Callable[[list[Any]], str] = lambda entry: ""
         self.said: list[str] = []
+        self.waiting = 0
+        self.why = ""
         self._lock = threading.Lock()
+        self._failed = float("-inf")
 
     def take(self, log: list[Any]) -> int:
-        """Pass entries that are new to `decide`, once, and return how many there were."""
+        """Pass entries that are new to `decide`, each once, and return how many were taken.
+
+        Where the database does not take one, it and those after it wait for the next call, in their order.
+        """
         with self._lock:
             new = [entry for entry in log if entry[0] > self.last]
-            if new:
-                self.said.extend(self.decide([entry[1:] for entry in new]))
-                self.last = new[-1][0]
+            if self.waiting and time.monotonic() - self._failed < _REST_SECONDS:
+                self.waiting = len(new)
+                return 0
+            for taken, entry in enumerate(new):
+                try:
+                    said = self.decide(entry[1:])
+                except StorageError as error:
+                    self.waiting, self.why, self._failed = len(new) - taken, str(error), time.monotonic()
+                    return taken
+                except LsiError as error:  # it would fail again
+                    said = str(error)
+                self.last = entry[0]
+                self.said += [said] if said else []
+            self.waiting = 0
             return len(new)
 
 
@@ -47,3 +70,9 @@ def drain_decision_log() -> None:
     """
     for key, log in dict(st.session_state.get(_LOGS, {})).items():
         log.take((st.session_state.get(key) or {}).get("log") or [])
+
+
+def unwritten() -> tuple[int, str]:
+    """Return how many decisions of this session the database has not taken, and why."""
+    waiting = [log for log in st.session_state.get(_LOGS, {}).values() if log.waiting]
+    return sum(log.waiting for log in waiting), waiting[0].why if waiting else ""

@@ -45,6 +45,7 @@ export default function (component) {
 }
 
 function key(s, event) {
+  if (event.key === "Tab") s.typing = false;
   if (s.typing && writes(event)) return write(s, event);
   const undo = (event.ctrlKey || event.metaKey) && event.key === "z";
   if (!undo && (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "INPUT")) return;
@@ -62,7 +63,7 @@ function key(s, event) {
 
 // After / keys write, also where the page took the focus from the field meanwhile: none of them may decide.
 function writes(event) {
-  return event.target.tagName !== "INPUT" && !event.ctrlKey && !event.metaKey && !event.altKey && event.key !== "Tab";
+  return event.target.tagName !== "INPUT" && !event.ctrlKey && !event.metaKey && !event.altKey;
 }
 
 function write(s, event) {

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from lsi.ui.components.log import drain_decision_log, log_of
+from lsi.ui.components.log import DecisionLog, drain_decision_log, log_of
 from lsi.ui.filters import Lasso
 
 _HERE = Path(__file__).parent
@@ -170,7 +170,7 @@ def gallery(tiles: Tiles, key: str, act: Callable[[str, list[int]], str] | None 
             done; it must not touch Streamlit. None: no key decides.
     """
     log = log_of(key)
-    log.decide = lambda entries: [act(str(w), [int(i) for i in p]) for w, p in entries] if act is not None else []
+    log.decide = lambda entry: "" if act is None else act(str(entry[0]), [int(i) for i in entry[1]])
     state = st.session_state.get(key) or {}
     selected = [int(i) for i in state.get("selected") or []]
     columns = {"order": np.int32, "given": np.int32, "predicted": np.int32, "value": np.float32, "issue": np.uint8,
@@ -199,27 +199,27 @@ def gallery(tiles: Tiles, key: str, act: Callable[[str, list[int]], str] | None 
     )
     if log.take(result.log or []):
         st.rerun()
-    while log.said:
-        st.toast(log.said.pop(0))
+    _say(log)
     shown = np.isin(selected, tiles.rows["order"].to_numpy()) if selected else []
     return [i for i, is_shown in zip(selected, shown, strict=True) if is_shown], result.open
 
 
-def queue(shown: ReviewItems, decide: Callable[[list[tuple[int, str, int | None]]], None], key: str) -> int | None:
+def queue(shown: ReviewItems, decide: Callable[[int, str, int | None], None], key: str) -> int | None:
     """Show the review queue and return the position on screen.
 
     Decisions arrive as a numbered log and are passed on, each once.
 
     Args:
         shown: the samples to review.
-        decide: takes decisions as position, action ("undo" takes back the last) and class; it must not touch
+        decide: takes a decision as position, action ("undo" takes back the last) and class; it must not touch
             Streamlit.
         key: of the widget; it must hold the name of the run, since the log refers to positions.
     """
 
-    def taken(entries: list[list[Any]]) -> Sequence[str]:
-        decide([(int(i), str(action), None if c is None else int(c)) for i, action, c in entries])
-        return ()
+    def taken(entry: list[Any]) -> str:
+        position, action, label = entry
+        decide(int(position), str(action), None if label is None else int(label))
+        return ""
 
     log = log_of(key)
     log.decide = taken
@@ -241,7 +241,13 @@ def queue(shown: ReviewItems, decide: Callable[[list[tuple[int, str, int | None]
     )
     if log.take(result.log or []):
         st.rerun()
+    _say(log)
     return None if result.current is None else int(result.current)
+
+
+def _say(log: DecisionLog) -> None:
+    while log.said:
+        st.toast(log.said.pop(0))
 
 
 def scatter(
