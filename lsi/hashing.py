@@ -68,6 +68,6 @@ def stamp_of(file: Path, within: str = "") -> Stamp | None:
     """Return the stamp of a file, or of a part of it that is called `within`; None where there is no such file."""
     try:
         status = file.stat()
-    except OSError:
+    except (OSError, ValueError):  # no file can have a name with a NUL
         return None
     return f"{file.absolute()}#{within}" if within else str(file.absolute()), status.st_size, status.st_mtime_ns

@@ -6,16 +6,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from lsi.config import (
-    DataSettings,
-    EngineSettings,
-    FeatureSettings,
-    IssueRule,
-    NoiseSettings,
-    ScoreSettings,
-    Settings,
-    default_cache,
-)
+from lsi.config import DataSettings, EngineSettings, FeatureSettings, IssueRule, NoiseSettings, ScoreSettings, Settings
+from lsi.environment import default_cache
 
 
 @dataclass(frozen=True, kw_only=True)

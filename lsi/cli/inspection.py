@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from lsi.cli import commands
 from lsi.cli.output import print_json
-from lsi.config import Settings, default_data_root
+from lsi.config import Settings
 from lsi.data import inspect
+from lsi.environment import default_data_root
 
 
 def inspect_data(command: commands.Inspect) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lsi.config import CACHE_VARIABLE, allowed_hosts, app_root
+from lsi.environment import CACHE_VARIABLE, allowed_hosts, app_root
 from lsi.errors import UsageError
 
 

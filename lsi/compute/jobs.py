@@ -16,7 +16,8 @@ from typing import Any
 import psutil
 from filelock import FileLock
 
-from lsi.config import CACHE_VARIABLE, CONFINED_VARIABLE, ROOTS_VARIABLE, Settings
+from lsi.config import Settings
+from lsi.environment import CACHE_VARIABLE, CONFINED_VARIABLE, ROOTS_VARIABLE
 from lsi.errors import UsageError
 from lsi.files import cache_folder, read_json, write_json
 from lsi.hashing import key

@@ -10,12 +10,13 @@ import numpy as np
 from lsi import data
 from lsi.compute.decided import Decided, apply_decisions
 from lsi.compute.tasks import task_of
-from lsi.config import NoiseSettings, ScoreSettings, Settings, Task, default_cache, default_data_root
+from lsi.config import NoiseSettings, ScoreSettings, Settings, Task
 from lsi.data import Dataset, Plan, noise
 from lsi.data.checksums import Checksums
 from lsi.data.images import JoinedImages
 from lsi.data.pixels import PixelSurvey, ScaledImages, measure
 from lsi.data.sampling import stratified
+from lsi.environment import default_cache, default_data_root
 from lsi.errors import DataError, UsageError
 from lsi.hashing import fingerprint, key
 from lsi.progress import Progress

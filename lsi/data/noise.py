@@ -9,6 +9,7 @@ from jaxtyping import Bool, Int
 from PIL import Image
 
 from lsi.data.images import Images
+from lsi.data.npz import read_npz
 from lsi.errors import DataError, UsageError
 from lsi.hashing import Stamp
 
@@ -128,10 +129,11 @@ def human_labels(name: str, folder: Path, n: int) -> Int[np.ndarray, " n"]:
 
 
 def _arrays(path: Path) -> dict[str, Any]:
+    if path.suffix == ".npz":
+        found = read_npz(path)
+        assert isinstance(found, dict)
+        return found
     try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                return {k: arrays[k] for k in arrays.files}
         return _restricted(path)
     except Exception as error:
         raise DataError(f"{path}: not readable without executing code in it ({error}).") from error

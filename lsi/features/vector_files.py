@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lsi.data.npz import read_npz
 from lsi.errors import DataError
 from lsi.references import split_file
 
@@ -71,7 +72,7 @@ def read_vectors(specification: str, option: str, usual: tuple[str, ...], wanted
 
 
 def _from_arrays(path: Path, name: str, usual: tuple[str, ...]) -> VectorFile:
-    arrays = _load(path)
+    arrays = read_npz(path)
     if isinstance(arrays, np.ndarray):
         if name:
             raise DataError(f"{path}: an .npy file holds one array; leave :{name} out.")
@@ -93,26 +94,11 @@ def _from_arrays(path: Path, name: str, usual: tuple[str, ...]) -> VectorFile:
     )
 
 
-def _load(path: Path) -> np.ndarray | dict[str, np.ndarray]:
-    """Return the array of an .npy file, or the arrays of an .npz file or of a structured .npy by name."""
-    try:
-        loaded: Any = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix.lower() == ".npy" else None)
-        if isinstance(loaded, np.ndarray):
-            return loaded if loaded.dtype.names is None else {n: loaded[n] for n in loaded.dtype.names}
-        with loaded:
-            return {k: loaded[k] for k in loaded.files}
-    except Exception as error:  # a damaged archive fails in many ways
-        raise DataError(
-            f"{path}: not readable as arrays without pickles ({type(error).__name__}: {error}); save ids with "
-            "np.array(ids, dtype=str)."
-        ) from error
-
-
 def _keys_beside(path: Path) -> np.ndarray | None:
     """Return the ids in NAME_ids.npy or NAME_ids.txt, a line each, beside NAME.npy; None where there are none."""
     arrays, lines = path.with_name(path.stem + "_ids.npy"), path.with_name(path.stem + "_ids.txt")
     if arrays.is_file():
-        found = _load(arrays)
+        found = read_npz(arrays)
         return _texts(found) if isinstance(found, np.ndarray) else None
     if not lines.is_file():
         return None

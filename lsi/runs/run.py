@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from lsi.config import Settings, Task, default_data_root
+from lsi.config import Settings, Task
 from lsi.data import Dataset, load
+from lsi.environment import default_data_root
 from lsi.errors import DataError, UsageError
 from lsi.files import read_json
 from lsi.hashing import fingerprint, key

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from lsi.config import read_only
 from lsi.data.plan import counted
+from lsi.environment import read_only
 from lsi.runs.decisions import Decision, Reviews
 from lsi.ui.login import is_required, looks_only, signed_in
 from lsi.ui.session import View, by_key, cache

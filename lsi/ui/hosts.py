@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 import psutil
 from starlette.responses import PlainTextResponse
 
-from lsi.config import ANONYMOUS_VARIABLE, HOSTS_VARIABLE, allowed_hosts, anonymous_allowed
+from lsi.environment import ANONYMOUS_VARIABLE, HOSTS_VARIABLE, allowed_hosts, anonymous_allowed
 from lsi.errors import UsageError
 
 

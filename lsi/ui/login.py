@@ -30,7 +30,7 @@ from streamlit.web.server.server_util import get_cookie_secret
 from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
-from lsi.config import read_only
+from lsi.environment import read_only
 from lsi.errors import UsageError
 from lsi.ui.roles import Role, read_roles, role_of
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from lsi.config import app_root
 from lsi.data.plan import counted
+from lsi.environment import app_root
 from lsi.errors import LsiError
 from lsi.ui import bar, jobs_panel, login
 from lsi.ui.buttons import button, forget_press

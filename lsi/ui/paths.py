@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from lsi.config import ROOTS_VARIABLE
+from lsi.environment import ROOTS_VARIABLE
 from lsi.errors import UsageError
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
@@ -22,7 +22,10 @@ def below_data_roots(path: Path) -> Path:
             "line, `lsi compute --data ADDRESS`."
         )
     roots = [Path(r).resolve() for r in os.environ.get(ROOTS_VARIABLE, ".").split(os.pathsep) if r]
-    real = path.expanduser().resolve()
+    try:
+        real = path.expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # no such user, a link to itself, a NUL
+        raise UsageError(f"{str(path)!r} is no path on this machine ({error}).") from error
     if not any(real == root or root in real.parents for root in roots):
         raise UsageError(
             f"{path} lies outside the folders that this server may read ({', '.join(map(str, roots))}). "

@@ -6,9 +6,10 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from lsi.config import DataSettings, Settings, default_data_root
+from lsi.config import DataSettings, Settings
 from lsi.data import inspect
 from lsi.data.sources.confined import confined
+from lsi.environment import default_data_root
 from lsi.errors import LsiError
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from lsi.compute import maps
-from lsi.config import default_cache
 from lsi.data.thumbnails import thumbnail
+from lsi.environment import default_cache
 from lsi.errors import DataError, MissingRunError
 from lsi.runs.listing import is_run_name, list_runs
 from lsi.runs.run import MANIFEST, TITLE, Run

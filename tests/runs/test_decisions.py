@@ -1,3 +1,4 @@
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -35,6 +36,8 @@ from lsi.runs import database
 from lsi.runs.decisions import Decision, Imported, Reviews
 from lsi.runs.subject import Subject
 from tests.postgresql import programs, serve
+
+STEPS = int(os.environ.get("LSI_TEST_STEPS") or 500)  # of each of two reviewers
 
 pytestmark = pytest.mark.xdist_group("reviews")
 
@@ -77,8 +80,8 @@ def reviews(address) -> Iterator[Reviews]:
     reviews.close()
 
 
-def state(reviews: Reviews, reviewer: str | None = None) -> dict[int, tuple[str, int | None]]:
-    rows = reviews.current(RUN, reviewer)
+def state(reviews: Reviews, reviewer: str | None = None, about: Subject = RUN) -> dict[int, tuple[str, int | None]]:
+    rows = reviews.current(about, reviewer)
     return {
         int(i): (r["action"], None if r["label"] != r["label"] or r["label"] is None else int(r["label"]))
         for i, r in rows.iterrows()
@@ -215,30 +218,66 @@ ANN_AND_BOB = st.sampled_from(["ann", "bob"])
 STEP = st.tuples(ANN_AND_BOB, st.sampled_from(["record", "record", "undo", "redo"]), st.integers(0, 3))
 
 
+class TwoStacks:
+    """What the decisions about one dataset must come to: a stack done and a stack undone for each reviewer."""
+
+    def __init__(self, about: Subject) -> None:
+        self.about, self.number = about, 0
+        self.done, self.undone = {"ann": [], "bob": []}, {"ann": [], "bob": []}
+        self.versions = {}
+
+    def step(self, reviews: Reviews, who: str, step: str, sample: int) -> None:
+        """Take one step here and in the database, which must say the same of it."""
+        done, undone = self.done[who], self.undone[who]
+        if step == "record":
+            label = self.number % 29
+            reviews.record(self.about, who, [Decision(sample, "relabel", label), Decision(sample + 4, "exclude")])
+            done.append((self.number, sample, label))
+            undone.clear()
+        else:
+            source, target = (done, undone) if step == "undo" else (undone, done)
+            assert getattr(reviews, step)(self.about, who) == (2 if source else 0)
+            target += [source.pop()] if source else []
+        self.number += 1
+
+    def compare(self, reviews: Reviews) -> None:
+        every = sorted(self.done["ann"] + self.done["bob"])
+        for who, batches in {"ann": self.done["ann"], "bob": self.done["bob"], None: every}.items():
+            expected = {}
+            for _, sample, label in batches:
+                expected |= {sample: ("relabel", label), sample + 4: ("exclude", None)}
+            assert state(reviews, who, self.about) == expected
+        rows = tuple(every)
+        assert self.versions.setdefault(reviews.version(self.about), rows) == rows
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.lists(STEP, max_size=25))
 def test_any_steps_of_two_reviewers_come_to_what_two_stacks_come_to(steps):
-    reviews = Reviews("sqlite://")
-    done, undone = {"ann": [], "bob": []}, {"ann": [], "bob": []}
-    versions = {}
-    for number, (who, step, sample) in enumerate(steps):
-        if step == "record":
-            reviews.record(RUN, who, [Decision(sample, "relabel", number)])
-            done[who].append((number, sample))
-            undone[who].clear()
-        elif step == "undo":
-            assert reviews.undo(RUN, who) == (1 if done[who] else 0)
-            undone[who] += [done[who].pop()] if done[who] else []
-        else:
-            assert reviews.redo(RUN, who) == (1 if undone[who] else 0)
-            done[who] += [undone[who].pop()] if undone[who] else []
-        expected = {sample: ("relabel", number) for number, sample in sorted(done["ann"] + done["bob"])}
-        assert state(reviews) == expected
-        for one in ("ann", "bob"):
-            assert state(reviews, one) == {sample: ("relabel", number) for number, sample in done[one]}
-        rows = tuple(sorted(done["ann"] + done["bob"]))
-        assert versions.setdefault(reviews.version(RUN), rows) == rows
+    reviews, model = Reviews("sqlite://"), TwoStacks(subject("run", "data", given=29))
+    for step in steps:
+        model.step(reviews, *step)
+        model.compare(reviews)
     reviews.close()
+
+
+def test_many_steps_of_two_reviewers_in_many_datasets_come_to_what_two_stacks_come_to(reviews):
+    rng = np.random.default_rng(0)
+    models = [
+        TwoStacks(subject(f"run {i % 7}", f"data {i}", given=29, ids=range(8))) for i in range(max(STEPS // 100, 2))
+    ]
+    who = rng.permuted(np.repeat(["ann", "bob"], STEPS))
+    steps = rng.choice(["record", "undo", "redo"], len(who), p=[0.5, 0.3, 0.2])
+    for i, (name, step) in enumerate(zip(who, steps, strict=True)):
+        model = models[rng.integers(len(models))]
+        model.step(reviews, str(name), str(step), int(rng.integers(4)))
+        if i % 25 == 0:
+            model.compare(reviews)
+    for model in models:
+        model.compare(reviews)
+    assert reviews.counts() == {
+        m.about.dataset: len(state(reviews, None, m.about)) for m in models if any(m.done.values())
+    }
 
 
 def older_database(address: str) -> MetaData:

@@ -1,9 +1,12 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lsi.errors import UsageError
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.subject import Subject
 from lsi.ui.columns import ColumnFilter
@@ -150,6 +153,14 @@ def test_data_from_outside_the_roots_is_refused(tmp_path, monkeypatch):
     for bad in ("outside/x", "inside/../outside", "inside/link/x", "inside-not/x"):
         with pytest.raises(ValueError, match="outside the folders that this server may read"):
             below_data_roots(tmp_path / bad)
+
+
+def test_a_path_that_can_be_none_is_refused_in_words(tmp_path, monkeypatch):
+    monkeypatch.setenv("LSI_DATA_ROOTS", str(tmp_path))
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for bad in (Path("~nosuchuser/x"), tmp_path / "a\0b", tmp_path / "loop" / "x"):
+        with pytest.raises(UsageError, match="is no path on this machine"):
+            below_data_roots(bad)
 
 
 def test_text_from_data_is_shown_as_it_is():

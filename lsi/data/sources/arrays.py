@@ -9,6 +9,7 @@ import pandas as pd
 
 from lsi.data.labels import LabelRules
 from lsi.data.naming import numbered, safe_name, text_of_path
+from lsi.data.npz import read_npz
 from lsi.data.pixels import check_real, from_pixels
 from lsi.data.plan import counted
 from lsi.data.sources.columns import Wanted, assign_roles
@@ -210,10 +211,7 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays of an .npz by name, or that of an .npy, memory-mapped, as `data`.
 
     Raises:
-        DataError: the file is no such file, or holds pickles.
+        DataError: the file is no such file, needs more memory than there is, holds pickles, or texts that are none.
     """
-    try:
-        loaded = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix.lower() == ".npy" else None)
-        return {k: loaded[k] for k in loaded.files} if hasattr(loaded, "files") else {"data": loaded}
-    except Exception as error:  # zipfile, zlib and NumPy each have errors of their own
-        raise DataError(f"{path}: not readable as arrays without pickles ({error}).") from None
+    found = read_npz(path)
+    return {"data": found} if isinstance(found, np.ndarray) else found

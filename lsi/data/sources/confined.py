@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-from lsi.config import CONFINED_VARIABLE, ROOTS_VARIABLE
 from lsi.data.naming import text_of_path
 from lsi.data.trees import Tree
+from lsi.environment import CONFINED_VARIABLE, ROOTS_VARIABLE
 from lsi.errors import DataError
 
 _CONFINED = ContextVar("confined", default=False)
@@ -42,6 +42,8 @@ def check_reference(tree: Tree, names: Iterable[str]) -> None:
     roots = [Path(r).resolve() for r in os.environ.get(ROOTS_VARIABLE, ".").split(os.pathsep) if r]
     roots.append(root.resolve())
     for name in names:
+        if "\0" in name:  # no file can have this name, and reading it says so
+            continue
         real = Path(os.path.realpath(root / name))
         if not any(real == allowed or allowed in real.parents for allowed in roots):
             raise DataError(

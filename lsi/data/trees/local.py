@@ -97,12 +97,11 @@ class LocalTree:
             DataError: it is not there, is no regular file, or cannot be read.
         """
         path = self.root / name
-        if "\0" in name:
-            raise DataError(f"{text_of_path(str(path))!r}: no file can have this name.")
         try:
             return open_regular(path)
         except OSError as error:
-            raise DataError(f"{text_of_path(str(path))}: cannot be read ({error.strerror}).") from None
+            said = text_of_path(str(path)).replace("\0", "\\0")
+            raise DataError(f"{said}: cannot be read ({error.strerror}).") from None
 
     def path(self, name: str) -> Path:
         """Return the path of a file."""
@@ -110,7 +109,7 @@ class LocalTree:
 
     def stamp(self, name: str) -> Stamp | None:
         """Return path, size and time of change of a file, None where it is not there."""
-        return None if "\0" in name else stamp_of(self.root / name)
+        return stamp_of(self.root / name)
 
 
 def _kind(entry: os.DirEntry[str]) -> str:

@@ -1,0 +1,64 @@
+"""What the environment says about a server: where things lie, who may ask, what is allowed."""
+
+import os
+import re
+from pathlib import Path
+
+from lsi.errors import UsageError
+
+CACHE_VARIABLE = "LSI_CACHE"
+DATA_VARIABLE = "LSI_DATA"
+ROOTS_VARIABLE = "LSI_DATA_ROOTS"  # folders that the app may read
+BASE_VARIABLE = "LSI_BASE_PATH"  # below which a proxy shows the app, such as /lsi
+HOSTS_VARIABLE = "LSI_HOSTS"  # names beside those of this machine under which the app answers
+ANONYMOUS_VARIABLE = "LSI_ALLOW_ANONYMOUS"  # the app may listen to other machines without a login
+READ_ONLY_VARIABLE = "LSI_READ_ONLY"  # set where the app shows everything and changes nothing
+CONFINED_VARIABLE = "LSI_CONFINED"  # set where a computation was started from the app
+
+
+def default_cache() -> Path:
+    """Return the cache folder: `LSI_CACHE`, or `cache` in the working folder."""
+    return Path(os.environ.get(CACHE_VARIABLE, "cache"))
+
+
+def default_data_root() -> Path:
+    """Return the folder that torchvision downloads to: `LSI_DATA`, or `cache/data`."""
+    return Path(os.environ.get(DATA_VARIABLE, str(default_cache() / "data")))
+
+
+def allowed_hosts() -> tuple[str, ...]:
+    """Return the names under which the app answers: those of `LSI_HOSTS`, beside those of this machine itself."""
+    named = [name.strip().lower() for name in os.environ.get(HOSTS_VARIABLE, "").split(",")]
+    return ("localhost", "127.0.0.1", "::1", *(name for name in named if name))
+
+
+def base_path() -> str:
+    """Return below which path the app answers, such as /lsi; empty where it has the address for itself.
+
+    Raises:
+        UsageError: `LSI_BASE_PATH` is no such path.
+    """
+    named = os.environ.get(BASE_VARIABLE, "").rstrip("/")
+    if named and not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+", named):
+        raise UsageError(f"{BASE_VARIABLE}: expected a path such as /lsi, got {named!r}.")
+    return named
+
+
+def app_root() -> Path:
+    """Return the folder of app.py and pages: in the package where it was installed, else the working tree."""
+    packaged = Path(__file__).parent / "ui" / "served"
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent
+
+
+def read_only() -> bool:
+    """Say whether the app shows everything and changes nothing."""
+    return _is_on(READ_ONLY_VARIABLE)
+
+
+def anonymous_allowed() -> bool:
+    """Say whether the app may listen to other machines without a login."""
+    return _is_on(ANONYMOUS_VARIABLE)
+
+
+def _is_on(variable: str) -> bool:
+    return os.environ.get(variable, "") not in ("", "0", "false")

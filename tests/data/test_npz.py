@@ -1,0 +1,54 @@
+import io
+import zipfile
+
+import numpy as np
+import pytest
+
+from lsi.config import DataSettings
+from lsi.data import load, npz
+from lsi.data.npz import read_npz
+from lsi.errors import DataError
+from lsi.features.vector_files import read_vectors
+
+FEATURES = np.arange(8.0).reshape(4, 2)
+
+
+def test_bytes_are_the_text_that_they_hold(tmp_path):
+    texts = np.array(["a", "é", "b", "猫"])
+    path = tmp_path / "a.npz"
+    np.savez(path, features=FEATURES, labels=np.char.encode(texts[[0, 1, 0, 1]], "utf-8"),
+             text=np.char.encode(texts, "utf-8"), ids=np.char.encode(texts, "utf-8"))  # fmt: skip
+    found = load(DataSettings(data=path), tmp_path)
+    assert found.class_names == ("a", "é")
+    assert list(found.ids) == list(found.text) == texts.tolist()
+
+
+@pytest.mark.parametrize("point", [0x110000, 0xFFFFFFFF, 0xD800, 0xDFFF])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_code_points_that_are_none_are_refused(tmp_path, point, order):
+    texts = np.array(["ab", "cd"], dtype=f"{order}U2")
+    texts.view(f"{order}u4")[1] = point
+    np.savez(tmp_path / "a.npz", features=FEATURES[:2], labels=texts)
+    with pytest.raises(DataError, match="labels: expected text, got code points that are none"):
+        read_npz(tmp_path / "a.npz")
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", features=FEATURES, labels=np.array([b"a", b"\xff", b"a", b"b"]))
+    with pytest.raises(DataError, match="labels: expected text in UTF-8"):
+        read_npz(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(
+    "read", [lambda p: load(DataSettings(data=p), p.parent), lambda p: read_vectors(str(p), "--features", ())]
+)
+def test_arrays_that_do_not_fit_in_memory_are_refused_before_they_are_unpacked(tmp_path, monkeypatch, read):
+    content = io.BytesIO()
+    np.save(content, np.zeros((1000, 1000)))
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("unused.npy", content.getvalue())
+    assert (tmp_path / "a.npz").stat().st_size < 10_000
+    monkeypatch.setattr(npz, "budget_bytes", lambda: 1_000_000)
+    monkeypatch.setattr(np, "load", None)
+    with pytest.raises(DataError, match="more than there is"):
+        read(tmp_path / "a.npz")
