@@ -16,11 +16,13 @@ setup: .venv/ready
 	.venv/bin/uv pip install --quiet --python $(PY) --no-deps --editable .
 	touch .venv/ready
 
-# tests in a browser and on a database server need them; where they cannot be installed those tests skip and say so
+# tests in a browser, on a database server and behind proxies need them; without one its tests skip and say so
 servers:
 	@command -v chromium chromium-browser google-chrome >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
-		|| { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium postgresql >/dev/null; } \
-		|| echo "no Chromium or no PostgreSQL: their tests will skip"
+		&& command -v nginx >/dev/null && command -v caddy >/dev/null \
+		|| { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+			chromium postgresql nginx-light caddy >/dev/null; } \
+		|| echo "no Chromium, PostgreSQL, nginx or Caddy: their tests will skip"
 
 format: setup
 	.venv/bin/ruff format .

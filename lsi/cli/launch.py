@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lsi.environment import CACHE_VARIABLE, allowed_hosts, app_root
+from lsi.environment import CACHE_VARIABLE, allowed_hosts, app_root, base_path
 from lsi.errors import UsageError
 
 
@@ -20,15 +20,18 @@ def launch(cache: Path, address: str, port: int) -> None:
         port: to listen on.
 
     Raises:
-        UsageError: something listens there already, or the app ended with an error.
+        UsageError: something listens there already, the path that the app is to be shown below is none, or the app
+            ended with an error.
     """
+    below = base_path()
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
         except OSError as error:
             raise UsageError(f"The app cannot listen on {address}, port {port}: {error.strerror}.") from error
-    print(f"LSI Lens: http://{'localhost' if address == '127.0.0.1' else address}:{port}", flush=True)
+    host = "localhost" if address == "127.0.0.1" else address
+    print(f"LSI Lens: http://{host}:{port}{below}", flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended either way, it ends the server too
     command = [sys.executable, "-m", "streamlit", "run", str(app_root() / "app.py"), "--server.address", address]
     command += ["--server.port", str(port)]

@@ -137,7 +137,7 @@ def review(view: View, positions: np.ndarray) -> int | None:
 
     shown = ReviewItems(
         mark=fingerprint(np.asarray(positions), view.run.name),
-        base=f"/thumbs/{view.run.name}" if view.has_images else "",
+        base=view.image_base,
         items=items,
         classes=view.run.class_names,
         typical=typical(view),

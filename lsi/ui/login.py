@@ -30,7 +30,7 @@ from streamlit.web.server.server_util import get_cookie_secret
 from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
-from lsi.environment import read_only
+from lsi.environment import base_path, read_only
 from lsi.errors import UsageError
 from lsi.ui.roles import Role, read_roles, role_of
 
@@ -154,7 +154,9 @@ class LoginCheck:
 
     def _refusal(self, scope: Any) -> Response | None:
         path, is_proxied = scope["path"], bool(_proxy_header())
-        if scope["type"] == "http" and path in (OPEN if is_proxied else OPEN + OPEN_TO_SIGN_IN):
+        if scope["type"] == "http" and path in [
+            base_path() + p for p in OPEN + (() if is_proxied else OPEN_TO_SIGN_IN)
+        ]:
             return None
         connection = HTTPConnection(scope)
         person = person_of(connection.headers, connection.client.host if connection.client else "")
@@ -171,9 +173,12 @@ def _sign_in_page(person: Person | None, status: int) -> Response:
     if person is None:
         provider = next((n for n, v in get_secrets_auth_section().items() if isinstance(v, Mapping)
                          and "client_id" in v), "default")  # fmt: skip
-        link, text = f"/auth/login?provider={encode_provider_token(provider)}", "Sign in to see the images."
+        link, text = (
+            f"{base_path()}/auth/login?provider={encode_provider_token(provider)}",
+            "Sign in to see the images.",
+        )
     else:
-        link, text = "/auth/logout", f"{escape(person.name)} has no role here. An admin gives one."
+        link, text = f"{base_path()}/auth/logout", f"{escape(person.name)} has no role here. An admin gives one."
     page = _PAGE.format(text=text, link=escape(link), label="Sign in" if person is None else "Sign out")
     return HTMLResponse(page, status, {"cache-control": "no-store"})
 

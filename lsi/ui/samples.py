@@ -122,7 +122,7 @@ def grid(view: View, ranking: Ranking, height: int = 640, key: str = GALLERY) ->
     texts = view.table["text"].iloc[order].astype(str).tolist() if has_texts else []
     tiles = Tiles(
         mark=fingerprint(order, str(ranking.size), view.run.name),
-        base=f"/thumbs/{view.run.name}" if has_images else "",
+        base=view.image_base,
         size=ranking.size,
         height=height,
         rows=pd.DataFrame(

@@ -18,9 +18,11 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from streamlit import config
 from streamlit.runtime.pages_manager import PagesManager
 
 from lsi.data.thumbnails import SIZES, placeholder
+from lsi.environment import BASE_VARIABLE, base_path
 from lsi.errors import DataError, LsiError
 from lsi.ui.hosts import HostCheck, check_exposure
 from lsi.ui.login import LoginCheck, check_login, is_required
@@ -73,8 +75,7 @@ class SecurityHeaders:
 
 async def _image(request: Request) -> Response:
     run, index = request.path_params["run"], _number(request.path_params["index"])
-    is_whole = request.url.path.startswith("/images/")
-    size = FULL_SIZE if is_whole else _number(request.query_params.get("size", "128"))
+    size = FULL_SIZE if request.scope["route"].name == "whole" else _number(request.query_params.get("size", "128"))
     if size not in (*SIZES, FULL_SIZE):
         return Response("size is one of " + ", ".join(map(str, SIZES)), 400)
     try:
@@ -126,10 +127,16 @@ async def _health(_request: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
+# below the path that a proxy shows the app under, whether it was set for us or for Streamlit
+if base_path():
+    config.set_option("server.baseUrlPath", base_path())
+elif config.get_option("server.baseUrlPath"):
+    os.environ[BASE_VARIABLE] = "/" + str(config.get_option("server.baseUrlPath")).strip("/")
+
 ROUTES = [
-    Route("/thumbs/{run}/{index}", _image),
-    Route("/images/{run}/{index}", _image),
-    Route("/health", _health),
+    Route(base_path() + "/thumbs/{run}/{index}", _image),
+    Route(base_path() + "/images/{run}/{index}", _image, name="whole"),
+    Route(base_path() + "/health", _health),
 ]
 MIDDLEWARE = [Middleware(SecurityHeaders), Middleware(HostCheck), Middleware(LoginCheck)]
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from lsi.compute import maps
 from lsi.data.thumbnails import thumbnail
-from lsi.environment import default_cache
+from lsi.environment import base_path, default_cache
 from lsi.errors import DataError, MissingRunError
 from lsi.runs.listing import is_run_name, list_runs
 from lsi.runs.run import MANIFEST, TITLE, Run
@@ -49,6 +49,11 @@ class View:
     def labelled(self) -> bool:
         """Whether the samples have classes."""
         return self.run.task == "classification"
+
+    @property
+    def image_base(self) -> str:
+        """What the addresses of its images begin with; empty where there are none."""
+        return f"{base_path()}/thumbs/{self.run.name}" if self.has_images else ""
 
     @property
     def noun(self) -> str:

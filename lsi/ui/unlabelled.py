@@ -43,7 +43,7 @@ def _tiles(view: View, rows: np.ndarray) -> components.Tiles:
     texts = [] if view.has_images else table["text" if "text" in table.columns else "id"].astype(str).tolist()
     return components.Tiles(
         mark=fingerprint(rows, view.run.name),
-        base=f"/thumbs/{view.run.name}" if view.has_images else "",
+        base=view.image_base,
         size=96,
         height=330,
         rows=pd.DataFrame(

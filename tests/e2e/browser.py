@@ -42,7 +42,7 @@ def serve(cache: Path, script: Path = ROOT / "app.py", port: int | None = None, 
         process = subprocess.Popen(
             command, cwd=ROOT, env={**kept, "LSI_CACHE": str(cache), **environment}, stdout=log, stderr=log
         )
-    address = f"http://127.0.0.1:{port}"
+    address = f"http://127.0.0.1:{port}{environment.get('LSI_BASE_PATH', '')}"
     health = "health" if script.name == "app.py" else "_stcore/health"
     try:
         wait_until_it_answers(f"{address}/{health}", process, cache / "server.log")
@@ -69,6 +69,7 @@ def wait_until_it_answers(address: str, process: subprocess.Popen, log: Path) ->
         except OSError:
             assert process.poll() is None, log.read_text()
             time.sleep(0.25)
+    raise AssertionError(f"{address} does not answer: {log.read_text()}")
 
 
 def chromium() -> str | None:

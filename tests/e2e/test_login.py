@@ -1,7 +1,5 @@
 """Signing in with a real provider: who may do what, under whose name, and what is left after signing out."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +8,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from lsi.runs.decisions import Reviews
 from lsi.runs.run import Run
-from tests.e2e.browser import READY, free_port, serve, wait_until_it_answers
+from tests.e2e.browser import READY, free_port
+from tests.e2e.provider import serve_with_login
 from tests.e2e.test_app import digits_run
-
-ROLES = 'viewer = ["eve@other.org"]\nreviewer = ["@example.org"]\nadmin = ["ann@example.org"]\n'
 
 
 @pytest.fixture(scope="module")
@@ -25,26 +22,10 @@ def cache(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(cache, tmp_path_factory) -> Iterator[str]:
-    folder, port, provider_port = tmp_path_factory.mktemp("secrets"), free_port(), free_port()
-    provider = f"http://localhost:{provider_port}"
-    metadata = f"{provider}/.well-known/openid-configuration"
-    (folder / "roles.toml").write_text(ROLES)
-    (folder / "secrets.toml").write_text(
-        f'[auth]\nredirect_uri = "http://localhost:{port}/oauth2callback"\n'
-        'cookie_secret = "a secret for tests that is long enough"\n'
-        f'client_id = "lens"\nclient_secret = "none"\nserver_metadata_url = "{metadata}"\n'
-    )
-    where = {"STREAMLIT_SECRETS_FILES": str(folder / "secrets.toml"), "LSI_ROLES": str(folder / "roles.toml")}
-    command = [sys.executable, "-m", "oidc_provider_mock", "--port", str(provider_port)]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        wait_until_it_answers(metadata, process, folder / "log")
-        with serve(cache, port=port, **where):
-            yield f"http://localhost:{port}"
-    finally:
-        process.terminate()
-        process.wait()
+    port = free_port()
+    public = f"http://localhost:{port}"
+    with serve_with_login(cache, tmp_path_factory.mktemp("secrets"), port, public):
+        yield public
 
 
 @pytest.fixture
