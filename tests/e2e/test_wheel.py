@@ -21,7 +21,8 @@ def test_the_app_starts_from_a_wheel_in_an_empty_folder(browser, tmp_path):
     empty, port = tmp_path / "empty", free_port()
     empty.mkdir()
     command = [sys.executable, "-P", "-m", "lsi", "app", "--port", str(port), "--cache", str(tmp_path / "cache")]
-    environment = os.environ | {"PYTHONPATH": str(tmp_path / "installed")}
+    # no home that could be written, as in a container
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "installed"), "HOME": "/proc/none"}
     with (tmp_path / "log").open("wb") as log:
         server = subprocess.Popen(command, cwd=empty, env=environment, stdout=log, stderr=log)
     try:

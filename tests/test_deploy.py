@@ -1,0 +1,58 @@
+"""The files in `deploy`: well-kept linters read them, and what they name exists here."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lsi.ui.roles import read_roles
+
+ROOT = Path(__file__).parent.parent
+DEPLOY = ROOT / "deploy"
+LINTERS = {
+    "Dockerfile": ["hadolint", "--failure-threshold", "style", "Dockerfile"],
+    "compose.yaml": ["check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml"],
+    "kubernetes.yaml": ["kubernetes-validate", "--strict", "kubernetes.yaml"],
+}
+
+
+@pytest.mark.parametrize("name", LINTERS)
+def test_a_linter_has_nothing_to_say(name):
+    command = LINTERS[name]
+    found = subprocess.run(
+        [str(Path(sys.executable).parent / command[0]), *command[1:]], cwd=DEPLOY, capture_output=True, text=True
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+@pytest.mark.parametrize("path", sorted(DEPLOY.iterdir()), ids=lambda p: p.name)
+def test_every_variable_that_is_set_is_one_that_is_read(path):
+    code = "\n".join(p.read_text("utf-8") for p in (ROOT / "lsi").rglob("*.py"))
+    read = set(re.findall(r'"(LSI_[A-Z_]+)"', code))
+    assert {v for v in re.findall(r"\bLSI_[A-Z_]+", path.read_text()) if v not in read} == set()
+
+
+def test_the_container_runs_as_nobody_in_particular_and_what_it_copies_is_sent():
+    lines = (DEPLOY / "Dockerfile").read_text().splitlines()
+    user = [line.split()[1] for line in lines if line.startswith("USER")][-1]
+    assert user.isdecimal()
+    assert int(user) > 0
+    left_out = (ROOT / ".dockerignore").read_text().split()
+    needed = {"app.py", "pages", "lsi", "pyproject.toml", "setup.py", "MANIFEST.in", "requirements.txt", "README.md",
+              "LICENSE", ".streamlit"}  # fmt: skip
+    assert needed & {entry.rstrip("/*") for entry in left_out} == set()
+    assert {".streamlit/secrets.toml", ".git"} <= set(left_out)
+
+
+def test_compose_asks_for_what_it_says_and_opens_no_port_but_that_of_the_sign_in():
+    text = (DEPLOY / "compose.yaml").read_text()
+    services = yaml.safe_load(text)["services"]
+    head = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
+    assert all(re.search(rf"\b{name}\b", head) for name in re.findall(r"\$\{([A-Z_]+)", text))
+    assert [name for name, service in services.items() if "ports" in service] == ["sign-in"]
+    subnet = yaml.safe_load(text)["networks"]["inside"]["ipam"]["config"][0]["subnet"]
+    assert services["app"]["environment"]["LSI_PROXIES"] == subnet
+    assert set(read_roles(DEPLOY / "roles.toml")) == {"viewer", "reviewer", "admin"}
