@@ -3,7 +3,7 @@ PY := .venv/bin/python
 WORKERS ?= 2
 
 .DEFAULT_GOAL := all
-.PHONY: all setup servers format check test app audit bench evidence screenshots lock clean wheel
+.PHONY: all setup servers format check test app audit bench docs evidence screenshots lock clean wheel
 
 all: format check test
 
@@ -52,6 +52,10 @@ bench: setup
 	$(PY) -m benchmarks.bench_real
 	$(PY) -m benchmarks.bench_app
 	$(PY) -m benchmarks.tables
+
+# the documentation as a site of its own, in site
+docs: setup
+	.venv/bin/mkdocs build --quiet --strict
 
 # what the scores are worth, beside what else is at hand; finished studies are kept
 evidence: setup
