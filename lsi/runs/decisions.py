@@ -13,6 +13,7 @@ Rows of versions that knew run and position alone get the rest when they are fir
 """
 
 import os
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -110,7 +111,7 @@ class Reviews:
         """
         self.read_only = read_only
         self._url = url
-        self._engine = open_read_only(url) if read_only else open_database(url)
+        self._engine = self._hold(open_read_only(url) if read_only else open_database(url))
 
     @classmethod
     def of_cache(cls, cache: Path, read_only: bool = False) -> "Reviews":
@@ -133,7 +134,7 @@ class Reviews:
             UsageError: the database is opened read-only and does not exist.
         """
         if self._engine is None:
-            self._engine = open_read_only(self._url)
+            self._engine = self._hold(open_read_only(self._url))
         if self._engine is None:
             raise UsageError("There is no database of decisions yet, and read-only mode creates none.")
         return self._engine
@@ -142,6 +143,12 @@ class Reviews:
         """Close all connections."""
         if self._engine is not None:
             self._engine.dispose()
+
+    def _hold(self, engine: Engine | None) -> Engine | None:
+        """Close the connections also where nobody does before this object goes."""
+        if engine is not None:
+            weakref.finalize(self, engine.dispose)
+        return engine
 
     def record(self, about: Subject, reviewer: str, decisions: list[Decision]) -> None:
         """Add decisions as one batch, which undo takes back as one; what was undone can then no longer be redone.
@@ -299,7 +306,7 @@ class Reviews:
 
     def _exists(self) -> bool:
         if self._engine is None:
-            self._engine = open_read_only(self._url)
+            self._engine = self._hold(open_read_only(self._url))
         return self._engine is not None
 
     def _standing(self, about: Subject) -> pd.DataFrame:

@@ -24,7 +24,7 @@ def below_data_roots(path: Path) -> Path:
     roots = [Path(r).resolve() for r in os.environ.get(ROOTS_VARIABLE, ".").split(os.pathsep) if r]
     try:
         real = path.expanduser().resolve()
-    except (OSError, RuntimeError, ValueError) as error:  # no such user, a link to itself, a NUL
+    except (OSError, RuntimeError, ValueError) as error:  # no such user, a NUL, before Python 3.13 a link to itself
         raise UsageError(f"{str(path)!r} is no path on this machine ({error}).") from error
     if not any(real == root or root in real.parents for root in roots):
         raise UsageError(

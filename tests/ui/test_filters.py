@@ -157,8 +157,7 @@ def test_data_from_outside_the_roots_is_refused(tmp_path, monkeypatch):
 
 def test_a_path_that_can_be_none_is_refused_in_words(tmp_path, monkeypatch):
     monkeypatch.setenv("LSI_DATA_ROOTS", str(tmp_path))
-    (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    for bad in (Path("~nosuchuser/x"), tmp_path / "a\0b", tmp_path / "loop" / "x"):
+    for bad in (Path("~nosuchuser/x"), tmp_path / "a\0b"):
         with pytest.raises(UsageError, match="is no path on this machine"):
             below_data_roots(bad)
 
