@@ -155,6 +155,24 @@ def test_only_the_login_says_what_a_session_may_change():
     }  # whoever signs in; before anybody; how the database opens
 
 
+ACTS = ("jobs.start", "job.cancel", "delete_run", "rename", "export", "queries.report_of_run", "reviews().add")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "lsi" / "ui").glob("*.py")), ids=name_of)
+def test_what_the_app_does_is_written_down_before(path):
+    """Decisions and undos are rows of the database; every other act is noted by the function that does it."""
+    if path.name == "first_run.py":  # nobody's act
+        return
+    for function in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        calls = [n for n in ast.walk(function) if isinstance(n, ast.Call)]
+        notes = [c.lineno for c in calls if ast.unparse(c.func) == "note"]
+        for call in calls:
+            if ast.unparse(call.func) in ACTS and min(notes, default=call.lineno) >= call.lineno:
+                pytest.fail(f"{path.name}, line {call.lineno}: note who does it first")
+
+
 def test_no_test_sleeps_longer_than_a_second():
     sleeps = {r"time\.sleep\(\s*([\d.]+)": 1.0, r"wait_for_timeout\(\s*([\d.]+)": 1_000.0}
     slow = [

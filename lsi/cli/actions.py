@@ -42,6 +42,7 @@ def perform(command: Any) -> None:
         commands.Export: export_actions.export_selection,
         commands.Apply: export_actions.apply_decisions,
         commands.Decisions: export_actions.move_decisions,
+        commands.Trail: export_actions.show_trail,
         commands.Report: export_actions.write_report,
         commands.Compare: _compare,
         commands.Runs: _runs,

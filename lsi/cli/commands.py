@@ -205,6 +205,19 @@ class Decisions(Common):
 
 
 @dataclass(frozen=True)
+class Trail(Common):
+    """List who did what in the app, the oldest first: decisions, undos, computations, exports, renamed or deleted runs.
+
+    Attributes:
+        output: a .csv to write all of it to, with times in UTC, instead of printing the latest.
+        rows: how many to print.
+    """
+
+    output: Path | None = None
+    rows: int = 50
+
+
+@dataclass(frozen=True)
 class Report(Common):
     """Write one HTML file that shows a run, opens offline and needs no server.
 
@@ -292,6 +305,7 @@ COMMANDS = {
     "export": Export,
     "apply": Apply,
     "decisions": Decisions,
+    "trail": Trail,
     "report": Report,
     "compare": Compare,
     "runs": Runs,

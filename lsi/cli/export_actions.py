@@ -1,4 +1,4 @@
-"""The commands that write what leaves: export, apply, report."""
+"""The commands that write what leaves: export, apply, report; and who did what."""
 
 import sys
 from dataclasses import asdict
@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from lsi.cli import commands
-from lsi.cli.output import print_json
+from lsi.cli.output import print_json, text_table
 from lsi.compute import maps, queries
 from lsi.compute.uncomputed import data_as_run
 from lsi.config import DataSettings
@@ -115,6 +115,27 @@ def move_decisions(command: commands.Decisions) -> None:
             f"{came.older:,} are older than what was decided here"
         )
     print_json(facts | {"file": str(command.file)}) if command.json else print(words)
+
+
+def show_trail(command: commands.Trail) -> None:
+    """Print or write who did what in the app; the database is only read.
+
+    Raises:
+        StorageError: the database cannot be read.
+    """
+    from lsi.runs.decisions import Reviews
+    from lsi.runs.trail import trail
+
+    rows = trail(Reviews.of_cache(command.cache, read_only=True), None if command.output else command.rows)
+    if command.output is not None:
+        with atomic(command.output) as temporary:
+            rows.to_csv(temporary, index=False)
+        facts = {"entries": len(rows), "file": str(command.output)}
+        print_json(facts) if command.json else print(f"{len(rows):,} written to {command.output}")
+    elif command.json:
+        print(rows.to_json(orient="records", date_format="iso"))
+    else:
+        print(text_table(rows) if len(rows) else "nothing was done in the app yet")
 
 
 def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selection, records: Any) -> None:

@@ -1,10 +1,13 @@
 """How the database of decisions is opened, brought up to date and locked, and what its errors mean in words."""
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from os import W_OK, access
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import (
@@ -36,9 +39,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from lsi.errors import StorageError
 
-REVISION = "0002"  # of the last file in `migrations`
+REVISION = "0003"  # of the last file in `migrations`
 REVIEWER_LENGTH = 100
 RUN_LENGTH = 200
+WHAT_LENGTH = 40
 _WAIT_SECONDS = 10
 _ATTEMPTS = 4
 _LOCK = 5_170_411  # number of the advisory lock that migrations hold on PostgreSQL
@@ -78,6 +82,16 @@ RUN_CHANGES = Table(  # of programs of before, which may still write
     METADATA,
     Column("run", String(RUN_LENGTH), primary_key=True),
     Column("count", BigInteger, nullable=False),
+)
+EVENTS = Table(
+    "events",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("time", DateTime(timezone=True), nullable=False, index=True),
+    Column("who", String(REVIEWER_LENGTH), nullable=False),
+    Column("what", String(WHAT_LENGTH), nullable=False),
+    Column("about", String(RUN_LENGTH), nullable=False),
+    Column("facts", Text, nullable=False),
 )
 _REVISIONS = Table("alembic_version", MetaData(), Column("version_num", String(32)))
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -138,6 +152,21 @@ def begin_change(connection: Connection, dataset: str) -> None:
             connection.execute(insert(CHANGES).values(dataset=dataset, count=1))
     except IntegrityError:  # another transaction was the dataset's first
         connection.execute(count)
+
+
+def note_event(connection: Connection, who: str, what: str, about: str, facts: dict[str, Any]) -> None:
+    """Add one event to the trail.
+
+    Args:
+        connection: in a transaction.
+        who: did it.
+        what: a verb.
+        about: which run, dataset or job; its first 200 characters are kept.
+        facts: more of it, as JSON takes it.
+    """
+    row = {"time": datetime.now(UTC), "who": who[:REVIEWER_LENGTH], "what": what[:WHAT_LENGTH]}
+    text_of = json.dumps(facts, ensure_ascii=True, default=str)
+    connection.execute(insert(EVENTS), [row | {"about": about[:RUN_LENGTH], "facts": text_of}])
 
 
 @contextmanager

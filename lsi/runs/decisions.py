@@ -48,6 +48,7 @@ from lsi.runs.database import (
     RUN_CHANGES,
     RUN_LENGTH,
     begin_change,
+    note_event,
     open_database,
     open_read_only,
     storage_errors,
@@ -252,7 +253,7 @@ class Reviews:
         Raises:
             StorageError: the database cannot be read.
         """
-        if not self._exists():
+        if not self.exists():
             return {}
         table = DECISIONS.c
         with storage_errors(self.engine.url), self.engine.connect() as connection:
@@ -279,7 +280,7 @@ class Reviews:
             StorageError: the database cannot be read.
         """
         rows: list[tuple] = []
-        if self._exists():
+        if self.exists():
             with storage_errors(self.engine.url), self.engine.connect() as connection:
                 rows = [tuple(row) for row in connection.execute(_rows_about(connection, about))]
         return pd.DataFrame(rows, columns=_HISTORY).astype({"undone": bool})
@@ -290,7 +291,7 @@ class Reviews:
         Raises:
             StorageError: the database cannot be read.
         """
-        if not self._exists():
+        if not self.exists():
             return 0, 0
         with storage_errors(self.engine.url), self.engine.connect() as connection:
             inspector = inspect(connection)
@@ -304,7 +305,8 @@ class Reviews:
             changes = sum(connection.execute(count).scalar() or 0 for count in counts)
         return int(latest or 0), int(changes)
 
-    def _exists(self) -> bool:
+    def exists(self) -> bool:
+        """Say whether there is a database: opened read-only, none is created."""
         if self._engine is None:
             self._engine = self._hold(open_read_only(self._url))
         return self._engine is not None
@@ -366,7 +368,9 @@ class Reviews:
             if batch is None:
                 return 0
             changed = update(DECISIONS).where(by_reviewer, table.batch == batch).values(undone=undone)
-            return connection.execute(changed).rowcount
+            count = connection.execute(changed).rowcount
+            note_event(connection, reviewer, "undid" if undone else "redid", about.dataset, {"decisions": count})
+        return count
 
 
 _FOREIGN = "foreign"  # a decision for a class that the run does not know

@@ -51,7 +51,7 @@ def list_runs(cache: Path) -> list[Run]:
             log.warning("%s is left out: %s.", path, fault)
         else:
             finished.append((written, run))
-    return [run for _, run in sorted(finished, key=lambda pair: pair[0], reverse=True)]
+    return [run for _, run in sorted(finished, key=lambda pair: (pair[0], pair[1].name), reverse=True)]
 
 
 def delete_run(run: Run) -> None:

@@ -1,6 +1,7 @@
 """The decisions about a run's samples: which are in force, and how one is made, taken back and brought back."""
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import streamlit as st
 
 from lsi.data.plan import counted
 from lsi.environment import read_only
+from lsi.runs import trail
 from lsi.runs.decisions import Decision, Reviews
 from lsi.ui.login import is_required, looks_only, signed_in
 from lsi.ui.session import View, by_key, cache
@@ -41,6 +43,21 @@ def decisions(view: View) -> pd.DataFrame:
 def reviewer() -> str:
     """Return the name under which this session decides."""
     return (signed_in() if is_required() else st.session_state.get("reviewer")) or "me"
+
+
+def note(name: str, what: str, about: str, **facts: Any) -> None:
+    """Write down who is about to do what, without touching the session; in read-only mode nothing is written.
+
+    Args:
+        name: of who does it.
+        what: started, cancelled, exported, renamed, deleted or another verb.
+        about: which run, dataset or job.
+        facts: more of it.
+
+    Raises:
+        StorageError: the database cannot be written: what was to be done must wait.
+    """
+    trail.note(reviews(), name, what, about, **facts)
 
 
 def decide(view: View, name: str, positions: list[int], what: str, label: int | None = None) -> None:

@@ -26,7 +26,7 @@ from lsi.export import (
 from lsi.hashing import fingerprint
 from lsi.runs.records import decision_records, exclusion_records, records_to_add
 from lsi.ui.buttons import pressed
-from lsi.ui.deciding import decisions, reviews
+from lsi.ui.deciding import decisions, note, reviewer, reviews
 from lsi.ui.login import looks_only
 from lsi.ui.session import View, cache
 from lsi.ui.wording import plain
@@ -92,6 +92,7 @@ def recompute(view: View) -> None:
     changed = len(decisions(view)) > 0
     if pressed("Recompute with my decisions", "recompute", icon=":material/restart_alt:", disabled=not changed):
         try:
+            note(reviewer(), "started", view.run.subject_name, decisions_of=view.run.name)
             jobs.start(replace(view.run.settings, decisions=DATABASE), cache())
         except LsiError as error:
             st.error(plain(error))
@@ -120,6 +121,7 @@ def read_in(view: View) -> None:
         if file is not None and pressed("Read in", "read-in", icon=":material/upload:"):
             try:
                 dataset, records = records_to_add(json.loads(file.getvalue()), view.run.subject)
+                note(reviewer(), "read decisions in", dataset, decisions=len(records), file=file.name)
                 came = reviews().add(dataset, records)
             except (LsiError, ValueError) as error:
                 st.error(plain(error))
@@ -146,13 +148,15 @@ def download(view: View, selection: Selection) -> None:
     if view.has_images:
         how = st.segmented_control("Kept images, under their new labels", list(IMAGES), default="None", key="images",
                                    required=True, help="For links: `--images link` in a terminal.")  # fmt: skip
+    name = reviewer()
     with st.container(horizontal=True):
-        st.download_button("Download", lambda: _archive(view, selection, IMAGES.get(str(how))),
+        st.download_button("Download", lambda: _archive(view, name, selection, IMAGES.get(str(how))),
                            f"{view.run.name}.zip", "application/zip", on_click="ignore",
                            icon=":material/download:")  # fmt: skip
-        st.download_button("Report", lambda: _report(view), f"{view.run.name}.html", "text/html", on_click="ignore",
-                           icon=":material/description:", help="One HTML file that opens offline, for whoever is to "
-                           f"see the result: figures, {view.noun}, suspects, classes, the check.")  # fmt: skip
+        st.download_button("Report", lambda: _report(view, name), f"{view.run.name}.html", "text/html",
+                           on_click="ignore", icon=":material/description:", help="One HTML file that opens offline, "
+                           f"for whoever is to see the result: figures, {view.noun}, suspects, classes, the "
+                           "check.")  # fmt: skip
     st.write("The same in a terminal; `apply` needs no database, only the decisions.json of an export:")
     st.code(
         f"python -m lsi export {view.run.name} --decisions --output cleaned\n"
@@ -161,7 +165,9 @@ def download(view: View, selection: Selection) -> None:
     )
 
 
-def _archive(view: View, selection: Selection, how: ImageFormat | None) -> bytes:
+def _archive(view: View, name: str, selection: Selection, how: ImageFormat | None) -> bytes:
+    came = totals(view.run, selection)
+    note(name, "exported", view.run.name, images=how or "none", **came)
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root) / "files"
         decided, about = decisions(view), view.run.subject
@@ -174,7 +180,8 @@ def _archive(view: View, selection: Selection, how: ImageFormat | None) -> bytes
         return Path(path).read_bytes()
 
 
-def _report(view: View) -> bytes:
+def _report(view: View, name: str) -> bytes:
+    note(name, "exported a report", view.run.name)
     decided = decisions(view)
     from lsi.compute import queries  # brings torch, which looking at a run does without
 

@@ -11,6 +11,7 @@ from lsi.errors import LsiError, UsageError
 from lsi.references import check_backbone_is_no_code, kind_of_backbone, split_file
 from lsi.ui import preview
 from lsi.ui.buttons import button
+from lsi.ui.deciding import note, reviewer
 from lsi.ui.paths import below_data_roots
 from lsi.ui.session import cache
 from lsi.ui.uploads import TYPES, store_upload
@@ -151,6 +152,8 @@ def _compute() -> None:
             ScoreSettings(_prior(_said("prior")), _said("structure"), calibrate=_said("calibrate")),
             int(_said("seed")),
         )
+        data = settings.data
+        note(reviewer(), "started", data.dataset if data.data is None else str(data.data), settings=settings.to_dict())
         jobs.start(settings, cache())
         st.session_state[_STARTED] = "just now"
     except LsiError as error:

@@ -8,6 +8,7 @@ import streamlit as st
 
 from lsi.compute import jobs
 from lsi.ui.buttons import button
+from lsi.ui.deciding import note, reviewer
 from lsi.ui.login import looks_only
 from lsi.ui.session import cache, run_label, run_names
 from lsi.ui.wording import plain
@@ -78,7 +79,7 @@ def _job(job: jobs.Job, is_home: bool) -> None:
             progress = job.progress
             st.progress(_share(job, progress), text=f"{plain(name_of(job))}: {_say(progress)}")
             if not looks_only():
-                button("Cancel", key=f"cancel-{job.folder.name}", on_click=job.cancel)
+                button("Cancel", key=f"cancel-{job.folder.name}", on_click=_cancel, args=(job, reviewer()))
     elif state != "done" and is_home and not job.is_dismissed:
         _ended(job, state)
 
@@ -98,12 +99,19 @@ def _ended(job: jobs.Job, state: str) -> None:
         return
     with st.container(horizontal=True):
         again = "Resume" if state == "cancelled" else "Try again"
-        button(again, key=f"again-{job.folder.name}", icon=":material/replay:", on_click=_again, args=(job,))
+        button(again, key=f"again-{job.folder.name}", icon=":material/replay:", on_click=_again,
+               args=(job, reviewer()))  # fmt: skip
         button("Dismiss", key=f"dismiss-{job.folder.name}", icon=":material/close:", on_click=job.dismiss)
 
 
-def _again(job: jobs.Job) -> None:
+def _again(job: jobs.Job, name: str) -> None:
+    note(name, "started", name_of(job), job=job.folder.name)
     jobs.start(job.settings, cache())
+
+
+def _cancel(job: jobs.Job, name: str) -> None:
+    note(name, "cancelled", name_of(job), job=job.folder.name)
+    job.cancel()
 
 
 def name_of(job: jobs.Job) -> str:

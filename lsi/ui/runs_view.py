@@ -10,14 +10,16 @@ from lsi.runs.comparison import Comparison, compare
 from lsi.runs.listing import delete_run
 from lsi.runs.run import Run
 from lsi.runs.titles import LENGTH, label_of, rename, unusual_settings, when
+from lsi.runs.trail import trail
 from lsi.ui.bar import choose
 from lsi.ui.buttons import button
-from lsi.ui.deciding import reviews
+from lsi.ui.deciding import note, reviewer, reviews
 from lsi.ui.detail import picture
 from lsi.ui.login import is_admin, looks_only
 from lsi.ui.session import View, open_view
 from lsi.ui.wording import plain
 
+_LATEST = 500  # entries of the trail
 _SHOWN = 12  # samples that moved, as pictures
 _PERCENT = ("leave-one-out accuracy",)
 
@@ -68,7 +70,8 @@ def _actions(run: Run) -> None:
         if looks_only():
             return
         title = st.text_input("Title", run.title, key=f"title-{run.name}", max_chars=LENGTH, width=320)
-        button("Rename", key=f"rename-{run.name}", icon=":material/edit:", on_click=rename, args=(run, title))
+        button("Rename", key=f"rename-{run.name}", icon=":material/edit:", on_click=_rename,
+               args=(run, title, reviewer()))  # fmt: skip
         if not is_admin():
             return
         with st.popover("Delete", icon=":material/delete:"):
@@ -76,7 +79,34 @@ def _actions(run: Run) -> None:
                 f"Delete {plain(label_of(run))}? Decisions belong to the data and stay; features stay in the cache, so "
                 "that it can be computed again in less time."
             )
-            button("Delete this run", key=f"delete-{run.name}", on_click=delete_run, args=(run,))
+            button("Delete this run", key=f"delete-{run.name}", on_click=_delete, args=(run, reviewer()))
+
+
+def _rename(run: Run, title: str, name: str) -> None:
+    note(name, "renamed", run.name, title=title)
+    rename(run, title)
+
+
+def _delete(run: Run, name: str) -> None:
+    note(name, "deleted", run.name, title=run.title, dataset=run.subject_name)
+    delete_run(run)
+
+
+def what_was_done() -> None:
+    """Show admins who decided, undid, started, cancelled, exported, renamed and deleted what, and give it as a file."""
+    if not is_admin():
+        return
+    with st.expander("Who did what"):
+        rows = trail(reviews(), _LATEST)
+        if not len(rows):
+            st.caption("Nothing was done yet.")
+            return
+        names = {"time": "Time (UTC)", "who": "Who", "what": "What", "about": "About", "facts": "Facts"}
+        shown = rows.assign(time=rows["time"].dt.strftime("%Y-%m-%d %H:%M:%S"))
+        st.dataframe(shown.iloc[::-1].rename(columns=names), hide_index=True)
+        st.caption(f"The latest {counted(len(rows), 'line')}.")
+        st.download_button("All of it as CSV", lambda: trail(reviews()).to_csv(index=False), "trail.csv", "text/csv",
+                           on_click="ignore", icon=":material/download:")  # fmt: skip
 
 
 def side_by_side(view: View, runs: list[Run]) -> None:

@@ -22,7 +22,7 @@ from lsi.runs.listing import list_runs
 from lsi.runs.run import Run
 from tests.cases import image_files
 from tests.e2e.browser import draw_lasso, serve, settle
-from tests.e2e.conftest import ARTEFACTS
+from tests.e2e.conftest import ARTEFACTS, JOB_MS
 from tests.ui.rich import enrich, pictures
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
@@ -33,7 +33,7 @@ PAGES = ("", "samples", "issues", "map", "classes", "redundancy", "export", "run
 def first_run(page: Page) -> None:
     """Open the app and wait for the run that a newcomer gets."""
     page.goto("/")
-    expect(page.get_by_text("Most information: atypical, hard or wrongly labelled")).to_be_visible(timeout=120_000)
+    expect(page.get_by_text("Most information: atypical, hard or wrongly labelled")).to_be_visible(timeout=JOB_MS)
     settle(page)
 
 
@@ -74,7 +74,7 @@ def test_from_nothing_to_a_checked_list(page: Page):
     expect(page.get_by_text("Decisions: 2 keep, 4 relabel, 3 exclude, 1 unsure")).to_be_visible()
 
     follow(page, "Map")
-    page.locator(".map[data-drawn='2000']").wait_for(timeout=180_000)
+    page.locator(".map[data-drawn='2000']").wait_for(timeout=JOB_MS)
     lasso(page, [(0.02, 0.02), (0.98, 0.02), (0.98, 0.5), (0.02, 0.5)])
     upper = shown(page)
     assert 0 < upper < 2000
@@ -107,7 +107,7 @@ def test_from_nothing_to_a_checked_list(page: Page):
     exported = {d["index"]: d["action"] for d in json.loads(archive.read("decisions.json"))["decisions"]}
     assert exported == decided
     page.get_by_role("button", name="Check").click()
-    expect(page.get_by_text("Curated against random")).to_be_visible(timeout=120_000)
+    expect(page.get_by_text("Curated against random")).to_be_visible(timeout=JOB_MS)
     assert all(url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "blob:", "data:")) for url in requests)
 
 
@@ -161,7 +161,7 @@ def test_reload_in_the_middle_of_a_job_keeps_it(page: Page):
     page.get_by_role("button", name="Compute", exact=True).click()
     expect(page.get_by_text(re.compile("^digits: (starting|step)"))).to_be_visible()
     page.reload()
-    expect(page.get_by_text("500 images in 10 classes.")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("500 images in 10 classes.")).to_be_visible(timeout=JOB_MS)
 
 
 def check_pages(page: Page, name_of_run: str, scheme: str) -> None:
@@ -172,7 +172,7 @@ def check_pages(page: Page, name_of_run: str, scheme: str) -> None:
         expect(page.get_by_role("heading", level=1).first).to_be_visible()
         settle(page)
         if name == "map":
-            page.locator(".map[data-drawn]").wait_for(timeout=180_000)
+            page.locator(".map[data-drawn]").wait_for(timeout=JOB_MS)
         page.wait_for_timeout(800)
         page.screenshot(path=ARTEFACTS / f"{name or 'overview'}-{name_of_run.split('-')[0]}-{scheme}.png")
         violations = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]
@@ -240,7 +240,7 @@ def test_uploaded_data_with_hostile_class_names_stay_text(page: Page):
     )
     expect(page.get_by_text("60 images in 3 classes")).to_be_visible()
     page.get_by_role("button", name="Compute", exact=True).click()
-    expect(page.get_by_text("60 images in 3 classes.", exact=True)).to_be_visible(timeout=90_000)
+    expect(page.get_by_text("60 images in 3 classes.", exact=True)).to_be_visible(timeout=JOB_MS)
     for name in PAGES:
         page.goto(f"/{name}")
         settle(page)

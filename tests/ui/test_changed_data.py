@@ -1,6 +1,7 @@
 """The app on a run whose data have changed since, or are gone."""
 
 import io
+import os
 import shutil
 from pathlib import Path
 
@@ -87,8 +88,9 @@ def test_a_damaged_run_is_said_and_another_one_can_be_chosen(run, tmp_path, dama
         (broken / "scores.parquet").write_bytes(b"xx")
     else:
         (broken / "manifest.json").write_text('{"dataset": {}, "features": {}}')
+    os.utime(broken / "manifest.json")  # the newest run is the first on screen
     app = AppTest.from_file(str(ROOT / "lsi" / "ui" / "main.py"), default_timeout=60)
-    app.run()  # the newest run is the first on screen
+    app.run()
     assert not app.exception
     offered = app.selectbox(key="run_box").options
     if damage == "scores":

@@ -16,9 +16,11 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
+from lsi.compute import jobs
 from lsi.errors import StorageError
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.listing import list_runs
+from lsi.runs.trail import trail
 from lsi.ui import deciding, export_view, login, session
 from lsi.ui.filters import Filter
 from lsi.ui.login import Person
@@ -322,6 +324,52 @@ def test_only_an_admin_deletes_runs_and_a_login_is_the_reviewer(app, cache, monk
     assert "Rename" in labels
     assert deciding.reviewer() == f"{role}@example.org"
     assert not [t for t in app.text_input if t.label == "Reviewer"]
+
+
+def test_what_was_done_is_written_down_under_the_name_of_who_did_it(app, cache, monkeypatch):
+    started = []
+    monkeypatch.setattr(jobs, "start", lambda settings, *_: started.append(settings))
+    sign_in(monkeypatch, "admin")
+    visit(app, "runs")
+    app.session_state["runs_table"] = {"selection": {"rows": [0], "columns": []}}
+    app.run()
+    title = next(b for b in app.button if b.label == "Rename")
+    title.click().run()
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    deciding.reviews().record(run.subject, "bob", [Decision(0, "keep")])
+    visit(app, "export")
+    app.button(key="recompute").click().run()
+    assert not app.exception
+    assert len(started) == 1
+    export_view._report(session.View(run), "eve")
+    rows = trail(deciding.reviews())
+    assert list(zip(rows["who"], rows["what"], strict=True)) == [
+        ("admin@example.org", "renamed"),
+        ("bob", "keep"),
+        ("admin@example.org", "started"),
+        ("eve", "exported a report"),
+    ]
+    visit(app, "runs")
+    shown = next(d.value for d in app.dataframe if "Who" in d.value.columns)
+    assert shown["What"].tolist() == ["exported a report", "started", "keep", "renamed"]
+    sign_in(monkeypatch, "reviewer")
+    app.run()
+    assert not [d for d in app.dataframe if "Who" in d.value.columns]
+
+
+def test_what_cannot_be_written_down_is_not_done(app, cache, monkeypatch):
+    def fail(*_, **__) -> None:
+        raise StorageError("The disk is full.")
+
+    monkeypatch.setattr(deciding.trail, "note", fail)
+    monkeypatch.setattr(jobs, "start", pytest.fail)
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    deciding.reviews().record(run.subject, "me", [Decision(0, "keep")])
+    visit(app, "export")
+    app.button(key="recompute").click().run()
+    assert "The disk is full" in app.error[0].value
+    with pytest.raises(StorageError):
+        export_view._report(session.View(run), "me")
 
 
 @pytest.fixture
