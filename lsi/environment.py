@@ -12,6 +12,8 @@ ROOTS_VARIABLE = "LSI_DATA_ROOTS"  # folders that the app may read
 BASE_VARIABLE = "LSI_BASE_PATH"  # below which a proxy shows the app, such as /lsi
 HOSTS_VARIABLE = "LSI_HOSTS"  # names beside those of this machine under which the app answers
 ANONYMOUS_VARIABLE = "LSI_ALLOW_ANONYMOUS"  # the app may listen to other machines without a login
+LOG_VARIABLE = "LSI_LOG"  # text, or json for one object a line
+METRICS_VARIABLE = "LSI_METRICS"  # HOST:PORT at which figures for Prometheus are served
 READ_ONLY_VARIABLE = "LSI_READ_ONLY"  # set where the app shows everything and changes nothing
 CONFINED_VARIABLE = "LSI_CONFINED"  # set where a computation was started from the app
 

@@ -160,6 +160,8 @@ class LoginCheck:
             return None
         connection = HTTPConnection(scope)
         person = person_of(connection.headers, connection.client.host if connection.client else "")
+        if person is not None:
+            scope.setdefault("state", {})["who"] = person.name
         if person is not None and person.role is not None:
             is_change = scope["type"] == "http" and scope["method"] not in ("GET", "HEAD", "OPTIONS")
             return PlainTextResponse("viewers change nothing", 403) if is_change and person.role == "viewer" else None

@@ -26,6 +26,7 @@ from lsi.environment import BASE_VARIABLE, base_path
 from lsi.errors import DataError, LsiError
 from lsi.ui.hosts import HostCheck, check_exposure
 from lsi.ui.login import LoginCheck, check_login, is_required
+from lsi.ui.monitoring import RequestLog, begin
 from lsi.ui.session import open_view
 
 SCRIPT = Path(__file__).parent / "main.py"
@@ -113,6 +114,7 @@ async def start(_app: Any) -> AsyncIterator[None]:
         check_login()
         if not is_required():
             check_exposure(connections)
+        begin()
     except LsiError as error:  # raised here, it would be said with the traceback of three libraries
         print(f"lsi: {error}", file=sys.stderr, flush=True)
         os._exit(2)
@@ -138,7 +140,7 @@ ROUTES = [
     Route(base_path() + "/images/{run}/{index}", _image, name="whole"),
     Route(base_path() + "/health", _health),
 ]
-MIDDLEWARE = [Middleware(SecurityHeaders), Middleware(HostCheck), Middleware(LoginCheck)]
+MIDDLEWARE = [Middleware(RequestLog), Middleware(SecurityHeaders), Middleware(HostCheck), Middleware(LoginCheck)]
 
 # uvicorn takes the address of a client from a header that any program on this machine can send; a login by proxy needs
 # the address that a request really comes from

@@ -1,6 +1,7 @@
 """With a login configured, every route of the app answers nobody but people with a role; found, not listed."""
 
 import json
+import logging
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -144,6 +145,15 @@ def test_every_route_refuses_foreign_hosts_and_origins_of_an_admin_too(served, r
     for method, path in sorted(set(routes_of(served.app.routes))):
         for foreign in ({"host": "evil.example"}, {"origin": "http://evil.example"}):
             assert asked(served, method, path, {"cookie": ADMIN} | foreign) == 403, (method, path, foreign)
+
+
+def test_the_log_says_who_asked(served, roles, secrets, caplog):
+    with caplog.at_level(logging.INFO, "lsi.requests"):
+        served.get("/thumbs/none/0", headers={"cookie": VIEWER})
+        served.get("/thumbs/none/0", headers={"cookie": cookie("mallory@evil.example")})
+        served.get("/thumbs/none/0")
+    found = [(r.who, r.status) for r in caplog.records if r.name == "lsi.requests"]
+    assert found == [("eve@other.org", 404), ("mallory@evil.example", 403), ("", 401)]
 
 
 def test_a_browser_without_a_login_gets_a_page_that_leads_to_one(served, roles, secrets):
