@@ -5,8 +5,10 @@ import io
 import json
 import os
 import secrets
+import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,19 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, seconds: float = 0.0) -> None:
+    """Remove what processes that were killed in the middle of writing left in a folder.
+
+    Args:
+        folder: where they wrote; folders below it are not looked into.
+        seconds: how old a leftover must be, where another process may be writing now.
+    """
+    for path in folder.glob(".*.tmp"):
+        with suppress(OSError):
+            if time.time() - path.lstat().st_mtime >= seconds:
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def path_text(path: Path) -> str:

@@ -16,9 +16,22 @@ ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data" / "cifar10"
 
 
+ONE_WORKER = ("ui", "e2e")  # folders whose tests share what is dear to make: runs, servers, a browser
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if item.path.parent.name in ONE_WORKER:
+            item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="no CUDA device on this machine"))
         if item.get_closest_marker("shared") and not SHARED.exists():
             item.add_marker(pytest.mark.skip(reason="the CIFAR-10 files are not beside this checkout"))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """See that groups are kept together: pytest 9.2 made pytest-xdist 3.8 forget them without a word."""
+    if "PYTEST_XDIST_WORKER" in os.environ and session.config.getoption("loadgroup", False):
+        lost = [i.nodeid for i in session.items if i.get_closest_marker("xdist_group") and "@" not in i.nodeid]
+        assert not lost, f"tests of a group are no group for pytest-xdist: {lost[:3]}"

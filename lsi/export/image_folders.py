@@ -81,14 +81,14 @@ def write_folders(run: Run, selection: Selection, images: RunImages, folder: Pat
     try:
         temporary.mkdir(parents=True, exist_ok=True)
         rows = [writer.write(position) for position in writer.order()]
-        temporary.replace(root)
+        names = pd.DataFrame(rows, columns=["path", "id", "index", "label", "is_renamed"])
+        names = names.sort_values("index", kind="stable")
+        write_csv(folder / "names.csv", names if writer.is_labelled else names.drop(columns="label"))
+        if writer.is_labelled:
+            write_csv(folder / "classes.csv", writer.classes())
+        temporary.replace(root)  # last: where it is, all of it is
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    names = pd.DataFrame(rows, columns=["path", "id", "index", "label", "is_renamed"])
-    names = names.sort_values("index", kind="stable")
-    write_csv(folder / "names.csv", names if writer.is_labelled else names.drop(columns="label"))
-    if writer.is_labelled:
-        write_csv(folder / "classes.csv", writer.classes())
     return root
 
 

@@ -23,11 +23,12 @@ from lsi.export.tables import (
     write_csv,
     write_spreadsheet,
 )
-from lsi.files import atomic, save_array, write_json
+from lsi.files import atomic, remove_leftovers, save_array, write_json
 from lsi.runs.records import exclusion_records
 from lsi.runs.run import Run
 
 Format = Literal["txt", "csv", "json", "npy", "parquet"]
+LEFTOVER_SECONDS = 3600.0  # another export may be writing into the same folder
 FORMATS: tuple[Format, ...] = ("txt", "csv", "json", "npy", "parquet")
 
 
@@ -92,6 +93,7 @@ def export(
     if unknown:
         raise UsageError(f"Expected formats among {', '.join(FORMATS)}, got {', '.join(sorted(unknown))}.")
     check_folder(run, folder)
+    remove_leftovers(folder, LEFTOVER_SECONDS)
     index = run.scores["index"].to_numpy()
     before = [record["index"] for record in run.decided_before if record["action"] == "exclude"]
     removed = np.sort(np.concatenate([index[selection.removed], np.array(before, dtype=np.int64)]))

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -94,6 +95,7 @@ EVENTS = Table(
     Column("facts", Text, nullable=False),
 )
 _REVISIONS = Table("alembic_version", MetaData(), Column("version_num", String(32)))
+_MIGRATING = threading.Lock()
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -110,7 +112,7 @@ def open_database(url: str | URL) -> Engine:
         engine = _engine(address)
         try:
             _bring_up_to_date(engine)
-        except (SQLAlchemyError, StorageError):
+        except BaseException:
             engine.dispose()
             raise
     return engine
@@ -264,7 +266,8 @@ def _migrate(engine: Engine) -> None:
         config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
         config.attributes["connection"] = connection
         try:
-            command.upgrade(config, "head")
+            with _MIGRATING:  # what a migration sees of its surroundings is global to the process
+                command.upgrade(config, "head")
         except CommandError as error:
             found = _revision(engine)
             raise StorageError(

@@ -3,9 +3,11 @@
 import logging
 import re
 import shutil
+from functools import lru_cache
 from pathlib import Path
 
 from lsi.errors import MissingRunError, UsageError
+from lsi.files import read_json
 from lsi.runs.reading import fault_of
 from lsi.runs.run import DESIGNS, KIND, MANIFEST, PROJECTIONS, Run
 from lsi.runs.store import SEAL, Entry, Store
@@ -40,18 +42,24 @@ def list_runs(cache: Path) -> list[Run]:
     finished = []
     for path in (cache / KIND).glob(f"*/{MANIFEST}"):
         try:
-            written = path.stat().st_mtime
+            written = path.stat().st_mtime_ns
         except OSError:  # deleted since the listing
             continue
         run = Run(path.parent)
         if not (path.parent / SEAL).is_file():
             continue
-        fault = fault_of(run.manifest)
+        fault = _fault(path, written)
         if fault:
             log.warning("%s is left out: %s.", path, fault)
         else:
             finished.append((written, run))
     return [run for _, run in sorted(finished, key=lambda pair: (pair[0], pair[1].name), reverse=True)]
+
+
+@lru_cache(maxsize=10_000)
+def _fault(manifest: Path, _written: int) -> str:
+    """Return what keeps a manifest from being one of a run, read again only where it was written since."""
+    return fault_of(read_json(manifest) or {})
 
 
 def delete_run(run: Run) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from lsi.files import cache_folder, read_json, write_json
+from lsi.files import cache_folder, read_json, remove_leftovers, write_json
 from lsi.hashing import file_checksum, fingerprint
 
 log = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ class Store:
         with self.locked(entry):
             if not entry.is_complete():
                 entry.unseal()
-                cache_folder(entry.folder)
+                remove_leftovers(cache_folder(entry.folder))
                 entry.seal(compute(entry))
         return entry
 

@@ -226,6 +226,6 @@ def run_label(name: str) -> str:
         return name
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=10_000)
 def _label(folder: Path, _written: int, _titled: int) -> str:
     return label_of(Run(folder))

@@ -1,12 +1,8 @@
 """The whole way from data to a run, with faults on the way."""
 
 import dataclasses
-import os
-import random
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -269,28 +265,6 @@ def test_a_damaged_run_is_computed_again(tmp_path, name, how):
 def command(cache: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "lsi", "compute", "--subset", "900", "--corrupt-label", "0.1", "--quiet", "--cache",
             str(cache), *more]  # fmt: skip
-
-
-def test_killed_at_any_moment_a_second_try_gives_the_same_table(tmp_path):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run(command(tmp_path / "calm"), check=True, env=environment, capture_output=True)
-    expected = list_runs(tmp_path / "calm")[0].scores
-    started = time.monotonic()
-    subprocess.run(command(tmp_path / "timed"), check=True, env=environment, capture_output=True)
-    usual = time.monotonic() - started
-    rng = random.Random(0)
-    kills = 0
-    for _ in range(10):
-        process = subprocess.Popen(command(tmp_path / "killed"), env=environment, stdout=subprocess.DEVNULL)
-        try:
-            process.wait(timeout=usual * rng.uniform(0.3, 1.0))
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            kills += 1
-    assert kills > 0
-    subprocess.run(command(tmp_path / "killed"), check=True, env=environment, capture_output=True)
-    pd.testing.assert_frame_equal(list_runs(tmp_path / "killed")[0].scores, expected)
 
 
 def test_two_processes_on_one_key_share_one_result(tmp_path):

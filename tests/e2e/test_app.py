@@ -25,7 +25,7 @@ from tests.e2e.browser import draw_lasso, serve, settle
 from tests.e2e.conftest import ARTEFACTS, JOB_MS
 from tests.ui.rich import enrich, pictures
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 HOSTILE = ("<img src=x onerror=window.hacked=1>", "[x](javascript:alert(1))", "![](http://example.invalid/p.png)")
 PAGES = ("", "samples", "issues", "map", "classes", "redundancy", "export", "runs")
 

@@ -26,6 +26,9 @@ def terms(scores: lsi.Scores) -> np.ndarray:
     return np.stack([scores.mean_term, scores.trace_term, scores.logdet_term], axis=1)
 
 
+TRUTH = pytest.mark.xdist_group("the slow truth of digits")  # worked out once
+
+
 @pytest.fixture(scope="module")
 def digits() -> tuple[Problem, np.ndarray, reference.Truth]:
     problem = noisy_digits()
@@ -33,6 +36,7 @@ def digits() -> tuple[Problem, np.ndarray, reference.Truth]:
     return problem, samples, reference.leave_one_out(problem.features, problem.labels, 1.0, samples)
 
 
+@TRUTH
 @pytest.mark.parametrize(
     ("structure", "truth_of", "bar"), [("full", "full", 0.999), ("diag", "diag", 0.999), ("kron", "full", 0.99)]
 )
@@ -56,6 +60,7 @@ def test_kron_newton_step_ranks_as_kron_refits_do():
     assert spearmanr(step.lsi[samples], solved.lsi[samples]).statistic >= 0.97
 
 
+@TRUTH
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_refit_equals_refits(digits, structure):
     problem, samples, truth = digits

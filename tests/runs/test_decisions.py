@@ -68,7 +68,9 @@ def address(request, tmp_path) -> str:
     url = request.getfixturevalue("postgresql")
     engine = create_engine(url)
     with engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE IF EXISTS decisions, decision_changes, dataset_changes, alembic_version")
+        connection.exec_driver_sql(
+            "DROP TABLE IF EXISTS decisions, decision_changes, dataset_changes, events, alembic_version"
+        )
     engine.dispose()
     return url
 

@@ -411,7 +411,7 @@ def test_a_view_answers_for_groups_and_reports(cache, monkeypatch):
     assert view.group_lsi((3,)) == pytest.approx(view.table["lsi"].iloc[3], rel=1e-3)
     assert view.group_lsi((3, 4)) > view.group_lsi((3,))
     assert view.fit is view.fit
-    report = export_view._report(view).decode()
+    report = export_view._report(view, "me").decode()
     assert "data:image/webp;base64," in report
     assert "Does curation help?" in report
 

@@ -77,7 +77,7 @@ def render(
         least=tiles(by_lsi[::-1][:EXTREMES]),
         suspects=tiles(suspects[:SUSPECTS]),
         check=check,
-        figures={name: _figure(figure) for name, figure in figures.items()},
+        figures={name: _figure(name, figure) for name, figure in figures.items()},
         settings=unusual_settings(run),
         skipped=[{k: without_place(run, v) for k, v in one.items()} for one in manifest["dataset"]["skipped"]],
         plotly=Markup(get_plotlyjs()),
@@ -129,10 +129,11 @@ def _tile(run: Run, row: Any, position: int, images: Images | None) -> dict[str,
     }
 
 
-def _figure(figure: go.Figure) -> Markup:
+def _figure(name: str, figure: go.Figure) -> Markup:
+    """Return a figure as HTML, under a name of its own: the same run is the same report, byte for byte."""
     figure.update_layout(template="plotly_white")
-    html = figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False, "responsive": True})
-    return Markup(html)
+    config = {"displaylogo": False, "responsive": True}
+    return Markup(figure.to_html(config, full_html=False, include_plotlyjs=False, div_id=f"figure-{name}"))
 
 
 @cache
