@@ -141,6 +141,7 @@ class Export(Common):
         output: the folder to write into.
         drop_issues: leave out the suspected label issues.
         keep_one: keep one sample of each near-duplicate group.
+        drop_leaks: remove near duplicates of what is held out (test, then validation) from the other splits.
         keep_top: keep only this many samples, those of highest LSI among the rest.
         decisions: what people decided in the app, instead of the rules above.
         formats: of the index lists.
@@ -152,6 +153,7 @@ class Export(Common):
     output: Path = Path("lsi-export")
     drop_issues: bool = False
     keep_one: bool = False
+    drop_leaks: bool = False
     keep_top: int | None = None
     decisions: bool = False
     formats: Formats = ("txt", "csv", "json", "npy", "parquet")

@@ -41,14 +41,21 @@ def export_selection(command: commands.Export) -> None:
     run = find_run(command.cache, command.run)
     records = None
     if command.decisions:
-        if command.drop_issues or command.keep_one or command.keep_top is not None:
+        if command.drop_issues or command.keep_one or command.drop_leaks or command.keep_top is not None:
             raise UsageError(
-                "--decisions exports what people decided; leave --drop-issues, --keep-one and --keep-top out."
+                "--decisions exports what people decided; leave --drop-issues, --keep-one, --drop-leaks and --keep-top "
+                "out."
             )
         decisions = _decisions(command.cache, run)
         chosen, records = selection_of(run, decisions), decision_records(run.subject, decisions)
     else:
-        chosen = select(run, drop_issues=command.drop_issues, keep_one=command.keep_one, keep_top=command.keep_top)
+        chosen = select(
+            run,
+            drop_issues=command.drop_issues,
+            keep_top=command.keep_top,
+            keep_one=command.keep_one,
+            drop_leaks=command.drop_leaks,
+        )
     _write(command, run, chosen, records)
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lsi.errors import UsageError
+from lsi.export.leaks import has_splits, leak_table
 from lsi.export.selection import Selection
 from lsi.export.tables import (
     as_pandas,
@@ -75,9 +76,9 @@ def export(
 
     `kept_indices.*` and `removed_indices.*` are rows of the source; `cleaned.csv` and `.parquet` the kept samples with
     their new labels, `audit.csv` all samples with what was decided, `relabel.csv` the new labels, `issues.csv`
-    cleanlab's columns; `subset.py` makes a PyTorch subset or a DataFrame of the source, `manifest.json` says what was
-    computed. All of these hold ids and class names as they are. `spreadsheet.csv` alone is made to be opened in a
-    spreadsheet: what begins like a formula gets an apostrophe there.
+    cleanlab's columns, `leaks.csv` near duplicates that lie in several splits; `subset.py` makes a PyTorch subset or a
+    DataFrame of the source, `manifest.json` says what was computed. All of these hold ids and class names as they are.
+    `spreadsheet.csv` alone is made to be opened in a spreadsheet: what begins like a formula gets an apostrophe there.
 
     Args:
         run: the run.
@@ -106,6 +107,8 @@ def export(
     audit = audit_table(run, selection, decisions)
     cleaned = cleaned_table(audit, selection)
     tables: dict[str, Any] = {"cleaned.csv": cleaned, "audit.csv": audit, "relabel.csv": relabel_table(run, selection)}
+    if has_splits(run.scores):
+        tables["leaks.csv"] = leak_table(run.scores, run.class_names if run.task == "classification" else [])
     issues = issue_table(run) if run.has_scores else None
     tables |= {} if issues is None else {"issues.csv": issues}
     for name, table in tables.items():

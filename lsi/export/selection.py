@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lsi.data.sources.splits import held_out
 from lsi.errors import UsageError
+from lsi.export.leaks import leaks_to_drop
 from lsi.runs.records import check_found, in_force, records_of
 from lsi.runs.run import Run
 
@@ -28,14 +30,23 @@ class Selection:
         return Selection(kept, np.setdiff1d(everything, kept), relabelled)
 
 
-def select(run: Run, *, drop_issues: bool = False, keep_top: int | None = None, keep_one: bool = False) -> Selection:
+def select(
+    run: Run,
+    *,
+    drop_issues: bool = False,
+    keep_top: int | None = None,
+    keep_one: bool = False,
+    drop_leaks: bool = False,
+) -> Selection:
     """Return a selection by rule.
 
     Args:
         run: the run.
         drop_issues: remove the suspected label issues.
         keep_top: keep only this many samples, those of highest LSI among the rest.
-        keep_one: keep one sample of each near-duplicate group, the one whose given label is likeliest.
+        keep_one: keep one sample of each near-duplicate group: of the split that is held out most, and of these the
+            one whose given label is likeliest.
+        drop_leaks: remove near duplicates of what is held out from the other splits.
 
     Raises:
         UsageError: `keep_top` is below 1.
@@ -44,6 +55,8 @@ def select(run: Run, *, drop_issues: bool = False, keep_top: int | None = None, 
     kept = np.ones(len(table), dtype=bool)
     if drop_issues:
         kept &= ~table["is_label_issue"].to_numpy()
+    if drop_leaks:
+        kept[leaks_to_drop(table)] = False
     if keep_one:
         kept[duplicates_to_drop(table)] = False
     if keep_top is not None:
@@ -64,9 +77,11 @@ def selection_of(run: Run, decided: pd.DataFrame) -> Selection:
 
 
 def duplicates_to_drop(table: pd.DataFrame) -> np.ndarray:
-    """Return all but one of each near-duplicate group: the likeliest given label stays, then the higher LSI."""
+    """Return all but one of each near-duplicate group: what is held out stays, then the likeliest label, then LSI."""
     grouped = table[table["near_duplicate_group"] >= 0]
-    ordered = grouped.sort_values(["near_duplicate_group", "label_score", "lsi"], ascending=[True, False, False])
+    rank = grouped["split"].astype(str).map(held_out) if "split" in grouped.columns else 0
+    order = ["near_duplicate_group", "held_out", "label_score", "lsi"]
+    ordered = grouped.assign(held_out=rank).sort_values(order, ascending=[True, False, False, False])
     return ordered.index[ordered.duplicated("near_duplicate_group")].to_numpy()
 
 

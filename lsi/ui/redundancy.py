@@ -6,7 +6,7 @@ import streamlit as st
 
 from lsi.data.plan import counted
 from lsi.errors import LsiError
-from lsi.export import charts, duplicates_to_drop
+from lsi.export import charts, duplicates_to_drop, has_splits, leaks, leaks_to_drop
 from lsi.ui import bulk
 from lsi.ui.buttons import button, pressed
 from lsi.ui.deciding import decide, decisions, reviewer
@@ -41,6 +41,36 @@ def groups(view: View, positions: np.ndarray) -> None:
     page = st.pagination(pages, key=f"group_page-{view.run.name}") if pages > 1 else 1
     for group in ordered[(page - 1) * PER_PAGE : page * PER_PAGE]:
         _row(view, group, set(drop.tolist()))
+
+
+def leaking(view: View) -> None:
+    """Say which images of one split look like images of another, and let those leave that are learned from.
+
+    The filter does not count: it would hide the other half of a pair. What is excluded already leaks no longer.
+    """
+    if not has_splits(view.table):
+        return
+    actions = decisions(view)["action"]
+    table = view.table.drop(index=actions.index[actions == "exclude"])
+    found = leaks(table)
+    st.subheader("Leaks between splits", anchor=False)
+    if found.empty:
+        st.info(f"No {view.one} is a near duplicate of one in another split.")
+        return
+    counts = found.groupby(found["split"].astype(str)).size()
+    said = ", ".join(f"{n:,} in {plain(str(name))}" for name, n in counts.items())
+    n = found["near_duplicate_group"].nunique()
+    st.markdown(
+        f"{counted(n, 'group')} {'lies' if n == 1 else 'lie'} in several splits: {said}. What is learned from then "
+        "holds what is tested on."
+    )
+    drop = leaks_to_drop(table)
+    drop = drop[~np.isin(drop, actions.index.to_numpy())]
+    if not looks_only() and len(drop):
+        button(f"Exclude from training what looks like what is held out: {len(drop):,}", key="drop-leaks",
+               on_click=decide, args=(view, reviewer(), [int(i) for i in drop], "exclude"),
+               icon=":material/water_drop:")  # fmt: skip
+    st.caption("The groups come first below. An export lists them in leaks.csv.")
 
 
 def redundant(table: pd.DataFrame, actions: pd.Series) -> np.ndarray:

@@ -38,6 +38,11 @@ def same_split(name: str) -> str:
     return split_of(name) or name.strip().casefold()
 
 
+def held_out(name: str) -> int:
+    """Return how far a split is kept from training: 2 for a test or holdout split, 1 for validation, else 0."""
+    return {"test": 2, "holdout": 2, "validation": 1}.get(same_split(name), 0)
+
+
 def split_of_file(name: str) -> str | None:
     """Return the split that a file's own name begins with, or else its folders (test-00000-of-2.parquet, train/0.csv).
 
