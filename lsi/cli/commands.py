@@ -147,6 +147,9 @@ class Export(Common):
         formats: of the index lists.
         images: write the kept images too, under their new labels: copied or linked into one folder per class, or
             as Hugging Face Parquet.
+        tools: write what other tools read too: label-studio (tasks with what is suggested; its own export is read in by
+            `lsi decisions import`), or fiftyone (a script that makes a dataset).
+        image_root: what stands before the path of an image in Label Studio's tasks, such as an address.
     """
 
     run: RunName = "latest"
@@ -158,6 +161,8 @@ class Export(Common):
     decisions: bool = False
     formats: Formats = ("txt", "csv", "json", "npy", "parquet")
     images: ImageFormats = ()
+    tools: tuple[Literal["label-studio", "fiftyone"], ...] = ()
+    image_root: str = "/data/local-files/?d="
 
 
 @dataclass(frozen=True)
@@ -196,7 +201,7 @@ class Decisions(Common):
 
     Attributes:
         action: import or export.
-        file: the decisions.json to read or to write.
+        file: the decisions.json to read or to write; an export of Label Studio can be read too.
         run: of an export, the run whose samples are meant; of an import only needed for files of older versions. Name
             of a run, the start of its name, its folder, or latest.
     """

@@ -24,6 +24,7 @@ from lsi.export import (
     selection_of,
     totals,
     write_decisions,
+    write_for,
     write_images,
 )
 from lsi.files import atomic, read_json
@@ -152,6 +153,9 @@ def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selectio
     if command.images and run.images is None:
         raise UsageError("These samples have no images: leave --images out.")
     written += [write_images(run, chosen, command.output, how) for how in command.images]
+    if isinstance(command, commands.Export):
+        for tool in command.tools:
+            written += write_for(run, chosen, command.output, tool, command.image_root)
     _warn_of_changes(run)
     counts = totals(run, chosen)
     if command.json:

@@ -6,12 +6,14 @@ from lsi.export.leaks import has_splits, leak_table, leaks, leaks_to_drop
 from lsi.export.lists import FORMATS, Format, export, issue_table, relabel_table, totals, write_decisions, write_indices
 from lsi.export.selection import Selection, duplicates_to_drop, select, selection_from_records, selection_of
 from lsi.export.tables import audit_table, spreadsheet_safe
+from lsi.export.tools import Tool, write_for
 
 __all__ = [
     "FORMATS",
     "Format",
     "ImageFormat",
     "Selection",
+    "Tool",
     "audit_table",
     "check_selection",
     "duplicates_to_drop",
@@ -29,6 +31,7 @@ __all__ = [
     "spreadsheet_safe",
     "totals",
     "write_decisions",
+    "write_for",
     "write_images",
     "write_indices",
 ]

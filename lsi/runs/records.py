@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from lsi.errors import DataError
+from lsi.runs.label_studio import decisions_of
 from lsi.runs.subject import Subject
 
 ACTIONS = ("keep", "relabel", "exclude", "unsure")
@@ -50,15 +51,25 @@ def exclusion_records(about: Subject, positions: np.ndarray, reviewer: str) -> l
     return decision_records(about, pd.DataFrame(decided, index=np.asarray(positions, dtype=np.int64)))
 
 
+def as_decisions(content: Any) -> Any:
+    """Return what a file of decisions holds; the tasks of Label Studio as the decisions that they are.
+
+    Raises:
+        DataError: it is a list of something else.
+    """
+    return decisions_of(content) if isinstance(content, list) else content
+
+
 def records_of(content: Any) -> list[dict[str, Any]]:
-    """Return the records in what `decisions.json` holds.
+    """Return the records in what `decisions.json` holds, or an export of Label Studio.
 
     Raises:
         DataError: it is no such file, or an action is none.
     """
+    content = as_decisions(content)
     records = content.get("decisions") if isinstance(content, dict) else None
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-        raise DataError("Expected the decisions.json that an export wrote.")
+        raise DataError("Expected the decisions.json that an export wrote, or an export of Label Studio.")
     for record in records:
         if record.get("action") not in ACTIONS:
             found = record.get("action")
@@ -104,12 +115,13 @@ def records_to_add(content: Any, about: Subject | None = None) -> tuple[str, lis
     """Return the dataset's name and the decisions of a file as `Reviews.add` takes them.
 
     Args:
-        content: what `decisions.json` holds.
+        content: what `decisions.json` holds, or an export of Label Studio.
         about: the samples; needed for files of versions that named samples by index and id alone.
 
     Raises:
         DataError: it is no such file, a record is none, or a sample or class cannot be told without its run.
     """
+    content = as_decisions(content)
     records = records_of(content)
     dataset = content.get("dataset") or (None if about is None else about.dataset)
     if not all("content" in record for record in records) or not isinstance(dataset, str):

@@ -117,7 +117,12 @@ def read_in(view: View) -> None:
             f"Decisions belong to the {view.noun}, by id and content: every run on the same data shows them. What was "
             "decided here later than in the file stays."
         )
-        file = st.file_uploader("A decisions.json of an export", "json", key="decisions_file", max_upload_size=50)
+        file = st.file_uploader(
+            "A decisions.json of an export, or what Label Studio exports",
+            "json",
+            key="decisions_file",
+            max_upload_size=50,
+        )
         if file is not None and pressed("Read in", "read-in", icon=":material/upload:"):
             try:
                 dataset, records = records_to_add(json.loads(file.getvalue()), view.run.subject)

@@ -1,0 +1,71 @@
+"""What other tools read: tasks for Label Studio, and a script that makes a FiftyOne dataset."""
+
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from lsi.errors import UsageError
+from lsi.export.label_studio import LOCAL_FILES, write_tasks
+from lsi.export.selection import Selection
+from lsi.export.tables import final_labels, image_paths
+from lsi.files import atomic, write_json
+from lsi.runs.run import Run
+
+Tool = Literal["label-studio", "fiftyone"]
+SCRIPT, SAMPLES = "fiftyone_dataset.py", "fiftyone.json"
+
+
+def write_for(run: Run, selection: Selection, folder: Path, tool: Tool, image_root: str = LOCAL_FILES) -> list[Path]:
+    """Write what a tool reads, and return the paths.
+
+    Args:
+        run: the run.
+        selection: Label Studio gets the kept samples, FiftyOne all of them.
+        folder: where to write.
+        tool: which one.
+        image_root: of Label Studio: what stands before the path of an image.
+
+    Raises:
+        UsageError: the tool cannot show these samples.
+        DataError: an image cannot be read.
+    """
+    if tool == "label-studio":
+        return write_tasks(run, selection.kept, folder, image_root)
+    paths = None if run.images is None else image_paths(run)
+    if paths is None or not all(isinstance(run.images.source(i), Path) for i in range(len(paths))):  # type: ignore[union-attr]
+        raise UsageError(
+            f"{run.name}: these images do not lie in files of their own. Export them with --images copy, and load that "
+            "folder as an ImageClassificationDirectoryTree."
+        )
+    write_json(folder / SAMPLES, {"run": run.name, "samples": _rows(run, selection, paths)})
+    with atomic(folder / SCRIPT) as temporary:
+        shutil.copyfile(Path(__file__).with_name(SCRIPT), temporary)
+    return [folder / SAMPLES, folder / SCRIPT]
+
+
+def _rows(run: Run, selection: Selection, paths: list[str]) -> list[dict[str, Any]]:
+    """Return one record a sample: path, id, labels, scores, and tags for what is suspected, excluded, relabelled."""
+    table, has_labels = run.scores, run.task == "classification"
+    names, labels = run.class_names, final_labels(run, selection)
+    removed, rows = set(selection.removed.tolist()), []
+    for position, row in enumerate(table.to_dict("records")):
+        tags = ["suspected"] * bool(row["is_label_issue"]) + ["excluded"] * (position in removed)
+        tags += ["relabelled"] * (position in selection.relabelled)
+        given, suggested = (int(row["given_label"]), int(row["predicted_label"])) if has_labels else (0, 0)
+        tags += [str(row["split"])] if row.get("split") else []
+        rows.append({
+            "path": paths[position], "lsi_id": str(row["id"]), "tags": tags,
+            "given_label": names[given] if has_labels else None,
+            "label": names[int(labels[position])] if has_labels else None,
+            "suggested_label": names[suggested] if has_labels else None,
+            "lsi": float(row["lsi"]), "label_score": _number(row["label_score"]),
+            "near_duplicate_group": int(row["near_duplicate_group"]),
+        })  # fmt: skip
+    return rows
+
+
+def _number(value: Any) -> float | None:
+    """Return a number as JSON can hold it."""
+    return float(value) if np.isfinite(value) else None
