@@ -13,8 +13,10 @@ from lsi.errors import UsageError
 log = logging.getLogger(__name__)
 
 _CORES_A_WORKER = 4
-# no usage statistics; workers at the priority of the program, not behind all others
-_SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_worker_niceness": "0"}
+# no usage statistics; workers at the priority of the program, not behind all others; `print` stays Python's own, which
+# numba knows: with Ray's in its place pynndescent does not compile any more
+_SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_worker_niceness": "0",
+             "RAY_TQDM_PATCH_PRINT": "0"}  # fmt: skip
 
 
 @dataclass(frozen=True)

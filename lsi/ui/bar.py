@@ -22,6 +22,7 @@ from lsi.ui.wording import plain
 # the chosen run has a key that is no widget's: Streamlit forgets those of a widget when the page changes
 LOOKS = ("order", "tile", "panel", "colour", "tool")  # widgets that stand in the address themselves
 KEPT = "at"  # the place in the review queue; a page that has none drops it
+DRAWN_WITHOUT_RUNS = "drawn_without_runs"  # whether there was no run yet when the page on screen began
 _FILTER, _RUN, _RUN_BOX, _SLOT = "filter", "chosen_run", "run_box", "bar_slot"
 
 
@@ -107,6 +108,7 @@ def draw(title: str, is_filtered: bool = True) -> None:
     """
     _read_url()
     names = run_names()
+    st.session_state[DRAWN_WITHOUT_RUNS] = not names
     with st.container(horizontal=True, vertical_alignment="center", key="bar", gap="small"):
         if title:
             st.title(title, anchor=False, width="content")

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from lsi.compute import jobs
+from lsi.ui.bar import DRAWN_WITHOUT_RUNS
 from lsi.ui.buttons import button
 from lsi.ui.deciding import note, reviewer
 from lsi.ui.login import looks_only
@@ -44,6 +45,8 @@ def follow(is_home: bool) -> None:
         for job in shown:
             _job(job, is_home)
         running = _running(shown)
+        if look == 0 and not running and st.session_state.get(DRAWN_WITHOUT_RUNS) and run_names():
+            st.rerun()  # the first run was finished while this page was being drawn: nothing else would show it
         # The first look is part of the page: running it anew from here would lose a click that it has not reached.
         if look == 0 or running == awaited:
             return

@@ -111,6 +111,23 @@ def test_from_nothing_to_a_checked_list(page: Page):
     assert all(url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "blob:", "data:")) for url in requests)
 
 
+def test_a_link_that_is_followed_right_after_a_key_is_followed(page: Page, cache: Path):
+    first_run(page)
+    for number in range(4):
+        page.goto(f"/issues?run={list_runs(cache)[-1].name}")
+        settle(page)
+        page.locator(".queue .picture img").wait_for()
+        before = len(Reviews.of_cache(cache).history(list_runs(cache)[-1].subject))
+        page.wait_for_timeout(400)  # where the queue is has reached the address
+        page.keyboard.press("u")
+        page.wait_for_timeout(60 * number)
+        page.get_by_role("link", name="Export").click()
+        expect(page.get_by_role("heading", name="Export", level=1)).to_be_visible()
+        page.wait_for_timeout(700)
+        expect(page.get_by_role("heading", name="Export", level=1)).to_be_visible()
+        assert len(Reviews.of_cache(cache).history(list_runs(cache)[-1].subject)) == before + 1
+
+
 def test_forty_keys_twenty_milliseconds_apart_are_forty_decisions(page: Page):
     first_run(page)
     page.locator(".st-key-reviewer-box button").click()

@@ -83,6 +83,11 @@ def test_features_are_those_of_one_machine(cluster, here, tmp_path):
     check_equal(there(Pictures(60), cluster, tmp_path), here)
 
 
+def test_print_stays_pythons_own_for_numba_knows_no_other(cluster, here, tmp_path):
+    there(Pictures(60), cluster, tmp_path)
+    assert isinstance(print, type(len))
+
+
 def test_an_actor_that_dies_changes_nothing(cluster, here, tmp_path):
     killer = tmp_path / ONCE
     check_equal(there(Pictures(60, killer), cluster, tmp_path), here)

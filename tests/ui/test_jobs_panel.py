@@ -8,7 +8,7 @@ import pytest
 from lsi.compute import jobs
 from lsi.config import Settings
 from lsi.files import write_json
-from lsi.ui import preview
+from lsi.ui import bar, preview
 from tests.cases import image_files
 from tests.ui.conftest import ROOT
 
@@ -41,6 +41,22 @@ def test_the_form_starts_what_it_says(app, started):
             score=dataclasses.replace(usual.score, calibrate=True),
         )
     ]
+
+
+def test_a_first_run_that_ends_while_the_page_is_drawn_is_shown(cache, tmp_path, app, monkeypatch):
+    """Its job runs no longer when the page looks for jobs, and was no run yet when the page looked for runs."""
+    truth, looks = bar.run_names, []
+
+    def late() -> list[str]:
+        looks.append(1)
+        return truth() if len(looks) > 1 else []
+
+    monkeypatch.setattr(bar, "run_names", late)
+    app.query_params.clear()
+    app.run()
+    assert len(looks) == 2
+    assert not [i for i in app.info if "first run is being computed" in str(i.value)]
+    assert app.metric
 
 
 def test_a_form_that_cannot_be_computed_says_why_once(app, started):

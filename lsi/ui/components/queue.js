@@ -7,9 +7,21 @@ const KEYS = { k: "keep", s: "suggestion", Enter: "suggestion", x: "exclude", u:
   Backspace: "back", ArrowRight: "skip", " ": "skip", z: "undo", n: "next", p: "pixels", "+": "in", "-": "out", 0: "whole" };
 const TYPING = "input, textarea, select, [contenteditable=true], [role=slider], [role=combobox], [role=option], [role=dialog]";
 const SHOWN = 8; // classes in the list below the field
+const TRAVEL = 80; // ms in which what a component tells Streamlit has left for the server
 let latest = null; // the queue on the page, which keys are for while no field has the focus
 
 document.addEventListener("pointerdown", () => { if (latest) latest.typing = false; });
+// What is sent names this page: sent after a link was followed, it brings the page back. So a link waits for it.
+document.addEventListener("click", (event) => {
+  const link = event.composedPath()[0].closest?.("a[href]"), s = latest;
+  if (!link || !s?.root.isConnected || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (!s.sending && !s.timer && performance.now() - (s.sent || 0) > TRAVEL) return;
+  if (s.sending) send(s);
+  if (s.timer) publish(s);
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  setTimeout(() => link.click(), TRAVEL + 20);
+}, true);
 document.addEventListener("keydown", (event) => {
   const target = event.composedPath()[0];
   if (!latest?.root.isConnected || event.defaultPrevented || latest.root.contains(target)) return;
@@ -129,6 +141,7 @@ function note(s, position, action, label) {
 function send(s) {
   clearTimeout(s.sending);
   s.sending = null;
+  s.sent = performance.now();
   if (s.log.length) s.setStateValue("log", s.log.slice());
 }
 
@@ -142,6 +155,9 @@ function go(s, to) {
 }
 
 function publish(s) {
+  clearTimeout(s.timer);
+  s.timer = null;
+  s.sent = performance.now();
   const item = s.data.items[s.at];
   if (item) s.setStateValue("current", item.i);
 }
