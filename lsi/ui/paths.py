@@ -10,6 +10,11 @@ from lsi.errors import UsageError
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
+def data_roots() -> list[Path]:
+    """Return the folders that may be read."""
+    return [Path(r).resolve() for r in os.environ.get(ROOTS_VARIABLE, ".").split(os.pathsep) if r]
+
+
 def below_data_roots(path: Path) -> Path:
     """Return the path with links and `..` resolved.
 
@@ -21,7 +26,7 @@ def below_data_roots(path: Path) -> Path:
             f"{path} is an address: the app reads folders and files of its own machine. Addresses are for the command "
             "line, `lsi compute --data ADDRESS`."
         )
-    roots = [Path(r).resolve() for r in os.environ.get(ROOTS_VARIABLE, ".").split(os.pathsep) if r]
+    roots = data_roots()
     try:
         real = path.expanduser().resolve()
     except (OSError, RuntimeError, ValueError) as error:  # no such user, a NUL, before Python 3.13 a link to itself

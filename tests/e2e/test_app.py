@@ -171,12 +171,12 @@ def test_gallery_selects_ranges_and_opens_details(page: Page):
 def test_reload_in_the_middle_of_a_job_keeps_it(page: Page):
     first_run(page)
     page.get_by_text("Compute another run").click()
-    page.get_by_text("Reading: split, columns, subset, task").click()
+    page.get_by_text("Advanced: parts of the data").click()
     subset = page.get_by_role("spinbutton", name="Subset (0: all)")
     subset.fill("500")
     subset.press("Tab")
     page.get_by_role("button", name="Compute", exact=True).click()
-    expect(page.get_by_text(re.compile("^digits: (starting|step)"))).to_be_visible()
+    expect(page.get_by_text(re.compile("^fashion: (starting|step)"))).to_be_visible()
     page.reload()
     expect(page.get_by_text("500 images in 10 classes.")).to_be_visible(timeout=JOB_MS)
 
@@ -212,11 +212,12 @@ def test_every_page_by_its_address_in_light_and_dark(browser, server, cache, sch
 def test_a_second_tab_sees_the_job_and_can_cancel_it(page: Page, browser, server, cache, request):
     first_run(page)
     page.get_by_text("Compute another run").click()
+    page.get_by_text("Advanced: parts of the data").click()
     backbone = page.get_by_role("textbox", name="Backbone", exact=True)
     backbone.fill("efficientnet_lite0")
     backbone.press("Tab")
     page.get_by_role("button", name="Compute", exact=True).click()
-    job = re.compile("^digits: (starting|step)")
+    job = re.compile("^fashion: (starting|step)")
     expect(page.get_by_text(job)).to_be_visible()
     started = jobs.list_jobs(cache)[0]
     request.addfinalizer(started.cancel)
@@ -252,6 +253,7 @@ def test_uploaded_data_with_hostile_class_names_stay_text(page: Page):
     page.on("dialog", lambda d: pytest.fail(f"a script ran: {d.message}"))
     first_run(page)
     page.get_by_text("Compute another run").click()
+    page.get_by_role("radio", name="An upload").click()
     page.locator("input[type=file]").set_input_files(
         {"name": "set.zip", "mimeType": "application/zip", "buffer": archive_of_hostile_names()}
     )

@@ -1,6 +1,7 @@
 """The form that starts a computation, and what follows it."""
 
 import dataclasses
+import os
 import threading
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from lsi.compute import jobs
 from lsi.config import Settings
 from lsi.files import write_json
-from lsi.ui import bar, preview
+from lsi.ui import bar, browse, preview
 from tests.cases import image_files
 from tests.ui.conftest import ROOT
 
@@ -25,8 +26,16 @@ def field(app, kind: str, label: str):
     return next(w for w in getattr(app, kind) if w.label == label)
 
 
+def choose(app, kind: str):
+    """Run the page with that kind of data chosen in its form."""
+    app.run()
+    app.button_group(key="compute-field-kind").set_value(kind).run()
+    assert not app.exception
+
+
 def test_the_form_starts_what_it_says(app, started):
     app.run()
+    app.selectbox(key="compute-field-dataset").set_value("digits")
     field(app, "number_input", "Subset (0: all)").set_value(500)
     field(app, "slider", "Labels to flip on purpose").set_value(20)
     field(app, "toggle", "Say how precise a cut is").set_value(True)
@@ -120,8 +129,8 @@ COLUMNS = {"Column of images": "image_column", "Column of labels": "label_column
 
 def test_the_form_says_how_the_data_are_read(app, started, tmp_path, monkeypatch):
     monkeypatch.setenv("LSI_DATA_ROOTS", str(tmp_path))
-    app.run()
-    field(app, "text_input", "Your data").set_value(str(tmp_path))
+    choose(app, "A folder or file")
+    field(app, "text_input", "Folder or file").set_value(str(tmp_path))
     for label, name in COLUMNS.items():
         field(app, "text_input", label).set_value(f" {name} ")
     app.selectbox(key="compute-field-split").set_value("test")
@@ -134,6 +143,54 @@ def test_the_form_says_how_the_data_are_read(app, started, tmp_path, monkeypatch
     assert [getattr(data, name) for name in COLUMNS.values()] == list(COLUMNS.values())
     assert (data.data, data.split, data.merge_classes, data.boxes) == (tmp_path, "test", "case", True)
     assert started[0].features.image_size == 64
+
+
+def test_a_form_without_data_says_what_is_missing(app, started):
+    for kind, words in (("A folder or file", "Name a folder or a file"), ("An upload", "Choose a file to upload")):
+        choose(app, kind)
+        field(app, "button", "Compute").click().run()
+        assert not started
+        assert [words in e.value for e in app.error] == [True]
+
+
+def test_data_are_chosen_step_by_step_below_the_roots(app, started, tmp_path, monkeypatch):
+    monkeypatch.setenv("LSI_DATA_ROOTS", str(tmp_path))
+    (tmp_path / "photos").mkdir()
+    manifest = image_files(tmp_path / "photos", ("cat", "dog"), 12)
+    choose(app, "A folder or file")
+    assert app.selectbox(key="compute-browsed").options == ["photos/"]
+    app.selectbox(key="compute-browsed").select("photos/").run()
+    assert field(app, "text_input", "Folder or file").value == str(tmp_path / "photos")
+    assert app.selectbox(key="compute-browsed").options == [browse.UP, "manifest.csv"]  # single images are no data
+    app.selectbox(key="compute-browsed").select("manifest.csv").run()
+    assert "12 images in 2 classes" in looked(app)
+    field(app, "button", "Compute").click().run()
+    assert [s.data.data for s in started] == [manifest]
+
+
+def test_what_can_be_chosen_never_leaves_the_roots(tmp_path, monkeypatch):
+    one, two = tmp_path / "one", tmp_path / "two"
+    for name in ("one/inner/deep", "two", "outside"):
+        (tmp_path / name).mkdir(parents=True)
+    (one / ".hidden").mkdir()
+    (one / "b.parquet").touch()
+    (one / "a.PNG").touch()
+    monkeypatch.setenv("LSI_DATA_ROOTS", f"{one}{os.pathsep}{two}")
+    assert browse.place_of("") is None
+    assert browse.entries(None) == [str(one), str(two)]
+    assert browse.step(None, str(two)) == two
+    assert browse.entries(one) == [browse.UP, "inner/", "b.parquet"]
+    assert browse.step(one, browse.UP) is None
+    assert browse.step(one / "inner", browse.UP) == one
+    assert browse.step(one, "inner/") == one / "inner"
+    assert browse.place_of(str(one / "b.parquet")) == one
+    assert browse.place_of(str(one / "no" / "such" / "file")) == one
+    for foreign in (str(tmp_path / "outside"), f"{one}/../outside", "~nobody/x", "s3://bucket/set"):
+        assert browse.place_of(foreign) is None
+    monkeypatch.setenv("LSI_DATA_ROOTS", str(one))
+    assert browse.place_of("") == one
+    assert browse.entries(one) == ["inner/", "b.parquet"]
+    assert browse.entries(one / "gone") == [browse.UP]
 
 
 def looked(app) -> str:
@@ -150,9 +207,9 @@ def looked(app) -> str:
 def test_the_plan_is_shown_as_soon_as_data_are_named(app, started, tmp_path, monkeypatch):
     monkeypatch.setenv("LSI_DATA_ROOTS", str(tmp_path))
     manifest = image_files(tmp_path, ("cat", "Cat", "dog"), 12)
-    app.run()
+    choose(app, "A folder or file")
     assert not [m for m in app.markdown if "How these data" in m.value]
-    field(app, "text_input", "Your data").set_value(str(manifest)).run()
+    field(app, "text_input", "Folder or file").set_value(str(manifest)).run()
     text = looked(app)
     assert "12 images in 3 classes" in text
     assert "label = label" in text
@@ -171,7 +228,7 @@ def test_the_plan_is_shown_as_soon_as_data_are_named(app, started, tmp_path, mon
 )
 def test_what_cannot_be_read_is_said_before_anything_is_computed(app, started, tmp_path, content, message):
     outside = image_files(tmp_path, ("a", "b"), 2).parent / "0.png"
-    app.run()
+    choose(app, "An upload")
     app.file_uploader[0].upload("names.csv", content.replace(b"{outside}", bytes(outside))).run()
     assert not app.exception
     assert message in looked(app)
@@ -184,8 +241,8 @@ def test_a_slow_look_holds_up_no_page(app, started, tmp_path, monkeypatch):
     waiting = threading.Event()
     monkeypatch.setattr(preview, "inspect", lambda settings, root: waiting.wait(30))
     monkeypatch.setattr(preview, "_WAIT_SECONDS", 0.05)
-    app.run()
-    field(app, "text_input", "Your data").set_value(str(tmp_path)).run()
+    choose(app, "A folder or file")
+    field(app, "text_input", "Folder or file").set_value(str(tmp_path)).run()
     assert any("Still looking at the data" in i.value for i in app.info)
     field(app, "button", "Compute").click().run()
     assert [s.data.data for s in started] == [tmp_path]
@@ -194,7 +251,7 @@ def test_a_slow_look_holds_up_no_page(app, started, tmp_path, monkeypatch):
 
 
 def test_an_upload_is_computed_from_where_it_is_kept(app, started, cache):
-    app.run()
+    choose(app, "An upload")
     app.file_uploader[0].upload("My set.csv", b"path,label\n1.png,a\n").run()
     field(app, "button", "Compute").click().run()
     assert not app.exception
@@ -205,8 +262,8 @@ def test_an_upload_is_computed_from_where_it_is_kept(app, started, cache):
 
 @pytest.mark.parametrize("address", ["s3://bucket/set", "s3:/bucket/set", "https://example.invalid/a.zip"])
 def test_an_address_is_refused_in_the_app(app, started, address):
-    app.run()
-    field(app, "text_input", "Your data").set_value(address)
+    choose(app, "A folder or file")
+    field(app, "text_input", "Folder or file").set_value(address)
     field(app, "button", "Compute").click().run()
     assert not started
     assert "is an address: the app reads folders and files of its own machine" in app.error[0].value.replace("\\", "")
