@@ -138,7 +138,7 @@ def scatter(positions: np.ndarray, lsi: np.ndarray, most: int) -> go.Figure:
     size = 6 if len(chosen) < 5_000 else 3
     marker = {"size": size, "color": rank, "colorscale": "Viridis", "showscale": False}
     x, y = positions[chosen].astype(np.float32).T
-    figure = go.Figure(go.Scattergl(x=x, y=y, mode="markers", marker=marker, hoverinfo="skip"))
+    figure = go.Figure(go.Scatter(x=x, y=y, mode="markers", marker=marker, hoverinfo="skip"))
     figure.update_layout(height=520, margin=_MARGIN, plot_bgcolor="white")
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False, scaleanchor="x")

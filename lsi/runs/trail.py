@@ -14,7 +14,7 @@ from lsi.runs.database import DECISIONS, EVENTS, note_event, storage_errors
 from lsi.runs.decisions import Reviews
 
 COLUMNS = ["time", "who", "what", "about", "facts"]
-_SHOWN = ("run", "sample_id", "content", "label_name", "given_name")
+_SHOWN = ("sample_id", "label_name", "given_name", "run", "content")
 
 
 def note(reviews: Reviews, who: str, what: str, about: str, **facts: Any) -> None:

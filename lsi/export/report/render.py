@@ -13,7 +13,6 @@ import pandas as pd
 import plotly.graph_objects as go
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from lsi.audit.curation import CurationCheck
 from lsi.data import Images
@@ -24,7 +23,9 @@ from lsi.export.wording import high_means, quality_words, what_lsi_is
 from lsi.runs.run import Run
 from lsi.runs.titles import unusual_settings
 
-EXTREMES, SUSPECTS, MAP_POINTS = 12, 24, 30_000
+EXTREMES, SUSPECTS, MAP_POINTS = 12, 24, 5_000
+# the part of plotly.js that draws what a report holds, a third of the whole: npm's plotly.js-cartesian-dist-min
+PLOTLY = Path(__file__).with_name("plotly-cartesian.min.js")
 _SIZE = 128
 
 
@@ -80,7 +81,7 @@ def render(
         figures={name: _figure(name, figure) for name, figure in figures.items()},
         settings=unusual_settings(run),
         skipped=[{k: without_place(run, v) for k, v in one.items()} for one in manifest["dataset"]["skipped"]],
-        plotly=Markup(get_plotlyjs()),
+        plotly=Markup(PLOTLY.read_text(encoding="utf-8")),
     )
 
 
