@@ -25,6 +25,7 @@ from lsi.export import (
 )
 from lsi.hashing import fingerprint
 from lsi.runs.records import decision_records, exclusion_records, records_to_add
+from lsi.ui.awaited import await_job
 from lsi.ui.buttons import pressed
 from lsi.ui.deciding import decisions, note, reviewer, reviews
 from lsi.ui.login import looks_only
@@ -93,7 +94,7 @@ def recompute(view: View) -> None:
     if pressed("Recompute with my decisions", "recompute", icon=":material/restart_alt:", disabled=not changed):
         try:
             note(reviewer(), "started", view.run.subject_name, decisions_of=view.run.name)
-            jobs.start(replace(view.run.settings, decisions=DATABASE), cache())
+            await_job(jobs.start(replace(view.run.settings, decisions=DATABASE), cache()))
         except LsiError as error:
             st.error(plain(error))
             return

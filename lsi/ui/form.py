@@ -6,6 +6,7 @@ from lsi.compute import jobs
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.errors import LsiError, UsageError
 from lsi.references import check_backbone_is_no_code, kind_of_backbone
+from lsi.ui.awaited import await_job
 from lsi.ui.buttons import button
 from lsi.ui.data_step import FIELD, data_settings, file_of, path_of, said, which_data, which_labels
 from lsi.ui.deciding import note, reviewer
@@ -106,7 +107,7 @@ def _compute() -> None:
         )
         data = settings.data
         note(reviewer(), "started", data.dataset if data.data is None else str(data.data), settings=settings.to_dict())
-        jobs.start(settings, cache())
+        await_job(jobs.start(settings, cache()))
         st.session_state[_STARTED] = "just now"
     except LsiError as error:
         st.session_state[_PROBLEM] = str(error)

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from lsi.compute import jobs
+from lsi.ui.awaited import AWAITED, await_job
 from lsi.ui.bar import DRAWN_WITHOUT_RUNS
 from lsi.ui.buttons import button
 from lsi.ui.deciding import note, reviewer
@@ -35,7 +36,7 @@ def follow(is_home: bool) -> None:
         is_home: whether the page is the Overview.
     """
     latest = _latest()
-    awaited: set[str] = st.session_state.get("awaited", set()) | _running(latest)
+    awaited: set[str] = st.session_state.get(AWAITED, set()) | _running(latest)
     looks = itertools.count()
 
     @st.fragment(run_every=1.0 if awaited else None)
@@ -53,10 +54,10 @@ def follow(is_home: bool) -> None:
         done = [job.run_name for job in shown if job.folder.name in awaited and job.state == "done"]
         if done and done[0] in run_names():
             _arrived(str(done[0]), is_home)
-        st.session_state["awaited"] = running
+        st.session_state[AWAITED] = running
         st.rerun()
 
-    st.session_state["awaited"] = awaited
+    st.session_state[AWAITED] = awaited
     panel()
 
 
@@ -109,7 +110,7 @@ def _ended(job: jobs.Job, state: str) -> None:
 
 def _again(job: jobs.Job, name: str) -> None:
     note(name, "started", name_of(job), job=job.folder.name)
-    jobs.start(job.settings, cache())
+    await_job(jobs.start(job.settings, cache()))
 
 
 def _cancel(job: jobs.Job, name: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from lsi.compute import jobs
 from lsi.config import Settings
 from lsi.files import write_json
+from lsi.runs.listing import list_runs
 from lsi.ui import bar, browse, preview
 from tests.cases import image_files
 from tests.ui.conftest import ROOT
@@ -18,7 +19,9 @@ from tests.ui.conftest import ROOT
 def started(monkeypatch) -> list[Settings]:
     """What would have been started."""
     found: list[Settings] = []
-    monkeypatch.setattr(jobs, "start", lambda settings, cache: found.append(settings))
+    monkeypatch.setattr(
+        jobs, "start", lambda settings, cache: found.append(settings) or jobs.Job(cache / "jobs" / "none")
+    )
     return found
 
 
@@ -66,6 +69,17 @@ def test_a_first_run_that_ends_while_the_page_is_drawn_is_shown(cache, tmp_path,
     assert len(looks) == 2
     assert not [i for i in app.info if "first run is being computed" in str(i.value)]
     assert app.metric
+
+
+def test_a_job_that_is_done_before_the_page_looks_is_followed(app, cache, monkeypatch):
+    """All that it needed was there: nobody ever saw it run."""
+    newest = list_runs(cache)[0]
+    job = ended(cache, monkeypatch)
+    write_json(job.folder / jobs.PROGRESS, {"run": newest.name})
+    monkeypatch.setattr(jobs, "start", lambda *_: job)
+    app.run()
+    field(app, "button", "Compute").click().run()
+    assert app.session_state["awaited"] == {job.folder.name}
 
 
 def test_a_form_that_cannot_be_computed_says_why_once(app, started):
@@ -287,7 +301,7 @@ def ended(cache, monkeypatch, **facts) -> jobs.Job:
 def test_a_job_that_ended_without_a_run_can_be_started_again_or_dismissed(app, cache, monkeypatch, facts, words, again):
     job = ended(cache, monkeypatch, **facts)
     started = []
-    monkeypatch.setattr(jobs, "start", lambda settings, cache: started.append(settings))
+    monkeypatch.setattr(jobs, "start", lambda settings, cache: started.append(settings) or jobs.Job(cache / "none"))
     app.run()
     said = [e.value.replace("\\", "") for kind in ("info", "error") for e in getattr(app, kind)]
     assert words in said

@@ -328,7 +328,7 @@ def test_only_an_admin_deletes_runs_and_a_login_is_the_reviewer(app, cache, monk
 
 def test_what_was_done_is_written_down_under_the_name_of_who_did_it(app, cache, monkeypatch):
     started = []
-    monkeypatch.setattr(jobs, "start", lambda settings, *_: started.append(settings))
+    monkeypatch.setattr(jobs, "start", lambda settings, cache: started.append(settings) or jobs.Job(cache / "none"))
     sign_in(monkeypatch, "admin")
     visit(app, "runs")
     app.session_state["runs_table"] = {"selection": {"rows": [0], "columns": []}}
