@@ -107,7 +107,7 @@ def export(
     audit = audit_table(run, selection, decisions)
     cleaned = cleaned_table(audit, selection)
     tables: dict[str, Any] = {"cleaned.csv": cleaned, "audit.csv": audit, "relabel.csv": relabel_table(run, selection)}
-    if run.has_scores and has_splits(run.scores):
+    if has_splits(run.scores):
         tables["leaks.csv"] = leak_table(run.scores, run.class_names if run.task == "classification" else [])
     issues = issue_table(run) if run.has_scores else None
     tables |= {} if issues is None else {"issues.csv": issues}
