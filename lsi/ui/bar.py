@@ -23,6 +23,7 @@ from lsi.ui.wording import plain
 LOOKS = ("order", "tile", "panel", "colour", "tool")  # widgets that stand in the address themselves
 KEPT = "at"  # the place in the review queue; a page that has none drops it
 DRAWN_WITHOUT_RUNS = "drawn_without_runs"  # whether there was no run yet when the page on screen began
+_OFFERED = 200  # runs in the box at the head, the newest; the page Runs has all of them
 _FILTER, _RUN, _RUN_BOX, _SLOT = "filter", "chosen_run", "run_box", "bar_slot"
 
 
@@ -144,7 +145,10 @@ def _run_box(names: list[str]) -> View | None:
     if st.session_state.get(_RUN) not in names:
         choose(names[0])
     st.session_state[_RUN_BOX] = st.session_state[_RUN]
-    st.selectbox("Run", names, key=_RUN_BOX, on_change=lambda: choose(st.session_state[_RUN_BOX]), width=240,
+    offered = names[:_OFFERED]
+    if st.session_state[_RUN] not in offered:
+        offered = [st.session_state[_RUN], *offered]
+    st.selectbox("Run", offered, key=_RUN_BOX, on_change=lambda: choose(st.session_state[_RUN_BOX]), width=240,
                  format_func=run_label, label_visibility="collapsed")  # fmt: skip
     view = current_view()
     if view is not None:

@@ -21,7 +21,7 @@ from lsi.errors import StorageError
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.listing import list_runs
 from lsi.runs.trail import trail
-from lsi.ui import deciding, export_view, login, session
+from lsi.ui import bar, deciding, export_view, login, session
 from lsi.ui.filters import Filter
 from lsi.ui.login import Person
 from lsi.ui.roles import Role
@@ -185,6 +185,17 @@ def test_the_chosen_run_survives_every_link(app, calibrated):
     assert app.title[0].value == "Label issues"
     assert app.selectbox(key="run_box").value == older
     assert "of 400 images" in written(app)
+
+
+def test_of_many_runs_the_newest_are_offered_and_the_one_on_screen(app, monkeypatch):
+    truth = bar.run_names
+    monkeypatch.setattr(bar, "run_names", lambda: [f"made-{i:016x}" for i in range(300)] + truth())
+    app.run()
+    assert not app.exception
+    offered = app.selectbox(key="run_box")
+    assert offered.value == app.query_params["run"]
+    assert len(offered.options) == 201
+    assert offered.options[1:] == [f"made-{i:016x}" for i in range(200)]
 
 
 def test_another_run_takes_no_positions_and_no_classes_along(app, calibrated, unlabelled):
