@@ -13,6 +13,7 @@ from lsi.ui.components import drain_decision_log, unwritten
 from lsi.ui.first_run import start_first_run
 from lsi.ui.wording import plain
 
+_CHANGED = "changed size during iteration"
 ICON = Path(__file__).parent / "static" / "icon.svg"
 _STYLE = """<style>
 .stAppHeader, .stAppToolbar { height: 3rem; min-height: 3rem; }
@@ -61,6 +62,11 @@ def main() -> None:
         page.run()
     except LsiError as error:
         st.error(plain(str(error)), icon=":material/error:")
+    except RuntimeError as error:
+        # Streamlit's session is no dictionary for two threads, yet the end of one run may meet the start of the next
+        if _CHANGED not in str(error):
+            raise
+        st.rerun()
 
 
 def _say_what_is_unwritten() -> None:

@@ -187,6 +187,22 @@ def test_the_chosen_run_survives_every_link(app, calibrated):
     assert "of 400 images" in written(app)
 
 
+@pytest.mark.parametrize("said", ["dictionary changed size during iteration", "something else"])
+def test_a_session_that_two_threads_touched_is_drawn_again_and_other_errors_are_shown(app, monkeypatch, said):
+    draw, calls = bar.draw, []
+
+    def fail_once(*given, **named) -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise RuntimeError(said)
+        draw(*given, **named)
+
+    monkeypatch.setattr(bar, "draw", fail_once)
+    app.run()
+    assert bool(app.exception) == (said == "something else")
+    assert len(calls) == (1 if said == "something else" else 2)
+
+
 def test_of_many_runs_the_newest_are_offered_and_the_one_on_screen(app, monkeypatch):
     truth = bar.run_names
     monkeypatch.setattr(bar, "run_names", lambda: [f"made-{i:016x}" for i in range(300)] + truth())
