@@ -28,6 +28,11 @@ def default_data_root() -> Path:
     return Path(os.environ.get(DATA_VARIABLE, str(default_cache() / "data")))
 
 
+def data_roots() -> list[Path]:
+    """Return the folders that the app may read, links resolved: those of `LSI_DATA_ROOTS`, or the working folder."""
+    return [Path(r).resolve() for r in os.environ.get(ROOTS_VARIABLE, ".").split(os.pathsep) if r]
+
+
 def allowed_hosts() -> tuple[str, ...]:
     """Return the names under which the app answers: those of `LSI_HOSTS`, beside those of this machine itself."""
     named = [name.strip().lower() for name in os.environ.get(HOSTS_VARIABLE, "").split(",")]

@@ -17,7 +17,7 @@ import psutil
 from filelock import FileLock
 
 from lsi.config import Settings
-from lsi.environment import CACHE_VARIABLE, CONFINED_VARIABLE, ROOTS_VARIABLE
+from lsi.environment import CACHE_VARIABLE, CONFINED_VARIABLE, ROOTS_VARIABLE, data_roots
 from lsi.errors import UsageError
 from lsi.files import cache_folder, read_json, write_json
 from lsi.hashing import key
@@ -149,8 +149,7 @@ def start(settings: Settings, cache: Path, project: bool = True) -> Job:
 
 def confinement(cache: Path) -> dict[str, str]:
     """Return the environment that keeps a job below the folders that may be read, uploads among them."""
-    named = [r for r in os.environ.get(ROOTS_VARIABLE, ".").split(os.pathsep) if r]
-    roots = [str(Path(r).resolve()) for r in (*named, cache / UPLOADS)]
+    roots = [str(root) for root in (*data_roots(), (cache / UPLOADS).resolve())]
     return {CONFINED_VARIABLE: "1", ROOTS_VARIABLE: os.pathsep.join(dict.fromkeys(roots))}
 
 

@@ -4,8 +4,9 @@ import os
 from itertools import islice
 from pathlib import Path
 
+from lsi.environment import data_roots
 from lsi.errors import UsageError
-from lsi.ui.paths import below_data_roots, data_roots
+from lsi.ui.paths import below_data_roots
 
 UP = ".. one up"
 # of files that data may lie in; what a single image is called is none

@@ -16,6 +16,8 @@ from contextvars import ContextVar
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from starlette.datastructures import Headers
+
 from lsi.compute import jobs
 from lsi.environment import LOG_VARIABLE, METRICS_VARIABLE, base_path, default_cache
 from lsi.errors import UsageError
@@ -65,8 +67,8 @@ class RequestLog:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        name = _name(dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1"))
-        scope.setdefault("state", {})["request"] = name
+        name = _name(Headers(scope=scope).get("x-request-id", ""))
+        scope.setdefault("state", {})  # where the login says who asks
         token, begin, status = REQUEST.set(name), time.perf_counter(), 500
 
         async def watched(message: Any) -> None:

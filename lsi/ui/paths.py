@@ -1,18 +1,12 @@
 """Which folders the app may read: those in `LSI_DATA_ROOTS`, by default the working folder."""
 
-import os
 import re
 from pathlib import Path
 
-from lsi.environment import ROOTS_VARIABLE
+from lsi.environment import ROOTS_VARIABLE, data_roots
 from lsi.errors import UsageError
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
-
-
-def data_roots() -> list[Path]:
-    """Return the folders that may be read."""
-    return [Path(r).resolve() for r in os.environ.get(ROOTS_VARIABLE, ".").split(os.pathsep) if r]
 
 
 def below_data_roots(path: Path) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lsi.data.naming import text_of_path
 from lsi.data.trees import Tree
-from lsi.environment import CONFINED_VARIABLE, ROOTS_VARIABLE
+from lsi.environment import CONFINED_VARIABLE, ROOTS_VARIABLE, data_roots
 from lsi.errors import DataError
 
 _CONFINED = ContextVar("confined", default=False)
@@ -39,8 +39,7 @@ def check_reference(tree: Tree, names: Iterable[str]) -> None:
     root = tree.path("")
     if root is None or not (_CONFINED.get() or os.environ.get(CONFINED_VARIABLE)):
         return
-    roots = [Path(r).resolve() for r in os.environ.get(ROOTS_VARIABLE, ".").split(os.pathsep) if r]
-    roots.append(root.resolve())
+    roots = [*data_roots(), root.resolve()]
     for name in names:
         if "\0" in name:  # no file can have this name, and reading it says so
             continue
