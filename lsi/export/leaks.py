@@ -9,7 +9,7 @@ from lsi.data.sources.splits import held_out, same_split
 def has_splits(table: pd.DataFrame) -> bool:
     """Say whether a table of samples holds more than one split, and near duplicates were looked for."""
     return {"split", "near_duplicate_group"} <= set(table.columns) and len(
-        set(table["split"].astype(str).map(same_split))
+        set(map(same_split, table["split"].astype(str).unique()))
     ) > 1
 
 

@@ -257,7 +257,7 @@ class Reviews:
             return {}
         table = DECISIONS.c
         with storage_errors(self.engine.url), self.engine.connect() as connection:
-            if "dataset" not in _columns(connection):
+            if "dataset" not in columns_of(connection):
                 return {}
             latest = select(func.max(table.id).label("id")).where(~table.undone, table.dataset.is_not(None))
             chosen = latest.group_by(table.dataset, table.sample_id, table.content).subquery()
@@ -378,7 +378,7 @@ _FOREIGN = "foreign"  # a decision for a class that the run does not know
 
 def _about(connection: Connection, about: Subject) -> ColumnElement[bool]:
     """Return which rows are about the dataset, those that name the run alone among them."""
-    if "dataset" not in _columns(connection):
+    if "dataset" not in columns_of(connection):
         return DECISIONS.c.run == about.run
     table = DECISIONS.c
     return or_(table.dataset == about.dataset, table.dataset.is_(None) & (table.run == about.run))
@@ -386,12 +386,13 @@ def _about(connection: Connection, about: Subject) -> ColumnElement[bool]:
 
 def _rows_about(connection: Connection, about: Subject):
     """Return the statement that selects the rows about a dataset, the oldest first, with what the table lacks empty."""
-    present = _columns(connection)
+    present = columns_of(connection)
     chosen = [DECISIONS.c[n] if n in present else null().label(n) for n in _HISTORY]
     return select(*chosen).where(_about(connection, about)).order_by(DECISIONS.c.id)
 
 
-def _columns(connection: Connection) -> set[str]:
+def columns_of(connection: Connection) -> set[str]:
+    """Return the columns that the table of decisions has; an older database that is opened read-only lacks some."""
     return {column["name"] for column in inspect(connection).get_columns(DECISIONS.name)}
 
 

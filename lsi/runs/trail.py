@@ -11,7 +11,7 @@ import pandas as pd
 from sqlalchemy import inspect, select
 
 from lsi.runs.database import DECISIONS, EVENTS, note_event, storage_errors
-from lsi.runs.decisions import Reviews
+from lsi.runs.decisions import Reviews, columns_of
 
 COLUMNS = ["time", "who", "what", "about", "facts"]
 _SHOWN = ("sample_id", "label_name", "given_name", "run", "content")
@@ -52,11 +52,10 @@ def trail(reviews: Reviews, last: int | None = None) -> pd.DataFrame:
     if not reviews.exists():
         return _frame([])
     with storage_errors(reviews.engine.url), reviews.engine.connect() as connection:
-        inspector = inspect(connection)
-        if inspector.has_table(EVENTS.name):
+        if inspect(connection).has_table(EVENTS.name):
             events = select(*(EVENTS.c[name] for name in COLUMNS)).order_by(EVENTS.c.id.desc()).limit(last)
             found += [tuple(row) for row in connection.execute(events)]
-        present = {column["name"] for column in inspector.get_columns(DECISIONS.name)}
+        present = columns_of(connection)
         shown = [table[name] for name in _SHOWN if name in present]
         decided = select(table.time, table.reviewer, table.action, *shown).order_by(table.id.desc()).limit(last)
         about = "dataset" if "dataset" in present else "run"
