@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -96,6 +97,7 @@ EVENTS = Table(
 )
 _REVISIONS = Table("alembic_version", MetaData(), Column("version_num", String(32)))
 _MIGRATING = threading.Lock()
+_UP_TO_DATE: weakref.WeakSet[Engine] = weakref.WeakSet()
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -138,6 +140,21 @@ def open_read_only(url: str | URL) -> Engine | None:
             raise
         engine.dispose()
     return None
+
+
+def is_up_to_date(connection: Connection) -> bool:
+    """Say whether the database has this version's tables; one that is opened read-only may be older, until it is not.
+
+    Asked at every step of every page: the answer that cannot change any more is kept.
+    """
+    if connection.engine in _UP_TO_DATE:
+        return True
+    if not inspect(connection).has_table(_REVISIONS.name):
+        return False
+    if connection.execute(select(_REVISIONS.c.version_num)).scalar() != REVISION:
+        return False
+    _UP_TO_DATE.add(connection.engine)
+    return True
 
 
 def begin_change(connection: Connection, dataset: str) -> None:

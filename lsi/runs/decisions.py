@@ -25,17 +25,12 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import (
     URL,
-    ColumnElement,
     Connection,
     Engine,
     Integer,
-    bindparam,
     cast,
     func,
-    insert,
     inspect,
-    null,
-    or_,
     select,
     update,
 )
@@ -48,18 +43,19 @@ from lsi.runs.database import (
     RUN_CHANGES,
     RUN_LENGTH,
     begin_change,
+    is_up_to_date,
     note_event,
     open_database,
     open_read_only,
     storage_errors,
 )
+from lsi.runs.rows import HISTORY, add_batch, adopt, columns_of, history_of, names_of, of_dataset, stamp, what_stands
 from lsi.runs.run import KIND, MANIFEST, Run
 from lsi.runs.subject import Subject
 
 DATABASE_VARIABLE = "LSI_DATABASE_URL"
 NOWHERE = -1  # the position of a sample that no run was at hand for
 Action = Literal["keep", "relabel", "exclude", "unsure", "clear"]
-_HISTORY = [column.name for column in DECISIONS.c if column.name != "discarded"]
 
 
 @dataclass(frozen=True)
@@ -171,7 +167,8 @@ class Reviews:
             mine = (DECISIONS.c.dataset == about.dataset) & (DECISIONS.c.reviewer == reviewer)
             connection.execute(update(DECISIONS).where(mine & DECISIONS.c.undone).values(discarded=True))
             shared = {"time": datetime.now(UTC), "reviewer": reviewer, "run": about.run, "dataset": about.dataset}
-            _insert(connection, about.dataset, [shared | vars(d) | _names(about, d) for d in decisions])
+            rows = [shared | vars(d) | names_of(about, d.sample, d.label, d.given, d.suggested) for d in decisions]
+            add_batch(connection, about.dataset, rows)
 
     def add(self, dataset: str, records: list[dict[str, Any]]) -> Imported:
         """Add decisions that were made elsewhere, as one batch of each reviewer.
@@ -188,19 +185,19 @@ class Reviews:
         """
         fresh, known, older = [], 0, 0
         with self._change(Subject("", dataset, (), ()), "") as connection:
-            seen, latest = _what_stands(connection, dataset)
+            seen, latest = what_stands(connection, dataset)
             for record in records:
                 _check_name("the reviewer's name", record["reviewer"], REVIEWER_LENGTH)
                 sample = record["sample_id"], record["content"]
                 when = record["time"] or datetime.now(UTC)
-                if (*sample, record["reviewer"], _stamp(when)) in seen:
+                if (*sample, record["reviewer"], stamp(when)) in seen:
                     known += 1
-                elif _stamp(when) <= latest.get(sample, float("-inf")):
+                elif stamp(when) <= latest.get(sample, float("-inf")):
                     older += 1
                 else:
                     fresh.append({"run": "", "sample": NOWHERE, "dataset": dataset} | record | {"time": when})
-            fresh.sort(key=lambda record: _stamp(record["time"]))
-            _insert(connection, dataset, fresh)
+            fresh.sort(key=lambda record: stamp(record["time"]))
+            add_batch(connection, dataset, fresh)
         return Imported(len(fresh), known, older)
 
     def undo(self, about: Subject, reviewer: str) -> int:
@@ -282,8 +279,8 @@ class Reviews:
         rows: list[tuple] = []
         if self.exists():
             with storage_errors(self.engine.url), self.engine.connect() as connection:
-                rows = [tuple(row) for row in connection.execute(_rows_about(connection, about))]
-        return pd.DataFrame(rows, columns=_HISTORY).astype({"undone": bool})
+                rows = [tuple(row) for row in connection.execute(history_of(connection, about))]
+        return pd.DataFrame(rows, columns=HISTORY).astype({"undone": bool})
 
     def version(self, about: Subject) -> tuple[int, int]:
         """Return a pair that differs between any two states of a dataset's decisions; its sum never falls.
@@ -294,16 +291,17 @@ class Reviews:
         if not self.exists():
             return 0, 0
         with storage_errors(self.engine.url), self.engine.connect() as connection:
-            inspector = inspect(connection)
-            here = _about(connection, about)
-            latest = connection.execute(select(func.max(DECISIONS.c.id)).where(here)).scalar()
-            counts = [select(t.c.count).where(column == name) for t, column, name in (
-                (CHANGES, CHANGES.c.dataset, about.dataset), (RUN_CHANGES, RUN_CHANGES.c.run, about.run),
-            ) if inspector.has_table(t.name)]  # fmt: skip
-            if not counts:  # a database of before both, opened read-only
-                counts = [select(func.sum(cast(DECISIONS.c.undone, Integer))).where(here)]
-            changes = sum(connection.execute(count).scalar() or 0 for count in counts)
-        return int(latest or 0), int(changes)
+            here = of_dataset(connection, about)
+            of_data = select(CHANGES.c.count).where(CHANGES.c.dataset == about.dataset)
+            of_run = select(RUN_CHANGES.c.count).where(RUN_CHANGES.c.run == about.run)
+            counts = [of_data, of_run]
+            if not is_up_to_date(connection):  # opened read-only
+                inspector = inspect(connection)
+                counts = [c for c, t in ((of_data, CHANGES), (of_run, RUN_CHANGES)) if inspector.has_table(t.name)]
+                counts = counts or [select(func.sum(cast(DECISIONS.c.undone, Integer))).where(here)]
+            asked = [select(func.max(DECISIONS.c.id)).where(here), *counts]
+            latest, *changes = connection.execute(select(*(s.scalar_subquery() for s in asked))).one()
+        return int(latest or 0), sum(int(change or 0) for change in changes)
 
     def exists(self) -> bool:
         """Say whether there is a database: opened read-only, none is created."""
@@ -334,7 +332,7 @@ class Reviews:
         _check_name("the reviewer's name", reviewer, REVIEWER_LENGTH)
         with storage_errors(self.engine.url), self.engine.begin() as connection:
             begin_change(connection, about.dataset)
-            _adopt(connection, about)
+            adopt(connection, about)
             yield connection
 
     def _adopt_runs(self, cache: Path) -> None:
@@ -376,35 +374,6 @@ class Reviews:
 _FOREIGN = "foreign"  # a decision for a class that the run does not know
 
 
-def _about(connection: Connection, about: Subject) -> ColumnElement[bool]:
-    """Return which rows are about the dataset, those that name the run alone among them."""
-    if "dataset" not in columns_of(connection):
-        return DECISIONS.c.run == about.run
-    table = DECISIONS.c
-    return or_(table.dataset == about.dataset, table.dataset.is_(None) & (table.run == about.run))
-
-
-def _rows_about(connection: Connection, about: Subject):
-    """Return the statement that selects the rows about a dataset, the oldest first, with what the table lacks empty."""
-    present = columns_of(connection)
-    chosen = [DECISIONS.c[n] if n in present else null().label(n) for n in _HISTORY]
-    return select(*chosen).where(_about(connection, about)).order_by(DECISIONS.c.id)
-
-
-def columns_of(connection: Connection) -> set[str]:
-    """Return the columns that the table of decisions has; an older database that is opened read-only lacks some."""
-    return {column["name"] for column in inspect(connection).get_columns(DECISIONS.name)}
-
-
-def _insert(connection: Connection, dataset: str, rows: list[dict[str, Any]]) -> None:
-    """Add rows as the dataset's next batch; the change holds its lock, so that nobody else can take this number."""
-    if not rows:
-        return
-    latest = connection.execute(select(func.max(DECISIONS.c.batch)).where(DECISIONS.c.dataset == dataset)).scalar()
-    marks = {"batch": 1 if latest is None else latest + 1, "undone": False, "discarded": False}
-    connection.execute(insert(DECISIONS), [marks | row for row in rows])
-
-
 def _check(about: Subject, decisions: list[Decision]) -> None:
     n, k = len(about.ids), len(about.class_names)
     for decision in decisions:
@@ -412,17 +381,6 @@ def _check(about: Subject, decisions: list[Decision]) -> None:
             raise UsageError(f"Expected a sample 0 … {n - 1:,}, got {decision.sample:,}.")
         if decision.label is not None and about.given is not None and not 0 <= decision.label < k:
             raise UsageError(f"Expected a class 0 … {k - 1:,}, got {decision.label:,}.")
-
-
-def _names(about: Subject, decision: Decision) -> dict[str, Any]:
-    """Return what names a decision's sample and labels in every run."""
-    return {
-        "sample_id": about.ids[decision.sample],
-        "content": about.contents[decision.sample],
-        "label_name": about.name(decision.label),
-        "given_name": about.name(decision.given),
-        "suggested_name": about.name(decision.suggested),
-    }
 
 
 def _in_run(about: Subject, row: dict[Any, Any]) -> tuple[str, int | None]:
@@ -440,54 +398,6 @@ def _in_run(about: Subject, row: dict[Any, Any]) -> tuple[str, int | None]:
     if label is None:
         return _FOREIGN, None
     return ("keep", None) if label == int(about.given[position]) else ("relabel", label)
-
-
-def _adopt(connection: Connection, about: Subject) -> None:
-    """Say of the rows that name the run alone which samples and classes they mean, and put batches in their order."""
-    table = DECISIONS.c
-    nameless = select(table.id, table.sample, table.label, table.given, table.suggested).where(
-        table.dataset.is_(None), table.run == about.run
-    )
-    rows = [row for row in connection.execute(nameless).all() if 0 <= row.sample < len(about.ids)]
-    if not rows:
-        return
-    groups = select(func.min(table.id), table.run, table.dataset, table.batch).where(_about(connection, about))
-    order = sorted(connection.execute(groups.group_by(table.run, table.dataset, table.batch)).all(), key=lambda g: g[0])
-    number = {tuple(group[1:]): i + 1 for i, group in enumerate(order)}
-    batches = connection.execute(
-        select(table.id, table.run, table.dataset, table.batch).where(_about(connection, about))
-    )
-    renumbered = [{"key": row[0], "number": number[tuple(row[1:])]} for row in batches.all()]
-    connection.execute(
-        update(DECISIONS).where(table.id == bindparam("key")).values(batch=bindparam("number")), renumbered
-    )
-    named = [
-        {"key": row.id, "dataset": about.dataset}
-        | _names(about, Decision(row.sample, "relabel", row.label or 0, row.given, row.suggested))
-        | {"label_name": about.name(row.label)}
-        for row in rows
-    ]
-    columns = ("dataset", "sample_id", "content", "label_name", "given_name", "suggested_name")
-    values = {name: bindparam(f"new_{name}") for name in columns}
-    statement = update(DECISIONS).where(table.id == bindparam("key")).values(**values)
-    connection.execute(statement, [{"key": n["key"]} | {f"new_{c}": n[c] for c in columns} for n in named])
-
-
-def _what_stands(connection: Connection, dataset: str) -> tuple[set[tuple], dict[tuple, float]]:
-    """Return all decisions of a dataset as sample, reviewer and time, and the time of each sample's latest."""
-    table = DECISIONS.c
-    statement = select(table.sample_id, table.content, table.reviewer, table.time, table.undone)
-    seen, latest = set(), {}
-    for sample_id, content, reviewer, when, undone in connection.execute(statement.where(table.dataset == dataset)):
-        seen.add((sample_id, content, reviewer, _stamp(when)))
-        if not undone:
-            latest[sample_id, content] = max(_stamp(when), latest.get((sample_id, content), float("-inf")))
-    return seen, latest
-
-
-def _stamp(when: datetime) -> float:
-    """Return seconds since 1970; SQLite gives back times without their zone, which is UTC."""
-    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
 def _check_name(what: str, name: str, length: int) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import inspect, select
 
-from lsi.runs.database import DECISIONS, EVENTS, note_event, storage_errors
-from lsi.runs.decisions import Reviews, columns_of
+from lsi.runs.database import DECISIONS, EVENTS, is_up_to_date, note_event, storage_errors
+from lsi.runs.decisions import Reviews
+from lsi.runs.rows import columns_of
 
 COLUMNS = ["time", "who", "what", "about", "facts"]
 _SHOWN = ("sample_id", "label_name", "given_name", "run", "content")
@@ -52,7 +53,7 @@ def trail(reviews: Reviews, last: int | None = None) -> pd.DataFrame:
     if not reviews.exists():
         return _frame([])
     with storage_errors(reviews.engine.url), reviews.engine.connect() as connection:
-        if inspect(connection).has_table(EVENTS.name):
+        if is_up_to_date(connection) or inspect(connection).has_table(EVENTS.name):
             events = select(*(EVENTS.c[name] for name in COLUMNS)).order_by(EVENTS.c.id.desc()).limit(last)
             found += [tuple(row) for row in connection.execute(events)]
         present = columns_of(connection)

@@ -473,6 +473,27 @@ def test_read_only_an_older_database_is_read_as_it_is(address):
         assert names == [("decisions",)]
 
 
+def test_read_only_an_older_database_is_read_anew_once_another_program_has_migrated_it(address):
+    older_database(address)
+    reader = Reviews(address, read_only=True)
+    assert reader.version(RUN) == (3, 1)
+    writer = Reviews(address)
+    writer.record(RUN, "ann", [Decision(4, "exclude")])
+    assert reader.version(RUN) == writer.version(RUN) != (3, 1)
+    assert state(reader) == state(writer)
+    for one in (reader, writer):
+        one.close()
+
+
+def test_a_version_is_asked_for_in_one_statement(reviews):
+    asked = []
+    reviews.record(RUN, "ann", [Decision(4, "exclude")])
+    reviews.version(RUN)
+    event.listen(reviews.engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
+    reviews.version(RUN)
+    assert len([statement for statement in asked if "decisions" in statement]) == len(asked) == 1
+
+
 def test_read_only_a_missing_database_holds_no_decisions_and_is_not_made(tmp_path):
     cache = tmp_path / "a cache?"
     reviews = Reviews.of_cache(cache, read_only=True)

@@ -1,5 +1,6 @@
 import json
 import logging
+import tomllib
 import urllib.error
 import urllib.request
 
@@ -9,7 +10,9 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
+from streamlit import config
 
+from lsi.environment import app_root
 from lsi.errors import UsageError
 from lsi.ui import monitoring
 from lsi.ui.server import MIDDLEWARE, ROUTES
@@ -132,3 +135,9 @@ def test_a_server_logs_json_and_serves_figures(tmp_path):
         "level": "INFO",
         "logger": "lsi.requests",
     }
+
+
+def test_no_page_ends_with_a_look_at_every_object_of_the_process():
+    with (app_root() / ".streamlit" / "config.toml").open("rb") as file:
+        assert tomllib.load(file)["runner"]["postScriptGC"] is False
+    assert "runner.postScriptGC" in config.get_config_options()  # Streamlit forgets an option that it does not know

@@ -1,0 +1,105 @@
+"""Rows of the table of decisions: which are about a dataset, how a batch is added, and how older ones get names."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    func,
+    insert,
+    inspect,
+    null,
+    or_,
+    select,
+    update,
+)
+
+from lsi.runs.database import DECISIONS, is_up_to_date
+from lsi.runs.subject import Subject
+
+HISTORY = [column.name for column in DECISIONS.c if column.name != "discarded"]
+
+
+def of_dataset(connection: Connection, about: Subject) -> ColumnElement[bool]:
+    """Return which rows are about the dataset, those that name the run alone among them."""
+    if "dataset" not in columns_of(connection):
+        return DECISIONS.c.run == about.run
+    table = DECISIONS.c
+    return or_(table.dataset == about.dataset, table.dataset.is_(None) & (table.run == about.run))
+
+
+def history_of(connection: Connection, about: Subject):
+    """Return the statement that selects the rows about a dataset, the oldest first, with what the table lacks empty."""
+    present = columns_of(connection)
+    chosen = [DECISIONS.c[n] if n in present else null().label(n) for n in HISTORY]
+    return select(*chosen).where(of_dataset(connection, about)).order_by(DECISIONS.c.id)
+
+
+def columns_of(connection: Connection) -> set[str]:
+    """Return the columns that the table of decisions has; an older database that is opened read-only lacks some."""
+    if is_up_to_date(connection):
+        return set(DECISIONS.c.keys())
+    return {column["name"] for column in inspect(connection).get_columns(DECISIONS.name)}
+
+
+def add_batch(connection: Connection, dataset: str, rows: list[dict[str, Any]]) -> None:
+    """Add rows as the dataset's next batch; the change holds its lock, so that nobody else can take this number."""
+    if not rows:
+        return
+    latest = connection.execute(select(func.max(DECISIONS.c.batch)).where(DECISIONS.c.dataset == dataset)).scalar()
+    marks = {"batch": 1 if latest is None else latest + 1, "undone": False, "discarded": False}
+    connection.execute(insert(DECISIONS), [marks | row for row in rows])
+
+
+def names_of(about: Subject, sample: int, *labels: int | None) -> dict[str, Any]:
+    """Return what names a sample, and its new, given and suggested label, in every run."""
+    names = zip(("label_name", "given_name", "suggested_name"), map(about.name, labels), strict=True)
+    return {"sample_id": about.ids[sample], "content": about.contents[sample]} | dict(names)
+
+
+def adopt(connection: Connection, about: Subject) -> None:
+    """Say of the rows that name the run alone which samples and classes they mean, and put batches in their order."""
+    table = DECISIONS.c
+    nameless = select(table.id, table.sample, table.label, table.given, table.suggested).where(
+        table.dataset.is_(None), table.run == about.run
+    )
+    rows = [row for row in connection.execute(nameless).all() if 0 <= row.sample < len(about.ids)]
+    if not rows:
+        return
+    groups = select(func.min(table.id), table.run, table.dataset, table.batch).where(of_dataset(connection, about))
+    order = sorted(connection.execute(groups.group_by(table.run, table.dataset, table.batch)).all(), key=lambda g: g[0])
+    number = {tuple(group[1:]): i + 1 for i, group in enumerate(order)}
+    batches = connection.execute(
+        select(table.id, table.run, table.dataset, table.batch).where(of_dataset(connection, about))
+    )
+    renumbered = [{"key": row[0], "number": number[tuple(row[1:])]} for row in batches.all()]
+    connection.execute(
+        update(DECISIONS).where(table.id == bindparam("key")).values(batch=bindparam("number")), renumbered
+    )
+    named = [
+        {"key": row.id, "dataset": about.dataset} | names_of(about, row.sample, row.label, row.given, row.suggested)
+        for row in rows
+    ]
+    columns = ("dataset", "sample_id", "content", "label_name", "given_name", "suggested_name")
+    values = {name: bindparam(f"new_{name}") for name in columns}
+    statement = update(DECISIONS).where(table.id == bindparam("key")).values(**values)
+    connection.execute(statement, [{"key": n["key"]} | {f"new_{c}": n[c] for c in columns} for n in named])
+
+
+def what_stands(connection: Connection, dataset: str) -> tuple[set[tuple], dict[tuple, float]]:
+    """Return all decisions of a dataset as sample, reviewer and time, and the time of each sample's latest."""
+    table = DECISIONS.c
+    statement = select(table.sample_id, table.content, table.reviewer, table.time, table.undone)
+    seen, latest = set(), {}
+    for sample_id, content, reviewer, when, undone in connection.execute(statement.where(table.dataset == dataset)):
+        seen.add((sample_id, content, reviewer, stamp(when)))
+        if not undone:
+            latest[sample_id, content] = max(stamp(when), latest.get((sample_id, content), float("-inf")))
+    return seen, latest
+
+
+def stamp(when: datetime) -> float:
+    """Return seconds since 1970; SQLite gives back times without their zone, which is UTC."""
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
