@@ -23,7 +23,7 @@ from benchmarks.record import save
 from benchmarks.scale_run import IMAGENET, Meter, labels_of, make_run, summary, write_features
 from lsi.audit.label_issues import label_issues, self_confidence
 from lsi.audit.summary import auroc
-from lsi.audit.without_suspects import probabilities_without_suspects
+from lsi.audit.through_noise import judge_labels
 from lsi.laplace.design_matrix import DesignMatrix, with_bias
 from lsi.laplace.likelihood import Softmax
 from lsi.laplace.loo.closed_form import closed_form
@@ -213,7 +213,7 @@ def after_features(
     fitted = wait(device)
     scores = evaluate(probe, ("kron",), LeaveOneOut())[0]
     scored = wait(device)
-    again = probabilities_without_suspects(probe, label_issues(given, scores.probabilities))
+    again = judge_labels(probe, given, scores.probabilities)
     suspected = label_issues(given, again, "expected_errors")
     done = wait(device)
     return {

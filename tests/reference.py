@@ -13,11 +13,15 @@ from scipy.special import log_softmax, logsumexp, softmax
 def fit(
     phi: np.ndarray, y: np.ndarray, prior_precision: float, start: np.ndarray | None = None, k: int | None = None
 ) -> np.ndarray:
-    """Return θ̂ (k, D) by dense Newton steps until the gradient is at rounding. `phi` has its bias column."""
-    k, d = k or int(y.max()) + 1, phi.shape[1]
+    """Return θ̂ (k, D) by dense Newton steps until the gradient is at rounding. `phi` has its bias column.
+
+    `y` are classes (n,), or distributions over the k classes (n, k).
+    """
+    k, d = k or (y.shape[1] if y.ndim == 2 else int(y.max()) + 1), phi.shape[1]
+    y = np.eye(k)[y] if y.ndim == 1 else y
     theta = np.zeros((k, d)) if start is None else start.copy()
     for _ in range(100):
-        r = softmax(phi @ theta.T, axis=1) - np.eye(k)[y]
+        r = softmax(phi @ theta.T, axis=1) - y
         gradient = r.T @ phi + prior_precision * theta
         if np.abs(gradient).max() < 1e-10:
             return theta
@@ -29,11 +33,28 @@ def fit(
     raise AssertionError("the reference did not converge")
 
 
+def through_noise(
+    phi: np.ndarray, y: np.ndarray, prior_precision: float, first: np.ndarray, noise: np.ndarray, rounds: int
+) -> np.ndarray:
+    """Return leave-one-out probabilities (n, k) through the noise N (k, k), a refit a sample and round, by loops."""
+    n, k = first.shape
+    p = first.copy()
+    for _ in range(rounds):
+        hidden = np.array([p[i] * noise[:, y[i]] / (p[i] * noise[:, y[i]]).sum() for i in range(n)])
+        theta = fit(phi, hidden, prior_precision)
+        for i in range(n):
+            others = np.arange(n) != i
+            p[i] = softmax(fit(phi[others], hidden[others], prior_precision, theta) @ phi[i])
+        counts = 0.1 / k + 0.9 * np.eye(k)
+        for i in range(n):
+            counts[:, y[i]] += p[i] * noise[:, y[i]] / (p[i] * noise[:, y[i]]).sum()
+        noise = counts / counts.sum(axis=1, keepdims=True)
+    return p
+
+
 def loss(phi: np.ndarray, y: np.ndarray, theta: np.ndarray, prior_precision: float) -> float:
     logits = phi @ theta.T
-    return float(
-        (logsumexp(logits, axis=1) - logits[np.arange(len(y)), y]).sum() + prior_precision / 2 * (theta**2).sum()
-    )
+    return float((logsumexp(logits, axis=1) - (y * logits).sum(axis=1)).sum() + prior_precision / 2 * (theta**2).sum())
 
 
 def precision(phi: np.ndarray, theta: np.ndarray, prior_precision: float) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 OURS = (  # detectors of wrong labels that are not peers
     "label_score",
-    "mean of both looks",
+    "without suspects",
     "leave-one-out self-confidence",
     "leave-one-out margin",
     "LSI full",

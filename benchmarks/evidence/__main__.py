@@ -8,6 +8,7 @@ from benchmarks.evidence import (
     corrupted,
     cost,
     curation,
+    effort,
     fidelity,
     flagged,
     label_errors,
@@ -25,6 +26,7 @@ from lsi.memory import keep_freed_memory
 STUDIES = {
     "label_errors": label_errors.study,
     "flagged": flagged.study,
+    "effort": effort.study,
     "fidelity": fidelity.study,
     "transfer": transfer.study,
     "typicality": typicality.study,

@@ -10,7 +10,7 @@ from benchmarks.evidence import probes, small_net
 from benchmarks.evidence.problems import Source, flipped, sources
 from lsi.audit.duplicates import near_duplicates, neighbours
 from lsi.audit.label_issues import label_issues
-from lsi.audit.without_suspects import probabilities_without_suspects
+from lsi.audit.through_noise import judge_labels
 
 TEST = 1 / 3
 LOWEST = 0.2  # share of lowest LSI to do without
@@ -54,9 +54,7 @@ def arms(source: Source, given: np.ndarray, rest: np.ndarray, k: int, rng: np.ra
     """Return the training sets by name; each removal has a random one of the same size beside it."""
     probe = probes.fitted(source.features[rest], given[rest], k)
     scores = probes.scores_of(probe)
-    label_probabilities = probabilities_without_suspects(
-        probe, label_issues(given[rest], scores.loo_probabilities)
-    ).dense()
+    label_probabilities = judge_labels(probe, given[rest], scores.loo_probabilities).dense()
     suspect = label_issues(given[rest], label_probabilities, "expected_errors")
     lowest = np.argsort(scores.lsi)[: round(LOWEST * len(rest))]
     found: dict[str, Arm] = {"as given": (rest, given[rest])}

@@ -25,6 +25,7 @@ from benchmarks.evidence.probes import fitted
 from benchmarks.evidence.problems import Problem, problems
 from lsi.audit.duplicates import neighbours
 from lsi.audit.label_issues import label_issues
+from lsi.audit.through_noise import probabilities_through_noise
 from lsi.audit.without_suspects import probabilities_without_suspects
 from lsi.laplace.design_matrix import DesignMatrix, with_bias
 from lsi.laplace.likelihood import Softmax
@@ -37,7 +38,7 @@ Found = dict[str, tuple[np.ndarray, np.ndarray | None]]  # suspicion (higher = w
 
 
 def ours(problem: Problem) -> tuple[Found, np.ndarray, dict[str, float]]:
-    """Return our scores, the probabilities without suspects, and seconds."""
+    """Return our scores, the probabilities that labels are judged by, and seconds."""
     start = time.perf_counter()
     design = DesignMatrix(with_bias(torch.from_numpy(problem.features)))
     labels = torch.from_numpy(problem.given)
@@ -47,14 +48,15 @@ def ours(problem: Problem) -> tuple[Found, np.ndarray, dict[str, float]]:
     full, diag, kron = evaluate(probe, ("full", "diag", "kron"), LeaveOneOut(certify=0))
     p, n = full.loo_probabilities, np.arange(len(labels))
     scored = time.perf_counter()
-    again = probabilities_without_suspects(probe, label_issues(problem.given, p)).dense()
-    mean = (p + again) / 2
+    first = probabilities_without_suspects(probe, label_issues(problem.given, p))
+    looked = time.perf_counter()
+    judged, second = probabilities_through_noise(probe, problem.given, first).dense(), first.dense()
     done = time.perf_counter()
     in_sample = probe.means.numpy()[n, problem.given]
     residual = np.linalg.norm(probe.means.numpy() - np.eye(p.shape[1])[problem.given], axis=1)
     found: Found = {
-        "label_score": (1 - again[n, problem.given], again.argmax(axis=1)),
-        "mean of both looks": (1 - mean[n, problem.given], mean.argmax(axis=1)),
+        "label_score": (1 - judged[n, problem.given], judged.argmax(axis=1)),
+        "without suspects": (1 - second[n, problem.given], second.argmax(axis=1)),
         "leave-one-out self-confidence": (1 - full.loo_p_given, full.predicted_label),
         "leave-one-out margin": (-full.loo_margin, full.predicted_label),
         "LSI full": (full.lsi, None),
@@ -63,7 +65,8 @@ def ours(problem: Problem) -> tuple[Found, np.ndarray, dict[str, float]]:
         "in-sample loss": (-np.log(in_sample), None),
         "gradient norm": (residual * np.linalg.norm(design.values.numpy(), axis=1), None),
     }
-    return found, again, {"lsi": scored - start, "second_look": done - scored, "prior_precision": prior}
+    seconds = {"lsi": scored - start, "second_look": looked - scored, "through_noise": done - looked}
+    return found, judged, seconds | {"prior_precision": prior}
 
 
 def cross_validated(problem: Problem, c: float) -> tuple[Found, np.ndarray]:

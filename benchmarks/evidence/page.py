@@ -17,6 +17,7 @@ labels in the same process. Negative results stay in.
 SECTIONS = {
     "label_errors": ("Who finds wrong labels?", sections_labels.label_errors),
     "flagged": ("Are as many labels suspected as are wrong?", sections_labels.flagged),
+    "effort": ("How many labels must be looked at?", sections_labels.effort),
     "fidelity": ("What do the approximations cost?", sections_models.fidelity),
     "cost": ("How does it grow?", sections_models.cost),
     "settings": ("Which settings?", sections_models.settings),

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
+from benchmarks.evidence.probes import fitted, scores_of
 from lsi.compute.designs import design_of
 from lsi.compute.preparation import prepare
 from lsi.compute.raw_features import Where, raw_features
@@ -18,6 +19,7 @@ from lsi.data import Dataset
 from lsi.progress import Progress
 from lsi.runs.store import Store
 
+SPARSITY = 0.4  # share of the entries of a random transition matrix that are zero, as in Northcutt et al. (2021)
 CIFAR = Path("../shared/data/cifar10")
 FASHION = Path("/usr/share/datasets/fashion-mnist")  # where Debian's package of that name puts it
 
@@ -49,7 +51,34 @@ def flipped(labels: Int[np.ndarray, " n"], kind: str, share: float, seed: int) -
     return noisy
 
 
+def confused(labels: Int[np.ndarray, " n"], share: float, seed: int) -> Int[np.ndarray, " n"]:
+    """Return labels drawn from a random sparse transition matrix whose classes err at rates around `share`."""
+    rng, k = np.random.default_rng([7, seed]), int(labels.max()) + 1
+    matrix = np.zeros((k, k))
+    for c in range(k):
+        others = rng.dirichlet(np.ones(k - 1)) * (rng.random(k - 1) >= SPARSITY)
+        others = others if others.any() else np.eye(k - 1)[rng.integers(k - 1)]
+        rate = min(share * rng.uniform(0.3, 1.7), 0.85)
+        matrix[c, np.arange(k) != c] = rate * others / others.sum()
+        matrix[c, c] = 1 - rate
+    return np.array([rng.choice(k, p=matrix[c]) for c in labels])
+
+
+def doubted(
+    features: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"], share: float, seed: int
+) -> Int[np.ndarray, " n"]:
+    """Return labels of which a share is flipped to a probe's runner-up, the likelier the more the probe doubts."""
+    p = scores_of(fitted(features, labels, int(labels.max()) + 1)).loo_probabilities.copy()
+    p[np.arange(len(labels)), labels] = 0
+    keys = np.log(p.sum(axis=1) + 1e-12) + np.random.default_rng([8, seed]).gumbel(size=len(labels))
+    rows = np.argsort(-keys)[: round(share * len(labels))]
+    given = labels.copy()
+    given[rows] = p[rows].argmax(axis=1)
+    return given
+
+
 NOISES = (("symmetric", 0.05), ("symmetric", 0.2), ("symmetric", 0.4), ("pair", 0.2), ("one class", 0.2))
+SPARSE, DOUBTED = (0.2, 0.4), (0.05, 0.2)  # shares of wrong labels
 
 
 @dataclass(frozen=True)
@@ -108,15 +137,23 @@ def fashion(cache: Path) -> Path:
     return path
 
 
-def problems(cache: Path, n: int, seeds: int) -> Iterator[tuple[Problem, int]]:
-    """Yield every dataset with every noise and seed; human labels come once."""
+def problems(
+    cache: Path, n: int, seeds: int, more: tuple[tuple[str, float], ...] = ()
+) -> Iterator[tuple[Problem, int]]:
+    """Yield every dataset with every noise, and `more` of them, and seed; human labels come once."""
     for s in sources(cache, n):
+        empty = Problem(s.name, "", s.features, s.clean, s.clean)
         if s.human is not None:
-            yield Problem(s.name, "human (CIFAR-10N)", s.features, s.human, s.clean), 0
-        for kind, share in NOISES:
-            for seed in range(seeds):
-                yield Problem(s.name, f"{kind} {share:.0%}", s.features, flipped(s.clean, kind, share, seed),
-                              s.clean), seed  # fmt: skip
+            yield replace(empty, noise="human (CIFAR-10N)", given=s.human), 0
+        for seed in range(seeds):
+            for kind, share in (*more, *NOISES):
+                yield replace(empty, noise=f"{kind} {share:.0%}", given=flipped(s.clean, kind, share, seed)), seed
+            for share in SPARSE:
+                given = confused(s.clean, share, seed)
+                yield replace(empty, noise=f"sparse transitions {share:.0%}", given=given), seed
+            for share in DOUBTED:
+                given = doubted(s.features, s.clean, share, seed)
+                yield replace(empty, noise=f"where a probe doubts {share:.0%}", given=given), seed
 
 
 def _source(name: str, data: DataSettings, backbone: str, cache: Path, pca: int = 256) -> Source:

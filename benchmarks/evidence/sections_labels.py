@@ -42,8 +42,9 @@ def label_errors(r: dict[str, Any]) -> str:
     n = max(row["n"] for row in every)
     return (
         f"At most {n:,} samples a problem; AUROC for finding wrong labels, mean over seeds. `label_score` is the "
-        "probability of the given label by a probe fitted without the suspects, "
-        "leave-one-out for everybody else. The last column is `label_score` less the best peer of that row.\n\n"
+        "probability of the given label as the right one, leave-one-out, by a probe fitted through the noise of the "
+        "labels; `without suspects` is where that fit begins. The last column is `label_score` less the best "
+        "peer of that row.\n\n"
         + table(["dataset", "noise", "seeds", *OURS[:5], "best peer", "difference"], body)
         + f"\n\n`label_score` lies {min(gaps):+.4f} from the best peer at worst. Mean over the rows above:\n\n"
         + table(["score", "AUROC", "average precision", "precision at the number of errors", "suggestion right"], means)
@@ -76,6 +77,27 @@ def flagged(r: dict[str, Any]) -> str:
         + "\n\nShare of problems and seeds in which at most that many times as many, or as few, labels are flagged as "
         "are wrong, and means over them; without the noise that sits where a probe doubts, half of which at best is "
         "found:\n\n" + table(["rule", "within 1.5", "within 2", "precision", "recall", "F1"], means)
+    )
+
+
+def effort(r: dict[str, Any]) -> str:
+    """Return the share of the wrong labels found by looks, for every order of looking."""
+    names = list(r["rows"][0]["found"])
+    body = [
+        [row["dataset"], row["noise"], f"{row['wrong']:,}",
+         *(" / ".join(f"{share:.0%}" for share in row["found"][name]) for name in names)]
+        for row in r["rows"]
+    ]  # fmt: skip
+    gains = [[np.subtract(row["found"][names[1]], row["found"][names[0]]) for row in r["rows"]]]
+    gain = np.mean(gains, axis=(0, 1))
+    looks = " / ".join(f"{m:g}" for m in r["multiples"])
+    return (
+        f"A reviewer who errs never looks at labels from the worst one on. Share of the wrong labels found after "
+        f"{looks} looks for each wrong label; computed again, the next looks know what the earlier ones found.\n\n"
+        + table(["dataset", "noise", "wrong", *names], body)
+        + f"\n\nComputing again after every {r['step']} looks finds, on the mean over these rows, "
+        + ", ".join(f"{100 * g:+.1f}" for g in gain)
+        + " points more of the wrong labels than the order of the first computation."
     )
 
 

@@ -91,7 +91,7 @@ def settings(r: dict[str, Any]) -> str:
         f"- **256 principal components** (32 to 128: {change('32 components', '64 components', '128 components')}; "
         f"512 or all: {change('512 components', 'no PCA')}).\n"
         f"- **160 px for images of up to 64 px** (96 px: {change('96 px')}; 224 px: {change('224 px')}).\n"
-        "- **`label_score` from a refit without suspects**: the first table of this page."
+        "- **`label_score` from a probe fitted through the noise of the labels**: the first table of this page."
     )
 
 
@@ -137,7 +137,22 @@ def typicality(r: dict[str, Any]) -> str:
         + "\n\nDatasets and their classes: is the LSI of a class the error of the probe on it?\n\n"
         + table(["dataset", "n", "mean LSI in nats", "leave-one-out error",
                  "Spearman of class LSI with class error (p)"], whole)
+        + (_votes(r["votes"]) if "votes" in r else "")
     )  # fmt: skip
+
+
+def _votes(r: dict[str, Any]) -> str:
+    """Return how scores go with the disagreement of annotators."""
+    rows = [
+        [name, *(f"{one[name]['auroc']:.3f} ({one[name]['spearman']:+.2f})" for one in r["labels"].values())]
+        for name in next(iter(r["labels"].values()))
+    ]
+    return (
+        f"\n\n**Where people hesitate.** {r['n']:,} images of CIFAR-10 with the votes of three annotators (CIFAR-10N), "
+        f"who disagree on {r['disagree']:.0%} of them. AUROC for the images on which they disagree, and the Spearman "
+        "correlation with the entropy of their votes, by scores on right labels and on those of the majority:\n\n"
+        + table(["score", *r["labels"]], rows)
+    )
 
 
 def unlabelled(r: dict[str, Any]) -> str:

@@ -9,8 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.evidence.probes import fitted, scores_of
 from benchmarks.evidence.problems import Source, flipped, sources
-from lsi.audit.label_issues import label_issues
-from lsi.audit.without_suspects import probabilities_without_suspects
+from lsi.audit.through_noise import judge_labels
 
 SIZES, COMPONENTS = (96, 224), (32, 64, 128, 512, 0)
 
@@ -46,7 +45,7 @@ def _figures(
     start = time.perf_counter()
     probe = fitted(features.astype(np.float32), given, int(clean.max()) + 1, prior)
     scores = scores_of(probe, structure)
-    label_probabilities = probabilities_without_suspects(probe, label_issues(given, scores.loo_probabilities)).dense()
+    label_probabilities = judge_labels(probe, given, scores.loo_probabilities).dense()
     spent = time.perf_counter() - start
     wrong = given != clean
     return {

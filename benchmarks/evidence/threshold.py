@@ -10,9 +10,8 @@ import numpy as np
 from benchmarks.evidence.probes import fitted, scores_of
 from benchmarks.evidence.problems import Problem, human_source, problems
 from lsi.audit.calibration import calibrate
-from lsi.audit.label_issues import label_issues
 from lsi.audit.summary import precision_recall_at
-from lsi.audit.without_suspects import probabilities_without_suspects
+from lsi.audit.through_noise import judge_labels
 
 MULTIPLES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # cuts, in units of the true number of wrong labels
 
@@ -40,9 +39,7 @@ def human(cache: Path) -> Iterator[Problem]:
 def one(problem: Problem) -> dict[str, Any]:
     start = time.perf_counter()
     probe = fitted(problem.features, problem.given, int(problem.clean.max()) + 1)
-    label_probabilities = probabilities_without_suspects(
-        probe, label_issues(problem.given, scores_of(probe).loo_probabilities)
-    ).dense()
+    label_probabilities = judge_labels(probe, problem.given, scores_of(probe).loo_probabilities).dense()
     scored = time.perf_counter()
     found = calibrate(probe, problem.given, label_probabilities)
     done = time.perf_counter()

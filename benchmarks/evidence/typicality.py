@@ -1,22 +1,52 @@
-"""Are low-LSI images the typical ones, and is the LSI of a class or a dataset its difficulty?"""
+"""Are low-LSI images the typical ones, is the LSI of a class its difficulty, and do people hesitate there?"""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import mannwhitneyu, spearmanr
+from scipy.stats import entropy, mannwhitneyu, spearmanr
+from sklearn.metrics import roc_auc_score
 
 from benchmarks.evidence.probes import fitted, scores_of
-from benchmarks.evidence.problems import Source, sources
+from benchmarks.evidence.problems import CIFAR, Source, human_source, sources
 from lsi.audit.duplicates import neighbours
+from lsi.audit.label_issues import self_confidence
+from lsi.audit.through_noise import judge_labels
 from lsi.laplace.scores import Scores
 
+VOTES = CIFAR / "cifar10n_votes.npz"
 SHARE = 0.1  # of the samples, at either end of LSI
 
 
 def study(quick: bool, cache: Path) -> dict[str, Any]:
     """Return, for each dataset, what goes with LSI, the tests between its two ends, and its classes."""
-    return {source.name: one(source) for source in sources(cache, 400 if quick else 6_000)}
+    found = {source.name: one(source) for source in sources(cache, 400 if quick else 6_000)}
+    people = human_source(cache, 400 if quick else 12_000)
+    return found if people is None else found | {"votes": votes(people)}
+
+
+def votes(source: Source) -> dict[str, Any]:
+    """Return how scores on right and on human labels go with the entropy of three annotators' votes (CIFAR-10N)."""
+    assert source.human is not None
+    counts = np.stack([np.bincount(v, minlength=10) for v in np.load(VOTES)["votes"][source.dataset.index]]) / 3
+    hesitation = np.asarray(entropy(counts, axis=1))
+    found = {}
+    for name, labels in (("right labels", source.clean), ("human labels", source.human)):
+        probe = fitted(source.features, labels, 10)
+        scores = scores_of(probe)
+        near = neighbours(source.features, 10)
+        seen = scores.loo_probabilities
+        rows = {
+            "LSI": scores.lsi,
+            "leave-one-out self-confidence": 1 - scores.loo_p_given,
+            "entropy of the leave-one-out probabilities": np.asarray(entropy(seen, axis=1)),
+            "label_score": 1 - self_confidence(labels, judge_labels(probe, labels, seen)),
+            "neighbours of another class": (labels[near.index] != labels[:, None]).mean(axis=1),
+            "mean cosine distance to 10 neighbours": near.distance.mean(axis=1),
+        }
+        found[name] = {score: _correlation(values, hesitation) | {"auroc": float(roc_auc_score(hesitation > 0, values))}
+                       for score, values in rows.items()}  # fmt: skip
+    return {"n": len(hesitation), "disagree": float((hesitation > 0).mean()), "labels": found}
 
 
 def one(source: Source) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from scipy.optimize import minimize_scalar
 
 from lsi.audit.label_issues import label_issues
 from lsi.audit.noise_model import fit_noise, temper
-from lsi.audit.without_suspects import leave_one_out_probabilities, probabilities_without_suspects
+from lsi.audit.through_noise import judge_labels
+from lsi.audit.without_suspects import leave_one_out_probabilities
 from lsi.errors import UsageError
 from lsi.laplace.probe import Probe, fit
 from lsi.probabilities import Probabilities
@@ -57,7 +58,7 @@ def calibrate(
     Args:
         probe: fitted on the given labels.
         labels: given labels 0 … k − 1.
-        label_probabilities: (n, k) class probabilities without suspects, those behind `label_score`.
+        label_probabilities: (n, k) class probabilities that labels are judged by, those behind `label_score`.
         seed: of the planted flips.
 
     Raises:
@@ -95,8 +96,7 @@ def _planted(probe: Probe, labels: np.ndarray, rng: np.random.Generator) -> _Pla
     flipped = labels.copy()
     flipped[chosen] = (labels[chosen] + rng.integers(1, k, len(chosen))) % k
     refitted = fit(objective.with_targets(torch.from_numpy(flipped).to(probe.weights.device)), probe.weights)
-    loo = leave_one_out_probabilities(refitted)
-    judged = probabilities_without_suspects(refitted, label_issues(flipped, loo))
+    judged = judge_labels(refitted, flipped, leave_one_out_probabilities(refitted))
     return _Planted(judged.rows(chosen), labels[chosen])
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.sparse import csr_array
 
 DOUBT_EXPONENT = 0.25  # h; 0: errors do not depend on the image, 1: they are in proportion to the model's own doubt
 _ITERATIONS = 40
@@ -49,17 +50,21 @@ def fit_noise(q: Float[np.ndarray, "n k"], labels: Int[np.ndarray, " n"], share:
         share: of wrong labels to hold the rates to; by default they are free.
     """
     n, k = q.shape
+    by_label = csr_array((np.ones(n), labels, np.arange(n + 1)), shape=(n, k)).T.tocsr()  # (k, n): sums by given label
     of_given, doubt = q[np.arange(n), labels], q**DOUBT_EXPONENT
+    of_given_doubt = doubt[np.arange(n), labels]
     rate, confusion = np.full(k, 0.1), (1 - np.eye(k)) / max(k - 1, 1)
     wrong, likelihood = np.zeros(n), 0.0
     for _ in range(_ITERATIONS):
-        given = confusion[:, labels].T * (doubt[np.arange(n), labels][:, None] / (doubt @ confusion.T + 1e-300))
-        joint = q * rate * given  # of z and y, for z ≠ y
+        joint = (rate[:, None] * confusion).T[labels]  # of z and y, for z ≠ y
+        joint *= q
+        joint *= of_given_doubt[:, None]
+        joint /= doubt @ confusion.T + 1e-300
         right = (1 - rate[labels]) * of_given
         total = joint.sum(axis=1) + right + 1e-300
         wrong, likelihood = joint.sum(axis=1) / total, float(np.log(total).mean())
-        moved = np.zeros((k, k))
-        np.add.at(moved.T, labels, joint / total[:, None])
+        joint /= total[:, None]
+        moved = (by_label @ joint).T
         stayed = np.bincount(labels, right / total, minlength=k)
         departed, overall = moved.sum(axis=1), moved.sum() / n
         # small classes stay near the rest: ten samples of the overall rate each, a tenth of the moves spread evenly

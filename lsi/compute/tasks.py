@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 
 from lsi.audit.calibration import Calibration, calibrate
 from lsi.audit.label_issues import label_issues, residual_issues, self_confidence
-from lsi.audit.without_suspects import probabilities_without_suspects
+from lsi.audit.through_noise import judge_labels
 from lsi.config import ScoreSettings, Task
 from lsi.data import Dataset
 from lsi.errors import UsageError
@@ -86,7 +86,7 @@ def classify(
     stage: Stage,
     confirmed: Bool[np.ndarray, " n"] | None = None,
 ) -> TaskResult:
-    """Return LSI under the softmax likelihood, and label issues by probabilities without suspects.
+    """Return LSI under the softmax likelihood, and label issues by probabilities through the noise of the labels.
 
     Args:
         dataset: samples with labels.
@@ -102,21 +102,20 @@ def classify(
         method = Method(score.prior_precision, score.structure, loo, score.preset)
         result = compute(Softmax(len(dataset.class_names)), design, labels, method, seed)
     scores, probe = result.scores, result.probe
-    with stage("refit without suspects"):
+    with stage("labels through the noise"):
         confirmed = np.zeros(len(dataset), bool) if confirmed is None else confirmed
-        suspects = label_issues(dataset.labels, scores.probabilities) & ~confirmed
-        label_probabilities = probabilities_without_suspects(probe, suspects)
+        judged = judge_labels(probe, dataset.labels, scores.probabilities, confirmed)
     calibration = None
     if score.calibrate:
         with stage("planted flips"):
-            calibration = calibrate(probe, dataset.labels, label_probabilities, seed)
+            calibration = calibrate(probe, dataset.labels, judged, seed)
             calibration = replace(calibration, p_wrong=np.where(confirmed, 0.0, calibration.p_wrong))
     table = scores.to_frame()
-    table["is_label_issue"] = label_issues(dataset.labels, label_probabilities, "expected_errors") & ~confirmed
-    table["label_score"] = self_confidence(dataset.labels, label_probabilities)
+    table["is_label_issue"] = label_issues(dataset.labels, judged, "expected_errors") & ~confirmed
+    table["label_score"] = self_confidence(dataset.labels, judged)
     if calibration is not None:
         table["p_wrong"] = calibration.p_wrong
-    probabilities = {"loo_probabilities": scores.probabilities, "label_probabilities": label_probabilities}
+    probabilities = {"loo_probabilities": scores.probabilities, "label_probabilities": judged}
     weights = {"class_weights": probe.logit_weights.cpu().numpy()} | _kept_form(result.posterior)
     arrays = _kept_covariance(result.posterior)
     return TaskResult(table, _facts(scores, probe), arrays, weights, probabilities, calibration)

@@ -145,6 +145,28 @@ class Softmax:
         return weighted.addcmul_(means, weighted.sum(dim=1, keepdim=True), value=-1)
 
 
+class SoftLabels(Softmax):
+    """Classification where a target is a distribution over the classes, (n, k), rows that sum to one."""
+
+    def losses(
+        self, logits: Float[Tensor, "n k"], means: Float[Tensor, "n k"], targets: Float[Tensor, "n k"]
+    ) -> Float[Tensor, " n"]:
+        """Return −Σ t ln p in nats, from the highest logit f and its probability: f − t·f − ln p.
+
+        Args:
+            logits: (n, k).
+            means: class probabilities (n, k).
+            targets: distributions t over the classes (n, k).
+        """
+        highest, index = logits.max(dim=1)
+        likeliest = means.gather(1, index[:, None])[:, 0]
+        return highest - (targets * logits).sum(dim=1) - likeliest.log()
+
+    def residuals(self, means: Float[Tensor, "n k"], targets: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
+        """Return p − t."""
+        return means - targets
+
+
 def dense_basis(likelihood: Likelihood) -> Float[Tensor, "k m"]:
     """Return Q as a matrix, float64: for few classes."""
     return likelihood.expand(torch.eye(likelihood.n_coordinates, dtype=torch.float64)).T.contiguous()

@@ -144,7 +144,7 @@ class Run:
 
     @cached_property
     def label_probabilities(self) -> Probabilities:
-        """Class probabilities that labels are judged by, those of the refit without suspects."""
+        """Class probabilities that labels are judged by, those behind `label_score`."""
         with told(self.folder / f"{LABEL_PROBABILITIES}.npy"):
             return Probabilities.read(self.folder, LABEL_PROBABILITIES, len(self.class_names))
 

@@ -21,7 +21,7 @@ _STEPS = (
     ("reading the data", ("reading", "dataset")),
     ("turning {noun} into features", ("features", "pixel range", "image quality")),
     ("fitting the probe and leaving each sample out", ("probe and leave-one-out",)),
-    ("looking again without the suspects", ("refit without suspects", "planted flips")),
+    ("looking again at the labels", ("labels through the noise", "planted flips")),
     ("looking for near duplicates", ("near duplicates",)),
     ("writing the tables", ("label issues and summaries", "samples without a label")),
 )

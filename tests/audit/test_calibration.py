@@ -5,10 +5,9 @@ import pytest
 import torch
 
 from lsi.audit.calibration import calibrate
-from lsi.audit.label_issues import label_issues
 from lsi.audit.noise_model import fit_noise, temper
 from lsi.audit.summary import precision_recall_at
-from lsi.audit.without_suspects import probabilities_without_suspects
+from lsi.audit.through_noise import judge_labels
 from lsi.compute import pipeline
 from lsi.config import DataSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.laplace.design_matrix import DesignMatrix, with_bias
@@ -65,7 +64,7 @@ def test_predicted_precision_is_near_the_true_one_on_digits():
     design = DesignMatrix(with_bias(torch.from_numpy(features)))
     probe = fit(Objective(Softmax(10), design, torch.from_numpy(labels), 10.0))
     first = evaluate(probe, ("full",), LeaveOneOut(certify=0))[0].loo_probabilities
-    label_probabilities = probabilities_without_suspects(probe, label_issues(labels, first))
+    label_probabilities = judge_labels(probe, labels, first)
     found = calibrate(probe, labels, label_probabilities)
     score = label_probabilities.of_classes(labels)
     counts = tuple(round(f * flipped.sum()) for f in (0.5, 1, 1.5))

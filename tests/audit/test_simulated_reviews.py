@@ -6,7 +6,7 @@ import torch
 
 from lsi.audit.label_issues import label_issues, self_confidence
 from lsi.audit.remaining import estimate_remaining_errors
-from lsi.audit.without_suspects import probabilities_without_suspects
+from lsi.audit.through_noise import judge_labels
 from lsi.compute.preparation import prepare
 from lsi.config import DataSettings, Settings
 from lsi.laplace.design_matrix import DesignMatrix, with_bias
@@ -39,7 +39,7 @@ def suspects(clothes, n_classes: int, n: int, share: float, seed: int) -> tuple[
     design = DesignMatrix(with_bias(torch.from_numpy(features.astype(np.float32))))
     method = Method("auto", "diag", LeaveOneOut("newton_step", 0, (), 0), "none")
     result = compute(Softmax(n_classes), design, torch.from_numpy(given), method, seed)
-    again = probabilities_without_suspects(result.probe, label_issues(given, result.scores.probabilities))
+    again = judge_labels(result.probe, given, result.scores.probabilities)
     score = self_confidence(given, again)
     found = np.flatnonzero(label_issues(given, again, "expected_errors"))
     found = found[np.argsort(score[found], kind="stable")]

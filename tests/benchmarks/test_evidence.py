@@ -10,6 +10,7 @@ from benchmarks.evidence import (
     corrupted,
     cost,
     curation,
+    effort,
     fidelity,
     figures,
     flagged,
@@ -22,7 +23,7 @@ from benchmarks.evidence import (
     typicality,
     unlabelled,
 )
-from benchmarks.evidence.problems import Problem, flipped, problems, sources
+from benchmarks.evidence.problems import Problem, confused, doubted, flipped, problems, sources
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +58,9 @@ def test_the_page_is_what_the_studies_left(tmp_path):
 
 def test_about_as_many_labels_are_flagged_as_are_wrong(cache):
     source, problem = next(sources(cache, 600)), digits(cache)
-    sparse = flagged.confused(source.clean, 0.2, 0)
+    sparse = confused(source.clean, 0.2, 0)
     assert 0.1 < (sparse != source.clean).mean() < 0.35
-    doubt = flagged.doubted(source.features, source.clean, 0.05, 0)
+    doubt = doubted(source.features, source.clean, 0.05, 0)
     assert (doubt != source.clean).sum() == 30
     _, probabilities, _ = label_errors.ours(problem)
     found = flagged._flagged(problem, probabilities)
@@ -88,6 +89,22 @@ def test_a_second_look_helps_most_where_labels_are_worst(cache):
     found, _, _ = label_errors.ours(problem)
     gain = [label_errors.quality(problem, *found[n])["auroc"] for n in ("label_score", "leave-one-out self-confidence")]
     assert gain[0] > gain[1]
+
+
+def test_errors_with_a_direction_are_found_through_the_noise(cache):
+    source = next(sources(cache, 600))
+    problem = Problem("digits", "sparse", source.features, confused(source.clean, 0.4, 1), source.clean)
+    found, _, _ = label_errors.ours(problem)
+    auroc = {name: label_errors.quality(problem, *found[name])["auroc"] for name in ("label_score", "without suspects")}
+    assert auroc["label_score"] > auroc["without suspects"] + 0.005
+
+
+def test_looking_from_the_worst_label_on_finds_most_wrong_ones(cache):
+    row = effort.one(digits(cache, share=0.2))
+    assert all(found == sorted(found) for found in row["found"].values())
+    at_twice = {name: found[-1] for name, found in row["found"].items()}
+    assert min(at_twice["label_score"], at_twice["label_score, computed again every 50 looks"]) > 0.9
+    assert at_twice["at random"] < 0.6
 
 
 def test_approximations_agree_and_a_stronger_prior_shrinks_the_mean_term(cache):

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lsi.audit.label_issues import label_issues
-from lsi.audit.without_suspects import probabilities_without_suspects
+from lsi.audit.through_noise import judge_labels
 from lsi.errors import LsiError, NumericalError, UsageError
 from lsi.laplace.design_matrix import DesignMatrix, Shard, with_bias
 from lsi.laplace.likelihood import Softmax
@@ -77,12 +76,12 @@ def test_scores_are_those_of_one_machine(pair, structure):
     assert (there.predicted_label == here.predicted_label).all()
 
 
-def test_probabilities_without_suspects_and_the_prior_are_those_of_one_machine(pair):
+def test_what_labels_are_judged_by_and_the_prior_are_those_of_one_machine(pair):
     labels, found = pair[2].numpy(), []
     for o in both(pair):
         probe = fit(o)
         scores = evaluate(probe, ("kron",), LeaveOneOut(certify=0))[0]
-        found.append(probabilities_without_suspects(probe, label_issues(labels, scores.probabilities)).dense())
+        found.append(judge_labels(probe, labels, scores.probabilities).dense())
     np.testing.assert_allclose(found[1], found[0], rtol=1e-9, atol=1e-11)
     here, there = (choose(Softmax(K), o.design, o.targets, max_samples=200) for o in both(pair))
     assert there.prior_precision == pytest.approx(here.prior_precision, rel=1e-12)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lsi.laplace.likelihood import Softmax, dense_basis
+from lsi.laplace.likelihood import SoftLabels, Softmax, dense_basis
 
 
 @pytest.mark.parametrize("k", [2, 3, 10, 300])
@@ -31,3 +31,18 @@ def test_losses_residuals_and_curvature_are_those_of_cross_entropy():
     torch.testing.assert_close(likelihood.curvature_diagonal(means), dense.diagonal(dim1=1, dim2=2))
     vectors = torch.randn(3, 4, dtype=torch.float64)
     torch.testing.assert_close(likelihood.curvature_product(means, vectors), (dense @ vectors[:, :, None])[:, :, 0])
+
+
+def test_distributions_over_classes_are_labels_that_are_not_certain():
+    logits = torch.randn(5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 30
+    hard, soft = torch.tensor([0, 3, 2, 1, 1]), torch.softmax(logits.flip(0), dim=1)
+    plain, likelihood = Softmax(4), SoftLabels(4)
+    means = plain.predict(logits)
+    one_hot = torch.nn.functional.one_hot(hard, 4).double()
+    torch.testing.assert_close(likelihood.losses(logits, means, one_hot), plain.losses(logits, means, hard))
+    torch.testing.assert_close(likelihood.residuals(means, one_hot), plain.residuals(means, hard))
+    logits.requires_grad_(True)
+    expected = torch.nn.functional.cross_entropy(logits, soft, reduction="none")
+    torch.testing.assert_close(likelihood.losses(logits, plain.predict(logits), soft), expected)
+    (gradient,) = torch.autograd.grad(expected.sum(), logits)
+    torch.testing.assert_close(likelihood.residuals(means, soft), gradient)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from lsi.probabilities import Probabilities
@@ -51,7 +51,7 @@ def predictions_of(means: Float[Tensor, "b k"], given: Int[Tensor, " b"], n_kept
 
     Args:
         means: (b, k), on any device.
-        given: the given labels, (b,).
+        given: the given labels, (b,); not read where all classes are kept.
         n_kept: how many of the likeliest classes are kept; None: all.
     """
     p_given = means.gather(1, given[:, None])[:, 0]
@@ -61,12 +61,14 @@ def predictions_of(means: Float[Tensor, "b k"], given: Int[Tensor, " b"], n_kept
     return Predictions(kept_probabilities(means, given, n_kept), predicted.cpu().numpy(), *figures)
 
 
-def kept_probabilities(means: Float[Tensor, "b k"], given: Int[Tensor, " b"], n_kept: int | None) -> Probabilities:
+def kept_probabilities(
+    means: Float[Tensor, "b k"], given: Shaped[Tensor, "b ..."], n_kept: int | None
+) -> Probabilities:
     """Return probabilities in the layout that keeps all classes or so many, the given one always among them.
 
     Args:
         means: (b, k), on any device.
-        given: the given labels, (b,).
+        given: the given labels, (b,); not read where all classes are kept.
         n_kept: how many of the likeliest classes are kept; None: all.
     """
     if n_kept is None:
