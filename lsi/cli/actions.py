@@ -15,6 +15,7 @@ from tqdm import tqdm
 from lsi.audit.label_issues import label_issues, self_confidence
 from lsi.cli import commands, export_actions
 from lsi.cli.ending import end_when_asked
+from lsi.cli.noting import note
 from lsi.cli.output import print_json, text_table
 from lsi.cli.printing import print_comparison, print_plan, print_run
 from lsi.compute import maps, pipeline, queries
@@ -99,13 +100,19 @@ def _announce(plan: Plan) -> None:
 
 def _compute(command: commands.Compute) -> None:
     end_when_asked()
+    settings = command.settings()
+    if command.progress is None:  # else somebody follows who has noted it
+        data = settings.data
+        note(
+            command.cache, "started", data.dataset if data.data is None else str(data.data), settings=settings.to_dict()
+        )
     bar = _Bar()
     progress = Progress([] if command.quiet else [bar])
     file = None if command.progress is None else _ProgressFile(command.progress)
     if file is not None:
         progress.listeners.append(file)
     try:
-        run = pipeline.run(command.settings(), command.cache, progress, None if command.quiet else _announce)
+        run = pipeline.run(settings, command.cache, progress, None if command.quiet else _announce)
         if file is not None:
             file.finish(run.name)
         if command.project:
@@ -265,8 +272,10 @@ def _runs(command: commands.Runs) -> None:
             raise UsageError(f"Name the run to {command.action}.")
         run = find_run(command.cache, command.run)
         if command.action == "rename":
+            note(command.cache, "renamed", run.name, title=command.title)
             rename(run, command.title)
         else:
+            note(command.cache, "deleted", run.name, title=run.title, dataset=run.subject_name)
             delete_run(run)
         print_json({"run": run.name, "action": command.action}) if command.json else print(run.name)
         return
@@ -292,6 +301,7 @@ def _runs(command: commands.Runs) -> None:
 def _cache(command: commands.Cache) -> None:
     store = Store(command.cache)
     if command.action == "clear":
+        note(command.cache, "cleared", ", ".join(command.kinds))
         freed = store.clear(command.kinds, used_by_runs(command.cache))
         print(json.dumps({"freed": freed}) if command.json else f"{freed / 2**20:.1f} MiB freed")
         return

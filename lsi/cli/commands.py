@@ -213,7 +213,7 @@ class Decisions(Common):
 
 @dataclass(frozen=True)
 class Trail(Common):
-    """List who did what in the app, the oldest first: decisions, undos, computations, exports, renamed or deleted runs.
+    """List who did what, the oldest first: decisions, undos, computations, exports, renamed or deleted runs.
 
     Attributes:
         output: a .csv to write all of it to, with times in UTC, instead of printing the latest.

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from lsi.cli import commands
+from lsi.cli.noting import note
 from lsi.cli.output import print_json, text_table
 from lsi.compute import maps, queries
 from lsi.compute.uncomputed import data_as_run
@@ -116,6 +117,7 @@ def move_decisions(command: commands.Decisions) -> None:
 
         run = find_run(command.cache, command.run) if command.run else None
         dataset, records = records_to_add(read_json(command.file), None if run is None else run.subject)
+        note(command.cache, "read decisions in", dataset, decisions=len(records), file=command.file.name)
         came = Reviews.of_cache(command.cache).add(dataset, records)
         facts = {"dataset": dataset, **asdict(came)}
         words = (
@@ -149,6 +151,14 @@ def show_trail(command: commands.Trail) -> None:
 def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selection, records: Any) -> None:
     if command.images and run.images is not None:
         refuse_changed(run.images, chosen.kept)  # before anything is written
+    note(
+        command.cache,
+        "exported",
+        run.name,
+        folder=str(command.output),
+        images=list(command.images),
+        **totals(run, chosen),
+    )
     written = export(run, chosen, command.output, command.formats, records)
     if command.images and run.images is None:
         raise UsageError("These samples have no images: leave --images out.")
@@ -180,6 +190,7 @@ def write_report(command: commands.Report) -> None:
     """Write the report of a run."""
     run = find_run(command.cache, command.run)
     path = command.output or Path(f"{run.name}.html")
+    note(command.cache, "exported a report", run.name, file=str(path))
     html = queries.report_of_run(run, maps.cached_projection(run, command.cache), _decisions(command.cache, run))
     with atomic(path) as temporary:
         temporary.write_text(html, encoding="utf-8")

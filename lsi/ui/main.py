@@ -1,5 +1,6 @@
 """The app's script: pages, the bar at their head, and the first run for a newcomer."""
 
+import logging
 from pathlib import Path
 
 import streamlit as st
@@ -13,6 +14,7 @@ from lsi.ui.components import drain_decision_log, unwritten
 from lsi.ui.first_run import start_first_run
 from lsi.ui.wording import plain
 
+log = logging.getLogger(__name__)
 _CHANGED = "changed size during iteration"
 ICON = Path(__file__).parent / "static" / "icon.svg"
 _STYLE = """<style>
@@ -62,6 +64,14 @@ def main() -> None:
         page.run()
     except LsiError as error:
         st.error(plain(str(error)), icon=":material/error:")
+    except OSError as error:  # what a page reads may go, or its disk fail, while it reads
+        log.exception("%s: a file could not be read or written", page.title)
+        what = f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}"
+        st.error(
+            f"A file could not be read or written: {plain(what)}. Nothing that was decided is lost; load the page "
+            "again, or choose another run.",
+            icon=":material/error:",
+        )
     except RuntimeError as error:
         # Streamlit's session is no dictionary for two threads, yet the end of one run may meet the start of the next
         if _CHANGED not in str(error):

@@ -203,6 +203,25 @@ def test_a_session_that_two_threads_touched_is_drawn_again_and_other_errors_are_
     assert len(calls) == (1 if said == "something else" else 2)
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(5, "Input/output error", "scores.parquet"), "Input/output error (scores.parquet)"),
+        (OSError("gone"), "gone"),
+    ],
+)
+def test_a_file_that_cannot_be_read_while_a_page_is_drawn_is_a_sentence(app, monkeypatch, error, said):
+    def fail(*_args, **_facts):
+        raise error
+
+    monkeypatch.setattr("lsi.ui.bar.draw", fail)
+    app.run()
+    assert not app.exception
+    assert [shown.value.replace("\\", "").partition(". Nothing")[0] for shown in app.error] == [
+        f"A file could not be read or written: {said}"
+    ]
+
+
 def test_of_many_runs_the_newest_are_offered_and_the_one_on_screen(app, monkeypatch):
     truth = bar.run_names
     monkeypatch.setattr(bar, "run_names", lambda: [f"made-{i:016x}" for i in range(300)] + truth())

@@ -1,0 +1,39 @@
+"""What the command line does to a team's runs and data stands in the trail, as what is done in the app does."""
+
+import getpass
+import os
+from pathlib import Path
+from typing import Any
+
+from lsi.environment import read_only
+
+
+def note(cache: Path, what: str, about: str, **facts: Any) -> None:
+    """Write down what is about to be done, under the name of the account; nothing where nobody has a database yet.
+
+    Args:
+        cache: whose database of decisions it is, unless `LSI_DATABASE_URL` names another.
+        what: started, exported, renamed, deleted or another verb.
+        about: which run or dataset.
+        facts: more of it, as JSON takes it.
+
+    Raises:
+        StorageError: the database cannot be written: what was to be done must wait.
+    """
+    if read_only() or not (os.environ.get("LSI_DATABASE_URL") or (cache / "reviews.db").is_file()):
+        return
+    from lsi.runs import trail  # SQLAlchemy takes half a second to import
+    from lsi.runs.decisions import Reviews
+
+    reviews = Reviews.of_cache(cache)
+    try:
+        trail.note(reviews, f"{_account()} (command line)", what, about, **facts)
+    finally:
+        reviews.close()
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # an account without a name, as in a container
+        return "somebody"

@@ -1,0 +1,81 @@
+import pytest
+
+from lsi.cli.main import main
+from lsi.errors import StorageError
+from lsi.runs.decisions import Reviews
+from lsi.runs.listing import list_runs
+from lsi.runs.trail import trail
+
+COMPUTE = ["compute", "--dataset", "digits", "--subset", "200", "--quiet"]
+
+
+@pytest.fixture(autouse=True)
+def account(monkeypatch):
+    monkeypatch.delenv("LSI_DATABASE_URL", raising=False)
+    monkeypatch.delenv("LSI_READ_ONLY", raising=False)
+    monkeypatch.setattr("getpass.getuser", lambda: "ann")
+
+
+def done(cache) -> list[tuple[str, str]]:
+    reviews = Reviews.of_cache(cache, read_only=True)
+    rows = trail(reviews)
+    reviews.close()
+    assert set(rows["who"]) <= {"ann (command line)"}
+    return list(zip(rows["what"], rows["about"], strict=True))
+
+
+def test_what_the_commands_do_stands_in_the_trail(tmp_path):
+    cache = ["--cache", str(tmp_path / "cache")]
+    assert main([*COMPUTE, *cache]) == 0
+    assert not (tmp_path / "cache" / "reviews.db").exists()  # nobody has decided anything yet
+    Reviews.of_cache(tmp_path / "cache").close()
+    (run,) = list_runs(tmp_path / "cache")
+    out = str(tmp_path / "out")
+    for words in (
+        [*COMPUTE, "--seed", "1"],
+        ["export", run.name, "--output", out],
+        ["decisions", "import", f"{out}/decisions.json"],
+        ["report", run.name, "--output", f"{out}/report.html"],
+        ["runs", "rename", run.name, "first"],
+        ["runs", "delete", run.name],
+        ["cache", "clear"],
+    ):
+        assert main([*words, *cache]) == 0, words
+    assert done(tmp_path / "cache") == [
+        ("started", "digits"),
+        ("exported", run.name),
+        ("read decisions in", "digits"),
+        ("exported a report", run.name),
+        ("renamed", run.name),
+        ("deleted", run.name),
+        ("cleared", "features, designs, projections"),
+    ]
+
+
+def test_what_cannot_be_written_down_is_not_done(tmp_path, monkeypatch, capsys):
+    cache = ["--cache", str(tmp_path)]
+    assert main([*COMPUTE, *cache]) == 0
+    Reviews.of_cache(tmp_path).close()
+
+    def refuse(*_args, **_facts):
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr("lsi.runs.trail.note", refuse)
+    assert main(["runs", "delete", "latest", *cache]) != 0
+    assert "the disk is full" in capsys.readouterr().err
+    assert len(list_runs(tmp_path)) == 1
+
+
+def test_what_somebody_follows_is_noted_by_whom_it_was_started(tmp_path):
+    cache = tmp_path / "cache"
+    Reviews.of_cache(cache).close()
+    assert main([*COMPUTE, "--cache", str(cache), "--progress", str(tmp_path / "progress.json")]) == 0
+    assert done(cache) == []
+
+
+def test_read_only_leaves_no_trace(tmp_path, monkeypatch):
+    assert main([*COMPUTE, "--cache", str(tmp_path)]) == 0
+    Reviews.of_cache(tmp_path).close()
+    monkeypatch.setenv("LSI_READ_ONLY", "1")
+    assert main(["report", "latest", "--output", str(tmp_path / "report.html"), "--cache", str(tmp_path)]) == 0
+    assert done(tmp_path) == []
