@@ -204,11 +204,14 @@ class Decisions(Common):
         file: the decisions.json to read or to write; an export of Label Studio can be read too.
         run: of an export, the run whose samples are meant; of an import only needed for files of older versions. Name
             of a run, the start of its name, its folder, or latest.
+        all: of an export, those on samples of the dataset and for classes that the run does not have as well. Such a
+            file can be read in again; `apply` takes decisions on samples that it has alone.
     """
 
     action: Annotated[Literal["import", "export"], tyro.conf.Positional]
     file: Annotated[Path, tyro.conf.Positional] = Path("decisions.json")
     run: str | None = None
+    all: bool = False
 
 
 @dataclass(frozen=True)

@@ -107,14 +107,17 @@ def move_decisions(command: commands.Decisions) -> None:
     Raises:
         DataError: it is no file of decisions.
     """
+    from lsi.runs.decisions import Reviews
+
     if command.action == "export":
         run = find_run(command.cache, command.run or "latest")
-        records = decision_records(run.subject, _decisions(command.cache, run))
-        write_decisions(command.file, run, records)
-        facts, words = {"decisions": len(records)}, f"{counted(len(records), 'decision')} written to {command.file}"
+        reviews = Reviews.of_cache(command.cache)
+        records = decision_records(run.subject, reviews.current(run.subject))
+        others = reviews.elsewhere(run.subject) if command.all else []
+        write_decisions(command.file, run, records + others)
+        written = len(records) + len(others)
+        facts, words = {"decisions": written}, f"{counted(written, 'decision')} written to {command.file}"
     else:
-        from lsi.runs.decisions import Reviews
-
         run = find_run(command.cache, command.run) if command.run else None
         dataset, records = records_to_add(read_json(command.file), None if run is None else run.subject)
         note(command.cache, "read decisions in", dataset, decisions=len(records), file=command.file.name)

@@ -244,6 +244,28 @@ class Reviews:
         latest = self._standing(about).drop_duplicates("sample", keep="last")
         return int((latest["action"] == _FOREIGN).sum())
 
+    def elsewhere(self, about: Subject) -> list[dict[str, Any]]:
+        """Return as records the decisions in force about the dataset that `current` leaves out.
+
+        They are about samples that the run does not have, or for a class that it does not know.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        rows = self.history(about)
+        rows = rows[~rows["undone"] & rows["dataset"].notna()].drop_duplicates(["sample_id", "content"], keep="last")
+        rows = rows[rows["action"] != "clear"]
+        positions = about.find(rows["sample_id"].tolist(), rows["content"].tolist())
+        records = []
+        for row, at in zip(rows.to_dict("records"), positions.tolist(), strict=True):
+            is_known = at >= 0 and (about.given is None or _in_run(about, row | {"sample": at})[0] != _FOREIGN)
+            if not is_known:
+                names = {name: None if pd.isna(row[name]) else str(row[name]) for name in ("label_name", "given_name")}
+                who = {"reviewer": str(row["reviewer"]), "time": str(row["time"])}
+                said = {"id": row["sample_id"], "content": row["content"], "action": row["action"], "label": None}
+                records.append(said | names | who)
+        return records
+
     def counts(self) -> dict[str, int]:
         """Return of how many samples of each dataset a decision is in force.
 

@@ -34,6 +34,7 @@ from sqlalchemy import (
 from lsi.errors import StorageError, UsageError
 from lsi.runs import database
 from lsi.runs.decisions import Decision, Imported, Reviews
+from lsi.runs.records import records_to_add
 from lsi.runs.subject import Subject
 from tests.postgresql import programs, serve
 
@@ -88,6 +89,24 @@ def state(reviews: Reviews, reviewer: str | None = None, about: Subject = RUN) -
         int(i): (r["action"], None if r["label"] != r["label"] or r["label"] is None else int(r["label"]))
         for i, r in rows.iterrows()
     }
+
+
+def test_decisions_that_a_run_cannot_show_are_kept_as_records(reviews, address):
+    reviews.record(RUN, "ann", [Decision(2, "exclude"), Decision(150, "keep", given=29), Decision(160, "exclude")])
+    reviews.record(RUN, "bob", [Decision(3, "relabel", 28), Decision(160, "clear"), Decision(170, "relabel", 4)])
+    smaller = subject("later", "data", given=0, classes=5, ids=range(100))
+    records = reviews.elsewhere(smaller)
+    assert sorted((r["id"], r["action"], r["label_name"], r["given_name"], r["reviewer"]) for r in records) == [
+        ("s150", "keep", None, "c29", "ann"),
+        ("s170", "relabel", "c4", None, "bob"),
+        ("s3", "relabel", "c28", None, "bob"),
+    ]
+    assert reviews.elsewhere(RUN) == []
+    dataset, added = records_to_add({"dataset": "data", "decisions": records})
+    other = Reviews("sqlite://")
+    assert other.add(dataset, added).added == 3
+    assert state(other) == {3: ("relabel", 28), 150: ("keep", None), 170: ("relabel", 4)}
+    other.close()
 
 
 def test_the_latest_decision_counts(reviews):
