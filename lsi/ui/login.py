@@ -39,6 +39,7 @@ PROXY_VARIABLE = "LSI_PROXY_HEADER"  # the header in which a proxy names the add
 PROXIES_VARIABLE = "LSI_PROXIES"  # networks of those proxies; this machine by default
 HOURS_VARIABLE = "LSI_LOGIN_HOURS"  # how long a login holds
 _HOURS = 12.0
+WATCH_SECONDS = 60.0  # between two looks of an open page at whether its login still holds
 OPEN = ("/health", "/_stcore/health")
 OPEN_TO_SIGN_IN = ("/auth/login", "/auth/logout", "/oauth2callback")
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -110,6 +111,19 @@ def current() -> Person | None:
     if not is_required():
         return Person("", "admin")
     return person_of(st.context.headers, None)
+
+
+def may_look() -> bool:
+    """Say whether whose session it is may see anything: the login may have ended since, or the role been taken away."""
+    person = current()
+    return person is not None and person.role is not None
+
+
+@st.fragment(run_every=WATCH_SECONDS)
+def watch() -> None:
+    """Have an open page drawn again, which then says why it is empty, once its login has ended, untouched or not."""
+    if not may_look():
+        st.rerun()
 
 
 def signed_in() -> str:

@@ -40,9 +40,11 @@ def main() -> None:
     """Draw the page that the address names."""
     st.set_page_config(page_title="LSI Lens", page_icon=str(ICON), layout="wide")
     st.html(_STYLE)
-    if login.current() is None:
+    if not login.may_look():
         st.info("Your login has ended. Load the page again to sign in.", icon=":material/logout:")
         st.stop()
+    if login.is_required():
+        login.watch()
     folder = app_root() / "pages"
     pages = {
         name: st.Page(folder / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "overview")

@@ -14,6 +14,7 @@ from starlette.websockets import WebSocketDisconnect
 from streamlit import config
 from streamlit.runtime import Runtime
 from streamlit.runtime.secrets import secrets_singleton
+from streamlit.testing.v1 import AppTest
 from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
@@ -254,3 +255,36 @@ def test_roles_for_nobody_do_not_start(roles, secrets):
     roles.write_text("")
     with pytest.raises(UsageError, match="nobody has a role"):
         login.check_login()
+
+
+@pytest.mark.parametrize("ended", [None, login.Person("ann@example.org", None)], ids=["the login", "the role"])
+def test_an_open_page_is_emptied_once_its_login_or_role_has_ended(app, monkeypatch, ended):
+    """The timer is Streamlit's; what it calls finds out between two looks."""
+    monkeypatch.setattr(login, "is_required", lambda: True)
+    people = [login.Person("ann@example.org", "reviewer")]
+    monkeypatch.setattr(login, "current", lambda: people[0])
+    app.run()
+    assert not app.info
+    assert len(app.main.children) > 2
+    people[0] = ended
+    app.run()
+    assert [shown.value.partition(".")[0] for shown in app.info] == ["Your login has ended"]
+    assert not app.title
+
+
+def test_an_untouched_page_is_drawn_again_by_the_look_that_finds_the_end(monkeypatch):
+    looks = iter([True, False, False])
+    monkeypatch.setattr(login, "may_look", lambda: next(looks))
+
+    def page():
+        import streamlit as st
+
+        from lsi.ui import login
+
+        st.text("open" if login.may_look() else "ended")
+        if st.session_state.setdefault("first", True):
+            st.session_state["first"] = False
+            login.watch()
+
+    shown = AppTest.from_function(page).run()
+    assert [text.value for text in shown.text] == ["ended"]
