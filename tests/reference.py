@@ -34,9 +34,18 @@ def fit(
 
 
 def through_noise(
-    phi: np.ndarray, y: np.ndarray, prior_precision: float, first: np.ndarray, noise: np.ndarray, rounds: int
+    phi: np.ndarray,
+    y: np.ndarray,
+    prior_precision: float,
+    first: np.ndarray,
+    noise: np.ndarray,
+    share: float,
+    rounds: int,
 ) -> np.ndarray:
-    """Return leave-one-out probabilities (n, k) through the noise N (k, k), a refit a sample and round, by loops."""
+    """Return leave-one-out probabilities (n, k) through the noise N (k, k), a refit a sample and round, by loops.
+
+    N says that at least a `share` of the labels is wrong.
+    """
     n, k = first.shape
     p = first.copy()
     for _ in range(rounds):
@@ -45,10 +54,18 @@ def through_noise(
         for i in range(n):
             others = np.arange(n) != i
             p[i] = softmax(fit(phi[others], hidden[others], prior_precision, theta) @ phi[i])
-        counts = 0.1 / k + 0.9 * np.eye(k)
+        counts, frequency = 0.1 / k + 0.9 * np.eye(k), np.zeros(k)
         for i in range(n):
-            counts[:, y[i]] += p[i] * noise[:, y[i]] / (p[i] * noise[:, y[i]]).sum()
+            behind = p[i] * noise[:, y[i]] / (p[i] * noise[:, y[i]]).sum()
+            counts[:, y[i]] += behind
+            frequency += behind / n
         noise = counts / counts.sum(axis=1, keepdims=True)
+        expected = sum(frequency[c] * (1 - noise[c, c]) for c in range(k))
+        for c in range(k):
+            wrong = 1 - noise[c, c]
+            raised = min(wrong * max(1, share / expected), max(wrong, 0.95))
+            noise[c] *= raised / wrong
+            noise[c, c] = 1 - raised
     return p
 
 

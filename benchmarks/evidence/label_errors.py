@@ -127,7 +127,7 @@ def by_neighbours(problem: Problem) -> Found:
 def study(quick: bool, cache: Path) -> dict[str, Any]:
     """Return one row a problem and seed, with the figures of every detector."""
     rows = []
-    for problem, seed in problems(cache, 400 if quick else 3_000, 1 if quick else 3):
+    for problem, seed in problems(cache, 400 if quick else 3_000, 1 if quick else 2):
         found, label_probabilities, seconds = ours(problem)
         flagged = {"confident learning, label_score": label_issues(problem.given, label_probabilities)}
         for name, c in (("cleanlab_default", 1.0), ("cleanlab_regularised", 0.01)):

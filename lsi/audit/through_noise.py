@@ -8,8 +8,10 @@ probabilities without suspects:
     E    R_iz = p_iz N[z, y_i] / Σ_c p_ic N[c, y_i]            what each label stands for
     M    W = argmin −Σ_i Σ_z R_iz ln softmax(Wφ_i)_z + ½λ‖W‖²,      N[z, y] ∝ Σ_{i: y_i = y} R_iz
 
-with p the leave-one-out probabilities by one Newton step each, so that no label vouches for itself. The probability of
-the given label as the right one is p_i[y_i]; N is not multiplied back in, as it is high where errors are frequent.
+with p the leave-one-out probabilities by one Newton step each, so that no label vouches for itself. These are
+underconfident, and explain as doubt what is noise: N is held to as large a share of wrong labels as confident learning
+counts. The probability of the given label as the right one is p_i[y_i]; N is not multiplied back in, as it is high
+where errors are frequent.
 
 Source: Dawid and Skene (1979) for the model of annotators; Goldberger and Ben-Reuven, "Training deep neural networks
 using a noise adaptation layer" (2017), for a classifier in it. Leave-one-out in the E step is our own.
@@ -29,6 +31,7 @@ from lsi.laplace.probe import Probe, fit
 from lsi.probabilities import Probabilities
 
 ROUNDS = 4  # of expectation and maximisation: more gain little
+_MOST_WRONG = 0.95  # of a class's labels, where its share is raised
 _START_PRODUCTS = 1e8  # n·k² of an iteration of the noise model that the first N comes from
 
 
@@ -79,7 +82,9 @@ def probabilities_through_noise(
     objective, device = probe.objective, probe.weights.device
     p, given = torch.from_numpy(first.dense()).to(device, torch.float64), torch.from_numpy(labels).to(device)
     part = slice(None, None, max(1, round(len(labels) * objective.n_outputs**2 / _START_PRODUCTS)))
-    noise = torch.from_numpy(fit_noise(first.dense()[part], labels[part]).noise).to(p)
+    counted, free = label_issues(labels, first).mean(), fit_noise(first.dense()[part], labels[part])
+    share = max(float(counted), float(free.p_wrong.mean()))
+    noise = torch.from_numpy(fit_noise(first.dense()[part], labels[part], share).noise).to(p)
     certain = torch.from_numpy(np.zeros(len(labels), bool) if confirmed is None else confirmed).to(device)
     likelihood, found = SoftLabels(objective.n_outputs), first
     for _ in range(ROUNDS):
@@ -88,7 +93,7 @@ def probabilities_through_noise(
         probe = fit(through, probe)
         found = leave_one_out_probabilities(probe)
         p = torch.from_numpy(found.dense()).to(p)
-        noise = _transitions(_hidden(p, given, noise, certain), given)
+        noise = _transitions(_hidden(p, given, noise, certain), given, share)
     return found
 
 
@@ -101,9 +106,20 @@ def _hidden(
     return torch.where(certain[:, None], torch.nn.functional.one_hot(given, p.shape[1]).to(joint), joint)
 
 
-def _transitions(hidden: Float[Tensor, "n k"], given: Int[Tensor, " n"]) -> Float[Tensor, "k k"]:
-    """Return N of the labels with one more of each right class, nine tenths of it right, the rest spread evenly."""
+def _transitions(hidden: Float[Tensor, "n k"], given: Int[Tensor, " n"], share: float) -> Float[Tensor, "k k"]:
+    """Return N of the labels with one more of each right class, nine tenths of it right, the rest spread evenly.
+
+    Args:
+        hidden: R.
+        given: the given labels.
+        share: of wrong labels that N says at least, as far as no class is wrong in more than 95 %.
+    """
     k = hidden.shape[1]
     counts = torch.zeros(k, k, dtype=hidden.dtype, device=hidden.device).index_add_(0, given, hidden).T
     counts = counts + 0.1 / k + 0.9 * torch.eye(k).to(hidden)
-    return counts / counts.sum(dim=1, keepdim=True)
+    noise = counts / counts.sum(dim=1, keepdim=True)
+    wrong = 1 - noise.diagonal()
+    scale = torch.clamp(share / (hidden.mean(dim=0) @ wrong).clamp_min(1e-12), min=1.0)
+    raised = torch.minimum(wrong * scale, wrong.clamp_min(_MOST_WRONG))
+    noise = noise * (raised / wrong.clamp_min(1e-12))[:, None]
+    return noise.diagonal_scatter(1 - raised)

@@ -45,7 +45,13 @@ def columns_of(connection: Connection) -> set[str]:
 
 
 def add_batch(connection: Connection, dataset: str, rows: list[dict[str, Any]]) -> None:
-    """Add rows as the dataset's next batch; the change holds its lock, so that nobody else can take this number."""
+    """Add rows as the dataset's next batch; the change holds its lock, so that nobody else can take this number.
+
+    Args:
+        connection: within the change.
+        dataset: its name.
+        rows: columns of the table by name.
+    """
     if not rows:
         return
     latest = connection.execute(select(func.max(DECISIONS.c.batch)).where(DECISIONS.c.dataset == dataset)).scalar()
