@@ -25,7 +25,7 @@ def form() -> None:
     _announce()
     plan = st.container()
     which_labels()
-    with st.expander("Advanced: parts of the data, another model, experiments"):
+    with st.expander("Advanced: parts of the data, another model, experiments", key="compute-advanced"):
         st.markdown("**How the data are read**")
         _data_fields()
         st.markdown("**The model that turns images into features**")
