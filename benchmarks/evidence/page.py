@@ -13,6 +13,9 @@ Written by `make evidence` from `benchmarks/results/evidence_*.json`. Everything
 labels in the same process. Negative results stay in.
 """
 
+# studies that were run before labels were judged through their noise; to be taken off as they are run again
+BEFORE = ("settings", "curation", "threshold", "unlabelled", "cost")
+EARLIER = "Measured when `label_score` and suspects came from the probe without suspects.\n\n"
 
 SECTIONS = {
     "label_errors": ("Who finds wrong labels?", sections_labels.label_errors),
@@ -42,10 +45,9 @@ def write(page: Path = PAGE) -> None:
         if path.exists():
             result = json.loads(path.read_text())
             seconds.append(result["seconds"])
-            threads = f"{result['environment']['threads']} threads"
+            origin = f"{path.name}, {seconds[-1]:.0f} s, {result['environment']['threads']} threads"
             figure = figures.draw(name, result, page.parent / "images")
-            parts.append(
-                f"## {title}\n\n{figure}{section(result)}\n\n<sub>{path.name}, {seconds[-1]:.0f} s, {threads}</sub>\n"
-            )
+            earlier = EARLIER if name in BEFORE else ""
+            parts.append(f"## {title}\n\n{earlier}{figure}{section(result)}\n\n<sub>{origin}</sub>\n")
     parts.append(f"All studies together: {sum(seconds) / 60:.0f} minutes.\n")
     page.write_text("\n".join(parts))

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lsi.audit.label_issues import MOST_PRODUCTS, MOST_VALUES, label_issues
+from lsi.audit.label_issues import MOST_VALUES, label_issues
 from lsi.audit.noise_model import fit_noise
 from lsi.audit.without_suspects import leave_one_out_probabilities, probabilities_without_suspects
 from lsi.laplace.likelihood import SoftLabels
@@ -32,7 +32,7 @@ from lsi.probabilities import Probabilities
 
 ROUNDS = 4  # of expectation and maximisation: more gain little
 _MOST_WRONG = 0.95  # of a class's labels, where its share is raised
-_START_PRODUCTS = 1e8  # n·k² of an iteration of the noise model that the first N comes from
+MOST_PRODUCTS = 1e8  # n·k²: beyond, four fits take minutes on two cores
 
 
 def judge_labels(
@@ -43,7 +43,7 @@ def judge_labels(
 ) -> Probabilities:
     """Return the class probabilities that labels are judged by: without suspects, then through the noise.
 
-    Where n·k or n·k² is too large for a noise model, those without suspects are all.
+    Where n·k² is beyond 10⁸ (10,000 samples of 100 classes), or n·k beyond 2·10⁷, those without suspects are all.
 
     Args:
         probe: fitted on the given labels as they are.
@@ -81,10 +81,8 @@ def probabilities_through_noise(
     """
     objective, device = probe.objective, probe.weights.device
     p, given = torch.from_numpy(first.dense()).to(device, torch.float64), torch.from_numpy(labels).to(device)
-    part = slice(None, None, max(1, round(len(labels) * objective.n_outputs**2 / _START_PRODUCTS)))
-    counted, free = label_issues(labels, first).mean(), fit_noise(first.dense()[part], labels[part])
-    share = max(float(counted), float(free.p_wrong.mean()))
-    noise = torch.from_numpy(fit_noise(first.dense()[part], labels[part], share).noise).to(p)
+    share = max(float(label_issues(labels, first).mean()), float(fit_noise(first.dense(), labels).p_wrong.mean()))
+    noise = torch.from_numpy(fit_noise(first.dense(), labels, share).noise).to(p)
     certain = torch.from_numpy(np.zeros(len(labels), bool) if confirmed is None else confirmed).to(device)
     likelihood, found = SoftLabels(objective.n_outputs), first
     for _ in range(ROUNDS):
