@@ -79,6 +79,11 @@ class DataSettings:
         if self.targets and self.task not in ("regression", "paired"):
             raise UsageError("targets need task=regression or task=paired.")
 
+    @property
+    def named(self) -> str:
+        """What was named: the path of one's own data, or the dataset."""
+        return self.dataset if self.data is None else str(self.data)
+
 
 @dataclass(frozen=True)
 class NoiseSettings:

@@ -8,6 +8,8 @@ from lsi.errors import UsageError
 
 CACHE_VARIABLE = "LSI_CACHE"
 DATA_VARIABLE = "LSI_DATA"
+DATABASE_VARIABLE = "LSI_DATABASE_URL"  # of decisions and trail; without it a file in the cache
+DATABASE_FILE = "reviews.db"
 ROOTS_VARIABLE = "LSI_DATA_ROOTS"  # folders that the app may read
 BASE_VARIABLE = "LSI_BASE_PATH"  # below which a proxy shows the app, such as /lsi
 HOSTS_VARIABLE = "LSI_HOSTS"  # names beside those of this machine under which the app answers

@@ -102,10 +102,7 @@ def _compute(command: commands.Compute) -> None:
     end_when_asked()
     settings = command.settings()
     if command.progress is None:  # else somebody follows who has noted it
-        data = settings.data
-        note(
-            command.cache, "started", data.dataset if data.data is None else str(data.data), settings=settings.to_dict()
-        )
+        note(command.cache, "started", settings.data.named, settings=settings.to_dict())
     bar = _Bar()
     progress = Progress([] if command.quiet else [bar])
     file = None if command.progress is None else _ProgressFile(command.progress)

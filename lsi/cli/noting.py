@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from lsi.environment import read_only
+from lsi.environment import DATABASE_FILE, DATABASE_VARIABLE, read_only
 
 
 def note(cache: Path, what: str, about: str, **facts: Any) -> None:
@@ -20,7 +20,7 @@ def note(cache: Path, what: str, about: str, **facts: Any) -> None:
     Raises:
         StorageError: the database cannot be written: what was to be done must wait.
     """
-    if read_only() or not (os.environ.get("LSI_DATABASE_URL") or (cache / "reviews.db").is_file()):
+    if read_only() or not (os.environ.get(DATABASE_VARIABLE) or (cache / DATABASE_FILE).is_file()):
         return
     from lsi.runs import trail  # SQLAlchemy takes half a second to import
     from lsi.runs.decisions import Reviews

@@ -111,9 +111,7 @@ class Softmax:
             means: class probabilities (n, k).
             targets: class indices (n,).
         """
-        highest, index = logits.max(dim=1)
-        likeliest = means.gather(1, index[:, None])[:, 0]
-        return highest - logits.gather(1, targets[:, None])[:, 0] - likeliest.log()
+        return _cross_entropy(logits, means, logits.gather(1, targets[:, None])[:, 0])
 
     def residuals(self, means: Float[Tensor, "n k"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n k"]:
         """Return p − onehot(y)."""
@@ -158,13 +156,19 @@ class SoftLabels(Softmax):
             means: class probabilities (n, k).
             targets: distributions t over the classes (n, k).
         """
-        highest, index = logits.max(dim=1)
-        likeliest = means.gather(1, index[:, None])[:, 0]
-        return highest - (targets * logits).sum(dim=1) - likeliest.log()
+        return _cross_entropy(logits, means, (targets * logits).sum(dim=1))
 
     def residuals(self, means: Float[Tensor, "n k"], targets: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
         """Return p − t."""
         return means - targets
+
+
+def _cross_entropy(
+    logits: Float[Tensor, "n k"], means: Float[Tensor, "n k"], of_target: Float[Tensor, " n"]
+) -> Float[Tensor, " n"]:
+    """Return the log-sum-exp of the logits less the target's logit, from the highest logit and its probability."""
+    highest, index = logits.max(dim=1)
+    return highest - of_target - means.gather(1, index[:, None])[:, 0].log()
 
 
 def dense_basis(likelihood: Likelihood) -> Float[Tensor, "k m"]:

@@ -35,6 +35,7 @@ from sqlalchemy import (
     update,
 )
 
+from lsi.environment import DATABASE_FILE, DATABASE_VARIABLE
 from lsi.errors import UsageError
 from lsi.runs.database import (
     CHANGES,
@@ -53,7 +54,6 @@ from lsi.runs.rows import HISTORY, add_batch, adopt, columns_of, history_of, nam
 from lsi.runs.run import KIND, MANIFEST, Run
 from lsi.runs.subject import Subject
 
-DATABASE_VARIABLE = "LSI_DATABASE_URL"
 NOWHERE = -1  # the position of a sample that no run was at hand for
 Action = Literal["keep", "relabel", "exclude", "unsure", "clear"]
 
@@ -117,7 +117,7 @@ class Reviews:
         Raises:
             StorageError: the database cannot be opened, or is of a newer version.
         """
-        default = URL.create("sqlite", database=str((cache / "reviews.db").resolve()))
+        default = URL.create("sqlite", database=str((cache / DATABASE_FILE).resolve()))
         reviews = cls(os.environ.get(DATABASE_VARIABLE) or default, read_only)
         if not read_only:
             reviews._adopt_runs(cache)

@@ -105,8 +105,7 @@ def _compute() -> None:
             ScoreSettings(_prior(said("prior")), said("structure"), calibrate=said("calibrate")),
             int(said("seed")),
         )
-        data = settings.data
-        note(reviewer(), "started", data.dataset if data.data is None else str(data.data), settings=settings.to_dict())
+        note(reviewer(), "started", settings.data.named, settings=settings.to_dict())
         await_job(jobs.start(settings, cache()))
         st.session_state[_STARTED] = "just now"
     except LsiError as error:
