@@ -26,4 +26,5 @@ issues.several(view, positions)
 issues.precision(view)
 if current is not None:
     st.query_params[KEPT] = str(current)
+    issues.remark(view, current)
     issues.reason(view, current)

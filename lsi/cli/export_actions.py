@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from lsi.cli import commands
-from lsi.cli.noting import note
+from lsi.cli.noting import has_database, note
 from lsi.cli.output import print_json, text_table
 from lsi.compute import maps, queries
 from lsi.compute.uncomputed import data_as_run
@@ -30,7 +30,7 @@ from lsi.export import (
 )
 from lsi.files import atomic, read_json
 from lsi.runs.listing import find_run, list_runs
-from lsi.runs.records import decision_records, records_of, records_to_add
+from lsi.runs.records import decision_records, records_of, records_to_add, remark_records, remarks_in
 from lsi.runs.run import Run
 
 
@@ -58,7 +58,7 @@ def export_selection(command: commands.Export) -> None:
             keep_one=command.keep_one,
             drop_leaks=command.drop_leaks,
         )
-    _write(command, run, chosen, records)
+    _write(command, run, chosen, records, _remarks(command.cache, run))
 
 
 def apply_decisions(command: commands.Apply) -> None:
@@ -68,18 +68,18 @@ def apply_decisions(command: commands.Apply) -> None:
         DataError: it is no file of decisions, or they belong to other data.
     """
     content = read_json(command.file)
-    records = records_of(content)
+    records, said = records_of(content), remarks_in(content)
     if command.run and command.is_data_named:
         raise UsageError("Give --run or the data, not both.")
     run = find_run(command.cache, command.run) if command.run else None
     if run is None and not command.is_data_named:
         run = _run_of(command.cache, content)
     if run is not None:
-        _write(command, run, selection_from_records(run, records), records)
+        _write(command, run, selection_from_records(run, records), records, said)
         return
     with TemporaryDirectory() as place:
         run = data_as_run(command.data, command.cache, Path(place) / "data")
-        _write(command, run, selection_from_records(run, records), records)
+        _write(command, run, selection_from_records(run, records), records, said)
 
 
 def _run_of(cache: Path, content: Any) -> Run | None:
@@ -108,25 +108,32 @@ def move_decisions(command: commands.Decisions) -> None:
         DataError: it is no file of decisions.
     """
     from lsi.runs.decisions import Reviews
+    from lsi.runs.remarks import read_remarks, remarks_elsewhere
 
     if command.action == "export":
         run = find_run(command.cache, command.run or "latest")
         reviews = Reviews.of_cache(command.cache)
         records = decision_records(run.subject, reviews.current(run.subject))
         others = reviews.elsewhere(run.subject) if command.all else []
-        write_decisions(command.file, run, records + others)
+        said = _remarks(command.cache, run) + (remarks_elsewhere(reviews, run.subject) if command.all else [])
+        write_decisions(command.file, run, records + others, said)
         written = len(records) + len(others)
-        facts, words = {"decisions": written}, f"{counted(written, 'decision')} written to {command.file}"
+        beside = f" and {counted(len(said), 'remark')}" if said else ""
+        facts = {"decisions": written, "remarks": len(said)}
+        words = f"{counted(written, 'decision')}{beside} written to {command.file}"
     else:
         run = find_run(command.cache, command.run) if command.run else None
-        dataset, records = records_to_add(read_json(command.file), None if run is None else run.subject)
+        content = read_json(command.file)
+        dataset, records = records_to_add(content, None if run is None else run.subject)
+        said = remarks_in(content)
         note(command.cache, "read decisions in", dataset, decisions=len(records), file=command.file.name)
-        came = Reviews.of_cache(command.cache).add(dataset, records)
-        facts = {"dataset": dataset, **asdict(came)}
+        reviews = Reviews.of_cache(command.cache)
+        came, heard = reviews.add(dataset, records), read_remarks(reviews, dataset, said)
+        facts = {"dataset": dataset, **asdict(came), "remarks": heard}
         words = (
             f"{counted(came.added, 'decision')} about {dataset} added; {came.known:,} were here already, "
             f"{came.older:,} are older than what was decided here"
-        )
+        ) + (f"; {counted(heard, 'remark')} added" if said else "")
     print_json(facts | {"file": str(command.file)}) if command.json else print(words)
 
 
@@ -151,7 +158,7 @@ def show_trail(command: commands.Trail) -> None:
         print(text_table(rows) if len(rows) else "nothing was done in the app yet")
 
 
-def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selection, records: Any) -> None:
+def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selection, records: Any, said: Any) -> None:
     if command.images and run.images is not None:
         refuse_changed(run.images, chosen.kept)  # before anything is written
     note(
@@ -162,13 +169,13 @@ def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selectio
         images=list(command.images),
         **totals(run, chosen),
     )
-    written = export(run, chosen, command.output, command.formats, records)
+    written = export(run, chosen, command.output, command.formats, records, said)
     if command.images and run.images is None:
         raise UsageError("These samples have no images: leave --images out.")
     written += [write_images(run, chosen, command.output, how) for how in command.images]
     if isinstance(command, commands.Export):
         for tool in command.tools:
-            written += write_for(run, chosen, command.output, tool, command.image_root)
+            written += write_for(run, chosen, command.output, tool, command.image_root, said)
     _warn_of_changes(run)
     counts = totals(run, chosen)
     if command.json:
@@ -204,3 +211,12 @@ def _decisions(cache: Path, run: Run) -> pd.DataFrame:
     from lsi.runs.decisions import Reviews  # SQLAlchemy takes half a second to import, and few commands need it
 
     return Reviews.of_cache(cache).current(run.subject)
+
+
+def _remarks(cache: Path, run: Run) -> list[dict[str, Any]]:
+    if not has_database(cache):
+        return []
+    from lsi.runs.decisions import Reviews
+    from lsi.runs.remarks import remarks
+
+    return remark_records(run.subject, remarks(Reviews.of_cache(cache, read_only=True), run.subject))

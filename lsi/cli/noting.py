@@ -20,7 +20,7 @@ def note(cache: Path, what: str, about: str, **facts: Any) -> None:
     Raises:
         StorageError: the database cannot be written: what was to be done must wait.
     """
-    if read_only() or not (os.environ.get(DATABASE_VARIABLE) or (cache / DATABASE_FILE).is_file()):
+    if read_only() or not has_database(cache):
         return
     from lsi.runs import trail  # SQLAlchemy takes half a second to import
     from lsi.runs.decisions import Reviews
@@ -30,6 +30,11 @@ def note(cache: Path, what: str, about: str, **facts: Any) -> None:
         trail.note(reviews, f"{_account()} (command line)", what, about, **facts)
     finally:
         reviews.close()
+
+
+def has_database(cache: Path) -> bool:
+    """Say whether there is a database of decisions: one that `LSI_DATABASE_URL` names, or a file in the cache."""
+    return bool(os.environ.get(DATABASE_VARIABLE)) or (cache / DATABASE_FILE).is_file()
 
 
 def _account() -> str:

@@ -71,6 +71,7 @@ def export(
     folder: Path,
     formats: tuple[Format, ...] = FORMATS,
     decisions: list[dict[str, Any]] | None = None,
+    remarks: list[dict[str, Any]] | None = None,
 ) -> list[Path]:
     """Write a selection into `folder`, fit for whatever reads the source.
 
@@ -86,6 +87,7 @@ def export(
         folder: where to write.
         formats: of the index lists.
         decisions: the records that the selection was made from; None: it was made by rule.
+        remarks: tags and notes on the samples, as `remark_records` gives them.
 
     Raises:
         UsageError: a format is unknown, or the folder is the run's own.
@@ -104,7 +106,7 @@ def export(
             path = folder / f"{name}_indices.{how}"
             write_indices(path, rows, how)
             written.append(path)
-    audit = audit_table(run, selection, decisions)
+    audit = audit_table(run, selection, decisions, remarks)
     cleaned = cleaned_table(audit, selection)
     tables: dict[str, Any] = {"cleaned.csv": cleaned, "audit.csv": audit, "relabel.csv": relabel_table(run, selection)}
     if has_splits(run.scores):
@@ -122,11 +124,13 @@ def export(
         shutil.copyfile(Path(__file__).with_name("subset.py"), temporary)
     written += [folder / name for name in (*tables, "cleaned.parquet", "spreadsheet.csv")]
     made = exclusion_records(run.subject, selection.removed, "rule") if decisions is None else decisions
-    write_decisions(folder / "decisions.json", run, made)
+    write_decisions(folder / "decisions.json", run, made, remarks)
     return [*written, folder / "decisions.json", folder / "manifest.json", folder / "subset.py"]
 
 
-def write_decisions(path: Path, run: Run, records: list[dict[str, Any]]) -> None:
+def write_decisions(
+    path: Path, run: Run, records: list[dict[str, Any]], remarks: list[dict[str, Any]] | None = None
+) -> None:
     """Write decisions about a run's samples so that any run on the same data can take them.
 
     Those that the run started from come first: what was decided since on the same sample counts.
@@ -135,10 +139,12 @@ def write_decisions(path: Path, run: Run, records: list[dict[str, Any]]) -> None
         path: of the file.
         run: the run.
         records: as `decision_records` gives them.
+        remarks: tags and notes, as `remark_records` gives them.
     """
     again = {(record["id"], record.get("content")) for record in records if record.get("time") != ""}
     before = [record for record in run.decided_before if (record["id"], record["content"]) not in again]
-    write_json(path, {"run": run.name, "dataset": run.subject.dataset, "decisions": [*before, *records]})
+    content = {"run": run.name, "dataset": run.subject.dataset, "decisions": [*before, *records]}
+    write_json(path, content | ({"remarks": remarks} if remarks else {}))
 
 
 def issue_table(run: Run) -> pd.DataFrame:

@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 from lsi.data.sources.splits import same_split
 from lsi.export.selection import Selection
 from lsi.files import atomic
-from lsi.runs.records import find
+from lsi.runs.records import Kind, find, texts_by_sample
 from lsi.runs.run import SAMPLES, SCORES, Run
 
 _OWN = ("index", "id", "path", "given_label", "label", "decision", "is_kept", "split", "text")
+_SAID: dict[Kind, str] = {"tag": "tags", "note": "notes"}  # columns for what people said of a sample
 _BESIDE = " (data)"  # what a run's table adds to the name of a column that it has already
 _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
@@ -49,17 +50,23 @@ def relabelled(run: Run, selection: Selection) -> np.ndarray:
     return selection.kept[new[selection.kept] != labels_in_data(run)[selection.kept]]
 
 
-def audit_table(run: Run, selection: Selection, records: list[dict[str, Any]] | None = None) -> pa.Table:
+def audit_table(
+    run: Run,
+    selection: Selection,
+    records: list[dict[str, Any]] | None = None,
+    remarks: list[dict[str, Any]] | None = None,
+) -> pa.Table:
     """Return one row for each sample of a run, kept or not.
 
     Columns: index, id, path (where images have names of their own), given_label and label (class names; a
     classification only), decision, is_kept, then split, text, numbers to predict and all columns that came with the
-    data, in their own types.
+    data, in their own types; last tags and notes, lists of texts, where there are any.
 
     Args:
         run: the run.
         selection: what is kept, removed and relabelled.
         records: the decisions that it was made from; None: it was made by rule.
+        remarks: tags and notes, as `remark_records` gives them.
     """
     n = len(run.scores)
     columns: dict[str, Any] = {"index": run.scores["index"].to_numpy().astype(np.int64), "id": list(run.scores["id"])}
@@ -74,9 +81,12 @@ def audit_table(run: Run, selection: Selection, records: list[dict[str, Any]] | 
     columns["is_kept"] = np.isin(np.arange(n), selection.kept)
     texts = {"id", "path", "given_label", "label", "decision"}
     table = pa.table({k: pa.array(v, pa.string()) if k in texts else pa.array(v) for k, v in columns.items()})
-    kept_beside = source_columns(run, _OWN)
-    for name in kept_beside.column_names:
-        table = table.append_column(name, kept_beside[name])
+    beside = source_columns(run, _OWN if not remarks else (*_OWN, *_SAID.values()))
+    for name in beside.column_names:
+        table = table.append_column(name, beside[name])
+    for kind, name in _SAID.items() if remarks else ():
+        texts_of = texts_by_sample(run.subject, remarks or [], kind)
+        table = table.append_column(name, pa.array(texts_of, pa.list_(pa.string())))
     return table
 
 

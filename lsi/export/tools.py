@@ -11,13 +11,21 @@ from lsi.export.label_studio import LOCAL_FILES, write_tasks
 from lsi.export.selection import Selection
 from lsi.export.tables import final_labels, image_paths
 from lsi.files import atomic, write_json
+from lsi.runs.records import texts_by_sample
 from lsi.runs.run import Run
 
 Tool = Literal["label-studio", "fiftyone"]
 SCRIPT, SAMPLES = "fiftyone_dataset.py", "fiftyone.json"
 
 
-def write_for(run: Run, selection: Selection, folder: Path, tool: Tool, image_root: str = LOCAL_FILES) -> list[Path]:
+def write_for(
+    run: Run,
+    selection: Selection,
+    folder: Path,
+    tool: Tool,
+    image_root: str = LOCAL_FILES,
+    remarks: list[dict[str, Any]] | None = None,
+) -> list[Path]:
     """Write what a tool reads, and return the paths.
 
     Args:
@@ -26,6 +34,7 @@ def write_for(run: Run, selection: Selection, folder: Path, tool: Tool, image_ro
         folder: where to write.
         tool: which one.
         image_root: of Label Studio: what stands before the path of an image.
+        remarks: of FiftyOne: tags that people put on samples, as `remark_records` gives them.
 
     Raises:
         UsageError: the tool cannot show these samples.
@@ -39,14 +48,22 @@ def write_for(run: Run, selection: Selection, folder: Path, tool: Tool, image_ro
             f"{run.name}: these images do not lie in files of their own. Export them with --images copy, and load that "
             "folder as an ImageClassificationDirectoryTree."
         )
-    write_json(folder / SAMPLES, {"run": run.name, "samples": _rows(run, selection, paths)})
+    write_json(folder / SAMPLES, {"run": run.name, "samples": _rows(run, selection, paths, remarks or [])})
     with atomic(folder / SCRIPT) as temporary:
         shutil.copyfile(Path(__file__).with_name(SCRIPT), temporary)
     return [folder / SAMPLES, folder / SCRIPT]
 
 
-def _rows(run: Run, selection: Selection, paths: list[str]) -> list[dict[str, Any]]:
-    """Return one record a sample: path, id, labels, scores, and tags for what is suspected, excluded, relabelled."""
+def _rows(run: Run, selection: Selection, paths: list[str], remarks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return one record a sample: path, id, labels, scores, and tags: suspected, excluded, relabelled, and people's.
+
+    Args:
+        run: the run.
+        selection: what is removed and relabelled.
+        paths: of the n images.
+        remarks: tags and notes.
+    """
+    own_tags = texts_by_sample(run.subject, remarks, "tag")
     table, has_labels = run.scores, run.task == "classification"
     names, labels = run.class_names, final_labels(run, selection)
     removed, rows = set(selection.removed.tolist()), []
@@ -55,6 +72,7 @@ def _rows(run: Run, selection: Selection, paths: list[str]) -> list[dict[str, An
         tags += ["relabelled"] * (position in selection.relabelled)
         given, suggested = (int(row["given_label"]), int(row["predicted_label"])) if has_labels else (0, 0)
         tags += [str(row["split"])] if row.get("split") else []
+        tags += [tag for tag in own_tags[position] or () if tag not in tags]
         rows.append({
             "path": paths[position], "lsi_id": str(row["id"]), "tags": tags,
             "given_label": names[given] if has_labels else None,

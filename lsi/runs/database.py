@@ -41,7 +41,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from lsi.errors import StorageError
 
-REVISION = "0003"  # of the last file in `migrations`
+REVISION = "0004"  # of the last file in `migrations`
 REVIEWER_LENGTH = 100
 RUN_LENGTH = 200
 WHAT_LENGTH = 40
@@ -94,6 +94,19 @@ EVENTS = Table(
     Column("what", String(WHAT_LENGTH), nullable=False),
     Column("about", String(RUN_LENGTH), nullable=False),
     Column("facts", Text, nullable=False),
+)
+REMARKS = Table(
+    "remarks",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("time", DateTime(timezone=True), nullable=False),
+    Column("reviewer", String(REVIEWER_LENGTH), nullable=False),
+    Column("dataset", String(RUN_LENGTH), nullable=False, index=True),
+    Column("sample_id", Text, nullable=False),
+    Column("content", String(64), nullable=False),
+    Column("kind", String(10), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("removed", Boolean, nullable=False, default=False, server_default=false()),
 )
 _REVISIONS = Table("alembic_version", MetaData(), Column("version_num", String(32)))
 _MIGRATING = threading.Lock()

@@ -163,7 +163,7 @@ class Reviews:
         if not decisions:
             return
         _check(about, decisions)
-        with self._change(about, reviewer) as connection:
+        with self.change(about, reviewer) as connection:
             mine = (DECISIONS.c.dataset == about.dataset) & (DECISIONS.c.reviewer == reviewer)
             connection.execute(update(DECISIONS).where(mine & DECISIONS.c.undone).values(discarded=True))
             shared = {"time": datetime.now(UTC), "reviewer": reviewer, "run": about.run, "dataset": about.dataset}
@@ -184,10 +184,10 @@ class Reviews:
             StorageError: the database cannot be written.
         """
         fresh, known, older = [], 0, 0
-        with self._change(Subject("", dataset, (), ()), "") as connection:
+        with self.change(Subject("", dataset, (), ()), "") as connection:
             seen, latest = what_stands(connection, dataset)
             for record in records:
-                _check_name("the reviewer's name", record["reviewer"], REVIEWER_LENGTH)
+                check_name("the reviewer's name", record["reviewer"], REVIEWER_LENGTH)
                 sample = record["sample_id"], record["content"]
                 when = record["time"] or datetime.now(UTC)
                 if (*sample, record["reviewer"], stamp(when)) in seen:
@@ -345,13 +345,22 @@ class Reviews:
         return rows.assign(action=actions, label=labels)
 
     @contextmanager
-    def _change(self, about: Subject, reviewer: str) -> Iterator[Connection]:
-        """Give a transaction that nobody else's change to the dataset's decisions can interleave with."""
+    def change(self, about: Subject, reviewer: str) -> Iterator[Connection]:
+        """Give a transaction that nobody else's change to what is said of the dataset can interleave with.
+
+        Args:
+            about: the samples; rows that name their run alone get the rest.
+            reviewer: who changes something.
+
+        Raises:
+            UsageError: a name is too long or holds what no database keeps, or the database is opened read-only.
+            StorageError: the database cannot be written.
+        """
         if self.read_only:
             raise UsageError("The database of decisions is opened read-only: nothing can be decided here.")
-        _check_name("the run's name", about.run, RUN_LENGTH)
-        _check_name("the dataset's name", about.dataset, RUN_LENGTH)
-        _check_name("the reviewer's name", reviewer, REVIEWER_LENGTH)
+        check_name("the run's name", about.run, RUN_LENGTH)
+        check_name("the dataset's name", about.dataset, RUN_LENGTH)
+        check_name("the reviewer's name", reviewer, REVIEWER_LENGTH)
         with storage_errors(self.engine.url), self.engine.begin() as connection:
             begin_change(connection, about.dataset)
             adopt(connection, about)
@@ -364,7 +373,7 @@ class Reviews:
             names = [str(name) for name in connection.execute(of_run).scalars()]
         for name in names:
             if (cache / KIND / name / MANIFEST).is_file():
-                with self._change(Run(cache / KIND / name).subject, ""):
+                with self.change(Run(cache / KIND / name).subject, ""):
                     pass
 
     def _mark(self, about: Subject, reviewer: str, undone: bool) -> int:
@@ -377,7 +386,7 @@ class Reviews:
         """
         table = DECISIONS.c
         by_reviewer = (table.dataset == about.dataset) & (table.reviewer == reviewer)
-        with self._change(about, reviewer) as connection:
+        with self.change(about, reviewer) as connection:
             standing = connection.execute(select(func.max(table.batch)).where(by_reviewer, ~table.undone)).scalar()
             batch = standing
             if not undone:
@@ -422,13 +431,16 @@ def _in_run(about: Subject, row: dict[Any, Any]) -> tuple[str, int | None]:
     return ("keep", None) if label == int(about.given[position]) else ("relabel", label)
 
 
-def _check_name(what: str, name: str, length: int) -> None:
+def check_name(what: str, name: str, length: int) -> None:
     """Refuse a name that some database would cut off, or could not hold.
 
     Args:
         what: the name's name, for the message.
         name: the text.
         length: most characters that it may have.
+
+    Raises:
+        UsageError: it is one.
     """
     if len(name) > length:
         raise UsageError(f"Expected at most {length} characters as {what}, got {len(name)}.")

@@ -1,4 +1,4 @@
-"""Decisions as plain records, as decisions.json holds them: written by exports, read back on whatever holds the data.
+"""Decisions, tags and notes as plain records in decisions.json: written by exports, read back beside the same data.
 
 A record names its sample by id and content and its classes by name, so that it needs neither the run nor the database
 that it comes from. Records of versions before that name source index and class number alone are read too, on the run
@@ -6,7 +6,7 @@ that they were made on.
 """
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from lsi.errors import DataError
 from lsi.runs.label_studio import decisions_of
 from lsi.runs.subject import Subject
 
+Kind = Literal["tag", "note"]
 ACTIONS = ("keep", "relabel", "exclude", "unsure")
 
 
@@ -147,6 +148,53 @@ def check_found(about: Subject, records: list[dict[str, Any]]) -> None:
         )
 
 
+def remark_records(about: Subject, found: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return tags and notes as plain records, as `decisions.json` holds them.
+
+    Args:
+        about: the samples.
+        found: as `lsi.runs.remarks.remarks` gives them.
+    """
+    return [
+        {"index": int(about.source_index[row["sample"]]), "id": str(about.ids[row["sample"]]),
+         "content": str(about.contents[row["sample"]]), "kind": row["kind"], "text": row["text"],
+         "reviewer": row["reviewer"], "time": str(row["time"])}
+        for row in found.to_dict("records")
+    ]  # fmt: skip
+
+
+def remarks_in(content: Any) -> list[dict[str, Any]]:
+    """Return the tags and notes of a `decisions.json`, none where it has none.
+
+    Raises:
+        DataError: one of them is no tag or note.
+    """
+    records = content.get("remarks", []) if isinstance(content, dict) else []
+    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+        raise DataError("Expected a list of tags and notes under “remarks”.")
+    for record in records:
+        kind, words = record.get("kind"), [record.get(name) for name in ("id", "content", "text")]
+        if kind not in get_args(Kind) or not all(isinstance(word, str) for word in words):
+            raise DataError(f"Sample {record.get('index')}: expected a tag or a note with id, content and text.")
+    return records
+
+
+def texts_by_sample(about: Subject, records: list[dict[str, Any]], kind: Kind) -> list[list[str] | None]:
+    """Return the tags, or the notes, of each of a run's n samples; None for a sample without any.
+
+    Args:
+        about: the samples.
+        records: as `remark_records` gives them.
+        kind: tag or note.
+    """
+    texts: list[list[str] | None] = [None] * len(about.ids)
+    chosen = [record for record in records if record["kind"] == kind]
+    for sample, record in zip(find(about, chosen).tolist(), chosen, strict=True):
+        if sample >= 0:
+            texts[sample] = [*(texts[sample] or []), record["text"]]
+    return texts
+
+
 def _on(about: Subject, position: int, record: dict[str, Any]) -> tuple[str, int | None]:
     """Return action and new label of a record about a sample: keep and relabel say what its label is."""
     action = str(record["action"])
@@ -177,11 +225,15 @@ def _to_add(record: dict[str, Any], about: Subject | None) -> dict[str, Any]:
         raise DataError(f"Sample {record.get('index')}: expected the new label's name, got {name!r}.")
     return {"sample_id": str(record["id"]), "content": str(content), "action": record["action"],
             "label": record.get("label"), "label_name": name, "given_name": given,
-            "reviewer": str(record.get("reviewer", "")), "time": _time(record)}  # fmt: skip
+            "reviewer": str(record.get("reviewer", "")), "time": when_of(record)}  # fmt: skip
 
 
-def _time(record: dict[str, Any]) -> datetime | None:
-    """Return when it was decided, aware; None for what a rule decided."""
+def when_of(record: dict[str, Any]) -> datetime | None:
+    """Return when it was decided or said, aware; None for what a rule decided.
+
+    Raises:
+        DataError: the record's time is none.
+    """
     if not record.get("time"):
         return None
     try:

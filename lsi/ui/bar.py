@@ -12,7 +12,7 @@ import streamlit as st
 from lsi.compute import jobs
 from lsi.ui import column_filter
 from lsi.ui.buttons import button, pressed
-from lsi.ui.deciding import decisions, redo, reviewer, undo
+from lsi.ui.deciding import decisions, redo, remarks_on, reviewer, undo
 from lsi.ui.filters import DECISIONS, Filter
 from lsi.ui.flags import FLAGS
 from lsi.ui.login import is_required, looks_only, signs_in_here
@@ -96,7 +96,8 @@ def filtered(view: View) -> np.ndarray:
     """Return the positions on screen, the highest LSI first."""
     chosen = current_filter()
     positions = view.projection() if chosen.lassos else None
-    kept = np.flatnonzero(chosen.mask(view.table, decisions(view), positions, view.column))
+    said = remarks_on(view) if chosen.tags or chosen.noted else None
+    kept = np.flatnonzero(chosen.mask(view.table, decisions(view), positions, view.column, said))
     return kept[np.argsort(-view.table["lsi"].to_numpy()[kept], kind="stable")]
 
 
@@ -194,7 +195,8 @@ def _controls(view: View) -> None:
     values = {"f_class": list(chosen.classes), "f_range": (round(100 * chosen.low), round(100 * chosen.high)),
               "f_issues": chosen.issues, "f_decision": list(chosen.decision), "f_duplicates": chosen.duplicates,
               "f_disputed": chosen.disputed, "f_differs": chosen.differs,
-              "f_text": chosen.text, "f_split": list(chosen.split), "f_quality": list(chosen.quality)}  # fmt: skip
+              "f_text": chosen.text, "f_split": list(chosen.split), "f_quality": list(chosen.quality),
+              "f_tags": list(chosen.tags), "f_noted": chosen.noted}  # fmt: skip
     for key, value in values.items():
         st.session_state[key] = value
     if view.labelled:
@@ -220,10 +222,24 @@ def _controls(view: View) -> None:
                   "decisions that this run started from.")  # fmt: skip
     possible = [d for d in DECISIONS if view.labelled or d != "relabel"]
     st.pills("Decision", possible, key="f_decision", selection_mode="multi", on_change=_changed)
+    _said(view, chosen)
     if "split" in table.columns:
         st.multiselect("Split", sorted(map(str, table["split"].unique())), key="f_split", on_change=_changed)
     column_filter.draw(view, current_filter, set_filter)
     st.text_input("Text contains" if view.noun == "texts" else "Path contains", key="f_text", on_change=_changed)
+
+
+def _said(view: View, chosen: Filter) -> None:
+    """Offer the tags that are on samples, and notes where there are any."""
+    said = remarks_on(view)
+    counts = said.loc[said["kind"] == "tag", "text"].value_counts()
+    offered = list(dict.fromkeys([*counts.index, *chosen.tags]))
+    if offered:
+        st.multiselect("Tags", offered, key="f_tags", on_change=_changed,
+                       format_func=lambda tag: f"{tag} ({counts.get(tag, 0):,})",
+                       help=f"The {view.noun} that have one of these tags at least.")  # fmt: skip
+    if chosen.noted or (said["kind"] == "note").any():
+        st.toggle("With a note", key="f_noted", on_change=_changed)
 
 
 def _decided(view: View) -> None:
@@ -251,6 +267,7 @@ def _changed() -> None:
             decision=tuple(state["f_decision"]), duplicates=state["f_duplicates"],
             disputed=state.get("f_disputed", False), differs=state.get("f_differs", False), text=state["f_text"],
             split=tuple(state.get("f_split") or ()), quality=tuple(state.get("f_quality") or ()),
+            tags=tuple(state.get("f_tags") or ()), noted=state.get("f_noted", False),
         )
     )  # fmt: skip
 

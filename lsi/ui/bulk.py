@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 from jaxtyping import Int
 
+from lsi.ui import said
 from lsi.ui.buttons import button
 from lsi.ui.deciding import decide, reviewer, suggested
 from lsi.ui.login import looks_only
@@ -11,7 +12,7 @@ from lsi.ui.session import View
 
 
 def actions(view: View, positions: "list[int] | Int[np.ndarray, ' s']", what: str, key: str) -> None:
-    """Offer keep, relabel, exclude and clear for these positions; `what` says what they are.
+    """Offer keep, relabel, exclude, clear and a tag for these positions; `what` says what they are.
 
     Args:
         view: the run.
@@ -34,6 +35,7 @@ def actions(view: View, positions: "list[int] | Int[np.ndarray, ' s']", what: st
                 button(f"Take the suggestion for {len(changed):,}", key=f"{key}-suggestion", on_click=decide,
                           args=(view, name, changed, "suggestion"))  # fmt: skip
         button("Clear their decisions", key=f"{key}-clear", on_click=decide, args=(view, name, chosen, "clear"))
+        said.on_several(view, positions, them, key)
         if not view.labelled:
             return
         label = st.selectbox("Relabel as", range(len(view.run.class_names)), index=None, key=f"{key}-label",

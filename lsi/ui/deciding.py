@@ -11,6 +11,7 @@ from lsi.data.plan import counted
 from lsi.environment import read_only
 from lsi.runs import trail
 from lsi.runs.decisions import Decision, Reviews
+from lsi.runs.remarks import remarks
 from lsi.ui.login import is_required, looks_only, signed_in
 from lsi.ui.session import View, by_key, cache
 
@@ -38,6 +39,16 @@ def _decisions(key: tuple[str, int], _version: tuple[int, int]) -> pd.DataFrame:
 def decisions(view: View) -> pd.DataFrame:
     """Return the decisions in force about a run's samples, in whichever run they were made, indexed by position."""
     return _decisions(view.key, reviews().version(view.run.subject))
+
+
+@lru_cache(maxsize=8)
+def _remarks(key: tuple[str, int], _version: tuple[int, int]) -> pd.DataFrame:
+    return remarks(reviews(), by_key(key).run.subject)
+
+
+def remarks_on(view: View) -> pd.DataFrame:
+    """Return the tags and notes on a run's samples: id, sample (a position), kind, text, reviewer, time."""
+    return _remarks(view.key, reviews().version(view.run.subject))
 
 
 def reviewer() -> str:

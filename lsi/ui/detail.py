@@ -5,6 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from lsi.errors import LsiError
+from lsi.ui import said
 from lsi.ui.bar import current_filter, go
 from lsi.ui.buttons import pressed
 from lsi.ui.columns import as_text, shown
@@ -34,6 +35,7 @@ def content(view: View, position: int) -> None:
     headline(view, row)
     if view.labelled:
         classes(view, position)
+    said.on_sample(view, position)
     if pressed("Show it on the map", "show-on-map", icon=":material/scatter_plot:", type="tertiary"):
         st.session_state["focus"] = view.run.name, position
         go("map", current_filter())

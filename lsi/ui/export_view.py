@@ -24,10 +24,11 @@ from lsi.export import (
     write_images,
 )
 from lsi.hashing import fingerprint
-from lsi.runs.records import decision_records, exclusion_records, records_to_add
+from lsi.runs.records import decision_records, exclusion_records, records_to_add, remark_records, remarks_in
+from lsi.runs.remarks import read_remarks
 from lsi.ui.awaited import await_job
 from lsi.ui.buttons import pressed
-from lsi.ui.deciding import decisions, note, reviewer, reviews
+from lsi.ui.deciding import decisions, note, remarks_on, reviewer, reviews
 from lsi.ui.login import looks_only
 from lsi.ui.session import View, cache
 from lsi.ui.wording import plain
@@ -46,7 +47,7 @@ def counts(view: View, positions: np.ndarray) -> Selection:
     """Show how many samples stay, go and change their label; return them."""
     selection = selection_of(view.run, decisions(view))
     if len(positions) < len(view.table) and st.toggle(
-        f"Only the {len(positions):,} {view.noun} that the filter leaves", key="only_filtered"
+        f"Only the {counted(len(positions), view.one)} that the filter leaves", key="only_filtered"
     ):
         selection = selection.within(positions)
     came = totals(view.run, selection)
@@ -126,9 +127,11 @@ def read_in(view: View) -> None:
         )
         if file is not None and pressed("Read in", "read-in", icon=":material/upload:"):
             try:
-                dataset, records = records_to_add(json.loads(file.getvalue()), view.run.subject)
+                content = json.loads(file.getvalue())
+                dataset, records = records_to_add(content, view.run.subject)
+                said = remarks_in(content)
                 note(reviewer(), "read decisions in", dataset, decisions=len(records), file=file.name)
-                came = reviews().add(dataset, records)
+                came, heard = reviews().add(dataset, records), read_remarks(reviews(), dataset, said)
             except (LsiError, ValueError) as error:
                 st.error(plain(error))
                 return
@@ -136,6 +139,7 @@ def read_in(view: View) -> None:
             st.toast(
                 f"{counted(came.added, 'decision')}{about} read in. {came.known:,} were here already, "
                 f"{came.older:,} are older than what was decided here."
+                + (f" Also {counted(heard, 'remark')} (tags and notes)." if heard else "")
             )
             st.rerun()
 
@@ -179,7 +183,7 @@ def _archive(view: View, name: str, selection: Selection, how: ImageFormat | Non
         decided, about = decisions(view), view.run.subject
         hidden = np.setdiff1d(selection.removed, selection_of(view.run, decided).removed)
         records = decision_records(about, decided) + exclusion_records(about, hidden, "filter")
-        export(view.run, selection, folder, decisions=records)
+        export(view.run, selection, folder, decisions=records, remarks=remark_records(about, remarks_on(view)))
         if how is not None and view.has_images:
             write_images(view.run, selection, folder, how)
         path = shutil.make_archive(str(Path(root) / "archive"), "zip", folder)

@@ -39,7 +39,8 @@ class Filter:
 
     `low` and `high` are shares of the samples in rising order of LSI, 0 … 1. `quality` are names of flags of image
     quality, of which a sample has one at least. `differs` leaves those whose label is another one than the data's own:
-    by a second labelling, on purpose, or by decisions that the run started from.
+    by a second labelling, on purpose, or by decisions that the run started from. `tags` are those of which a sample
+    has one at least, `noted` leaves those with a note.
     """
 
     classes: tuple[str, ...] = ()
@@ -57,6 +58,8 @@ class Filter:
     quality: tuple[str, ...] = ()
     columns: tuple[ColumnFilter, ...] = ()
     differs: bool = False
+    tags: tuple[str, ...] = ()
+    noted: bool = False
 
     def mask(
         self,
@@ -64,6 +67,7 @@ class Filter:
         decided: pd.DataFrame,
         positions: np.ndarray | None,
         read: Callable[[str], Column] | None = None,
+        said: pd.DataFrame | None = None,
     ) -> np.ndarray:
         """Return which rows of the table pass; `positions` are those on the map, where they are known.
 
@@ -72,6 +76,7 @@ class Filter:
             decided: the decisions in force, indexed by row of the table.
             positions: (n, 2) on the map; None while they are not known: lassos then let everything pass.
             read: gives a column of the data by its name, where it is at hand already.
+            said: the tags and notes on the samples; None: there are none.
         """
         share = 1 - (table["lsi_rank"].to_numpy() - 0.5) / len(table)
         kept = (share >= self.low) & (share <= self.high)
@@ -89,6 +94,8 @@ class Filter:
             kept &= np.any([c.str.contains(self.text, case=False, regex=False) for c in searched], axis=0)
         if self.lassos and positions is not None:
             kept &= lassoed(positions, self.lassos)
+        if self.tags or self.noted:
+            kept &= self._mask_of_remarks(len(table), said)
         return kept & self._mask_of_columns(table, read or (lambda name: read_column(table[name])))
 
     def _mask_of_switches(self, table: pd.DataFrame, decided: pd.DataFrame) -> np.ndarray:
@@ -102,6 +109,17 @@ class Filter:
             kept &= table.index.isin(decided.index[decided["disputed"].to_numpy(dtype=bool)])
         if self.differs:
             kept &= differing(table)
+        return kept
+
+    def _mask_of_remarks(self, n_rows: int, said: pd.DataFrame | None) -> np.ndarray:
+        """Return which rows have one of the tags, and a note where that is asked for."""
+        kept = np.ones(n_rows, dtype=bool)
+        if said is None:
+            return ~kept
+        for is_asked, kind, among in ((bool(self.tags), "tag", self.tags), (self.noted, "note", None)):
+            chosen = (said["kind"] == kind) & (True if among is None else said["text"].isin(among))
+            if is_asked:
+                kept &= np.isin(np.arange(n_rows), said["sample"][chosen])
         return kept
 
     def _mask_of_columns(self, table: pd.DataFrame, read: Callable[[str], Column]) -> np.ndarray:
@@ -126,7 +144,7 @@ class Filter:
 
     def chips(self) -> dict[str, "Filter"]:
         """Return the name of every active part, with the filter that is left when it is removed."""
-        lists = {"class": "classes", "predicted": "predicted", "decision": "decision", "split": "split"}
+        lists = {"class": "classes", "predicted": "predicted", "decision": "decision", "split": "split", "tag": "tags"}
         parts: dict[str, Filter] = {
             f"{word} {', '.join(getattr(self, name))}": replace(self, **{name: ()})
             for word, name in lists.items()
@@ -138,6 +156,7 @@ class Filter:
             (self.duplicates, "near duplicates", {"duplicates": False}),
             (self.disputed, "reviewers disagree", {"disputed": False}),
             (self.differs, "labellings differ", {"differs": False}),
+            (self.noted, "with a note", {"noted": False}),
             (self.group is not None, f"group {self.group}", {"group": None}),
             (bool(self.text), f"contains {self.text}", {"text": ""}),
             (bool(self.lassos), "lasso on the map", {"lassos": ()}),
@@ -154,12 +173,13 @@ class Filter:
     def to_query(self) -> dict[str, str | list[str]]:
         """Return the parameters that write this filter in a URL."""
         query: dict[str, str | list[str]] = {}
-        lists = {"class": self.classes, "predicted": self.predicted, "decision": self.decision, "split": self.split}
+        lists = {"class": self.classes, "predicted": self.predicted, "decision": self.decision, "split": self.split,
+                 "tag": self.tags}  # fmt: skip
         query |= {name: list(values) for name, values in lists.items() if values}
         if self.low > 0 or self.high < 1:
             query["lsi"] = f"{self.low:.4g}-{self.high:.4g}"
         switches = {"issues": self.issues, "duplicates": self.duplicates, "disputed": self.disputed,
-                    "differs": self.differs}  # fmt: skip
+                    "differs": self.differs, "noted": self.noted}  # fmt: skip
         query |= {name: "1" for name, on in switches.items() if on}
         if self.group is not None:
             query["group"] = str(self.group)
@@ -189,7 +209,7 @@ class Filter:
             words("class"), words("predicted"), low, high, first("issues") == "1", words("decision"), words("split"),
             first("duplicates") == "1", first("disputed") == "1", group, first("text")[:200], lassos,
             tuple(flag for flag in words("quality") if flag in FLAGS), tuple(columns.values()),
-            first("differs") == "1",
+            first("differs") == "1", words("tag"), first("noted") == "1",
         )  # fmt: skip
 
 

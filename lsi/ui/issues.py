@@ -11,11 +11,11 @@ from lsi.audit.summary import precision_recall_at
 from lsi.data.plan import counted
 from lsi.export import charts
 from lsi.hashing import fingerprint
-from lsi.ui import bulk, detail, estimate, samples
+from lsi.ui import bulk, detail, estimate, said, samples
 from lsi.ui.bar import KEPT, current_filter, filtered, go
 from lsi.ui.buttons import button, pressed
 from lsi.ui.components import ReviewItems, queue
-from lsi.ui.deciding import decide, decisions, record, reviewer, reviews
+from lsi.ui.deciding import decide, decisions, record, remarks_on, reviewer, reviews
 from lsi.ui.filters import Filter
 from lsi.ui.login import looks_only
 from lsi.ui.session import View, by_key
@@ -222,6 +222,13 @@ def several(view: View, positions: np.ndarray) -> None:
             button(f"Exclude {count:,}", key="several-exclude", on_click=decide,
                       args=(view, reviewer(), chosen, "exclude"))  # fmt: skip
         st.caption("It is one batch: Undo, or Z in the queue, takes all of it back.")
+
+
+def remark(view: View, position: int) -> None:
+    """Show the tags and notes of the sample on screen."""
+    count = int((remarks_on(view)["sample"] == position).sum())
+    with st.expander(f"Tags and notes ({count:,})" if count else "Tags and notes", key="remarks"):
+        said.on_sample(view, position)
 
 
 def reason(view: View, position: int) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import streamlit as st
 
 from lsi.compute import jobs, maps
+from lsi.data.plan import counted
 from lsi.export import charts
 from lsi.ui import colouring, samples
 from lsi.ui.bar import current_filter, set_filter
@@ -121,7 +122,7 @@ def table(view: View, shown: np.ndarray) -> None:
     columns = ["index", "id", "lsi"]
     if view.run.task in ("classification", "regression"):
         columns = ["index", "id", "given", "predicted", "lsi", "label_score"]
-    with st.expander(f"The same {len(shown):,} {view.noun} as a table"):
+    with st.expander(f"The same {counted(len(shown), view.one)} as a table"):
         st.dataframe(view.table.iloc[shown[:5_000]][columns], hide_index=True)
 
 

@@ -1,9 +1,14 @@
+import json
+from dataclasses import replace
+
+import pandas as pd
 import pytest
 
 from lsi.cli.main import main
 from lsi.errors import StorageError
 from lsi.runs.decisions import Reviews
 from lsi.runs.listing import list_runs
+from lsi.runs.remarks import add_remark
 from lsi.runs.trail import trail
 
 COMPUTE = ["compute", "--dataset", "digits", "--subset", "200", "--quiet"]
@@ -79,3 +84,26 @@ def test_read_only_leaves_no_trace(tmp_path, monkeypatch):
     monkeypatch.setenv("LSI_READ_ONLY", "1")
     assert main(["report", "latest", "--output", str(tmp_path / "report.html"), "--cache", str(tmp_path)]) == 0
     assert done(tmp_path) == []
+
+
+def test_tags_and_notes_travel_with_exports_and_decisions(tmp_path, capsys):
+    cache = ["--cache", str(tmp_path / "cache")]
+    assert main([*COMPUTE, *cache]) == 0
+    (run,) = list_runs(tmp_path / "cache")
+    reviews = Reviews.of_cache(tmp_path / "cache")
+    add_remark(reviews, run.subject, "ann", [3, 5], "tag", "blurry")
+    gone = replace(run.subject, ids=["gone"], contents=["gone"])
+    add_remark(reviews, gone, "ann", [0], "note", "Where is it?")
+    reviews.close()
+    out = tmp_path / "out"
+    assert main(["export", run.name, "--drop-issues", "--output", str(out), *cache]) == 0
+    assert pd.read_csv(out / "audit.csv")["tags"].notna().sum() == 2
+    assert main(["apply", str(out / "decisions.json"), "--output", str(tmp_path / "again"), *cache]) == 0
+    assert (tmp_path / "again" / "audit.csv").read_bytes() == (out / "audit.csv").read_bytes()
+    file = tmp_path / "all.json"
+    assert main(["decisions", "export", str(file), "--all", "--run", run.name, *cache]) == 0
+    capsys.readouterr()
+    other = ["--cache", str(tmp_path / "other")]
+    for came in (3, 0):
+        assert main(["decisions", "import", str(file), "--json", *other]) == 0
+        assert json.loads(capsys.readouterr().out)["remarks"] == came

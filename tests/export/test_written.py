@@ -1,6 +1,7 @@
 """What an export writes: decisions in words, splits apart, bounded row groups, own names of images."""
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,25 @@ def test_the_audit_says_what_became_of_each_sample_and_by_whom(tmp_path):
     sheet = pd.read_csv(tmp_path / "out" / "spreadsheet.csv", dtype=str, encoding="utf-8-sig")
     assert sheet[["given_label", "label"]].to_numpy()[3].tolist() == ["'=a", "'-1"]
     assert read_json(tmp_path / "out" / "manifest.json")["export"]["source_length"] is None
+
+
+def test_tags_and_notes_stand_beside_what_was_decided(tmp_path):
+    run = made_run(tmp_path / "run", [f"{i}.png" for i in range(3)], [0, 1, 0], ["a", "b"])
+    one = {"id": "1.png", "content": run.subject.contents[1], "reviewer": "ann", "time": ""}
+    texts = ("tag", "blurry, dark"), ("tag", "x"), ("note", 'Say "no".\nTwice.')
+    said = [one | {"kind": kind, "text": text} for kind, text in texts]
+    said.append(said[0] | {"id": "gone.png"})
+    selection = Selection(np.arange(3), np.zeros(0, np.int64), {})
+    export(run, selection, tmp_path / "out", remarks=said)
+    cleaned = pq.read_table(tmp_path / "out" / "cleaned.parquet")
+    assert cleaned["tags"].to_pylist() == [None, ["blurry, dark", "x"], None]
+    assert cleaned["notes"].to_pylist() == [None, ['Say "no".\nTwice.'], None]
+    audit = pd.read_csv(tmp_path / "out" / "audit.csv", keep_default_na=False)
+    assert [json.loads(v or "null") for v in audit["tags"]] == [None, ["blurry, dark", "x"], None]
+    assert read_json(tmp_path / "out" / "decisions.json")["remarks"] == said
+    export(run, selection, tmp_path / "without")
+    assert "tags" not in pd.read_csv(tmp_path / "without" / "audit.csv").columns
+    assert "remarks" not in read_json(tmp_path / "without" / "decisions.json")
 
 
 def test_without_classes_the_tables_hold_what_was_predicted(tmp_path):

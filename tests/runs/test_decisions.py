@@ -70,7 +70,7 @@ def address(request, tmp_path) -> str:
     engine = create_engine(url)
     with engine.begin() as connection:
         connection.exec_driver_sql(
-            "DROP TABLE IF EXISTS decisions, decision_changes, dataset_changes, events, alembic_version"
+            "DROP TABLE IF EXISTS decisions, decision_changes, dataset_changes, events, remarks, alembic_version"
         )
     engine.dispose()
     return url

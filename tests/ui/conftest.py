@@ -85,6 +85,7 @@ def app(cache, tmp_path, monkeypatch) -> AppTest:
     monkeypatch.setenv("LSI_DATABASE_URL", f"sqlite:///{tmp_path / 'reviews.db'}")
     deciding.reviews.cache_clear()
     deciding._decisions.cache_clear()
+    deciding._remarks.cache_clear()
     shutil.rmtree(cache / jobs.KIND, ignore_errors=True)  # a failed job of another test would be shown
     found = AppTest.from_file(str(ROOT / "lsi" / "ui" / "main.py"), default_timeout=60)
     found.query_params["run"] = next(r for r in list_runs(cache) if r.name.startswith("digits")).name

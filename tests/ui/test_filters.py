@@ -37,6 +37,7 @@ TABLE = pd.DataFrame(
 DECIDED = pd.DataFrame({"action": ["exclude"], "label": [None], "disputed": [True]}, index=[1])
 POSITIONS = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [5.0, 5.0]])
 SQUARE = ((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5))
+SAID = pd.DataFrame({"sample": [0, 2, 2], "kind": ["tag", "tag", "note"], "text": ["blurry", "x y", "blurry"]})
 WIDE = ((-0.5, -0.5), (2.0, -0.5), (2.0, 2.0), (-0.5, 2.0))
 
 
@@ -58,6 +59,10 @@ WIDE = ((-0.5, -0.5), (2.0, -0.5), (2.0, 2.0), (-0.5, 2.0))
         (Filter(group=0), [1, 2]),
         (Filter(text="A/"), [0, 1]),
         (Filter(text="("), []),
+        (Filter(tags=("blurry",)), [0]),
+        (Filter(tags=("blurry", "x y")), [0, 2]),
+        (Filter(noted=True), [2]),
+        (Filter(tags=("blurry",), noted=True), []),
         (Filter(lassos=(Lasso("set", SQUARE),)), [0]),
         (Filter(lassos=(Lasso("set", WIDE), Lasso("subtract", SQUARE))), [1, 2]),
         (Filter(lassos=(Lasso("set", SQUARE), Lasso("add", WIDE))), [0, 1, 2]),
@@ -75,13 +80,13 @@ WIDE = ((-0.5, -0.5), (2.0, -0.5), (2.0, 2.0), (-0.5, 2.0))
     ],
 )
 def test_each_part_of_the_filter(chosen, rows):
-    np.testing.assert_array_equal(np.flatnonzero(chosen.mask(TABLE, DECIDED, POSITIONS)), rows)
+    np.testing.assert_array_equal(np.flatnonzero(chosen.mask(TABLE, DECIDED, POSITIONS, said=SAID)), rows)
     query = {k: [v] if isinstance(v, str) else v for k, v in chosen.to_query().items()}
     assert Filter.from_query(query) == chosen
     assert len(chosen.chips()) == len(query)
     assert len(set(chosen.chips())) == len(chosen.chips())
     for without in chosen.chips().values():
-        assert without.mask(TABLE, DECIDED, POSITIONS).sum() >= len(rows)
+        assert without.mask(TABLE, DECIDED, POSITIONS, said=SAID).sum() >= len(rows)
 
 
 def test_decisions_are_read_as_codes_from_the_first_on(tmp_path):
