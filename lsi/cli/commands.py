@@ -229,15 +229,18 @@ class Trail(Common):
 
 @dataclass(frozen=True)
 class Report(Common):
-    """Write one HTML file that shows a run, opens offline and needs no server.
+    """Write one HTML file that shows a run, opens offline and needs no server; or a folder with all its images.
 
     Attributes:
         run: name of a run, the start of its name, its folder, or latest.
         output: the file; by default the run's name with .html.
+        static: write a folder for any web server instead: the gallery, the map and the filter with every image,
+            and the report beside them.
     """
 
     run: RunName = "latest"
     output: Path | None = None
+    static: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -197,14 +197,30 @@ def _warn_of_changes(run: Run) -> None:
 
 
 def write_report(command: commands.Report) -> None:
-    """Write the report of a run."""
+    """Write the report of a run, or its site with the report in it.
+
+    Raises:
+        UsageError: both are named, or the folder of the site holds something else.
+    """
+    if command.static is not None and command.output is not None:
+        raise UsageError("Give --output for a report of one file or --static for a folder, not both.")
     run = find_run(command.cache, command.run)
     path = command.output or Path(f"{run.name}.html")
-    note(command.cache, "exported a report", run.name, file=str(path))
-    html = queries.report_of_run(run, maps.cached_projection(run, command.cache), _decisions(command.cache, run))
+    decisions, positions = _decisions(command.cache, run), maps.cached_projection(run, command.cache)
+    if command.static is not None:
+        from lsi.export.web.site import check_site_folder, write_site
+
+        check_site_folder(command.static)
+        path = command.static / "report.html"
+    note(command.cache, "exported a report", run.name, file=str(command.static or path))
+    html = queries.report_of_run(run, positions, decisions)
+    if command.static is not None:
+        said = _remarks(command.cache, run)
+        first = write_site(run, command.static, positions=positions, decisions=decisions, remarks=said)
     with atomic(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
-    print_json({"run": run.name, "file": str(path)}) if command.json else print(path)
+    shown = path if command.static is None else first
+    print_json({"run": run.name, "file": str(shown)}) if command.json else print(shown)
 
 
 def _decisions(cache: Path, run: Run) -> pd.DataFrame:

@@ -284,6 +284,14 @@ class Run:
             table[column] = texts.agg(", ".join, axis=1) if names else ""
         return table
 
+    def caption_codes(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        """Return what is written below a sample: codes of what was given and of what is predicted, and their texts."""
+        if self.task == "classification":
+            return self.scores["given_label"].to_numpy(), self.scores["predicted_label"].to_numpy(), self.class_names
+        table = self.captioned()
+        codes, texts = pd.factorize(pd.concat([table["given"], table["predicted"]]))
+        return codes[: len(table)], codes[len(table) :], [str(text) for text in texts]
+
     def need_labels(self, what: str) -> None:
         """Raise where the run knows no class labels.
 

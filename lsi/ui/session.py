@@ -68,11 +68,7 @@ class View:
     @cached_property
     def captions(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """What is written below an image: codes of what was given and of what is predicted, and their texts."""
-        table = self.table
-        if self.labelled:
-            return table["given_label"].to_numpy(), table["predicted_label"].to_numpy(), self.run.class_names
-        codes, texts = pd.factorize(pd.concat([table["given"], table["predicted"]]))
-        return codes[: len(table)], codes[len(table) :], [str(t) for t in texts]
+        return self.run.caption_codes()
 
     @cached_property
     def columns(self) -> list[str]:

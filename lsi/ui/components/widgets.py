@@ -10,37 +10,17 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from lsi.export.web import PARTS
 from lsi.ui.components.log import DecisionLog, drain_decision_log, log_of
 from lsi.ui.filters import Lasso
 
 _HERE = Path(__file__).parent
-_HTML = {
-    "gallery": (
-        '<div class="gallery" role="group" aria-label="Images"><div class="sheet"></div></div>'
-        '<div class="tools"><span role="status"></span>'
-        '<button type="button" data-act="k">Keep <kbd>K</kbd></button>'
-        '<button type="button" data-act="x">Exclude <kbd>X</kbd></button>'
-        '<button type="button" data-act="s">Take the suggestion <kbd>S</kbd></button>'
-        '<button type="button" data-do="all">Select all <kbd>A</kbd></button>'
-        '<button type="button" data-do="invert">Invert <kbd>I</kbd></button>'
-        '<button type="button" data-do="none">Clear <kbd>Esc</kbd></button></div>'
-    ),
-    "map": (
-        '<div class="map"><canvas tabindex="0" role="application" aria-label="Map of the samples: arrows go from one '
-        'to the next, Enter opens it, plus, minus and 0 zoom"></canvas><svg aria-hidden="true"></svg>'
-        '<div class="tip" role="status" hidden><img alt=""><span></span></div>'
-        '<div class="zoom"><button type="button" data-do="in" aria-label="Zoom in">+</button>'
-        '<button type="button" data-do="out" aria-label="Zoom out">−</button>'
-        '<button type="button" data-do="fit">Fit</button></div>'
-        '<div class="legend"></div></div>'
-    ),
-}
 
 
 @cache
 def _component(name: str) -> Callable[..., Any]:
-    html = _HTML.get(name) or (_HERE / f"{name}.html").read_text(encoding="utf-8")
-    js, css = ((_HERE / f"{name}.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
+    folder = Path(__file__).parent if name == "queue" else PARTS  # a site without a server has the others too
+    html, js, css = ((folder / f"{name}.{kind}").read_text(encoding="utf-8") for kind in ("html", "js", "css"))
     v2: Any = st.components.v2  # type: ignore[attr-defined]
     return v2.component(f"lsi_{name}", html=html, css=css, js=js)
 

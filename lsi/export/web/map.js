@@ -1,6 +1,6 @@
 // The map: points in WebGL, lasso by dragging (shift adds, alt subtracts), wheel zooms, right or middle drag moves; by
 // keys arrows step from point to point. A finger scrolls the page, and a tap opens. "lsi-point" links it to a gallery.
-// data: points (Arrow: x, y, color as RGBA bytes in a number, given, predicted, value), classes, legend, base, lassos,
+// data: points (Arrow: x, y, color as RGBA bytes in a number, given, predicted, value), classes, legend, base, suffix, lassos,
 // height, filters. Out: `lassos` [{mode, points}], triggers `open` (position) and `entry` (a text of the legend).
 const stores = new WeakMap();
 
@@ -249,7 +249,7 @@ function tell(s, i, x, y) {
   s.tip.style.left = (x > w - 170 ? x - 150 : x + 14) + "px";
   s.tip.style.top = (y > h - 170 ? y - 160 : y + 14) + "px";
   const [image, text] = s.tip.children;
-  if (s.data.base) image.setAttribute("src", `${s.data.base}/${i}?size=128`);
+  if (s.data.base) image.setAttribute("src", `${s.data.base}/${i}${s.data.suffix || ""}?size=128`);
   const { given, predicted, value } = s.about, { classes } = s.data;
   const other = given[i] === predicted[i] ? "" : " → " + classes[predicted[i]];
   const said = classes[given[i]] + other;

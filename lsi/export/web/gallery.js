@@ -1,5 +1,5 @@
 // A virtualised gallery: only the rows on screen are in the document. Images come from the server's image route.
-// data: key, base, size, height, rows (Arrow: order, given, predicted, value, issue, decision, label), classes, decisions, selected, selectable, decides, fills,
+// data: key, base, suffix (of the addresses, if any), size, height, rows (Arrow: order, given, predicted, value, issue, decision, label), classes, decisions, selected, selectable, decides, fills,
 // ack. Out: `selected` (positions), `log` [[number, keep | exclude | suggestion, positions]…], and as a trigger `open`.
 // Beside a map they tell each other by the event "lsi-point" over which sample the pointer is.
 const stores = new WeakMap();
@@ -139,7 +139,7 @@ function paint(s, tile, slot) {
   frame.style.height = size + "px";
   const image = frame.firstChild;
   const ask = [64, 128, 256].find((w) => w >= size) || 256;
-  const source = base ? `${base}/${position}?size=${ask}` : "";
+  const source = base ? `${base}/${position}${s.data.suffix || ""}?size=${ask}` : "";
   if (source && image.getAttribute("src") !== source) image.setAttribute("src", source);
   if (!source) frame.dataset.text = s.data.texts[slot] || "";
   const given = classes[s.given[slot]], label = s.label[slot];
