@@ -13,11 +13,12 @@ from PIL import Image
 from lsi.compute import maps, pipeline
 from lsi.config import DATABASE, DataSettings, FeatureSettings, Settings
 from lsi.runs.decisions import Decision, Reviews
+from lsi.runs.remarks import add_remark
 from lsi.ui.first_run import FIRST
 from tests.e2e.browser import chromium, launch, serve, settle
 
 OUT, README = Path("artefacts/screenshots"), Path("docs/images/samples.png")
-PAGES = ("", "samples", "issues", "map", "classes", "redundancy", "export", "runs")
+PAGES = ("", "samples", "samples?panel=Detail", "issues", "map", "classes", "redundancy", "export", "runs")
 SIZES = ((1440, 900), (1024, 768))
 
 
@@ -47,6 +48,10 @@ def runs(cache: Path) -> dict[str, str]:
         for i in table[table["is_label_issue"]].sort_values("label_score").index[:30]
     ]
     reviews.record(waves.subject, "ann", batch)
+    add_remark(reviews, clothes.subject, "ann", range(40), "tag", "second look")
+    most = int(clothes.scores["lsi"].idxmax())
+    add_remark(reviews, clothes.subject, "ann", [most], "tag", "cropped")
+    add_remark(reviews, clothes.subject, "ann", [most], "note", "Ask the shop what this was sold as.")
     reviews.close()
     cleaned = pipeline.run(replace(settings, decisions=DATABASE), cache)
     for run in (clothes, waves, cleaned):
@@ -72,11 +77,13 @@ def main() -> None:
                 page.set_default_timeout(60_000)
                 for what, run in names.items():
                     for name in PAGES:
-                        page.goto(f"/{name}?run={run}")
+                        page.goto(f"/{name}{'&' if '?' in name else '?'}run={run}")
                         settle(page)
                         page.wait_for_timeout(2_000)
                         settle(page)
-                        page.screenshot(path=OUT / f"{what}-{name or 'overview'}-{width}-{scheme}.png")
+                        page.screenshot(
+                            path=OUT / f"{what}-{name.replace('?panel=', '-') or 'overview'}-{width}-{scheme}.png"
+                        )
                 context.close()
     shutil.copyfile(OUT / "clothes-samples-1440-light.png", README)
     print(f"{OUT}: {len(list(OUT.glob('*.png')))} pictures; {README} renewed")

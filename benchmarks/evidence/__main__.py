@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from benchmarks.evidence import (
+    condensation,
     corrupted,
     cost,
     curation,
@@ -33,6 +34,7 @@ STUDIES = {
     "corrupted": corrupted.study,
     "quality": quality.study,
     "curation": curation.study,
+    "condensation": condensation.study,
     "threshold": threshold.study,
     "unlabelled": unlabelled.study,
     "cost": cost.study,

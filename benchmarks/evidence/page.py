@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from benchmarks.evidence import figures, sections_labels, sections_models
+from benchmarks.evidence import figures, sections_labels, sections_models, sections_subsets
 from benchmarks.record import RESULTS
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "evidence.md"
@@ -14,7 +14,7 @@ labels in the same process. Negative results stay in.
 """
 
 # studies that were run before labels were judged through their noise; to be taken off as they are run again
-BEFORE = ("settings", "curation", "threshold", "unlabelled", "cost")
+BEFORE = ("settings", "curation", "threshold", "unlabelled")
 EARLIER = "Measured when `label_score` and suspects came from the probe without suspects.\n\n"
 
 SECTIONS = {
@@ -32,6 +32,7 @@ SECTIONS = {
         sections_models.typicality,
     ),
     "curation": ("Does cleaning help?", sections_labels.curation),
+    "condensation": ("Which part to keep?", sections_subsets.condensation),
     "threshold": ("Can we say how precise a cut is?", sections_labels.threshold),
     "unlabelled": ("What without class labels?", sections_models.unlabelled),
 }

@@ -38,7 +38,8 @@ def class_summary(table: pd.DataFrame, class_names: tuple[str, ...]) -> list[dic
 def class_figures(table: pd.DataFrame, n_classes: int) -> pd.DataFrame:
     """Return the figures of each class, one row a class, NaN where a class has no samples; LSI in nats.
 
-    `lsi_low` and `lsi_high` are the ends of the 95 % t-interval of the mean, of three samples or more that differ.
+    `lsi_low` and `lsi_high` are the ends of the 95 % t-interval of the mean, of three samples or more that differ; no
+    LSI lies below 0, so neither does an end.
 
     Args:
         table: scores, one row a sample.
@@ -61,7 +62,7 @@ def class_figures(table: pd.DataFrame, n_classes: int) -> pd.DataFrame:
         {
             "n_samples": counts,
             "lsi_mean": mean,
-            "lsi_low": mean - reach,
+            "lsi_low": np.maximum(mean - reach, 0.0),
             "lsi_high": mean + reach,
             "lsi_median": medians.to_numpy(),
             "lsi_share": total(lsi) / max(float(lsi.sum()), 1e-300),

@@ -143,6 +143,8 @@ class Export(Common):
         keep_one: keep one sample of each near-duplicate group.
         drop_leaks: remove near duplicates of what is held out (test, then validation) from the other splits.
         keep_top: keep only this many samples, those of highest LSI among the rest.
+        keep_share: keep this share of the samples, such as 0.3: suspected labels leave first, and the rest is thinned
+            out evenly over the LSI of each class.
         decisions: what people decided in the app, instead of the rules above.
         formats: of the index lists.
         images: write the kept images too, under their new labels: copied or linked into one folder per class, or
@@ -158,6 +160,7 @@ class Export(Common):
     keep_one: bool = False
     drop_leaks: bool = False
     keep_top: int | None = None
+    keep_share: float | None = None
     decisions: bool = False
     formats: Formats = ("txt", "csv", "json", "npy", "parquet")
     images: ImageFormats = ()

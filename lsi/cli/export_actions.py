@@ -43,10 +43,11 @@ def export_selection(command: commands.Export) -> None:
     run = find_run(command.cache, command.run)
     records = None
     if command.decisions:
-        if command.drop_issues or command.keep_one or command.drop_leaks or command.keep_top is not None:
+        kept = command.keep_top is not None or command.keep_share is not None
+        if command.drop_issues or command.keep_one or command.drop_leaks or kept:
             raise UsageError(
-                "--decisions exports what people decided; leave --drop-issues, --keep-one, --drop-leaks and --keep-top "
-                "out."
+                "--decisions exports what people decided; leave --drop-issues, --keep-one, --drop-leaks, --keep-top "
+                "and --keep-share out."
             )
         decisions = _decisions(command.cache, run)
         chosen, records = selection_of(run, decisions), decision_records(run.subject, decisions)
@@ -55,6 +56,7 @@ def export_selection(command: commands.Export) -> None:
             run,
             drop_issues=command.drop_issues,
             keep_top=command.keep_top,
+            keep_share=command.keep_share,
             keep_one=command.keep_one,
             drop_leaks=command.drop_leaks,
         )

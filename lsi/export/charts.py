@@ -11,6 +11,7 @@ PALETTE = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#7F7F7F", "#8C564B", "#17BECF",
 )  # fmt: skip
 _LOG_AXIS = {"type": "log", "dtick": 1, "exponentformat": "none"}  # decades, as 0.001
+_LEVEL = 12  # labels of classes that stand beside each other without turning
 _MARGIN = {"l": 10, "r": 10, "t": 10, "b": 10}
 
 
@@ -52,7 +53,7 @@ def lsi_boxes_by_class(table: pd.DataFrame, class_names: list[str], most: int = 
         figure.add_box(x=[place], lowerfence=low, q1=q1, median=median, q3=q3, upperfence=high, name=name,
                        marker_color=PALETTE[int(c) % len(PALETTE)])  # fmt: skip
     figure.update_layout(height=360, margin=_MARGIN, showlegend=False)
-    figure.update_xaxes(_class_axis(ticks))
+    figure.update_xaxes(_class_axis(ticks), tickangle=_slant(ticks))
     figure.update_yaxes(_LOG_AXIS, title="LSI in nats")
     return figure
 
@@ -89,7 +90,7 @@ def matrix(table: pd.DataFrame, class_names: list[str], most: int = 40) -> go.Fi
                        marker={"symbol": "square", "size": max(4, 0.75 * side / k), "opacity": 0},
                        hovertemplate="%{text}<extra></extra>")  # fmt: skip
     figure.update_layout(height=side, margin=_MARGIN, clickmode="event+select", hovermode="closest")
-    figure.update_xaxes(_class_axis(names), title="suggested", constrain="domain")
+    figure.update_xaxes(_class_axis(names), title="suggested", constrain="domain", tickangle=_slant(names))
     figure.update_yaxes(_class_axis(names), title="given", range=[k - 0.5, -0.5], scaleanchor="x", constrain="domain")
     return figure
 
@@ -97,7 +98,13 @@ def matrix(table: pd.DataFrame, class_names: list[str], most: int = 40) -> go.Fi
 def _class_axis(ticks: list[str]) -> dict[str, Any]:
     """Return an axis with one whole number for each class, labelled by its name."""
     return {"tickmode": "array", "tickvals": list(range(len(ticks))), "ticktext": ticks, "automargin": True,
-            "range": [-0.5, len(ticks) - 0.5], "showgrid": False, "zeroline": False}  # fmt: skip
+            "range": [-0.5, len(ticks) - 0.5], "showgrid": False, "zeroline": False,
+            "ticklabeloverflow": "allow"}  # fmt: skip
+
+
+def _slant(ticks: list[str]) -> int | None:
+    """Return the angle of many labels, which then end at their tick: beginning there, the last would not fit."""
+    return -45 if len(ticks) > _LEVEL else None
 
 
 def budget(lsi: np.ndarray, share: float) -> go.Figure:

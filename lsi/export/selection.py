@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lsi.audit.condense import condense
 from lsi.data.sources.splits import held_out
 from lsi.errors import UsageError
 from lsi.export.leaks import leaks_to_drop
@@ -37,6 +38,7 @@ def select(
     keep_top: int | None = None,
     keep_one: bool = False,
     drop_leaks: bool = False,
+    keep_share: float | None = None,
 ) -> Selection:
     """Return a selection by rule.
 
@@ -47,9 +49,10 @@ def select(
         keep_one: keep one sample of each near-duplicate group: of the split that is held out most, and of these the
             one whose given label is likeliest.
         drop_leaks: remove near duplicates of what is held out from the other splits.
+        keep_share: keep this share of the run's samples, spread over the LSI of each class, and no suspect.
 
     Raises:
-        UsageError: `keep_top` is below 1.
+        UsageError: `keep_top` is below 1, `keep_share` not within 0 … 1, or both are asked for.
     """
     table = run.scores
     kept = np.ones(len(table), dtype=bool)
@@ -59,12 +62,32 @@ def select(
         kept[leaks_to_drop(table)] = False
     if keep_one:
         kept[duplicates_to_drop(table)] = False
+    if keep_share is not None:
+        if keep_top is not None or not 0 < keep_share <= 1:
+            raise UsageError(f"Expected 0 < keep_share ≤ 1, and no keep_top beside it, got {keep_share:g}.")
+        count = max(1, round(keep_share * len(table)))
+        chosen = spread(run, np.flatnonzero(kept), count)
+        kept = np.isin(np.arange(len(table)), chosen)
     if keep_top is not None:
         if keep_top < 1:
             raise UsageError(f"Expected keep_top ≥ 1, got {keep_top}.")
         ranked = table.index[kept][np.argsort(-table["lsi"].to_numpy()[kept], kind="stable")]
         kept[ranked[keep_top:]] = False
     return Selection(np.flatnonzero(kept), np.flatnonzero(~kept), {})
+
+
+def spread(run: Run, positions: np.ndarray, count: int) -> np.ndarray:
+    """Return which of these positions stay where `count` may, spread over the LSI of each class; no suspect does.
+
+    Args:
+        run: the run.
+        positions: (s,) rows of its table.
+        count: how many may stay, at least 1.
+    """
+    rows = run.scores.iloc[positions]
+    labelled = run.task == "classification"
+    strata = rows["given_label"].to_numpy() if labelled else np.zeros(len(rows), np.int64)
+    return positions[condense(rows["lsi"].to_numpy(), strata, ~rows["is_label_issue"].to_numpy(dtype=bool), count)]
 
 
 def selection_of(run: Run, decided: pd.DataFrame) -> Selection:

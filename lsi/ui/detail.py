@@ -13,6 +13,7 @@ from lsi.ui.flags import FLAGS
 from lsi.ui.session import View
 from lsi.ui.wording import plain
 
+_SIDE = 240  # px of the picture
 _LONG = 120  # letters of a value; of a longer one the rest is a click away
 
 
@@ -30,9 +31,13 @@ def content(view: View, position: int) -> None:
         position: row of the sample.
     """
     row = view.table.iloc[position]
-    picture(view, position, 320)
-    st.text(row["id"])
-    headline(view, row)
+    with st.container(horizontal=True):
+        with st.container(width=_SIDE):
+            picture(view, position, _SIDE)
+        with st.container():
+            st.text(row["id"])
+            statement(view, row)
+    figures(view, row)
     if view.labelled:
         classes(view, position)
     said.on_sample(view, position)
@@ -89,8 +94,8 @@ def everything(view: View, facts: pd.Series) -> None:
                 st.text(value)
 
 
-def headline(view: View, row: pd.Series) -> None:
-    """Show what was given and what is predicted, and three figures."""
+def statement(view: View, row: pd.Series) -> None:
+    """Say what was given and what is predicted."""
     if view.labelled:
         st.markdown(f"Labelled **{plain(row['given'])}**, predicted without it **{plain(row['predicted'])}**")
     elif view.run.task == "regression":
@@ -98,6 +103,10 @@ def headline(view: View, row: pd.Series) -> None:
             target, predicted = row[f"target {name}"], row[f"loo_prediction {name}"]
             st.markdown(f"{plain(name)} **{target:.4g}**, predicted without it **{predicted:.4g}**, "
                         f"residual {target - predicted:+.4g}")  # fmt: skip
+
+
+def figures(view: View, row: pd.Series) -> None:
+    """Show information, rank, and how probable the label or long the residual is."""
     first, second, third = st.columns(3)
     first.metric("LSI", f"{row['lsi']:.3g} nats", help=f"How much the posterior depends on this {view.one}.")
     second.metric("Rank", f"{row['lsi_rank']:,} of {len(view.table):,}")

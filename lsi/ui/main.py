@@ -16,7 +16,8 @@ from lsi.ui.wording import plain
 
 log = logging.getLogger(__name__)
 _CHANGED = "changed size during iteration"
-ICON = Path(__file__).parent / "static" / "icon.svg"
+_STATIC = Path(__file__).parent / "static"
+ICON, LOGO = _STATIC / "icon.svg", _STATIC / "logo.svg"
 _STYLE = """<style>
 .stAppHeader, .stAppToolbar { height: 3rem; min-height: 3rem; }
 .stMainBlockContainer { padding: 3.2rem 1.5rem 1.5rem; }
@@ -39,6 +40,7 @@ PAGES = [
 def main() -> None:
     """Draw the page that the address names."""
     st.set_page_config(page_title="LSI Lens", page_icon=str(ICON), layout="wide")
+    st.logo(str(LOGO), size="medium")
     st.html(_STYLE)
     if not login.may_look():
         st.info("Your login has ended. Load the page again to sign in.", icon=":material/logout:")

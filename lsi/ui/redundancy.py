@@ -6,7 +6,7 @@ import streamlit as st
 
 from lsi.data.plan import counted
 from lsi.errors import LsiError
-from lsi.export import charts, duplicates_to_drop, has_splits, leaks, leaks_to_drop
+from lsi.export import charts, duplicates_to_drop, has_splits, leaks, leaks_to_drop, spread
 from lsi.ui import bulk
 from lsi.ui.buttons import button, pressed
 from lsi.ui.deciding import decide, decisions, reviewer
@@ -16,6 +16,13 @@ from lsi.ui.session import View
 from lsi.ui.wording import plain
 
 PER_PAGE = 8
+EVEN, HIGHEST = "Even over the information", "Highest information first"
+_RULES = {
+    EVEN: "Suspected labels leave first. The rest is thinned out evenly over the information of each class, so that "
+    "what stays resembles the whole.",
+    HIGHEST: "The {noun} of least information leave first. This serves mild cuts of clean data; of what is kept at "
+    "deep cuts, more and more is odd or wrongly labelled.",
+}
 _MOST_IN_A_ROW = 8
 _DECIDED = {"keep": "**kept**", "relabel": "**relabelled**", "exclude": "**excluded**", "unsure": "**unsure**"}
 
@@ -93,18 +100,32 @@ def _stays(view: View) -> str:
 
 
 def budget(view: View, positions: np.ndarray) -> None:
-    """Say how much of the information a share of the samples keeps."""
-    st.subheader("Budget", anchor=False)
-    st.write("Samples with little information are left out first: the rest says nearly everything that they say.")
+    """Offer to keep a share of the samples, by a rule, and say how much of the information that share holds.
+
+    Args:
+        view: the run.
+        positions: rows of its table, the highest LSI first.
+    """
+    st.subheader("Keep a part", anchor=False)
+    rule = st.segmented_control("What stays", list(_RULES), default=EVEN, required=True, key="rule")
+    st.write(_RULES[str(rule)].format(noun=view.noun))
     share = st.slider(f"Share of the {view.noun} to keep", 1, 100, 80, format="%d %%", key="budget") / 100
-    lsi = view.table["lsi"].to_numpy()[positions]  # the highest first
-    kept = max(1, round(share * len(lsi)))
-    st.markdown(
-        f"**{kept:,}** {view.noun} keep **{lsi[:kept].sum() / max(lsi.sum(), 1e-300):.1%}** of the information."
-    )
-    st.plotly_chart(charts.budget(lsi, share), alt="Share of the information kept over the share of samples kept")
-    st.caption("Keeping the information does not guarantee the accuracy: check the curated set on the Export page.")
-    bulk.actions(view, positions[kept:], "low-information", "budget")
+    count = max(1, round(share * len(positions)))
+    kept = positions[:count] if rule == HIGHEST else spread(view.run, positions, count)
+    stay = f"**{len(kept):,}** {view.noun if len(kept) != 1 else view.one} stay{'s' if len(kept) == 1 else ''}"
+    if rule == HIGHEST:
+        lsi, held = view.table["lsi"].to_numpy()[positions], view.table["lsi"].to_numpy()[kept].sum()
+        st.markdown(f"{stay} and {'hold' if len(kept) != 1 else 'holds'} {held / max(lsi.sum(), 1e-300):.1%} of the "
+                    "information.")  # fmt: skip
+        st.plotly_chart(charts.budget(lsi, share), alt="Share of the information kept over the share of samples")
+    else:
+        suspects = int(view.table["is_label_issue"].to_numpy()[positions].sum())
+        others = len(positions) - len(kept) - suspects
+        st.markdown(f"{stay}; {counted(suspects, 'suspected label')} and {counted(others, 'other')} leave.")
+    st.caption("What was decided to be kept stays. Check on the Export page what leaving the rest out does.")
+    actions = decisions(view)["action"]
+    confirmed = actions.index[actions.isin(["keep", "relabel"])].to_numpy()
+    bulk.actions(view, positions[~np.isin(positions, kept) & ~np.isin(positions, confirmed)], "superfluous", "budget")
 
 
 def _ordered(table: pd.DataFrame) -> list[int]:

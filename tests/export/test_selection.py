@@ -13,6 +13,7 @@ from lsi.export import Selection, select, selection_from_records, selection_of
 from lsi.runs.records import decision_records, exclusion_records
 from lsi.runs.run import Run
 from lsi.runs.subject import Subject
+from tests.export.made import made_run
 
 N, K = 12, 3
 
@@ -45,6 +46,22 @@ def changing(choices: dict) -> dict:
     """Return choices whose relabels name another class than the given one: any other is a keep."""
     given = RUN.subject.given
     return {i: (a, (given[i] + 1) % K if c == given[i] else c) for i, (a, c) in choices.items()}
+
+
+def test_a_share_is_spread_over_each_class_and_holds_no_suspect(tmp_path):
+    n = 60
+    run = made_run(tmp_path / "run", [f"{i}.png" for i in range(n)], np.arange(n) % 3, ["a", "b", "c"])
+    suspects = np.flatnonzero(run.scores["is_label_issue"])
+    thin = select(run, keep_share=0.25)
+    assert len(thin.kept) == 15
+    assert not set(suspects) & set(thin.kept)
+    assert np.ptp(np.bincount(thin.kept % 3, minlength=3)[1:]) <= 1, "class a holds suspects alone"
+    ranks = np.argsort(np.argsort(run.scores["lsi"].to_numpy()))[thin.kept]
+    assert ranks.min() < 0.15 * n < 0.85 * n < ranks.max(), "neither the highest alone nor the lowest"
+    assert len(select(run, keep_share=1.0).kept) == n - len(suspects)
+    for wrong in ({"keep_share": 0.0}, {"keep_share": 1.5}, {"keep_share": 0.5, "keep_top": 3}):
+        with pytest.raises(UsageError, match="keep_share"):
+            select(run, **wrong)
 
 
 def decided(choices: dict) -> pd.DataFrame:

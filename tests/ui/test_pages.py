@@ -53,7 +53,7 @@ def written(app: AppTest) -> str:
         ("issues", ("suspected labels are undecided. **Between ",)),
         ("map", ("All **400** images", "Draw around points, and their images appear here")),
         ("classes", ("Information per class", "Suspected labels: given against suggested")),
-        ("redundancy", ("Near duplicates", "**320** images keep")),
+        ("redundancy", ("Near duplicates", "**320** images stay; ")),
         ("export", ("All **400** images", "Kept")),
     ],
 )
@@ -127,7 +127,7 @@ def test_a_detail_says_target_prediction_and_who_draws_it(cache, unlabelled, mon
 
         view = session.open_view(name)
         assert view is not None
-        detail.headline(view, view.table.iloc[3])
+        detail.statement(view, view.table.iloc[3])
         detail.reasons(view, 3)
 
     app = AppTest.from_function(page, kwargs={"name": name}, default_timeout=60).run()
