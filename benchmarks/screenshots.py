@@ -49,7 +49,7 @@ def runs(cache: Path) -> dict[str, str]:
     ]
     reviews.record(waves.subject, "ann", batch)
     add_remark(reviews, clothes.subject, "ann", range(40), "tag", "second look")
-    most = int(clothes.scores["lsi"].idxmax())
+    most = int(clothes.scores["lsi"].to_numpy().argmax())
     add_remark(reviews, clothes.subject, "ann", [most], "tag", "cropped")
     add_remark(reviews, clothes.subject, "ann", [most], "note", "Ask the shop what this was sold as.")
     reviews.close()

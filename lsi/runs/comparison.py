@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 
 from lsi.audit.remaining import estimate_remaining_errors
 from lsi.errors import UsageError
@@ -85,6 +86,17 @@ def compare(before: Run, after: Run) -> Comparison:
         np.flatnonzero(found < 0),
         np.flatnonzero(is_left),
     )
+
+
+def is_new(before: Run, after: Run) -> Bool[np.ndarray, " n"]:
+    """Return which samples of a run the one before it lacks, by id and content, (n,); none where it lacks them all.
+
+    Args:
+        before: a run on a dataset of the same name.
+        after: the run whose samples are asked for.
+    """
+    lacks = before.subject.find(list(after.subject.ids), list(after.subject.contents)) < 0
+    return lacks & ~lacks.all()  # nothing in common: other data of the same name
 
 
 def _given(run: Run) -> np.ndarray:

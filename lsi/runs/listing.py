@@ -62,6 +62,14 @@ def _fault(manifest: Path, _written: int) -> str:
     return fault_of(read_json(manifest) or {})
 
 
+def run_before(cache: Path, run: Run) -> Run | None:
+    """Return the run that was computed last before this one on a dataset of the same name, None where there is none."""
+    runs = list_runs(cache)
+    names = [other.name for other in runs]
+    older = runs[names.index(run.name) + 1 :] if run.name in names else []
+    return next((other for other in older if other.subject_name == run.subject_name), None)
+
+
 def delete_run(run: Run) -> None:
     """Delete a run's folder. Its decisions stay, for they belong to the data, and so do features that others may need.
 

@@ -97,7 +97,8 @@ def filtered(view: View) -> np.ndarray:
     chosen = current_filter()
     positions = view.projection() if chosen.lassos else None
     said = remarks_on(view) if chosen.tags or chosen.noted else None
-    kept = np.flatnonzero(chosen.mask(view.table, decisions(view), positions, view.column, said))
+    passes = chosen.mask(view.table, decisions(view), positions, view.column, said)
+    kept = np.flatnonzero(passes & view.is_new if chosen.new else passes)
     return kept[np.argsort(-view.table["lsi"].to_numpy()[kept], kind="stable")]
 
 
@@ -196,7 +197,7 @@ def _controls(view: View) -> None:
               "f_issues": chosen.issues, "f_decision": list(chosen.decision), "f_duplicates": chosen.duplicates,
               "f_disputed": chosen.disputed, "f_differs": chosen.differs,
               "f_text": chosen.text, "f_split": list(chosen.split), "f_quality": list(chosen.quality),
-              "f_tags": list(chosen.tags), "f_noted": chosen.noted}  # fmt: skip
+              "f_tags": list(chosen.tags), "f_noted": chosen.noted, "f_new": chosen.new}  # fmt: skip
     for key, value in values.items():
         st.session_state[key] = value
     if view.labelled:
@@ -223,6 +224,9 @@ def _controls(view: View) -> None:
     possible = [d for d in DECISIONS if view.labelled or d != "relabel"]
     st.pills("Decision", possible, key="f_decision", selection_mode="multi", on_change=_changed)
     _said(view, chosen)
+    if chosen.new or view.is_new.any():
+        st.toggle("New since the run before", key="f_new", on_change=_changed,
+                  help=f"The {view.noun} that the run before this one on the same data did not have.")  # fmt: skip
     if "split" in table.columns:
         st.multiselect("Split", sorted(map(str, table["split"].unique())), key="f_split", on_change=_changed)
     column_filter.draw(view, current_filter, set_filter)
@@ -268,6 +272,7 @@ def _changed() -> None:
             disputed=state.get("f_disputed", False), differs=state.get("f_differs", False), text=state["f_text"],
             split=tuple(state.get("f_split") or ()), quality=tuple(state.get("f_quality") or ()),
             tags=tuple(state.get("f_tags") or ()), noted=state.get("f_noted", False),
+            new=state.get("f_new", False),
         )
     )  # fmt: skip
 

@@ -40,7 +40,8 @@ class Filter:
     `low` and `high` are shares of the samples in rising order of LSI, 0 … 1. `quality` are names of flags of image
     quality, of which a sample has one at least. `differs` leaves those whose label is another one than the data's own:
     by a second labelling, on purpose, or by decisions that the run started from. `tags` are those of which a sample
-    has one at least, `noted` leaves those with a note.
+    has one at least, `noted` leaves those with a note, and `new` those that an
+    earlier run on the same data lacks.
     """
 
     classes: tuple[str, ...] = ()
@@ -60,6 +61,7 @@ class Filter:
     differs: bool = False
     tags: tuple[str, ...] = ()
     noted: bool = False
+    new: bool = False
 
     def mask(
         self,
@@ -157,6 +159,7 @@ class Filter:
             (self.disputed, "reviewers disagree", {"disputed": False}),
             (self.differs, "labellings differ", {"differs": False}),
             (self.noted, "with a note", {"noted": False}),
+            (self.new, "new since the run before", {"new": False}),
             (self.group is not None, f"group {self.group}", {"group": None}),
             (bool(self.text), f"contains {self.text}", {"text": ""}),
             (bool(self.lassos), "lasso on the map", {"lassos": ()}),
@@ -179,7 +182,7 @@ class Filter:
         if self.low > 0 or self.high < 1:
             query["lsi"] = f"{self.low:.4g}-{self.high:.4g}"
         switches = {"issues": self.issues, "duplicates": self.duplicates, "disputed": self.disputed,
-                    "differs": self.differs, "noted": self.noted}  # fmt: skip
+                    "differs": self.differs, "noted": self.noted, "new": self.new}  # fmt: skip
         query |= {name: "1" for name, on in switches.items() if on}
         if self.group is not None:
             query["group"] = str(self.group)
@@ -209,7 +212,7 @@ class Filter:
             words("class"), words("predicted"), low, high, first("issues") == "1", words("decision"), words("split"),
             first("duplicates") == "1", first("disputed") == "1", group, first("text")[:200], lassos,
             tuple(flag for flag in words("quality") if flag in FLAGS), tuple(columns.values()),
-            first("differs") == "1", words("tag"), first("noted") == "1",
+            first("differs") == "1", words("tag"), first("noted") == "1", first("new") == "1",
         )  # fmt: skip
 
 

@@ -26,6 +26,9 @@ def headline(view: View) -> None:
     classes = f" in {counted(len(view.run.class_names), 'class')}" if view.labelled else ""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{summary['n_samples']:,}** {view.noun}{classes}.")
+        new = int(view.is_new.sum())
+        if new:
+            _link("samples", f"See {new:,} new {view.noun if new != 1 else view.one}", Filter(new=True))
         _link("samples", "Browse by information", Filter())
         _link("samples", f"See the tenth that holds {summary['share_of_top_tenth']:.0%} of it", Filter(low=0.9))
         if len(view.run.unlabelled):

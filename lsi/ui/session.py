@@ -3,6 +3,7 @@
 Runs are shared by all sessions and read-only; they are held by name and time of writing, never by a hash of their data.
 """
 
+import logging
 import time
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -15,8 +16,9 @@ import pandas as pd
 from lsi.compute import maps
 from lsi.data.thumbnails import thumbnail
 from lsi.environment import base_path, default_cache
-from lsi.errors import DataError, MissingRunError
-from lsi.runs.listing import is_run_name, list_runs
+from lsi.errors import DataError, LsiError, MissingRunError
+from lsi.runs.comparison import is_new
+from lsi.runs.listing import is_run_name, list_runs, run_before
 from lsi.runs.run import MANIFEST, TITLE, Run
 from lsi.runs.titles import label_of
 from lsi.ui.columns import Column, is_numeric, read_column
@@ -26,7 +28,9 @@ if TYPE_CHECKING:  # they bring torch, which looking at a run does without
     from lsi.compute import queries
     from lsi.laplace.explanation import Explanation
 
+log = logging.getLogger(__name__)
 _LOOK_AGAIN_SECONDS = 30.0
+_MOST_COMPARED = 200_000  # samples
 
 
 def cache() -> Path:
@@ -110,6 +114,23 @@ class View:
     def group_lsi(self, positions: tuple[int, ...]) -> float:
         """Return the LSI of leaving these samples out together, in nats."""
         return _group_lsi(self.key, positions)
+
+    @cached_property
+    def is_new(self) -> np.ndarray:
+        """Which samples the run before this one on the same data lacks, (n,).
+
+        None where there was no such run, or where it cannot be read: another run's damage is no matter of this one.
+        Nor are runs compared that are so large that every first page would wait for it.
+        """
+        nobody = np.zeros(len(self.table), dtype=bool)
+        if len(nobody) > _MOST_COMPARED:
+            return nobody
+        try:
+            before = run_before(cache(), self.run)
+            return nobody if before is None else is_new(before, self.run)
+        except (LsiError, OSError, KeyError) as error:
+            log.warning("The run before %s cannot be compared with it: %s", self.run.name, error)
+            return nobody
 
     def projection(self) -> np.ndarray | None:
         """Return the UMAP positions, or None while they are not computed."""

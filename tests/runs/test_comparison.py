@@ -9,12 +9,12 @@ import pytest
 
 from lsi.cli import main
 from lsi.compute import pipeline
-from lsi.config import DATABASE, DataSettings, NoiseSettings, ScoreSettings, Settings
+from lsi.config import DATABASE, DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.errors import MissingRunError, UsageError
 from lsi.files import write_json
-from lsi.runs.comparison import compare
+from lsi.runs.comparison import compare, is_new
 from lsi.runs.decisions import Decision, Reviews
-from lsi.runs.listing import delete_run, find_run, list_runs
+from lsi.runs.listing import delete_run, find_run, list_runs, run_before
 from lsi.runs.run import Run
 from lsi.runs.titles import label_of, rename
 
@@ -61,6 +61,19 @@ def test_a_comparison_says_what_changed_and_for_whom(pair):
     assert classes["samples_before"].sum() - classes["samples_after"].sum() == 1
     moved = (found.shared["rank_after"] - found.shared["rank_before"]).abs()
     assert found.moved(3).index.tolist() == moved.sort_values(ascending=False, kind="stable").index[:3].tolist()
+
+
+def test_new_is_what_the_run_before_lacks(pair, cache):
+    run, child = pair
+    assert np.flatnonzero(is_new(child, run)).tolist() == [5]
+    assert not is_new(run, child).any()
+    other = pipeline.run(replace(SETTINGS, data=DataSettings(dataset="fashion", subset=60),
+                                 features=FeatureSettings(backbone="pixels", pca=16)), cache)  # fmt: skip
+    assert not is_new(other, run).any(), "other data"
+    before = run_before(cache, child)
+    assert before is not None
+    assert before.name == run.name
+    assert run_before(cache, other) is None
 
 
 def test_comparing_turns_around(pair):

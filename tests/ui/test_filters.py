@@ -62,6 +62,7 @@ WIDE = ((-0.5, -0.5), (2.0, -0.5), (2.0, 2.0), (-0.5, 2.0))
         (Filter(tags=("blurry",)), [0]),
         (Filter(tags=("blurry", "x y")), [0, 2]),
         (Filter(noted=True), [2]),
+        (Filter(new=True), [0, 1, 2, 3]),
         (Filter(tags=("blurry",), noted=True), []),
         (Filter(lassos=(Lasso("set", SQUARE),)), [0]),
         (Filter(lassos=(Lasso("set", WIDE), Lasso("subtract", SQUARE))), [1, 2]),
