@@ -110,7 +110,7 @@ def move_decisions(command: commands.Decisions) -> None:
         DataError: it is no file of decisions.
     """
     from lsi.runs.decisions import Reviews
-    from lsi.runs.remarks import read_remarks, remarks_elsewhere
+    from lsi.runs.remarks import add_rows, remarks_elsewhere, rows_of
 
     if command.action == "export":
         run = find_run(command.cache, command.run or "latest")
@@ -127,10 +127,10 @@ def move_decisions(command: commands.Decisions) -> None:
         run = find_run(command.cache, command.run) if command.run else None
         content = read_json(command.file)
         dataset, records = records_to_add(content, None if run is None else run.subject)
-        said = remarks_in(content)
+        said = rows_of(remarks_in(content))
         note(command.cache, "read decisions in", dataset, decisions=len(records), file=command.file.name)
         reviews = Reviews.of_cache(command.cache)
-        came, heard = reviews.add(dataset, records), read_remarks(reviews, dataset, said)
+        came, heard = reviews.add(dataset, records), add_rows(reviews, dataset, said)
         facts = {"dataset": dataset, **asdict(came), "remarks": heard}
         words = (
             f"{counted(came.added, 'decision')} about {dataset} added; {came.known:,} were here already, "

@@ -125,30 +125,42 @@ def remarks_elsewhere(reviews: Reviews, about: Subject) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def read_remarks(reviews: Reviews, dataset: str, records: list[dict[str, Any]]) -> int:
-    """Add tags and notes that were made elsewhere, those that are here already aside; return how many came.
+def rows_of(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return tags and notes that were made elsewhere as `add_rows` takes them.
+
+    Args:
+        records: as `remarks_in` gives them.
+
+    Raises:
+        UsageError: a text or a name is empty, too long, or holds what no database keeps.
+        DataError: a time is none.
+    """
+    rows = []
+    for record in records:
+        who = str(record.get("reviewer", ""))
+        check_name("the reviewer's name", who, REVIEWER_LENGTH)
+        rows.append({"sample_id": record["id"], "content": record["content"], "kind": record["kind"],
+                     "text": _checked(record["kind"], record["text"]), "reviewer": who,
+                     "time": when_of(record) or datetime.now(UTC)})  # fmt: skip
+    return rows
+
+
+def add_rows(reviews: Reviews, dataset: str, rows: list[dict[str, Any]]) -> int:
+    """Add tags and notes, those that are here already aside; return how many came.
 
     Args:
         reviews: the database.
         dataset: its name.
-        records: as `remarks_in` gives them.
+        rows: as `rows_of` gives them, checked before anything else of their file is added.
 
     Raises:
-        UsageError: a text is empty or too long, or the database is opened read-only.
+        UsageError: the dataset's name is too long, or the database is opened read-only.
         StorageError: the database cannot be written.
-        DataError: a time is none.
     """
-    wanted = []
-    for record in records:
-        who = str(record.get("reviewer", ""))
-        check_name("the reviewer's name", who, REVIEWER_LENGTH)
-        wanted.append({"sample_id": record["id"], "content": record["content"], "kind": record["kind"],
-                       "text": _checked(record["kind"], record["text"]), "reviewer": who,
-                       "time": when_of(record) or datetime.now(UTC)})  # fmt: skip
-    if not wanted:
+    if not rows:
         return 0
     with reviews.change(Subject("", dataset, (), ()), "") as connection:
-        return _insert(connection, dataset, wanted)
+        return _insert(connection, dataset, rows)
 
 
 def _checked(kind: str, text: str) -> str:

@@ -25,7 +25,7 @@ from lsi.export import (
 )
 from lsi.hashing import fingerprint
 from lsi.runs.records import decision_records, exclusion_records, records_to_add, remark_records, remarks_in
-from lsi.runs.remarks import read_remarks
+from lsi.runs.remarks import add_rows, rows_of
 from lsi.ui.awaited import await_job
 from lsi.ui.buttons import pressed
 from lsi.ui.deciding import decisions, note, remarks_on, reviewer, reviews
@@ -129,9 +129,9 @@ def read_in(view: View) -> None:
             try:
                 content = json.loads(file.getvalue())
                 dataset, records = records_to_add(content, view.run.subject)
-                said = remarks_in(content)
+                said = rows_of(remarks_in(content))
                 note(reviewer(), "read decisions in", dataset, decisions=len(records), file=file.name)
-                came, heard = reviews().add(dataset, records), read_remarks(reviews(), dataset, said)
+                came, heard = reviews().add(dataset, records), add_rows(reviews(), dataset, said)
             except (LsiError, ValueError) as error:
                 st.error(plain(error))
                 return

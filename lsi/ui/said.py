@@ -83,7 +83,7 @@ def _note(view: View, position: int) -> None:
 
     def write() -> None:
         text = st.session_state[key] or ""
-        if not text.strip():
+        if looks_only() or not text.strip():
             return
         try:
             remarks.add_remark(reviews(), view.run.subject, name, [position], "note", text)
@@ -98,6 +98,9 @@ def _note(view: View, position: int) -> None:
 
 def _put(view: View, name: str, positions: list[int], added: tuple[str, ...], gone: tuple[str, ...]) -> None:
     """Put tags on samples and take others off; a callback, which touches Streamlit after its work alone."""
+    if looks_only():
+        st.toast("Read-only: nothing can be said here.", icon=":material/lock:")
+        return
     about = view.run.subject
     try:
         for tag in added:
@@ -109,4 +112,5 @@ def _put(view: View, name: str, positions: list[int], added: tuple[str, ...], go
 
 
 def _remove_note(view: View, name: str, number: int) -> None:
-    remarks.remove_note(reviews(), view.run.subject, name, number)
+    if not looks_only():
+        remarks.remove_note(reviews(), view.run.subject, name, number)

@@ -7,7 +7,7 @@ import pytest
 from lsi.errors import DataError, UsageError
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.records import remark_records, remarks_in, texts_by_sample
-from lsi.runs.remarks import add_remark, read_remarks, remarks, remarks_elsewhere, remove_note, remove_tag
+from lsi.runs.remarks import add_remark, add_rows, remarks, remarks_elsewhere, remove_note, remove_tag, rows_of
 from lsi.runs.trail import trail
 from tests.runs.test_decisions import RUN
 
@@ -107,8 +107,8 @@ def test_records_go_to_another_database_once(reviews, tmp_path):
     content = json.loads(json.dumps({"decisions": [], "remarks": records}))
     other = Reviews(f"sqlite:///{tmp_path / 'other.db'}")
     add_remark(other, RUN, "eve", [3], "tag", "blurry")
-    assert read_remarks(other, RUN.dataset, remarks_in(content)) == 2, "3 has the tag already"
-    assert read_remarks(other, RUN.dataset, remarks_in(content)) == 0
+    assert add_rows(other, RUN.dataset, rows_of(remarks_in(content))) == 2, "3 has the tag already"
+    assert add_rows(other, RUN.dataset, rows_of(remarks_in(content))) == 0
     assert said(other) == [(3, "tag", "blurry", "eve"), (4, "tag", "blurry", "ann"), (4, "note", "Ask.", "bob")]
     pd.testing.assert_series_equal(remarks(other, RUN)["time"].tail(1), remarks(reviews, RUN)["time"].tail(1))
     assert texts_by_sample(RUN, records, "tag")[2:6] == [None, ["blurry"], ["blurry"], None]
@@ -126,6 +126,13 @@ def test_records_that_are_no_remarks_are_refused(reviews, wrong):
         remarks_in({"remarks": [record]})
     with pytest.raises(DataError, match="Expected a list"):
         remarks_in({"remarks": record})
+
+
+@pytest.mark.parametrize("wrong", [{"text": " "}, {"text": "x" * 61}, {"reviewer": "x" * 101}])
+def test_texts_from_elsewhere_are_refused_before_anything_is_added(wrong):
+    record = {"id": "s3", "content": "hash 3", "kind": "tag", "text": "blurry", "reviewer": "ann"} | wrong
+    with pytest.raises(UsageError, match="Expected"):
+        rows_of(remarks_in({"remarks": [record]}))
 
 
 def test_a_batch_that_is_undone_leaves_what_was_said(reviews):

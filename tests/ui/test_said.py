@@ -6,6 +6,7 @@ from streamlit.testing.v1 import AppTest
 from lsi.runs.listing import list_runs
 from lsi.runs.remarks import add_remark, remarks
 from lsi.ui import deciding, session
+from lsi.ui import said as said_view
 from tests.ui.conftest import ROOT
 from tests.ui.test_pages import look_only, visit, written
 
@@ -87,6 +88,10 @@ def test_whoever_may_only_look_reads_them(view, monkeypatch, how):
     add_remark(deciding.reviews(), view.run.subject, "ann", list(range(400)), "tag", "blurry")
     add_remark(deciding.reviews(), view.run.subject, "ann", list(range(400)), "note", "See the log.")
     look_only(monkeypatch, how)
+    before = said(view)
+    said_view._put(view, "eve", [0], ("mine",), ("blurry",))
+    said_view._remove_note(view, "eve", 1)
+    assert said(view) == before, "nor by a press that was on its way when the role was taken"
     page = opened(view, "samples", panel="Detail")
     assert "Tags: blurry" in written(page)
     assert "See the log. (ann, " in written(page)
