@@ -10,11 +10,10 @@ import pandas as pd
 import streamlit as st
 
 from lsi.compute import jobs
-from lsi.ui import column_filter
 from lsi.ui.buttons import button, pressed
 from lsi.ui.deciding import decisions, redo, remarks_on, reviewer, undo
+from lsi.ui.filtering import controls, current_filter, has_filter, set_filter
 from lsi.ui.filters import DECISIONS, Filter
-from lsi.ui.flags import FLAGS
 from lsi.ui.login import is_required, looks_only, signs_in_here
 from lsi.ui.session import View, cache, open_view, run_label, run_names
 from lsi.ui.wording import plain
@@ -24,7 +23,7 @@ LOOKS = ("order", "tile", "panel", "colour", "tool")  # widgets that stand in th
 KEPT = "at"  # the place in the review queue; a page that has none drops it
 DRAWN_WITHOUT_RUNS = "drawn_without_runs"  # whether there was no run yet when the page on screen began
 _OFFERED = 200  # runs in the box at the head, the newest; the page Runs has all of them
-_FILTER, _RUN, _RUN_BOX, _SLOT = "filter", "chosen_run", "run_box", "bar_slot"
+_RUN, _RUN_BOX, _SLOT = "chosen_run", "run_box", "bar_slot"
 
 
 def current_view() -> View | None:
@@ -76,16 +75,6 @@ def shown_positions(view: View) -> np.ndarray:
     return positions
 
 
-def current_filter() -> Filter:
-    """Return the filter in force."""
-    return st.session_state.get(_FILTER, Filter())
-
-
-def set_filter(new: Filter) -> None:
-    """Put another filter in force."""
-    st.session_state[_FILTER] = new
-
-
 def go(page: str, chosen: Filter) -> None:
     """Switch to a page with this filter in force, and stay in the chosen run."""
     set_filter(chosen)
@@ -118,7 +107,7 @@ def draw(title: str, is_filtered: bool = True) -> None:
         view = _run_box(names) if names else None
         if view is not None and is_filtered:
             with st.popover("Filter", icon=":material/filter_list:", key="filter-box"):
-                _controls(view)
+                controls(view)
         st.session_state[_SLOT] = st.container(horizontal=True, vertical_alignment="center", width="stretch",
                                                gap="xsmall")  # fmt: skip
         if view is not None:
@@ -191,61 +180,6 @@ def chips(view: View, shown: int) -> None:
             button("Clear all", key="chip-all", on_click=set_filter, args=(Filter(),), type="tertiary")
 
 
-def _controls(view: View) -> None:
-    chosen, table = current_filter(), view.table
-    values = {"f_class": list(chosen.classes), "f_range": (round(100 * chosen.low), round(100 * chosen.high)),
-              "f_issues": chosen.issues, "f_decision": list(chosen.decision), "f_duplicates": chosen.duplicates,
-              "f_disputed": chosen.disputed, "f_differs": chosen.differs,
-              "f_text": chosen.text, "f_split": list(chosen.split), "f_quality": list(chosen.quality),
-              "f_tags": list(chosen.tags), "f_noted": chosen.noted, "f_new": chosen.new}  # fmt: skip
-    for key, value in values.items():
-        st.session_state[key] = value
-    if view.labelled:
-        st.multiselect("Class", view.run.class_names, key="f_class", on_change=_changed)
-    st.slider("LSI, from lowest to highest", 0, 100, key="f_range", on_change=_changed, format="%d %%",
-              help=f"Share of the {view.noun} in rising order of their information.")  # fmt: skip
-    if view.run.task != "self":
-        st.toggle(f"Suspected {'labels' if view.labelled else 'targets'} only", key="f_issues", on_change=_changed)
-    st.toggle("Near duplicates only", key="f_duplicates", on_change=_changed)
-    if view.flags:
-        counts = {flag: int(table[flag].sum()) for flag in view.flags}
-        offered = [flag for flag in view.flags if counts[flag] or flag in chosen.quality]
-        if offered:
-            st.pills("Image quality", offered, key="f_quality", selection_mode="multi", on_change=_changed,
-                     format_func=lambda flag: f"{FLAGS[flag].words} {counts[flag]:,}",
-                     help=f"The {view.noun} that have one of these flags at least.")  # fmt: skip
-    decided = decisions(view)
-    if chosen.disputed or len(decided["reviewer"].unique()) > 1:
-        st.toggle("Reviewers disagree", key="f_disputed", on_change=_changed)
-    if chosen.differs or {"true_label", "label_in_data"} & set(table.columns):
-        st.toggle("Labellings differ", key="f_differs", on_change=_changed,
-                  help="The label is another one than the data's own: by a second labelling, on purpose, or by "
-                  "decisions that this run started from.")  # fmt: skip
-    possible = [d for d in DECISIONS if view.labelled or d != "relabel"]
-    st.pills("Decision", possible, key="f_decision", selection_mode="multi", on_change=_changed)
-    _said(view, chosen)
-    if chosen.new or view.is_new.any():
-        st.toggle("New since the run before", key="f_new", on_change=_changed,
-                  help=f"The {view.noun} that the run before this one on the same data did not have.")  # fmt: skip
-    if "split" in table.columns:
-        st.multiselect("Split", sorted(map(str, table["split"].unique())), key="f_split", on_change=_changed)
-    column_filter.draw(view, current_filter, set_filter)
-    st.text_input("Text contains" if view.noun == "texts" else "Path contains", key="f_text", on_change=_changed)
-
-
-def _said(view: View, chosen: Filter) -> None:
-    """Offer the tags that are on samples, and notes where there are any."""
-    said = remarks_on(view)
-    counts = said.loc[said["kind"] == "tag", "text"].value_counts()
-    offered = list(dict.fromkeys([*counts.index, *chosen.tags]))
-    if offered:
-        st.multiselect("Tags", offered, key="f_tags", on_change=_changed,
-                       format_func=lambda tag: f"{tag} ({counts.get(tag, 0):,})",
-                       help=f"The {view.noun} that have one of these tags at least.")  # fmt: skip
-    if chosen.noted or (said["kind"] == "note").any():
-        st.toggle("With a note", key="f_noted", on_change=_changed)
-
-
 def _decided(view: View) -> None:
     """Show how many decisions are in force, and the way back."""
     _counts(decisions(view))
@@ -260,25 +194,8 @@ def _counts(decided: pd.DataFrame) -> None:
     st.markdown(f"Decisions: {summary or 'none yet'}", width="content")
 
 
-def _changed() -> None:
-    state = st.session_state
-    low, high = state["f_range"]
-    old = current_filter()
-    set_filter(
-        replace(
-            old, classes=tuple(state.get("f_class") or ()), low=low / 100, high=high / 100,
-            issues=state.get("f_issues", False),
-            decision=tuple(state["f_decision"]), duplicates=state["f_duplicates"],
-            disputed=state.get("f_disputed", False), differs=state.get("f_differs", False), text=state["f_text"],
-            split=tuple(state.get("f_split") or ()), quality=tuple(state.get("f_quality") or ()),
-            tags=tuple(state.get("f_tags") or ()), noted=state.get("f_noted", False),
-            new=state.get("f_new", False),
-        )
-    )  # fmt: skip
-
-
 def _read_url() -> None:
-    if _FILTER in st.session_state:
+    if has_filter():
         return
     query = {name: st.query_params.get_all(name) for name in st.query_params}
     set_filter(Filter.from_query(query))

@@ -10,6 +10,7 @@ from lsi.ui.session import View
 from lsi.ui.wording import number
 
 MOST_VALUES = 300
+_WRITTEN = "column_filter_written"  # what the controls were given when they were drawn last
 _COLUMN, _VALUES, _LOW, _HIGH, _EMPTY = "f_column", "f_column_values", "f_column_low", "f_column_high", "f_column_empty"
 
 
@@ -37,6 +38,12 @@ def draw(view: View, current_filter: Callable[[], Filter], set_filter: Callable[
     def change() -> None:
         set_filter(current_filter().with_column(_said(name, column)))
 
+    keys = (_LOW, _HIGH) if column.is_range else (_VALUES,)
+    unchanged = st.session_state.get(_WRITTEN) == (name, one) and all(key in st.session_state for key in keys)
+    if unchanged and _said(name, column) != one:  # the callback was ended for a newer change before it had done so
+        change()
+        one = current_filter().of_column(name)
+    st.session_state[_WRITTEN] = (name, one)
     if column.is_range:
         _range(column, one, change)
     else:
