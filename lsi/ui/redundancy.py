@@ -17,11 +17,12 @@ from lsi.ui.wording import plain
 
 PER_PAGE = 8
 EVEN, HIGHEST = "Even over the information", "Highest information first"
-_RULES = {
+_RULES = {  # the figures are those of benchmarks/results/evidence_condensation.json, which a test compares
     EVEN: "Suspected labels leave first. The rest is thinned out evenly over the information of each class, so that "
-    "what stays resembles the whole.",
-    HIGHEST: "The {noun} of least information leave first. This serves mild cuts of clean data; of what is kept at "
-    "deep cuts, more and more is odd or wrongly labelled.",
+    "what stays resembles the whole. Measured on three datasets, with a linear probe that learns from 30 %: +0.6 "
+    "points against a random part where labels are clean, +3.2 where about a fifth of them is wrong.",
+    HIGHEST: "The {noun} of least information leave first. Measured likewise: −4.1 points where labels are clean, "
+    "−52.2 where about a fifth of them is wrong, for it keeps those. Where half of clean data stays, +1.1.",
 }
 _MOST_IN_A_ROW = 8
 _DECIDED = {"keep": "**kept**", "relabel": "**relabelled**", "exclude": "**excluded**", "unsure": "**unsure**"}

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.evidence import (
     OURS,
+    condensation,
     corrupted,
     cost,
     curation,
@@ -158,6 +159,15 @@ def test_cleaning_beats_random_removal(cache):
     assert 0 < found["removed"]["suspects removed"] < 150
     doubled = found["removed"]["one of each duplicate group kept"]
     assert doubled == pytest.approx(100, abs=20)
+
+
+def test_a_part_without_suspects_is_better_than_a_random_one_and_the_highest_lsi_worse(cache, monkeypatch):
+    monkeypatch.setattr(condensation, "SHARES", (0.1,))
+    monkeypatch.setattr(condensation, "NETWORK_SHARES", ())
+    found = condensation.study(True, cache)
+    rules = found["settings"]["digits, symmetric 20%"]["probe"]["0.1"]
+    assert np.mean(rules[found["ours"]]) > np.mean(rules["random"]) > np.mean(rules["highest LSI"])
+    assert all(len(values) == 2 for values in rules.values())
 
 
 def test_predicted_precision_is_near_the_true_one(cache):
