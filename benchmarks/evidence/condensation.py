@@ -74,5 +74,7 @@ def once(source: Source, given: np.ndarray, seed: int, quick: bool) -> dict[str,
 
 
 def _gathered(rows: list[dict[float, dict[str, float]]]) -> dict[str, dict[str, list[float]]]:
-    """Return one accuracy a seed, by share and rule."""
+    """Return one accuracy a seed, by share and rule; nothing where it was no seed's turn."""
+    if not rows:
+        return {}
     return {f"{share:g}": {name: [row[share][name] for row in rows] for name in rows[0][share]} for share in rows[0]}
