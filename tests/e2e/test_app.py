@@ -473,3 +473,28 @@ def test_read_only_shows_everything_and_changes_nothing(browser, tmp_path):
         context.close()
     assert before == {p: p.read_bytes() for p in (cache / "runs").rglob("*") if p.is_file()}
     assert Reviews.of_cache(cache).history(run.subject).empty
+
+
+def test_a_new_tag_is_typed_kept_and_filtered_by(browser, tmp_path):
+    run = digits_run(tmp_path / "cache", 200)
+    with serve(tmp_path / "cache") as server:
+        context = browser.new_context(viewport={"width": 1440, "height": 1000}, base_url=server.address)
+        context.set_default_timeout(60_000)
+        page = context.new_page()
+        page.goto(f"/samples?run={run}&panel=Detail")
+        settle(page)
+        box = page.get_by_role("combobox", name=re.compile("Tags$"))
+        box.click()
+        box.press_sequentially("second look")
+        expect(page.get_by_role("option", name="Add: second look")).to_be_visible()
+        box.press("Enter")
+        box.press("Escape")  # the open list hides the rest of the page from readers
+        expect(page.get_by_text("second look", exact=True)).to_be_visible()
+        note = page.get_by_role("textbox", name="Add a note")
+        note.fill("Ask Ann.")
+        note.press("Enter")
+        expect(page.get_by_text("Ask Ann. (me, ")).to_be_visible()
+        page.goto(f"/samples?run={run}&tag=second+look&noted=1")
+        settle(page)
+        expect(page.get_by_text("1 of 200 images")).to_be_visible()
+        context.close()
