@@ -10,6 +10,8 @@ BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#9AA3AB"
 PALETTE = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#7F7F7F", "#8C564B", "#17BECF",
 )  # fmt: skip
+# what the ends and the middle of viridis mean over the ranks of LSI
+RANKS = (("#440154", "least information"), ("#21918c", "middle rank"), ("#fde725", "most information"))
 _LOG_AXIS = {"type": "log", "dtick": 1, "exponentformat": "none"}  # decades, as 0.001
 _LEVEL = 12  # labels of classes that stand beside each other without turning
 _MARGIN = {"l": 10, "r": 10, "t": 10, "b": 10}

@@ -148,6 +148,23 @@ def check_found(about: Subject, records: list[dict[str, Any]]) -> None:
         )
 
 
+def decision_codes(n_rows: int, decided: pd.DataFrame) -> np.ndarray:
+    """Return the decision about each row as its place in ACTIONS, from 1 on, 0 for none, (n,) uint8."""
+    codes = np.zeros(n_rows, dtype=np.uint8)
+    rows = decided.index.to_numpy(dtype=np.int64)  # that of no decision is of no type
+    inside = rows < n_rows
+    codes[rows[inside]] = decided["action"][inside].map({action: i for i, action in enumerate(ACTIONS, 1)})
+    return codes
+
+
+def new_labels(n_rows: int, decided: pd.DataFrame) -> np.ndarray:
+    """Return the new label that was decided for each row, −1 for none, (n,) int32."""
+    labels = np.full(n_rows, -1, dtype=np.int32)
+    changed = decided[decided["action"] == "relabel"]
+    labels[changed.index.to_numpy(dtype=np.int64)] = changed["label"].to_numpy(dtype=np.int64)
+    return labels
+
+
 def remark_records(about: Subject, found: pd.DataFrame) -> list[dict[str, Any]]:
     """Return tags and notes as plain records, as `decisions.json` holds them.
 

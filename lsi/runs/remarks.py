@@ -100,10 +100,7 @@ def remarks(reviews: Reviews, about: Subject) -> pd.DataFrame:
     Raises:
         StorageError: the database cannot be read.
     """
-    rows = _rows(reviews, about)
-    positions = _positions(about, rows)
-    known = [(row.id, i, row.kind, row.text, row.reviewer, row.time)
-             for row, i in zip(rows, positions, strict=True) if i >= 0]  # fmt: skip
+    known = [(row.id, i, row.kind, row.text, row.reviewer, row.time) for row, i in _placed(reviews, about) if i >= 0]
     return pd.DataFrame(known, columns=COLUMNS).astype({"id": np.int64, "sample": np.int64})
 
 
@@ -117,11 +114,10 @@ def remarks_elsewhere(reviews: Reviews, about: Subject) -> list[dict[str, Any]]:
     Raises:
         StorageError: the database cannot be read.
     """
-    rows = _rows(reviews, about)
     return [
         {"id": row.sample_id, "content": row.content, "kind": row.kind, "text": row.text, "reviewer": row.reviewer,
          "time": str(row.time)}
-        for row, i in zip(rows, _positions(about, rows), strict=True) if i < 0
+        for row, i in _placed(reviews, about) if i < 0
     ]  # fmt: skip
 
 
@@ -172,15 +168,15 @@ def _checked(kind: str, text: str) -> str:
     return text
 
 
-def _rows(reviews: Reviews, about: Subject) -> list[Any]:
+def _placed(reviews: Reviews, about: Subject) -> list[tuple[Any, int]]:
+    """Return what stands about the dataset, each with the position of its sample, −1 where the run lacks that."""
     if not reviews.exists():
         return []
     with storage_errors(reviews.engine.url), reviews.engine.connect() as connection:
-        return _standing(connection, about.dataset)
-
-
-def _positions(about: Subject, rows: list[Any]) -> list[int]:
-    return about.find([row.sample_id for row in rows], [row.content for row in rows]).tolist()
+        rows = _standing(connection, about.dataset)
+    return list(
+        zip(rows, about.find([row.sample_id for row in rows], [row.content for row in rows]).tolist(), strict=True)
+    )
 
 
 def _standing(connection: Connection, dataset: str) -> list[Any]:

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from lsi.runs.records import ACTIONS, decision_codes
 from lsi.ui.columns import Column, ColumnFilter, read_column
 from lsi.ui.flags import FLAGS
 
 Point = tuple[float, float]
-DECISIONS = ("undecided", "keep", "relabel", "exclude", "unsure")
+DECISIONS = ("undecided", *ACTIONS)
 _PLACES = {decision: i for i, decision in enumerate(DECISIONS)}
 
 
@@ -214,15 +215,6 @@ class Filter:
             tuple(flag for flag in words("quality") if flag in FLAGS), tuple(columns.values()),
             first("differs") == "1", words("tag"), first("noted") == "1", first("new") == "1",
         )  # fmt: skip
-
-
-def decision_codes(n_rows: int, decided: pd.DataFrame) -> np.ndarray:
-    """Return the decision about each row as its place in DECISIONS, (n,) uint8."""
-    codes = np.zeros(n_rows, dtype=np.uint8)
-    rows = decided.index.to_numpy(dtype=np.int64)  # that of no decision is of no type
-    inside = rows < n_rows
-    codes[rows[inside]] = decided["action"][inside].map(_PLACES)
-    return codes
 
 
 def differing(table: pd.DataFrame) -> np.ndarray:

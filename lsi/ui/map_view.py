@@ -9,6 +9,7 @@ import streamlit as st
 from lsi.compute import jobs, maps
 from lsi.data.plan import counted
 from lsi.export import charts
+from lsi.runs.records import decision_codes
 from lsi.ui import colouring, samples
 from lsi.ui.bar import current_filter, set_filter
 from lsi.ui.buttons import pressed
@@ -16,7 +17,7 @@ from lsi.ui.colouring import Colouring, LegendEntry
 from lsi.ui.columns import Column
 from lsi.ui.components import MapPoints, MapTools, scatter
 from lsi.ui.deciding import decisions
-from lsi.ui.filters import DECISIONS, Lasso, decision_codes
+from lsi.ui.filters import DECISIONS, Lasso
 from lsi.ui.login import looks_only
 from lsi.ui.session import View, cache
 
@@ -150,7 +151,7 @@ def _colouring(view: View, kind: str, name: str | None) -> Colouring:
     elif kind == "Decision":
         names, codes = list(DECISIONS), decision_codes(len(rows), decisions(view)).astype(int)
     else:
-        ends = [("#440154", "least information"), ("#21918c", "middle rank"), ("#fde725", "most information")]
-        return Colouring(charts.colours(rows["lsi"].to_numpy(), "number"), [LegendEntry(*entry) for entry in ends])
+        legend = [LegendEntry(*entry) for entry in charts.RANKS]
+        return Colouring(charts.colours(rows["lsi"].to_numpy(), "number"), legend)
     legend = [LegendEntry(charts.PALETTE[i], text) for i, text in enumerate(names)]
     return Colouring(charts.colours(codes, "category"), legend)

@@ -54,13 +54,14 @@ def on_several(view: View, positions: "list[int] | Int[np.ndarray, ' s']", what:
         what: says how many of what they are.
         key: of the widgets.
     """
-    tag = st.selectbox("Tag", tags_in_use(view), index=None, key=f"{key}-tag", accept_new_options=True, width=200,
+    in_use = tags_in_use(view)
+    tag = st.selectbox("Tag", in_use, index=None, key=f"{key}-tag", accept_new_options=True, width=200,
                        placeholder="Choose or type a tag")  # fmt: skip
     if not tag:
         return
     chosen, name = [int(i) for i in positions], reviewer()
     button(f"Tag {what}", key=f"{key}-tag-on", on_click=_put, args=(view, name, chosen, (tag,), ()))
-    if tag in tags_in_use(view):
+    if tag in in_use:
         button("Take the tag off", key=f"{key}-tag-off", on_click=_put, args=(view, name, chosen, (), (tag,)))
 
 

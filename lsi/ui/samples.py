@@ -8,11 +8,12 @@ import streamlit as st
 
 from lsi.export import charts
 from lsi.hashing import fingerprint
+from lsi.runs.records import decision_codes, new_labels
 from lsi.ui import flags
 from lsi.ui.bar import current_filter, set_filter
 from lsi.ui.components import Tiles, gallery
 from lsi.ui.deciding import carry_out, decisions, reviewer, suggested
-from lsi.ui.filters import DECISIONS, decision_codes
+from lsi.ui.filters import DECISIONS
 from lsi.ui.login import looks_only
 from lsi.ui.session import View
 from lsi.ui.wording import plain
@@ -133,7 +134,7 @@ def grid(view: View, ranking: Ranking, height: int = 640, key: str = GALLERY) ->
                 "value": ranking.values[order],
                 "issue": view.table["is_label_issue"].to_numpy()[order],
                 "decision": decision_codes(len(view.table), decided)[order],
-                "label": _new_labels(len(view.table), decided)[order],
+                "label": new_labels(len(view.table), decided)[order],
             }
         ),
         captions=captions,
@@ -153,11 +154,3 @@ def gallery_key(view: View, key: str = GALLERY) -> str:
 def _act(view: View, name: str, what: str, positions: list[int]) -> str:
     """Decide about tiles by a key: keep, exclude, or take the suggestion where there is one; return what was done."""
     return carry_out(view, name, suggested(view, positions) if what == "suggestion" else positions, what)
-
-
-def _new_labels(n_rows: int, decided: pd.DataFrame) -> np.ndarray:
-    """Return the new label that was decided for each row, −1 for none, (n,) int32."""
-    labels = np.full(n_rows, -1, dtype=np.int32)
-    changed = decided[decided["action"] == "relabel"]
-    labels[changed.index.to_numpy(dtype=np.int64)] = changed["label"].to_numpy(dtype=np.int64)
-    return labels

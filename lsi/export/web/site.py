@@ -23,7 +23,7 @@ from lsi.export.report import without_place
 from lsi.export.web import PARTS
 from lsi.export.wording import what_lsi_is
 from lsi.files import atomic
-from lsi.runs.records import ACTIONS, texts_by_sample
+from lsi.runs.records import ACTIONS, decision_codes, new_labels, texts_by_sample
 from lsi.runs.run import Run
 
 DATA, IMAGES, PAGE = "data.js", "images", "index.html"
@@ -111,13 +111,10 @@ def _data(
 ) -> dict[str, Any]:
     table, n = run.captioned(), len(run.scores)
     given, predicted, texts = run.caption_codes()
-    codes, labels = np.zeros(n, np.uint8), np.full(n, -1, np.int32)
-    codes[decisions.index] = decisions["action"].map({action: i + 1 for i, action in enumerate(ACTIONS)})
-    changed = decisions[decisions["action"] == "relabel"]
-    labels[changed.index] = changed["label"]
     columns = {"given": (given, np.int32), "predicted": (predicted, np.int32), "lsi": (table["lsi"], np.float32),
                "score": (table["label_score"], np.float32), "issue": (table["is_label_issue"], np.uint8),
-               "decision": (codes, np.uint8), "label": (labels, np.int32)}  # fmt: skip
+               "decision": (decision_codes(n, decisions), np.uint8),
+               "label": (new_labels(n, decisions), np.int32)}  # fmt: skip
     colours, legends = {}, {}
     if positions is not None:
         columns |= {"x": (positions[:, 0], np.float32), "y": (positions[:, 1], np.float32)}
@@ -139,8 +136,7 @@ def _data(
 def _colours(run: Run, table: pd.DataFrame) -> tuple[dict[str, np.ndarray], dict[str, list[list[str]]]]:
     """Return (n, 4) colours of the points by what they can show, and what the colours mean, as the map takes it."""
     colours = {"LSI": charts.colours(table["lsi"].to_numpy(), "number")}
-    ends = ("#440154", "least information"), ("#21918c", "middle rank"), ("#fde725", "most information")
-    legends = {"LSI": [[*end, ""] for end in ends]}
+    legends = {"LSI": [[*entry, ""] for entry in charts.RANKS]}
     if run.task != "classification":
         return colours, legends
     given, names = table["given_label"].to_numpy(), run.class_names
