@@ -24,6 +24,7 @@ import numpy as np
 import psutil
 import websockets
 from playwright.sync_api import Browser
+from streamlit import config
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.typing import Origin, Subprotocol
@@ -40,6 +41,7 @@ from tests.e2e.browser import Server, chromium, launch, serve, settle
 
 PAGES = ("", "samples", "issues", "map", "classes", "redundancy", "export")
 IMAGES = 12  # that a session fetches after each page
+KEPT = config.get_option("server.disconnectedSessionTTL")  # seconds that Streamlit keeps what a closed session held
 THINKING = (2.0, 8.0)  # seconds between two pages of a session
 
 
@@ -148,8 +150,8 @@ def load(cache: Path, run: Run, count: int, seconds: float) -> dict[str, Any]:
         asyncio.run(browse(server, run, sessions, seconds))
         took, during = time.perf_counter() - begin, memory(server)
         after = []
-        for _ in range(9):  # Streamlit keeps what a closed session held for a while
-            time.sleep(10)
+        for _ in range(KEPT // 30 + 4):
+            time.sleep(30)
             after.append(round(memory(server), 1))
         log = (cache / "server.log").read_text()
     found: dict[str, list[float]] = {}

@@ -299,9 +299,14 @@ def _migrate(engine: Engine) -> None:
             with _MIGRATING:  # what a migration sees of its surroundings is global to the process
                 command.upgrade(config, "head")
         except CommandError as error:
-            found = _revision(engine)
-            raise StorageError(
-                f"The database of decisions was written by a newer version of the program (its revision is {found}, "
-                f"this version knows up to {REVISION}): install that version."
-            ) from error
+            raise _not_migrated(_revision(engine), error) from error
         connection.commit()
+
+
+def _not_migrated(found: str | None, error: Exception) -> StorageError:
+    if found is not None and found > REVISION:
+        return StorageError(
+            f"The database of decisions was written by a newer version of the program (its revision is {found}, "
+            f"this version knows up to {REVISION}): install that version."
+        )
+    return StorageError(f"The tables of decisions cannot be brought from revision {found} to {REVISION}: {error}")

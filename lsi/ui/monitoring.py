@@ -14,16 +14,13 @@ import sys
 import time
 from contextvars import ContextVar
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.datastructures import Headers
 
 from lsi.compute import jobs
 from lsi.environment import LOG_VARIABLE, METRICS_VARIABLE, base_path, default_cache
 from lsi.errors import UsageError
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger("lsi.requests")
 
@@ -69,13 +66,21 @@ class RequestLog:
             return
         name = _name(Headers(scope=scope).get("x-request-id", ""))
         scope.setdefault("state", {})  # where the login says who asks
-        token, begin, status = REQUEST.set(name), time.perf_counter(), 500
+        token, begin, status, noted = REQUEST.set(name), time.perf_counter(), 500, False
+
+        def take_note() -> None:
+            nonlocal noted
+            if not noted:
+                _take_note(scope, status, time.perf_counter() - begin)
+            noted = True
 
         async def watched(message: Any) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], (b"x-request-id", name.encode())]
+            elif message["type"] == "http.response.body" and not message.get("more_body"):
+                take_note()  # before the last part leaves: who has the answer finds it counted
             elif message["type"] == "websocket.accept":
                 status = 101
                 _count_sessions(1)
@@ -88,7 +93,7 @@ class RequestLog:
         finally:
             if status == 101:
                 _count_sessions(-1)
-            _take_note(scope, status, time.perf_counter() - begin)
+            take_note()
             REQUEST.reset(token)
 
 

@@ -1,5 +1,6 @@
 """The ASGI side of the app: image routes and a health check; hosts, login and security headers around all of it."""
 
+import asyncio
 import base64
 import hashlib
 import os
@@ -25,6 +26,7 @@ from lsi.data.thumbnails import SIZES, placeholder
 from lsi.environment import BASE_VARIABLE, base_path
 from lsi.errors import DataError, LsiError
 from lsi.ui.hosts import HostCheck, check_exposure
+from lsi.ui.housekeeping import keep_house
 from lsi.ui.login import LoginCheck, check_login, is_required
 from lsi.ui.monitoring import RequestLog, begin
 from lsi.ui.session import open_view
@@ -122,7 +124,9 @@ async def start(_app: Any) -> AsyncIterator[None]:
         if connection.status == psutil.CONN_LISTEN and connection.fd >= 0:
             with suppress(OSError), socket.socket(fileno=os.dup(connection.fd)) as listening:
                 listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    house = asyncio.create_task(keep_house())
     yield
+    house.cancel()
 
 
 async def _health(_request: Request) -> Response:

@@ -451,6 +451,17 @@ def test_a_database_of_a_newer_version_is_refused_and_left_alone(address):
         Reviews(address)
 
 
+def test_a_migration_that_cannot_run_is_not_taken_for_a_newer_database(address, tmp_path, monkeypatch):
+    Reviews(address).close()
+    engine = create_engine(address)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0003'"))
+    engine.dispose()
+    monkeypatch.setattr(database, "_MIGRATIONS", tmp_path / "none")
+    with pytest.raises(StorageError, match=r"revision 0003 to 0004: Path doesn't exist"):
+        Reviews(address)
+
+
 def test_decisions_made_elsewhere_are_added_once_and_never_over_later_ones(reviews):
     reviews.record(RUN, "ann", [Decision(3, "exclude")])
     when, later = datetime(2026, 1, 1, tzinfo=UTC), datetime(2199, 1, 1, tzinfo=UTC)

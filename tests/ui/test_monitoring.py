@@ -1,3 +1,4 @@
+import asyncio
 import json
 import logging
 import tomllib
@@ -69,6 +70,19 @@ def test_open_pages_are_counted_while_they_are_open(client):
         socket.send_text("end")
     assert value("lsi_sessions") == 0
     assert value("lsi_requests_total", route="_stcore", method="WEBSOCKET", status="101") == 1
+
+
+def test_who_has_the_whole_answer_finds_it_counted(client):
+    counted = []
+
+    async def send(message):
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            counted.append(value("lsi_requests_total", route="page", method="GET", status="200"))
+
+    scope = {"type": "http", "method": "GET", "path": "/samples", "headers": []}
+    asyncio.run(monitoring.RequestLog(PlainTextResponse("page"))(scope, None, send))  # type: ignore[arg-type]
+    assert counted == [1]
+    assert value("lsi_requests_total", route="page", method="GET", status="200") == 1
 
 
 @pytest.mark.parametrize("given", ["abc-1.2_Z", "x" * 64])
