@@ -1,6 +1,8 @@
 # `make` formats, lints, type-checks, checks the layers and tests. Every target sets up what it needs.
 PY := .venv/bin/python
 WORKERS ?= 2
+# compiled modules are kept, wherever this is run: the tests start Python some hundred times
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := all
 .PHONY: all setup servers format check test app audit bench docs evidence screenshots lock clean wheel

@@ -57,10 +57,10 @@ def ours(features: np.ndarray, labels: np.ndarray, structure: str) -> dict[str, 
 def alone(size: dict[str, int], structure: str) -> dict[str, float]:
     """Return the same with the peak memory in GiB, measured in a process of its own."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_alone, size, structure).result()
+        return pool.submit(_measured, size, structure).result()
 
 
-def _alone(size: dict[str, int], structure: str) -> dict[str, float]:
+def _measured(size: dict[str, int], structure: str) -> dict[str, float]:
     keep_freed_memory()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     found = ours(*problem(**size), structure)
@@ -75,7 +75,7 @@ def study(quick: bool, cache: Path) -> dict[str, Any]:
     growth = {}
     for structure in ("full", "kron"):
         for name, values in grid.items():
-            rows = [alone(base | {name: v}, structure) for v in values]
+            rows = [(_measured if quick else alone)(base | {name: v}, structure) for v in values]
             seconds = [row["posterior"] + row["loo"] for row in rows]
             slope = float(np.polyfit(np.log(values[1:]), np.log(seconds[1:]), 1)[0]) if len(values) > 2 else None
             growth[f"{structure} over {name}"] = {"values": values, "seconds": seconds, "exponent": slope, "rows": rows}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.e2e.browser import chromium, launch, serve
 
@@ -35,9 +35,17 @@ def browser() -> Iterator[Browser]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def context(browser: Browser, server: str) -> Iterator[BrowserContext]:
+    """What the pages of a module share: above all the scripts of the app, compiled."""
+    made = browser.new_context(viewport={"width": 1360, "height": 1000}, base_url=server, accept_downloads=True)
+    made.set_default_timeout(90_000)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def page(browser: Browser, server: str) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1360, "height": 1000}, base_url=server, accept_downloads=True)
-    context.set_default_timeout(90_000)
-    yield context.new_page()
-    context.close()
+def page(context: BrowserContext) -> Iterator[Page]:
+    made = context.new_page()
+    yield made
+    made.close()

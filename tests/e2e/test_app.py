@@ -7,16 +7,18 @@ import os
 import re
 import signal
 import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from lsi.compute import jobs, maps, pipeline
-from lsi.config import DataSettings, NoiseSettings, Settings
+from lsi.config import DataSettings, FeatureSettings, NoiseSettings, Settings
 from lsi.runs.decisions import Reviews
 from lsi.runs.listing import list_runs
 from lsi.runs.run import Run
@@ -212,16 +214,13 @@ def check_pages(page: Page, name_of_run: str, scheme: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_by_its_address_in_light_and_dark(browser, server, cache, scheme):
-    context = browser.new_context(viewport={"width": 1360, "height": 1000}, base_url=server, color_scheme=scheme)
-    context.set_default_timeout(60_000)
-    page = context.new_page()
+def test_every_page_by_its_address_in_light_and_dark(page: Page, cache, scheme):
+    page.emulate_media(color_scheme=scheme)
     first_run(page)
     check_pages(page, list_runs(cache)[-1].name, scheme)
-    context.close()
 
 
-def test_a_second_tab_sees_the_job_and_can_cancel_it(page: Page, browser, server, cache, request):
+def test_a_second_tab_sees_the_job_and_can_cancel_it(page: Page, context, cache, request):
     first_run(page)
     unfold(page, "Compute another run")
     unfold(page, "Advanced: parts of the data")
@@ -234,14 +233,13 @@ def test_a_second_tab_sees_the_job_and_can_cancel_it(page: Page, browser, server
     started = jobs.list_jobs(cache)[0]
     request.addfinalizer(started.cancel)
     os.kill(started.facts["pid"], signal.SIGSTOP)  # or it may be done before the other tab is there
-    context = browser.new_context(viewport={"width": 1360, "height": 1000}, base_url=server)
     other = context.new_page()
     other.goto("/")
     expect(other.get_by_text(job)).to_be_visible()
     other.get_by_role("button", name="Cancel").click()
     expect(other.get_by_text(job)).to_have_count(0)
     expect(page.get_by_text(job)).to_have_count(0)
-    context.close()
+    other.close()
 
 
 def archive_of_hostile_names() -> bytes:
@@ -286,44 +284,63 @@ def digits_run(cache: Path, subset: int) -> str:
     return pipeline.run(settings, cache).name
 
 
-def test_links_selections_and_the_matrix_stay_in_the_chosen_run(browser, tmp_path):
-    cache = tmp_path / "cache"
-    older = digits_run(cache, 300)
-    digits_run(cache, 200)
+@dataclass(frozen=True)
+class Runs:
+    """A server over three runs: one with metadata, image quality and images without a label, and two on digits."""
+
+    context: BrowserContext
+    rich: Run
+    older: str
+    newer: str
+
+
+@pytest.fixture(scope="module")
+def runs(browser, tmp_path_factory) -> Iterator[Runs]:
+    folder, cache = tmp_path_factory.mktemp("rich"), tmp_path_factory.mktemp("runs")
+    data = DataSettings(data=image_files(folder, ("cat", "dog", "cow"), 60))
+    run = pipeline.run(Settings(data, features=FeatureSettings(backbone="pixels")), cache)
+    maps.projection_of_run(run, cache)
+    rich = enrich(run, pictures(folder / "rest", 5))
+    older, newer = (digits_run(cache, subset) for subset in (300, 200))
     with serve(cache) as server:
         context = browser.new_context(viewport={"width": 1360, "height": 1000}, base_url=server.address)
         context.set_default_timeout(60_000)
-        page = context.new_page()
-        page.goto(f"/samples?run={older}")
-        expect(page.locator(".tile img").first).to_have_class("tiny")  # of 8 px: its pixels stay squares
-        for i in range(4):
-            page.locator(".tile").nth(i).click()
-        expect(page.get_by_role("button", name=re.compile("Decide: 4 selected images"))).to_be_visible()
-        page.get_by_role("combobox", name=re.compile("Run")).click()
-        page.get_by_role("option", name=re.compile("^digits: 200 images, .*subset 200")).click()
-        expect(page.get_by_text("All 200 images")).to_be_visible()
-        settle(page)
-        expect(page.get_by_role("button", name=re.compile("selected image"))).to_have_count(0)
-        expect(page.locator(".tile.selected")).to_have_count(0)
-
-        page.goto(f"/?run={older}")
-        page.get_by_role("button", name="Review them").click()
-        expect(page.get_by_text(re.compile(r"^\d+ of 300 images$"))).to_be_visible()
-        assert f"run={older}" in page.url
-
-        page.goto(f"/classes?run={older}")
-        settle(page)
-        cell = page.locator(".scatterlayer .point").first
-        cell.scroll_into_view_if_needed()
-        box = cell.bounding_box()
-        assert box is not None
-        assert box["width"] > 20
-        page.mouse.click(box["x"] + 4, box["y"] + 4)
-        expect(page.get_by_role("heading", name="Label issues", exact=True)).to_be_visible()
-        expect(page.get_by_text(re.compile(r"^\d+ of 300 images$"))).to_be_visible()
-        assert f"run={older}" in page.url
-        assert "predicted=" in page.url
+        yield Runs(context, rich, older, newer)
         context.close()
+
+
+def test_links_selections_and_the_matrix_stay_in_the_chosen_run(runs: Runs):
+    older, page = runs.older, runs.context.new_page()
+    page.goto(f"/samples?run={older}")
+    expect(page.locator(".tile img").first).to_have_class("tiny")  # of 8 px: its pixels stay squares
+    for i in range(4):
+        page.locator(".tile").nth(i).click()
+    expect(page.get_by_role("button", name=re.compile("Decide: 4 selected images"))).to_be_visible()
+    page.get_by_role("combobox", name=re.compile("Run")).click()
+    page.get_by_role("option", name=re.compile("^digits: 200 images, .*subset 200")).click()
+    expect(page.get_by_text("All 200 images")).to_be_visible()
+    settle(page)
+    expect(page.get_by_role("button", name=re.compile("selected image"))).to_have_count(0)
+    expect(page.locator(".tile.selected")).to_have_count(0)
+
+    page.goto(f"/?run={older}")
+    page.get_by_role("button", name="Review them").click()
+    expect(page.get_by_text(re.compile(r"^\d+ of 300 images$"))).to_be_visible()
+    assert f"run={older}" in page.url
+
+    page.goto(f"/classes?run={older}")
+    settle(page)
+    cell = page.locator(".scatterlayer .point").first
+    cell.scroll_into_view_if_needed()
+    box = cell.bounding_box()
+    assert box is not None
+    assert box["width"] > 20
+    page.mouse.click(box["x"] + 4, box["y"] + 4)
+    expect(page.get_by_role("heading", name="Label issues", exact=True)).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^\d+ of 300 images$"))).to_be_visible()
+    assert f"run={older}" in page.url
+    assert "predicted=" in page.url
+    page.close()
 
 
 def test_the_queue_is_worked_through_by_keys_from_wherever_one_stopped(browser, tmp_path):
@@ -387,66 +404,49 @@ def test_the_queue_is_worked_through_by_keys_from_wherever_one_stopped(browser, 
         context.close()
 
 
-def test_quick_keys_in_the_gallery_are_all_taken(browser, tmp_path):
-    cache = tmp_path / "cache"
-    run = digits_run(cache, 300)
-    with serve(cache) as server:
-        context = browser.new_context(viewport={"width": 1360, "height": 1000}, base_url=server.address)
-        context.set_default_timeout(60_000)
-        page = context.new_page()
-        page.goto(f"/samples?run={run}")
-        page.locator(".gallery .tile").first.wait_for()
-        settle(page)
-        page.locator(".gallery").focus()
-        for i in range(30):
-            page.keyboard.press("x" if i % 3 else "k")
-            page.keyboard.press("ArrowRight")
-            page.wait_for_timeout(15)
-        expect(page.get_by_text("Decisions: 10 keep, 20 exclude")).to_be_visible()
-        context.close()
-
-
-@pytest.fixture(scope="module")
-def rich(tmp_path_factory) -> Run:
-    """A run with metadata, image quality and images without a label, in a cache of its own."""
-    folder, cache = tmp_path_factory.mktemp("rich"), tmp_path_factory.mktemp("rich-cache")
-    run = pipeline.run(Settings(DataSettings(data=image_files(folder, ("cat", "dog", "cow"), 60))), cache)
-    maps.projection_of_run(run, cache)
-    return enrich(run, pictures(folder / "rest", 5))
+def test_quick_keys_in_the_gallery_are_all_taken(runs: Runs):
+    page = runs.context.new_page()
+    page.goto(f"/samples?run={runs.rich.name}")
+    page.locator(".gallery .tile").first.wait_for()
+    settle(page)
+    page.locator(".gallery").first.focus()
+    for i in range(30):
+        page.keyboard.press("x" if i % 3 else "k")
+        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(15)
+    expect(page.get_by_text("Decisions: 10 keep, 20 exclude")).to_be_visible()
+    page.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_columns_quality_and_unlabelled_images_in_light_and_dark(browser, rich, scheme):
-    with serve(rich.folder.parent.parent) as server:
-        size = {"width": 1360, "height": 1000}
-        context = browser.new_context(viewport=size, base_url=server.address, color_scheme=scheme)
-        context.set_default_timeout(60_000)
-        page = context.new_page()
-        check_pages(page, rich.name, scheme)
+def test_columns_quality_and_unlabelled_images_in_light_and_dark(runs: Runs, scheme):
+    rich, page = runs.rich, runs.context.new_page()
+    page.emulate_media(color_scheme=scheme)
+    check_pages(page, rich.name, scheme)
 
-        follow(page, "Quality and duplicates")
-        page.get_by_role("button", name="Show all").first.click()
-        expect(page.get_by_role("heading", name="Samples", exact=True)).to_be_visible()
-        dark = int(rich.scores["is_dark"].sum())
-        expect(page.get_by_text(f"{dark} of 60 images")).to_be_visible()
-        assert "quality=is_dark" in page.url
-        page.get_by_role("button", name="image quality dark").click()
-        expect(page.get_by_text("All 60 images")).to_be_visible()
+    follow(page, "Quality and duplicates")
+    page.get_by_role("button", name="Show all").first.click()
+    expect(page.get_by_role("heading", name="Samples", exact=True)).to_be_visible()
+    dark = int(rich.scores["is_dark"].sum())
+    expect(page.get_by_text(f"{dark} of 60 images")).to_be_visible()
+    assert "quality=is_dark" in page.url
+    page.get_by_role("button", name="image quality dark").click()
+    expect(page.get_by_text("All 60 images")).to_be_visible()
 
-        page.get_by_role("button", name=re.compile("Filter")).click()
-        choose(page, "Column", "camera")
-        page.get_by_role("combobox", name="Values").click()
-        page.get_by_role("option", name=re.compile(r"^iPhone \*15\* \(")).click()
-        count = int((rich.scores["camera"] == "iPhone *15*").sum())
-        expect(page.get_by_text(f"{count} of 60 images")).to_be_visible()
-        settle(page)
-        page.goto(page.url)
-        expect(page.get_by_text(f"{count} of 60 images")).to_be_visible()
+    page.get_by_role("button", name=re.compile("Filter")).click()
+    choose(page, "Column", "camera")
+    page.get_by_role("combobox", name="Values").click()
+    page.get_by_role("option", name=re.compile(r"^iPhone \*15\* \(")).click()
+    count = int((rich.scores["camera"] == "iPhone *15*").sum())
+    expect(page.get_by_text(f"{count} of 60 images")).to_be_visible()
+    settle(page)
+    page.goto(page.url)
+    expect(page.get_by_text(f"{count} of 60 images")).to_be_visible()
 
-        expect(page.get_by_role("heading", name="5 images without a label")).to_be_visible()
-        page.get_by_role("button", name=re.compile(r"^sample 6\d, ")).first.click()
-        expect(page.get_by_text("Probability of that class")).to_be_visible()
-        context.close()
+    expect(page.get_by_role("heading", name="5 images without a label")).to_be_visible()
+    page.get_by_role("button", name=re.compile(r"^sample 6\d, ")).first.click()
+    expect(page.get_by_text("Probability of that class")).to_be_visible()
+    page.close()
 
 
 def choose(page: Page, box: str, option: str) -> None:
@@ -475,26 +475,22 @@ def test_read_only_shows_everything_and_changes_nothing(browser, tmp_path):
     assert Reviews.of_cache(cache).history(run.subject).empty
 
 
-def test_a_new_tag_is_typed_kept_and_filtered_by(browser, tmp_path):
-    run = digits_run(tmp_path / "cache", 200)
-    with serve(tmp_path / "cache") as server:
-        context = browser.new_context(viewport={"width": 1440, "height": 1000}, base_url=server.address)
-        context.set_default_timeout(60_000)
-        page = context.new_page()
-        page.goto(f"/samples?run={run}&panel=Detail")
-        settle(page)
-        box = page.get_by_role("combobox", name=re.compile("Tags$"))
-        box.click()
-        box.press_sequentially("second look")
-        expect(page.get_by_role("option", name="Add: second look")).to_be_visible()
-        box.press("Enter")
-        box.press("Escape")  # the open list hides the rest of the page from readers
-        expect(page.get_by_text("second look", exact=True)).to_be_visible()
-        note = page.get_by_role("textbox", name="Add a note")
-        note.fill("Ask Ann.")
-        note.press("Enter")
-        expect(page.get_by_text("Ask Ann. (me, ")).to_be_visible()
-        page.goto(f"/samples?run={run}&tag=second+look&noted=1")
-        settle(page)
-        expect(page.get_by_text("1 of 200 images")).to_be_visible()
-        context.close()
+def test_a_new_tag_is_typed_kept_and_filtered_by(runs: Runs):
+    page = runs.context.new_page()
+    page.goto(f"/samples?run={runs.newer}&panel=Detail")
+    settle(page)
+    box = page.get_by_role("combobox", name=re.compile("Tags$"))
+    box.click()
+    box.press_sequentially("second look")
+    expect(page.get_by_role("option", name="Add: second look")).to_be_visible()
+    box.press("Enter")
+    box.press("Escape")  # the open list hides the rest of the page from readers
+    expect(page.get_by_text("second look", exact=True)).to_be_visible()
+    note = page.get_by_role("textbox", name="Add a note")
+    note.fill("Ask Ann.")
+    note.press("Enter")
+    expect(page.get_by_text("Ask Ann. (me, ")).to_be_visible()
+    page.goto(f"/samples?run={runs.newer}&tag=second+look&noted=1")
+    settle(page)
+    expect(page.get_by_text("1 of 200 images")).to_be_visible()
+    page.close()
