@@ -3,6 +3,7 @@
 What the data say is never changed: numbers that a table holds as text are numbers here, and text everywhere else.
 """
 
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -41,6 +42,12 @@ class Column:
         found = {str(self.values[i]): int(counts[i]) for i in order if counts[i]}
         missing = found.pop(EMPTY, 0)
         return found | ({EMPTY: missing} if missing else {})
+
+    @property
+    def n_bytes(self) -> int:
+        """How much memory its arrays and texts take, in bytes."""
+        numbers = 0 if self.numbers is None else self.numbers.nbytes
+        return self.codes.nbytes + self.values.nbytes + sum(map(sys.getsizeof, self.values)) + numbers
 
     @property
     def n_missing(self) -> int:

@@ -3,15 +3,18 @@
 Runs are shared by all sessions and read-only; they are held by name and time of writing, never by a hash of their data.
 """
 
+import hashlib
 import logging
 import time
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from cachetools import LRUCache, cached
 
 from lsi.compute import maps
 from lsi.data.thumbnails import thumbnail
@@ -31,6 +34,7 @@ if TYPE_CHECKING:  # they bring torch, which looking at a run does without
 log = logging.getLogger(__name__)
 _LOOK_AGAIN_SECONDS = 30.0
 _MOST_COMPARED = 200_000  # samples
+_MIB = 2**20
 
 
 def cache() -> Path:
@@ -165,13 +169,13 @@ class View:
         return self.run.name, (self.run.folder / MANIFEST).stat().st_mtime_ns
 
 
-@lru_cache(maxsize=64)
+@cached(LRUCache(256 * _MIB, getsizeof=lambda column: column.n_bytes), lock=Lock())
 def _column(key: tuple[str, int], name: str) -> Column:
     view = by_key(key)
     return read_column((view.run.scores if name in view.run.scores.columns else view.table)[name])
 
 
-@lru_cache(maxsize=4_000)
+@cached(LRUCache(64 * _MIB, getsizeof=len), lock=Lock())
 def _thumbnail(key: tuple[str, int], position: int, size: int, enlarge: bool) -> bytes:
     images = by_key(key).run.images
     assert images is not None
@@ -185,7 +189,11 @@ def _explain(key: tuple[str, int], position: int) -> "Explanation":
     return queries.explain_sample(by_key(key).run, position)
 
 
-@lru_cache(maxsize=256)
+def _digest(key: tuple[str, int], positions: tuple[int, ...]) -> tuple[str, int, bytes]:
+    return *key, hashlib.blake2b(np.array(positions, np.int64).tobytes()).digest()
+
+
+@cached(LRUCache(4_096), key=_digest, lock=Lock())  # a selection may be of a million samples
 def _group_lsi(key: tuple[str, int], positions: tuple[int, ...]) -> float:
     return by_key(key).fit.group_information(np.array(positions))
 
