@@ -1,21 +1,21 @@
-"""How much memory a computation may take, and keeping freed memory in the process.
+"""How much memory a computation may take, and whether freed memory stays in the process.
 
 The budget sizes shards and decides what is refused before it begins. glibc hands every freed block above 32 MiB back to
 the kernel, and each new one is zeroed page by page: on two cores that costs a convolutional network three quarters of
-its speed.
+its speed. A server that many people look at gives it back instead.
 """
 
 import ctypes
-import ctypes.util
 import re
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 import psutil
 
 from lsi.errors import UsageError
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of malloc.h
 _UNITS = {"b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 _SHARD_SHARE = 1024  # a shard's array takes the budget's 1024th part
 _SHARD_RANGE = (2 * 2**20, 8 * 2**20)  # larger arrays leave the processor's caches
@@ -65,9 +65,31 @@ def shard_bytes() -> int:
 
 def keep_freed_memory(threshold: int = 1 << 30) -> bool:
     """Ask glibc to reuse blocks up to `threshold` bytes; return False where there is no glibc to ask."""
+    return _set_options({_M_MMAP_THRESHOLD: threshold, _M_TRIM_THRESHOLD: threshold})
+
+
+def return_freed_memory(threshold: int = 1 << 18, arenas: int = 2) -> bool:
+    """Ask glibc to give blocks from `threshold` bytes on back to the system as they are freed, and to keep few heaps.
+
+    By itself it raises that threshold with every large block it sees, and keeps a heap for each of many threads, whose
+    gaps nobody else fills. Returns False where there is no glibc to ask.
+    """
+    return _set_options({_M_ARENA_MAX: arenas, _M_MMAP_THRESHOLD: threshold, _M_TRIM_THRESHOLD: 4 * threshold})
+
+
+def trim() -> None:
+    """Give whole free pages of glibc's heaps back to the system; does nothing where there is no glibc."""
+    found = _of_glibc("malloc_trim")
+    if found is not None:
+        found(0)
+
+
+def _set_options(options: dict[int, int]) -> bool:
+    mallopt = _of_glibc("mallopt")
+    return mallopt is not None and all(mallopt(name, value) for name, value in options.items())
+
+
+def _of_glibc(name: str) -> Any:
     if not sys.platform.startswith("linux"):
-        return False
-    mallopt = getattr(ctypes.CDLL(ctypes.util.find_library("c")), "mallopt", None)
-    if mallopt is None:
-        return False
-    return bool(mallopt(_M_MMAP_THRESHOLD, threshold)) and bool(mallopt(_M_TRIM_THRESHOLD, threshold))
+        return None
+    return getattr(ctypes.CDLL(None), name, None)  # of the C library that this process has

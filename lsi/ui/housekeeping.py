@@ -4,13 +4,12 @@ The list of closed sessions is Streamlit's own and not public; where a version k
 """
 
 import asyncio
-import ctypes
 import gc
-import sys
-from contextlib import suppress
 from typing import Any
 
 from streamlit.runtime import Runtime, exists
+
+from lsi.memory import trim
 
 EVERY = 60.0  # seconds
 
@@ -33,12 +32,10 @@ def closed_sessions() -> Any:
 
 
 def give_back() -> None:
-    """Collect what sessions held in cycles, and return the C library's free memory to the system, on Linux.
+    """Collect what sessions held in cycles, and give free memory back to the system.
 
     The collection looks at every object, 0.2 s in which nobody else is served: once a minute, and only after sessions
     have ended.
     """
     gc.collect()
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):  # another C library than GNU's
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
+    trim()

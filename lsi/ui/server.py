@@ -25,6 +25,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from lsi.data.thumbnails import SIZES, placeholder
 from lsi.environment import BASE_VARIABLE, base_path
 from lsi.errors import DataError, LsiError
+from lsi.memory import return_freed_memory
 from lsi.ui.hosts import HostCheck, check_exposure
 from lsi.ui.housekeeping import keep_house
 from lsi.ui.login import LoginCheck, check_login, is_required
@@ -124,6 +125,7 @@ async def start(_app: Any) -> AsyncIterator[None]:
         if connection.status == psutil.CONN_LISTEN and connection.fd >= 0:
             with suppress(OSError), socket.socket(fileno=os.dup(connection.fd)) as listening:
                 listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return_freed_memory()
     house = asyncio.create_task(keep_house())
     yield
     house.cancel()
