@@ -309,8 +309,15 @@ def runs(browser, tmp_path_factory) -> Iterator[Runs]:
         context.close()
 
 
-def test_links_selections_and_the_matrix_stay_in_the_chosen_run(runs: Runs):
-    older, page = runs.older, runs.context.new_page()
+@pytest.fixture
+def tab(runs: Runs) -> Iterator[Page]:
+    made = runs.context.new_page()
+    yield made
+    made.close()
+
+
+def test_links_selections_and_the_matrix_stay_in_the_chosen_run(runs: Runs, tab: Page):
+    older, page = runs.older, tab
     page.goto(f"/samples?run={older}")
     expect(page.locator(".tile img").first).to_have_class("tiny")  # of 8 px: its pixels stay squares
     for i in range(4):
@@ -340,7 +347,6 @@ def test_links_selections_and_the_matrix_stay_in_the_chosen_run(runs: Runs):
     expect(page.get_by_text(re.compile(r"^\d+ of 300 images$"))).to_be_visible()
     assert f"run={older}" in page.url
     assert "predicted=" in page.url
-    page.close()
 
 
 def test_the_queue_is_worked_through_by_keys_from_wherever_one_stopped(browser, tmp_path):
@@ -404,8 +410,8 @@ def test_the_queue_is_worked_through_by_keys_from_wherever_one_stopped(browser, 
         context.close()
 
 
-def test_quick_keys_in_the_gallery_are_all_taken(runs: Runs):
-    page = runs.context.new_page()
+def test_quick_keys_in_the_gallery_are_all_taken(runs: Runs, tab: Page):
+    page = tab
     page.goto(f"/samples?run={runs.rich.name}")
     page.locator(".gallery .tile").first.wait_for()
     settle(page)
@@ -415,12 +421,11 @@ def test_quick_keys_in_the_gallery_are_all_taken(runs: Runs):
         page.keyboard.press("ArrowRight")
         page.wait_for_timeout(15)
     expect(page.get_by_text("Decisions: 10 keep, 20 exclude")).to_be_visible()
-    page.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_columns_quality_and_unlabelled_images_in_light_and_dark(runs: Runs, scheme):
-    rich, page = runs.rich, runs.context.new_page()
+def test_columns_quality_and_unlabelled_images_in_light_and_dark(runs: Runs, tab: Page, scheme):
+    rich, page = runs.rich, tab
     page.emulate_media(color_scheme=scheme)
     check_pages(page, rich.name, scheme)
 
@@ -446,7 +451,6 @@ def test_columns_quality_and_unlabelled_images_in_light_and_dark(runs: Runs, sch
     expect(page.get_by_role("heading", name="5 images without a label")).to_be_visible()
     page.get_by_role("button", name=re.compile(r"^sample 6\d, ")).first.click()
     expect(page.get_by_text("Probability of that class")).to_be_visible()
-    page.close()
 
 
 def choose(page: Page, box: str, option: str) -> None:
@@ -475,8 +479,8 @@ def test_read_only_shows_everything_and_changes_nothing(browser, tmp_path):
     assert Reviews.of_cache(cache).history(run.subject).empty
 
 
-def test_a_new_tag_is_typed_kept_and_filtered_by(runs: Runs):
-    page = runs.context.new_page()
+def test_a_new_tag_is_typed_kept_and_filtered_by(runs: Runs, tab: Page):
+    page = tab
     page.goto(f"/samples?run={runs.newer}&panel=Detail")
     settle(page)
     box = page.get_by_role("combobox", name=re.compile("Tags$"))
@@ -493,4 +497,3 @@ def test_a_new_tag_is_typed_kept_and_filtered_by(runs: Runs):
     page.goto(f"/samples?run={runs.newer}&tag=second+look&noted=1")
     settle(page)
     expect(page.get_by_text("1 of 200 images")).to_be_visible()
-    page.close()

@@ -85,13 +85,12 @@ def served(lsi: list[str], folder: Path, **environment: str) -> Iterator[tuple[s
     command = [*lsi, "app", "--port", str(port), "--cache", str(folder / "cache")]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(command, cwd=empty, env=os.environ | environment, stdout=log, stderr=log)
-    children: list[psutil.Process] = []
     try:
         address = f"http://127.0.0.1:{port}"
         wait_until_it_answers(f"{address}/health", server, folder / "log")
-        children = psutil.Process(server.pid).children(recursive=True)
         yield address, server
     finally:
+        children = psutil.Process(server.pid).children(recursive=True)
         server.terminate()
         assert server.wait() == 0
         assert psutil.wait_procs(children, timeout=20)[1] == [], "what it started is still there"
