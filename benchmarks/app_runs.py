@@ -39,7 +39,7 @@ def real(cache: Path, n: int | None) -> Run:
 
 def copies(cache: Path, n: int) -> Run:
     """Return digits repeated with noise and 5 % flipped labels; its map is of two principal components."""
-    digits = prepare(Settings()).dataset
+    digits = prepare(Settings(DataSettings("digits"))).dataset
     assert digits.images is not None
     pixels = np.stack([np.asarray(digits.images.read(i))[..., 0] for i in range(len(digits))]).astype(np.float32)
     rng = np.random.default_rng(0)

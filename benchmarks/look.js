@@ -3,16 +3,18 @@ window.lsiLook = (() => {
   const hosts = () => [...document.querySelectorAll("*")].filter((e) => e.shadowRoot);
   const all = (selector) => [document, ...hosts().map((h) => h.shadowRoot)].flatMap((r) => [...r.querySelectorAll(selector)]);
   const ready = (e) => e.tagName !== "IMG" || (e.complete && e.naturalWidth > 0);
-  const frames = (test) => new Promise((resolve, reject) => {
-    const end = performance.now() + 30_000;
+  const frames = (test, most = 30_000) => new Promise((resolve, reject) => {
+    const end = performance.now() + most;
     const look = () => {
       const found = test();
       if (found) resolve(found);
-      else if (performance.now() > end) reject(new Error(`not seen within 30 s: ${test}`));
+      else if (performance.now() > end) reject(new Error(`not seen within ${most / 1000} s: ${test}`));
       else requestAnimationFrame(look);
     };
     look();
   });
+
+  const picture = (selector) => frames(() => all(selector).some((e) => e.naturalWidth), 300_000).then(() => true);
 
   async function follow(name, title, selector) {
     const link = [...document.querySelectorAll("a")].find((a) => a.textContent.trim().endsWith(name));
@@ -57,10 +59,11 @@ window.lsiLook = (() => {
     const columns = new Set([...root.querySelectorAll(".tile")].map((t) => t.getBoundingClientRect().left)).size;
     const height = first.getBoundingClientRect().height, distance = (tiles / columns) * height;
     const blank = new Map();
-    let worst = 0, seen = new Set();
-    const start = performance.now();
+    let worst = 0, passed = 0;
+    const seen = new Set(), start = performance.now();
     await frames(() => {
       const now = performance.now(), box = root.getBoundingClientRect();
+      passed += now - start < seconds * 1000;
       root.scrollTop = Math.min(1, (now - start) / 1000 / seconds) * distance;
       for (const tile of root.querySelectorAll(".tile")) {
         const r = tile.getBoundingClientRect(), image = tile.querySelector("img");
@@ -72,8 +75,8 @@ window.lsiLook = (() => {
       }
       return now - start > seconds * 1000 + 500;
     });
-    return { tiles: seen.size, longest_blank: worst };
+    return { tiles: seen.size, longest_blank: worst, frames_a_second: passed / seconds };
   }
 
-  return { follow, watchQueue, queueSeconds, watchCount, countSeconds, scroll };
+  return { picture, follow, watchQueue, queueSeconds, watchCount, countSeconds, scroll };
 })();

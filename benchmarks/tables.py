@@ -5,6 +5,7 @@ python -m benchmarks.tables
 
 import json
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.record import RESULTS
@@ -81,8 +82,34 @@ def app(r: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+def _each(tree: dict[str, Any], name: str) -> list[float]:
+    return [one[name] for one in tree["scrolled"]]
+
+
+def door(r: dict[str, Any]) -> str:
+    """Return what the first minutes take, beside an earlier state where there was one."""
+    trees = [name for name in ("now", "before") if name in r]
+    waits = {
+        "empty cache, server up → ranked images and suspects": lambda t: f"{median(t['first_minute']):.1f} s",
+        f"gallery of {r['n']:,} images opened → first picture": lambda t: f"{median(t['opened']):.2f} s",
+        "filter by a class → its pictures": lambda t: f"{median(f['image'] for f in t['filtered']):.2f} s",
+        "frames a second while 1,000 tiles pass in 5 s": lambda t: f"{median(_each(t, 'frames_a_second')):.0f}",
+        "longest blank tile while they pass": lambda t: f"{median(_each(t, 'longest_blank')):.2f} s",
+        "key → next suspect, median of 60": lambda t: f"{1000 * t['review']['key_to_next']:.0f} ms",
+        "60 suspects decided by keys, each another one": lambda t: str(t["review"]["different"]),
+        "reloaded after them: goes on at the next": lambda t: "yes" if t["review"]["resumed_at_the_next"] else "no",
+        "server memory after it": lambda t: f"{t['server_mib']:.0f} MiB",
+    }
+    rows = [[what, *(say(r[name]) for name in trees)] for what, say in waits.items()]
+    for task in r["now"]["by_hand"]:
+        counts = [r[name]["by_hand"][task] for name in trees]
+        said = ("not possible" if c is None else f"{c['clicks']} clicks, {c['keys']} keys" for c in counts)
+        rows.append([f"by hand: {task}", *said])
+    return table(["measured in Chromium", *trees], rows)
+
+
 SECTIONS = {"engine": ("Engine", engine), "features": ("Features", features), "real": ("Human label errors", real),
-            "app": ("App", app)}  # fmt: skip
+            "app": ("App", app), "door": ("First minutes at the app", door)}  # fmt: skip
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:

@@ -32,7 +32,7 @@ class DataSettings:
     """Which images and labels.
 
     Attributes:
-        dataset: digits or fashion (2,000 images of clothes), which come with packages, or a torchvision data set:
+        dataset: fashion (2,000 images of clothes) or digits, which come with packages, or a torchvision data set:
             cifar10, cifar100, fashionmnist, mnist, svhn, …
         data: your own data instead: a folder, .zip or .tar with one subfolder per class, with splits, or of images
             alone, with a table beside them or not; a table (.csv, .tsv, .jsonl, .parquet) with paths, texts or images,
@@ -56,7 +56,7 @@ class DataSettings:
         boxes: of COCO, YOLO or Pascal VOC annotations: each box is a sample, cut out, with its class as label.
     """
 
-    dataset: str = "digits"
+    dataset: str = "fashion"
     data: Path | None = None
     labels: str | None = None
     split: str = "train"

@@ -18,6 +18,7 @@ LOG_VARIABLE = "LSI_LOG"  # text, or json for one object a line
 METRICS_VARIABLE = "LSI_METRICS"  # HOST:PORT at which figures for Prometheus are served
 READ_ONLY_VARIABLE = "LSI_READ_ONLY"  # set where the app shows everything and changes nothing
 CONFINED_VARIABLE = "LSI_CONFINED"  # set where a computation was started from the app
+SPIN_VARIABLE = "GOMP_SPINCOUNT"  # of GNU's OpenMP: how often a thread that waits looks again before it sleeps
 
 
 def default_cache() -> Path:
@@ -67,6 +68,16 @@ def read_only() -> bool:
 def anonymous_allowed() -> bool:
     """Say whether the app may listen to other machines without a login."""
     return _is_on(ANONYMOUS_VARIABLE)
+
+
+def share_cores() -> None:
+    """Let threads sleep that wait for one another, after microseconds instead of milliseconds.
+
+    Called before torch is loaded, whose OpenMP on Linux reads this. By default its threads wait busily for one that
+    another program keeps from its core, and a fit on all cores takes many times as long while that program runs.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault(SPIN_VARIABLE, "1000")
 
 
 def _is_on(variable: str) -> bool:

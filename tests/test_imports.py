@@ -29,6 +29,14 @@ def test_looking_at_runs_in_the_app_needs_no_torch():
     assert output.strip().splitlines()[-1] == "[]"
 
 
+def test_computing_loads_only_what_every_run_needs():
+    """A newcomer waits for it: the first run is computed by a process of its own."""
+    spare = ("scipy.optimize", "sklearn", "umap", "numba", "torchvision", "streamlit", "plotly", "ray")
+    check = f"import sys, lsi.cli.actions; print([m for m in {spare!r} if m in sys.modules])"
+    output = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout
+    assert output.strip().splitlines()[-1] == "[]"
+
+
 def test_every_public_name_is_there():
     import lsi
 

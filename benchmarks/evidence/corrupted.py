@@ -45,7 +45,7 @@ DAMAGES: dict[str, Damage] = {
 
 def study(quick: bool, cache: Path) -> dict[str, Any]:
     """Return AUROC of LSI for damaged samples, by kind of damage, and what copies do to LSI."""
-    found = {"digits": one(prepare(Settings(DataSettings(subset=400 if quick else 1_797))).dataset, "pixels")}
+    found = {"digits": one(prepare(Settings(DataSettings("digits", subset=400 if quick else 1_797))).dataset, "pixels")}
     if not quick and (CIFAR / "train.parquet").exists():
         data = DataSettings(data=CIFAR / "train.parquet", subset=2_000)
         settings = Settings(data, features=FeatureSettings(backbone="efficientnet_lite0"))

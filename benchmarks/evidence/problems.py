@@ -107,7 +107,7 @@ class Source:
 
 def sources(cache: Path, n: int) -> Iterator[Source]:
     """Yield each dataset at hand, with at most `n` samples."""
-    yield _source("digits", DataSettings(subset=min(n, 1_797)), "pixels", cache)
+    yield _source("digits", DataSettings("digits", subset=min(n, 1_797)), "pixels", cache)
     if (FASHION / "train-images-idx3-ubyte.gz").exists():
         data = DataSettings(data=fashion(cache), subset=n)
         yield _source("Fashion-MNIST", data, "efficientnet_lite0", cache)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.optimize import minimize_scalar
 
 from lsi.audit.label_issues import label_issues
 from lsi.audit.noise_model import fit_noise, temper
@@ -102,6 +101,8 @@ def _planted(probe: Probe, labels: np.ndarray, rng: np.random.Generator) -> _Pla
 
 def _inverse_temperature(unseen: np.ndarray, before: np.ndarray, share: float | None = None) -> float:
     """Return the power under which labels from before the flips are likeliest."""
+    from scipy.optimize import minimize_scalar  # half a second to import, and only a calibration needs it
+
     optimum = minimize_scalar(
         lambda s: -fit_noise(temper(unseen, np.exp(s)), before, share).log_likelihood,
         bounds=np.log(_INVERSE_TEMPERATURES),

@@ -4,12 +4,14 @@ import json
 import shutil
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 from tqdm import tqdm
 
 from lsi.audit.label_issues import label_issues, self_confidence
@@ -113,6 +115,8 @@ def _compute(command: commands.Compute) -> None:
         if file is not None:
             file.finish(run.name)
         if command.project:
+            if file is not None:
+                _step_back()
             maps.projection_of_run(run, command.cache, progress)
     finally:
         bar.close()
@@ -123,6 +127,12 @@ def _compute(command: commands.Compute) -> None:
         return
     print_run(run, 10)
     print(f"\n{run.folder}")
+
+
+def _step_back() -> None:
+    """Leave the cores to the pages, which show the run by now and do without its map for a while."""
+    with suppress(psutil.Error):
+        psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else 10)
 
 
 def _copy(run: Run, output: Path) -> None:

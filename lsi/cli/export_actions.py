@@ -13,7 +13,7 @@ from lsi.cli.noting import has_database, note
 from lsi.cli.output import print_json, text_table
 from lsi.compute import maps, queries
 from lsi.compute.uncomputed import data_as_run
-from lsi.config import DataSettings
+from lsi.config import EMBEDDED, DataSettings
 from lsi.data.plan import counted
 from lsi.errors import UsageError
 from lsi.export import (
@@ -74,13 +74,15 @@ def apply_decisions(command: commands.Apply) -> None:
     if command.run and command.is_data_named:
         raise UsageError("Give --run or the data, not both.")
     run = find_run(command.cache, command.run) if command.run else None
+    data = command.data
     if run is None and not command.is_data_named:
         run = _run_of(command.cache, content)
+        data = data if run is not None else DataSettings(content["dataset"])
     if run is not None:
         _write(command, run, selection_from_records(run, records), records, said)
         return
     with TemporaryDirectory() as place:
-        run = data_as_run(command.data, command.cache, Path(place) / "data")
+        run = data_as_run(data, command.cache, Path(place) / "data")
         _write(command, run, selection_from_records(run, records), records, said)
 
 
@@ -95,7 +97,7 @@ def _run_of(cache: Path, content: Any) -> Run | None:
     alike = [run for run in runs if run.manifest["dataset"]["name"] == content.get("dataset")]
     if named or alike:
         return (named or alike)[0]
-    if content.get("dataset") == DataSettings().dataset:
+    if content.get("dataset") in EMBEDDED:
         return None
     raise UsageError(
         f"{cache} holds no run on {content.get('dataset') or content.get('run')}: name the data with --data, as they "

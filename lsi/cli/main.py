@@ -13,6 +13,7 @@ import tyro
 
 from lsi.cli.commands import COMMANDS, App, Inspect
 from lsi.cli.ending import INTERRUPTED
+from lsi.environment import share_cores
 from lsi.errors import LsiError, MissingRunError, StorageError, UsageError
 from lsi.files import NO_ROOM, no_room
 
@@ -21,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     verbose = "--verbose" in given
+    share_cores()
     try:
         command = _parse(given)
     except UsageError as error:

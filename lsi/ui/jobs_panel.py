@@ -16,6 +16,7 @@ from lsi.ui.session import cache, run_label, run_names
 from lsi.ui.wording import plain
 
 _SHOWN = 3
+_SECONDS, _FIRST_SECONDS = 1.0, 0.5  # between two looks at a job; where nothing else is to be seen
 # what a job does, one step after the other, and the stages that belong to each; the first of them fills the step's bar
 _STEPS = (
     ("reading the data", ("reading", "dataset")),
@@ -28,7 +29,7 @@ _STEPS = (
 
 
 def follow(is_home: bool) -> None:
-    """Show the latest jobs; while one runs, look again every second.
+    """Show the latest jobs; while one runs, look again every second, or oftener where there is no run yet.
 
     At its end the Overview shows its run; another page stays in the run on screen and says where the new one is.
 
@@ -39,7 +40,9 @@ def follow(is_home: bool) -> None:
     awaited: set[str] = st.session_state.get(AWAITED, set()) | _running(latest)
     looks = itertools.count()
 
-    @st.fragment(run_every=1.0 if awaited else None)
+    seconds = _FIRST_SECONDS if st.session_state.get(DRAWN_WITHOUT_RUNS) else _SECONDS
+
+    @st.fragment(run_every=seconds if awaited else None)
     def panel() -> None:
         look = next(looks)
         shown = _latest() if look else latest

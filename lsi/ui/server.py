@@ -23,7 +23,7 @@ from streamlit import config
 from streamlit.runtime.pages_manager import PagesManager
 
 from lsi.data.thumbnails import SIZES, placeholder
-from lsi.environment import BASE_VARIABLE, base_path
+from lsi.environment import BASE_VARIABLE, base_path, share_cores
 from lsi.errors import DataError, LsiError
 from lsi.memory import return_freed_memory
 from lsi.ui.hosts import HostCheck, check_exposure
@@ -112,6 +112,7 @@ async def start(_app: Any) -> AsyncIterator[None]:
     small answer travel apart, and the second waits up to 40 ms for the first to be acknowledged. Images then come at
     25 a second and connection.
     """
+    share_cores()
     connections = psutil.Process().net_connections(kind="tcp")
     try:
         check_login()

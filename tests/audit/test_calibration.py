@@ -76,7 +76,9 @@ def test_predicted_precision_is_near_the_true_one_on_digits():
 
 
 def test_a_run_keeps_its_calibration(tmp_path):
-    settings = Settings(DataSettings(subset=400), NoiseSettings(corrupt_label=0.1), score=ScoreSettings(calibrate=True))
+    settings = Settings(
+        DataSettings("digits", subset=400), NoiseSettings(corrupt_label=0.1), score=ScoreSettings(calibrate=True)
+    )
     run = pipeline.run(settings, tmp_path)
     calibration = run.manifest["calibration"]
     assert calibration["expected_wrong"] == pytest.approx(run.scores["p_wrong"].sum())
@@ -84,6 +86,6 @@ def test_a_run_keeps_its_calibration(tmp_path):
     recalls = [cut["recall"] for cut in calibration["cuts"]]
     assert recalls == sorted(recalls)
     assert recalls[-1] == pytest.approx(1)
-    plain = pipeline.run(Settings(DataSettings(subset=400), NoiseSettings(corrupt_label=0.1)), tmp_path)
+    plain = pipeline.run(Settings(DataSettings("digits", subset=400), NoiseSettings(corrupt_label=0.1)), tmp_path)
     assert plain.manifest["calibration"] is None
     assert "p_wrong" not in plain.scores

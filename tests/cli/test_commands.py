@@ -13,12 +13,13 @@ from lsi.cli.commands import COMMANDS
 from tests.cases import odd_numbers
 
 ROOT = Path(__file__).parent.parent.parent
+DIGITS = ("compute", "--dataset", "digits", "--quiet")
 
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
-    assert main(["compute", "--subset", "300", "--corrupt-label", "0.1", "--cache", str(folder), "--quiet"]) == 0
+    assert main([*DIGITS, "--subset", "300", "--corrupt-label", "0.1", "--cache", str(folder)]) == 0
     return folder
 
 
@@ -29,7 +30,7 @@ def run(capsys, *words: str) -> str:
 
 
 def test_compute_ends_with_the_table_and_the_folder(capsys, tmp_path):
-    out = run(capsys, "compute", "--subset", "200", "--corrupt_label", "0.1", "--cache", str(tmp_path), "--quiet",
+    out = run(capsys, *DIGITS, "--subset", "200", "--corrupt_label", "0.1", "--cache", str(tmp_path),
               "--output", str(tmp_path / "out"))  # fmt: skip
     assert "most information" in out
     assert "leave-one-out self-confidence" in out
@@ -38,7 +39,7 @@ def test_compute_ends_with_the_table_and_the_folder(capsys, tmp_path):
 
 
 def test_progress_shows_images_per_second_and_time_left(capsys, tmp_path):
-    assert main(["compute", "--subset", "200", "--cache", str(tmp_path)]) == 0
+    assert main(["compute", "--dataset", "digits", "--subset", "200", "--cache", str(tmp_path)]) == 0
     err = capsys.readouterr().err
     assert "features" in err
     assert "images/s" in err
@@ -99,7 +100,7 @@ def test_keep_top_keeps_the_highest(capsys, cache, tmp_path):
         (["compute", "--device", "tpu"], 2, "Expected device auto, cpu, cuda"),
         (["compute", "--data", "/no/such/place"], 1, "no such file or folder"),
         (["compute", "--backbone", "resnet99"], 2, "No backbone is called"),
-        (["compute", "--human_label_noise", "True"], 2, "not for digits"),
+        (["compute", "--human_label_noise", "True"], 2, "not for fashion"),
         (["show", "nothing"], 2, "No run is called 'nothing'"),
         (["explain", "latest", "99999"], 2, "holds no sample 99999"),
         (["dance"], 2, "dance"),
@@ -138,7 +139,7 @@ def test_an_interrupted_command_says_that_it_can_go_on(capsys, monkeypatch, tmp_
 
 
 def test_project_and_clear(capsys, tmp_path):
-    run(capsys, "compute", "--subset", "100", "--cache", str(tmp_path), "--quiet")
+    run(capsys, *DIGITS, "--subset", "100", "--cache", str(tmp_path))
     assert "100 positions" in run(capsys, "project", "--cache", str(tmp_path))
     assert "freed" in run(capsys, "cache", "clear", "--cache", str(tmp_path))
     assert "digits-" in run(capsys, "runs", "--cache", str(tmp_path))
@@ -191,8 +192,7 @@ def test_numbers_and_unlabelled_images_on_the_command_line(capsys, tmp_path):
 
 
 def test_calibration_on_the_command_line(capsys, tmp_path):
-    out = run(capsys, "compute", "--subset", "300", "--corrupt-label", "0.1", "--calibrate", "--quiet", "--cache",
-              str(tmp_path))  # fmt: skip
+    out = run(capsys, *DIGITS, "--subset", "300", "--corrupt-label", "0.1", "--calibrate", "--cache", str(tmp_path))
     assert re.search(r"expect about \d+ wrong labels", out)
     assert "precision" in out
 

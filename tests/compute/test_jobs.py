@@ -15,7 +15,7 @@ from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettin
 from lsi.errors import UsageError
 from lsi.runs.listing import find_run
 
-QUICK = Settings(data=DataSettings(subset=200))
+QUICK = Settings(data=DataSettings("digits", subset=200))
 
 
 def wait(job: jobs.Job, state: str, seconds: float = 120) -> None:

@@ -140,13 +140,13 @@ def test_a_run_on_ready_made_features_says_which_images_it_could_not_measure(tmp
 
 def test_added_noise_is_measured_and_a_second_view_is_not(tmp_path):
     noise = NoiseSettings(corrupt_data=3.0, corrupt_data_label=(3,))
-    data = DataSettings(subset=200)
+    data = DataSettings("digits", subset=200)
     plain, noisy = (pipeline.run(Settings(data, noise=n), tmp_path / "c").scores for n in (NoiseSettings(), noise))
     pd.testing.assert_series_equal(plain["id"], noisy["id"])
     changed = plain["sharpness"] != noisy["sharpness"]
     np.testing.assert_array_equal(changed, plain["given_label"] == 3)
     before = len(list((tmp_path / "c" / "features").glob("*/quality.npy")))
-    run = pipeline.run(Settings(DataSettings(subset=200, task="self")), tmp_path / "c")
+    run = pipeline.run(Settings(DataSettings("digits", subset=200, task="self")), tmp_path / "c")
     assert set(COLUMNS) <= set(run.scores.columns)
     entries = sorted((tmp_path / "c" / "features").iterdir())
     assert len(entries) == before + 1  # the view; the images themselves were measured for the run before

@@ -22,7 +22,7 @@ from lsi.runs.store import SEAL
 FILES_OF_A_CLASSIFICATION = [
     name for name in FILES if name not in (TARGETS, UNLABELLED, CONTENTS, DECIDED) and "_classes" not in name
 ]
-NOISY = Settings(data=DataSettings(subset=400), noise=NoiseSettings(corrupt_label=0.1))
+NOISY = Settings(DataSettings("digits", subset=400), NoiseSettings(corrupt_label=0.1))
 
 
 def pictures(root: Path, per_class: int = 30) -> Path:
@@ -219,23 +219,27 @@ def test_ready_features_with_text(tmp_path):
 
 
 def test_noise_on_images_marks_the_classes(tmp_path):
-    settings = Settings(noise=NoiseSettings(corrupt_data=1.0, corrupt_data_label=(3,)), data=DataSettings(subset=300))
+    settings = Settings(
+        noise=NoiseSettings(corrupt_data=1.0, corrupt_data_label=(3,)), data=DataSettings("digits", subset=300)
+    )
     run = pipeline.run(settings, tmp_path)
     np.testing.assert_array_equal(run.scores["is_corrupted"], run.scores["given_label"] == 3)
     assert run.manifest["detection"]["lsi"]["auroc"] > 0.6
     with pytest.raises(DataError, match=r"corrupt_data_label in 0 … 9, got 12"):
-        pipeline.run(Settings(noise=NoiseSettings(corrupt_data=1.0, corrupt_data_label=(12,))), tmp_path)
+        pipeline.run(
+            Settings(DataSettings("digits"), NoiseSettings(corrupt_data=1.0, corrupt_data_label=(12,))), tmp_path
+        )
 
 
 def test_paper_preset(tmp_path):
-    run = pipeline.run(Settings(data=DataSettings(subset=200), score=ScoreSettings(preset="paper")), tmp_path)
+    run = pipeline.run(Settings(data=DataSettings("digits", subset=200), score=ScoreSettings(preset="paper")), tmp_path)
     assert run.manifest["leave_one_out"]["structure"] == "diag"
     assert run.manifest["probe"]["prior_precision"] == pytest.approx(200 * (1e-4 + 1 / 40))
     assert run.manifest["features"]["n_features"] == 64
 
 
 def test_projection_is_cached(tmp_path, monkeypatch):
-    run = pipeline.run(Settings(data=DataSettings(subset=150)), tmp_path)
+    run = pipeline.run(Settings(data=DataSettings("digits", subset=150)), tmp_path)
     positions = maps.projection_of_run(run, tmp_path)
     assert positions.shape == (150, 2)
     monkeypatch.setattr("lsi.features.projection.project", lambda *a: pytest.fail("computed again"))
@@ -263,8 +267,8 @@ def test_a_damaged_run_is_computed_again(tmp_path, name, how):
 
 
 def command(cache: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "lsi", "compute", "--subset", "900", "--corrupt-label", "0.1", "--quiet", "--cache",
-            str(cache), *more]  # fmt: skip
+    words = ["compute", "--dataset", "digits", "--subset", "900", "--corrupt-label", "0.1", "--quiet", "--cache"]
+    return [sys.executable, "-m", "lsi", *words, str(cache), *more]
 
 
 def test_two_processes_on_one_key_share_one_result(tmp_path):

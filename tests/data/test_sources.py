@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_digits_are_embedded():
-    data = load(DataSettings(), Path())
+    data = load(DataSettings("digits"), Path())
     assert len(data) == 1797
     assert data.class_names == tuple("0123456789")
     assert data.images.read(0).size == (8, 8)

@@ -40,7 +40,11 @@ def serve(cache: Path, script: Path = ROOT / "app.py", port: int | None = None, 
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            command, cwd=ROOT, env={**kept, "LSI_CACHE": str(cache), **environment}, stdout=log, stderr=log
+            command,
+            cwd=script.parent if script.name == "app.py" else ROOT,
+            env={**kept, "LSI_CACHE": str(cache), **environment},
+            stdout=log,
+            stderr=log,
         )
     address = f"http://127.0.0.1:{port}{environment.get('LSI_BASE_PATH', '')}"
     health = "health" if script.name == "app.py" else "_stcore/health"

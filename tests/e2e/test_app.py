@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import random
 import re
 import signal
 import zipfile
@@ -280,7 +281,7 @@ def test_uploaded_data_with_hostile_class_names_stay_text(page: Page):
 
 
 def digits_run(cache: Path, subset: int) -> str:
-    settings = Settings(data=DataSettings(subset=subset), noise=NoiseSettings(corrupt_label=0.1))
+    settings = Settings(data=DataSettings("digits", subset=subset), noise=NoiseSettings(corrupt_label=0.1))
     return pipeline.run(settings, cache).name
 
 
@@ -410,6 +411,33 @@ def test_the_queue_is_worked_through_by_keys_from_wherever_one_stopped(browser, 
         context.close()
 
 
+def test_the_map_is_walked_by_keys_and_points_where_the_gallery_points(runs: Runs, tab: Page):
+    page = tab
+    page.goto(f"/samples?run={runs.rich.name}&panel=Map")
+    drawn, rings, hovered = page.locator(".map[data-drawn]"), page.locator(".map circle"), page.locator(".tile.hovered")
+    drawn.wait_for()
+    page.locator(".gallery .tile img").first.wait_for()
+    settle(page)
+    expect(rings).to_have_count(0)
+    page.locator(".gallery .tile").nth(1).hover()
+    expect(rings).to_have_count(1)
+    page.get_by_role("heading", level=1).first.hover()
+    expect(rings).to_have_count(0)
+
+    page.locator(".map canvas").focus()
+    page.keyboard.press("ArrowRight")
+    expect(rings).to_have_count(1)
+    ways, walk = ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"), random.Random(0)
+    for _ in range(300):  # to a point whose picture is on screen
+        if hovered.count():
+            break
+        page.keyboard.press(walk.choice(ways))
+    expect(hovered).to_have_count(1)
+    expect(page.locator(".map .tip")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name=re.compile("Previous"))).to_be_visible()
+
+
 def test_quick_keys_in_the_gallery_are_all_taken(runs: Runs, tab: Page):
     page = tab
     page.goto(f"/samples?run={runs.rich.name}")
@@ -461,7 +489,7 @@ def choose(page: Page, box: str, option: str) -> None:
 
 def test_read_only_shows_everything_and_changes_nothing(browser, tmp_path):
     cache = tmp_path / "cache"
-    run = pipeline.run(Settings(data=DataSettings(subset=300), noise=NoiseSettings(corrupt_label=0.1)), cache)
+    run = pipeline.run(Settings(data=DataSettings("digits", subset=300), noise=NoiseSettings(corrupt_label=0.1)), cache)
     before = {p: p.read_bytes() for p in (cache / "runs").rglob("*") if p.is_file()}
     with serve(cache, LSI_READ_ONLY="1") as server:
         context = browser.new_context(viewport={"width": 1360, "height": 1000}, base_url=server.address)

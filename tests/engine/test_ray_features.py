@@ -48,25 +48,26 @@ def cluster():
         yield cluster
 
 
-def alone(folder, threads):
+def alone(folder, backbone, threads=None):
     """Return failures and arrays of an extraction in one process."""
-    torch.set_num_threads(threads)  # their number decides the last digits
+    if threads:
+        torch.set_num_threads(threads)  # their number decides the last digits
     images = Pictures(60)
-    failures = extract(images, how(images), folder, CPU, Progress())
+    failures = extract(images, how(images, backbone), folder, CPU, Progress())
     return failures, np.load(folder / "features.npy"), np.load(folder / "quality.npy")
 
 
 @pytest.fixture(scope="module")
-def here(cluster, tmp_path_factory):
-    """What one process gives: one without this one's checks of types, under which a backbone is not rewritten."""
-    return ray.get(ray.remote(alone).remote(tmp_path_factory.mktemp("here"), cluster.cores))
+def here(tmp_path_factory):
+    """What one process gives; of pixels, which are there at once wherever an actor has to be started anew."""
+    return alone(tmp_path_factory.mktemp("here"), "pixels")
 
 
-def how(images, backbone="efficientnet_lite0"):
+def how(images, backbone="pixels"):
     return plan(images, load_backbone(backbone), 32, 8)
 
 
-def there(images, cluster, folder, backbone="efficientnet_lite0"):
+def there(images, cluster, folder, backbone="pixels"):
     from lsi.engine.ray_features import batches_of
 
     failures = extract(images, how(images, backbone), folder, CPU, Progress(), batches_of(cluster))
@@ -79,8 +80,13 @@ def check_equal(found, here):
     np.testing.assert_array_equal(found[2], here[2])
 
 
-def test_features_are_those_of_one_machine(cluster, here, tmp_path):
-    check_equal(there(Pictures(60), cluster, tmp_path), here)
+def test_features_of_a_network_are_those_of_one_machine(cluster, tmp_path):
+    # here: a process without this one's checks of types, under which a backbone is not rewritten
+    folders = [tmp_path / name for name in ("here", "there")]
+    for folder in folders:
+        folder.mkdir()
+    here = ray.get(ray.remote(alone).remote(folders[0], "efficientnet_lite0", cluster.cores))
+    check_equal(there(Pictures(60), cluster, folders[1], "efficientnet_lite0"), here)
     assert isinstance(print, type(len)), "Ray's own is in its place, which numba cannot compile"
 
 

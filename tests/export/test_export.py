@@ -39,7 +39,7 @@ def cache(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def digits(cache) -> Run:
-    run = pipeline.run(Settings(data=DataSettings(subset=200), noise=NoiseSettings(corrupt_label=0.1)), cache)
+    run = pipeline.run(Settings(data=DataSettings("digits", subset=200), noise=NoiseSettings(corrupt_label=0.1)), cache)
     maps.projection_of_run(run, cache)
     return run
 

@@ -18,7 +18,7 @@ from lsi.runs.listing import delete_run, find_run, list_runs, run_before
 from lsi.runs.run import Run
 from lsi.runs.titles import label_of, rename
 
-SETTINGS = Settings(DataSettings(subset=300), NoiseSettings(), score=ScoreSettings(structure="diag"), seed=3)
+SETTINGS = Settings(DataSettings("digits", subset=300), NoiseSettings(), score=ScoreSettings(structure="diag"), seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,7 @@ def test_a_run_whose_settings_are_of_another_version_has_a_name_too(pair, tmp_pa
 
 
 def test_deleting_a_run_leaves_decisions_and_other_runs(cache, tmp_path):
-    settings = Settings(DataSettings(subset=100))
+    settings = Settings(DataSettings("digits", subset=100))
     run, other = pipeline.run(settings, tmp_path), pipeline.run(replace(settings, seed=1), tmp_path)
     reviews = Reviews.of_cache(tmp_path)
     reviews.record(run.subject, "ann", [Decision(5, "exclude"), Decision(6, "keep"), Decision(6, "clear")])

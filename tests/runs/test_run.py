@@ -139,7 +139,7 @@ def test_rows_of_a_table_are_found_by_their_content(tmp_path):
 
 
 def test_noise_that_was_added_on_purpose_is_shown(tmp_path):
-    settings = Settings(DataSettings(subset=120), NoiseSettings(corrupt_data=1.0, corrupt_data_label=(3,)))
+    settings = Settings(DataSettings("digits", subset=120), NoiseSettings(corrupt_data=1.0, corrupt_data_label=(3,)))
     run = pipeline.run(settings, tmp_path)
     images = prepare(settings).dataset.images
     for i in range(0, 120, 7):
@@ -192,7 +192,9 @@ def raw_of(settings: Settings, cache: Path) -> RawFeatures:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("pca", [0, 10])
 def test_the_probe_predicts_its_own_raw_features_to_the_bit(tmp_path, monkeypatch, dtype, pca):
-    settings = Settings(DataSettings(subset=300), features=FeatureSettings(pca=pca), score=ScoreSettings(dtype=dtype))
+    settings = Settings(
+        DataSettings("digits", subset=300), features=FeatureSettings(pca=pca), score=ScoreSettings(dtype=dtype)
+    )
     fits = []
     monkeypatch.setattr("lsi.compute.tasks.compute", lambda *a: fits.append(compute(*a)) or fits[-1])
     run = pipeline.run(settings, tmp_path)
@@ -217,9 +219,9 @@ def test_a_head_predicts_targets_in_their_own_units(tmp_path):
 
 def test_a_copied_run_brings_its_design_along(tmp_path):
     cache, copy = tmp_path / "cache", tmp_path / "copy"
-    words = ["compute", "--subset", "120", "--quiet", "--cache", str(cache), "--output", str(copy)]
-    assert main(words) == 0
-    raw = raw_of(Settings(DataSettings(subset=120)), cache).values
+    words = ["compute", "--dataset", "digits", "--subset", "120", "--quiet"]
+    assert main([*words, "--cache", str(cache), "--output", str(copy)]) == 0
+    raw = raw_of(Settings(DataSettings("digits", subset=120)), cache).values
     expected = list_runs(cache)[0].predict(raw)
     shutil.rmtree(cache)
     np.testing.assert_array_equal(lsi.open_run(copy).predict(raw), expected)
@@ -310,7 +312,7 @@ def test_a_file_of_a_run_that_is_damaged_is_named(run, name, read, content):
 
 
 def test_the_dataset_knows_its_files():
-    digits = data.load(DataSettings(), Path())
+    digits = data.load(DataSettings("digits"), Path())
     assert digits.files == ()
     assert len(set(digits.checksums)) > 1_790
     assert replace(digits, labels=digits.labels[::-1].copy()).fingerprint == digits.fingerprint

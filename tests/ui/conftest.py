@@ -21,7 +21,7 @@ HOSTILE = ("<img src=x onerror=alert(1)>", "[x](javascript:alert(1))", "![](http
 def cache(tmp_path_factory) -> Path:
     """A cache with a digits run that has its map."""
     folder = tmp_path_factory.mktemp("app")
-    run = pipeline.run(Settings(data=DataSettings(subset=400), noise=NoiseSettings(corrupt_label=0.1)), folder)
+    run = pipeline.run(Settings(DataSettings("digits", subset=400), NoiseSettings(corrupt_label=0.1)), folder)
     maps.projection_of_run(run, folder)
     return folder
 

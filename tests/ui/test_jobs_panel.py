@@ -48,7 +48,7 @@ def test_the_form_starts_what_it_says(app, started):
     assert started == [
         dataclasses.replace(
             usual,
-            data=dataclasses.replace(usual.data, subset=500),
+            data=dataclasses.replace(usual.data, dataset="digits", subset=500),
             noise=dataclasses.replace(usual.noise, corrupt_label=0.2),
             score=dataclasses.replace(usual.score, calibrate=True),
         )

@@ -16,7 +16,10 @@ export default function (component) {
     s.acts = parentElement.querySelectorAll("[data-act]");
     s.acts.forEach((b) => { b.onclick = () => decide(s, b.dataset.act); });
     stores.set(root, s);
-    root.addEventListener("scroll", () => requestAnimationFrame(() => draw(s)), { passive: true });
+    root.addEventListener("scroll", () => {
+      if (!s.waits) requestAnimationFrame(() => { s.waits = false; draw(s, false); });
+      s.waits = true;
+    }, { passive: true });
     new ResizeObserver(() => draw(s)).observe(root);
     window.addEventListener("lsi-point", function hear(event) {
       if (!root.isConnected) return window.removeEventListener("lsi-point", hear);
@@ -46,7 +49,7 @@ export default function (component) {
   }
   parentElement.querySelector(".tools").hidden = !data.selectable;
   root.onkeydown = (event) => keys(s, event);
-  draw(s, true);
+  draw(s);
 }
 
 function decide(s, key) {
@@ -77,9 +80,9 @@ function layout(s) {
   return { step: Math.floor(width / columns), columns, height: s.data.size + 46 };
 }
 
-function draw(s, refresh) {
-  const { step, columns, height } = layout(s);
-  const rows = Math.ceil(s.order.length / columns);
+function measure(s) {
+  s.grid = layout(s);
+  const { columns, height } = s.grid, rows = Math.ceil(s.order.length / columns);
   s.status.textContent = s.selected.size ? `${s.selected.size.toLocaleString("en")} selected` : "";
   s.acts.forEach((b) => { b.hidden = !s.data.decides || !s.selected.size; });
   s.columns = columns;
@@ -88,20 +91,29 @@ function draw(s, refresh) {
   if (top > 0) s.offset = top;
   const room = s.data.fills ? window.innerHeight - (s.offset || 150) - 44 : 0; // few samples need less
   s.root.style.height = Math.min(Math.max(s.data.height, room), rows * height + 14) + "px";
+  s.seen = s.root.clientHeight;
+}
+
+// While the page scrolls only tiles that come are drawn; what stands keeps what it shows, until anything else changes.
+function draw(s, whole = true) {
+  if (whole || !s.grid) measure(s);
+  const { step, columns, height } = s.grid;
   const down = s.root.scrollTop >= (s.top || 0), ahead = 10, behind = 3; // rows built before they come into view
   s.top = s.root.scrollTop;
   const first = Math.max(0, Math.floor(s.top / height) - (down ? behind : ahead)) * columns;
-  const end = Math.ceil((s.top + s.root.clientHeight) / height) + (down ? ahead : behind);
-  const last = Math.min(s.order.length, end * columns);
+  const end = Math.ceil((s.top + s.seen) / height) + (down ? ahead : behind);
+  const last = Math.min(s.order.length, end * columns), come = document.createDocumentFragment();
   s.tiles.forEach((tile, slot) => {
     if (slot < first || slot >= last) { tile.remove(); s.tiles.delete(slot); }
   });
   for (let slot = first; slot < last; slot++) {
     let tile = s.tiles.get(slot);
-    if (!tile) { tile = build(s, slot); s.tiles.set(slot, tile); s.sheet.append(tile); refresh = true; }
+    if (tile && !whole) continue;
+    if (!tile) { tile = build(s, slot); s.tiles.set(slot, tile); come.append(tile); }
     tile.style.transform = `translate(${(slot % columns) * step}px, ${Math.floor(slot / columns) * height}px)`;
     paint(s, tile, slot);
   }
+  if (come.childElementCount) s.sheet.append(come);
 }
 
 function build(s, slot) {
