@@ -186,7 +186,8 @@ function look(s, what) {
   draw(s);
 }
 
-// Arrows go to the nearest point within 45 degrees of their direction, and the map follows.
+// Arrows go to the nearest point within 45 degrees of their direction, the first to that nearest to the middle, and the
+// map follows.
 function keys(s, event) {
   const way = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
   const what = { "+": "in", "-": "out", 0: "fit" }[event.key];
@@ -203,7 +204,8 @@ function step(s, [dx, dy]) {
   let best = from, least = Infinity;
   for (let i = 0; 2 * i < s.xy.length; i++) {
     const [u, v] = [s.xy[2 * i] - x, s.xy[2 * i + 1] - y], along = u * dx + v * dy, aside = Math.abs(u * dy) + Math.abs(v * dx);
-    if (i !== from && along > 0 && aside <= along && u * u + v * v < least) { least = u * u + v * v; best = i; }
+    const ahead = from == null || (along > 0 && aside <= along);
+    if (i !== from && ahead && u * u + v * v < least) { least = u * u + v * v; best = i; }
   }
   if (best == null) return;
   s.pointed = best;
