@@ -53,6 +53,7 @@ bench: setup
 	$(PY) -m benchmarks.bench_features
 	$(PY) -m benchmarks.bench_real
 	$(PY) -m benchmarks.bench_app
+	$(PY) -m benchmarks.bench_door
 	$(PY) -m benchmarks.tables
 
 # the documentation as a site of its own, in site

@@ -69,7 +69,7 @@ def apply_decisions(command: commands.Apply) -> None:
     Raises:
         DataError: it is no file of decisions, or they belong to other data.
     """
-    content = read_json(command.file)
+    content: Any = read_json(command.file)
     records, said = records_of(content), remarks_in(content)
     if command.run and command.is_data_named:
         raise UsageError("Give --run or the data, not both.")

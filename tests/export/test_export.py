@@ -133,6 +133,19 @@ def test_applying_the_decisions_gives_the_same_files(digits, cache, tmp_path, mo
     assert removed == [str(digits.scores["index"].iloc[4])]
 
 
+def test_decisions_on_an_example_need_neither_run_nor_data(digits, tmp_path):
+    """The file names which of the examples it is about; that is not always the one that comes without being named."""
+    assert main(["export", digits.name, "--keep-top", "199", "--output", str(tmp_path / "made"), "--cache",
+                 str(digits.folder.parent.parent), "--json"]) == 0  # fmt: skip
+    words = ["apply", str(tmp_path / "made" / "decisions.json"), "--cache", str(tmp_path / "empty")]
+    assert main([*words, "--output", str(tmp_path / "applied")]) == 0
+    removed = (tmp_path / "applied" / "removed_indices.txt").read_text()
+    assert removed == (tmp_path / "made" / "removed_indices.txt").read_text()
+    kept = (tmp_path / "applied" / "kept_indices.txt").read_text().split()
+    assert len(removed.split()) == 1
+    assert len(kept) == 1_796
+
+
 def test_decisions_go_from_one_cache_to_another(digits, cache, tmp_path, monkeypatch, capsys, request):
     """Written beside one run, read in elsewhere, shown by a run with other settings; a file of before needs a run."""
     monkeypatch.delenv("LSI_DATABASE_URL", raising=False)
