@@ -1,9 +1,10 @@
 """The app in Chromium: page changes, review queue, gallery, map, memory, at the sizes that people bring.
 
-    python -m benchmarks.bench_app [--quick] [--many-classes] [--cache DIR]
+    python -m benchmarks.bench_app [RUN …] [--quick] [--cache DIR]
 
-Needs Chromium, and the CIFAR-10 files beside the project for the real images. `--cache` keeps the runs it measures on.
-`--many-classes` measures a run of ImageNet's shape alone.
+The runs are real (50,000 images of CIFAR-10, from the files beside the project), large (200,000 noisy copies of
+digits), million (the map alone) and many_classes (ImageNet's shape). Needs Chromium. `--cache` keeps the runs it
+measures on.
 """
 
 import argparse
@@ -181,33 +182,40 @@ def many_classes(browser: Browser, cache: Path, run: Run) -> dict[str, Any]:
     return found
 
 
+def _real(browser: Browser, cache: Path, quick: bool) -> dict[str, Any]:
+    return everything(browser, cache, app_runs.real(cache, 1_000 if quick else None))
+
+
+def _large(browser: Browser, cache: Path, quick: bool) -> dict[str, Any]:
+    return everything(browser, cache, app_runs.copies(cache, 2_000 if quick else 200_000))
+
+
+def _million(browser: Browser, cache: Path, quick: bool) -> dict[str, Any]:
+    return only_map(browser, cache, app_runs.points(cache, 5_000 if quick else 1_000_000))
+
+
+def _many_classes(browser: Browser, cache: Path, quick: bool) -> dict[str, Any]:
+    return many_classes(browser, cache, app_runs.points(cache, *((5_000, 100) if quick else (1_281_167, 1_000))))
+
+
+RUNS = {"real": _real, "large": _large, "million": _million, "many_classes": _many_classes}
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_app")
+    parser.add_argument("runs", nargs="*", choices=[*RUNS, []], help="all by default")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--many-classes", action="store_true")
     parser.add_argument("--cache", type=Path)
     given = parser.parse_args()
     path = chromium()
     if path is None:
         raise SystemExit("no Chromium on this machine (Debian: apt-get install chromium)")
-    with tempfile.TemporaryDirectory() as root:
-        cache = given.cache or Path(root)
-        if given.many_classes:
-            size = (5_000, 100) if given.quick else (1_281_167, 1_000)
-            with launch(path) as browser:
-                found = many_classes(browser, cache / "many", app_runs.points(cache / "many", *size))
-            save("app_quick" if given.quick else "app_many_classes", found)
-            return
-        sizes = (2_000, 5_000) if given.quick else (200_000, 1_000_000)
-        runs = [app_runs.copies(cache / "copies", sizes[0]), app_runs.points(cache / "points", sizes[1])]
-        result: dict[str, Any] = {}
-        with launch(path) as browser:
-            if app_runs.CIFAR.exists():
-                real = app_runs.real(cache / "real", 1_000 if given.quick else None)
-                result["real"] = everything(browser, cache / "real", real)
-            result["large"] = everything(browser, cache / "copies", runs[0])
-            result["million"] = only_map(browser, cache / "points", runs[1])
-    save("app_quick" if given.quick else "app", result)
+    for name in given.runs or RUNS:
+        if name == "real" and not app_runs.CIFAR.exists():
+            continue
+        with tempfile.TemporaryDirectory() as root, launch(path) as browser:
+            found = RUNS[name](browser, (given.cache or Path(root)) / name, given.quick)
+        save(f"app_{name}" + ("_quick" if given.quick else ""), found)
 
 
 if __name__ == "__main__":
