@@ -29,6 +29,14 @@ def test_looking_at_runs_in_the_app_needs_no_torch():
     assert output.strip().splitlines()[-1] == "[]"
 
 
+def test_the_server_and_its_first_page_need_no_scipy():
+    """It takes half a second to load, of the three until the app answers."""
+    code = "import lsi.ui.server, lsi.ui.bar, lsi.ui.overview, lsi.ui.form, lsi.ui.jobs_panel, lsi.ui.runs_view"
+    check = f"import sys; {code}; print('scipy' in sys.modules)"
+    output = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout
+    assert output.strip().splitlines()[-1] == "False"
+
+
 def test_computing_loads_only_what_every_run_needs():
     """A newcomer waits for it: the first run is computed by a process of its own."""
     spare = ("scipy.optimize", "sklearn", "umap", "numba", "torchvision", "streamlit", "plotly", "ray")

@@ -1,11 +1,12 @@
-"""How many labels remain to be corrected, from their probabilities and the decisions so far."""
+"""How many labels remain to be corrected, from their probabilities and the decisions so far.
+
+NumPy alone: the first page shows it, and SciPy takes the server of the app half a second to load.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
-from scipy.special import expit, logit
 
 from lsi.errors import ConvergenceError
 
@@ -61,10 +62,10 @@ def estimate_remaining_errors(
     coefficients, hessian, gradient_norm = _logistic_map(_log_odds(decided_p), decided_wrong.astype(np.float64))
     rng = np.random.default_rng(0)
     lower = np.linalg.cholesky(hessian)
-    draws = coefficients[:, None] + solve_triangular(lower.T, rng.normal(size=(2, _DRAWS)))
+    draws = coefficients[:, None] + np.linalg.solve(lower.T, rng.normal(size=(2, _DRAWS)))
     mean, variance = np.zeros(_DRAWS), np.zeros(_DRAWS)
     for start in range(0, len(undecided_p), _ROWS):
-        p_wrong = expit(_log_odds(undecided_p[start : start + _ROWS]) @ draws)
+        p_wrong = _sigmoid(_log_odds(undecided_p[start : start + _ROWS]) @ draws)
         mean += p_wrong.sum(axis=0)
         variance += (p_wrong * (1 - p_wrong)).sum(axis=0)
     counts = mean + rng.normal(size=_DRAWS) * np.sqrt(variance)
@@ -75,7 +76,13 @@ def estimate_remaining_errors(
 
 def _log_odds(p: np.ndarray) -> np.ndarray:
     """Return the rows (1, logit(1 − p)) of the logistic model's design matrix."""
-    return np.stack([np.ones(len(p)), -logit(np.clip(p, 1e-6, 1 - 1e-6))], axis=1)
+    p = np.clip(p, 1e-6, 1 - 1e-6)
+    return np.stack([np.ones(len(p)), np.log1p(-p) - np.log(p)], axis=1)
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # far below 0 it is 0 all the same
+        return 1 / (1 + np.exp(-x))
 
 
 def _logistic_map(design: np.ndarray, wrong: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
@@ -93,7 +100,7 @@ def _logistic_map(design: np.ndarray, wrong: np.ndarray) -> tuple[np.ndarray, np
     c = _PRIOR_MEAN.copy()
     gradient_norm = np.inf
     for _ in range(_NEWTON_STEPS):
-        share = expit(design @ c)
+        share = _sigmoid(design @ c)
         gradient = design.T @ (share - wrong) + _PRIOR_PRECISION @ (c - _PRIOR_MEAN)
         hessian = (design.T * (share * (1 - share))) @ design + _PRIOR_PRECISION
         gradient_norm = float(np.linalg.norm(gradient))
@@ -101,7 +108,7 @@ def _logistic_map(design: np.ndarray, wrong: np.ndarray) -> tuple[np.ndarray, np
             return c, hessian, gradient_norm
         if not np.isfinite(gradient_norm):
             break
-        step = cho_solve(cho_factor(hessian), gradient)
+        step = np.linalg.solve(hessian, gradient)
         before, size = loss(c), 1.0
         rounding = 1e-13 * (1 + abs(before))  # differences of the loss below this are noise
         while loss(c - size * step) > before - 1e-4 * size * float(gradient @ step) + rounding and size > 1e-10:
