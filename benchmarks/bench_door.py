@@ -204,9 +204,6 @@ def load_folder(tree: Tree, page: Page, folder: Path) -> None:
     """Type the path of a folder into the form, and wait for its run."""
     page.get_by_text("Compute another run").last.click()
     settle(page)
-    if tree.decides:
-        page.get_by_role("radio", name="A folder or file").click()
-        settle(page)
     page.get_by_role("textbox", name="Folder or file" if tree.decides else "Or your own data").click()
     page.keyboard.type(str(folder))
     page.keyboard.press("Tab")

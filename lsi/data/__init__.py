@@ -8,10 +8,12 @@ import numpy as np
 from lsi.config import DataSettings
 from lsi.data.images import Images, decode, to_rgb
 from lsi.data.labels import UNLABELLED, LabelRules, class_positions, encode_labels
-from lsi.data.plan import Plan
+from lsi.data.naming import rows_by_name
+from lsi.data.plan import Plan, counted
 from lsi.data.record import Dataset
 from lsi.data.sources import open_source
-from lsi.data.sources.arrays import read_array
+from lsi.data.sources.arrays import read_array, read_named
+from lsi.data.sources.columns import key_columns
 from lsi.errors import DataError
 
 __all__ = ["Dataset", "Images", "Plan", "decode", "inspect", "load", "to_rgb"]
@@ -51,15 +53,12 @@ def load(settings: DataSettings, data_root: Path) -> Dataset:
 
 
 def _with_labels(dataset: Dataset, settings: DataSettings) -> Dataset:
-    """Return the dataset with another labelling, one value a sample of it or of its source."""
+    """Return the dataset with another labelling: by name where its file has names, else in the order of the data."""
     assert settings.labels is not None
-    values = read_array(settings.labels, "--labels", ("label", "labels"))
-    length = dataset.plan.source_length if dataset.plan is not None else len(dataset)
-    if len(values) == length > len(dataset):
-        values = values[dataset.source_index]
-    if len(values) != len(dataset):
-        raise DataError(f"--labels: expected {len(dataset)} labels, one a sample of the data, got {len(values)}.")
     where = f"--labels {settings.labels}"
+    name, arrays = read_named(settings.labels, "--labels", ("label", "labels"))
+    rows, how = _rows_of(dataset, {k: v for k, v in arrays.items() if k != name}, len(arrays[name]), where)
+    values, notes = arrays[name][rows], [f"{where}: {how}."]
     if not dataset.is_labelled:
         labels = encode_labels(values, LabelRules(where, merge=settings.merge_classes))
         positions, names = labels.values, labels.names
@@ -71,9 +70,47 @@ def _with_labels(dataset: Dataset, settings: DataSettings) -> Dataset:
         labelled = dataset.relabel(positions)
     else:
         labelled = replace(dataset, labels=positions, class_names=names, is_labelled=True)
+    if dataset.unlabelled is not None:
+        more = counted(len(dataset.unlabelled), "sample")
+        notes.append(f"{more} without a label in the data: another labelling is only of those that have one.")
     if missing.any():
         labelled = replace(labelled.take(np.flatnonzero(~missing)), unlabelled=labelled.take(np.flatnonzero(missing)))
-    return replace(labelled, plan=_planned(labelled))
+    plan = _planned(labelled)
+    return replace(labelled, plan=None if plan is None else replace(plan, notes=(*plan.notes, *notes)))
+
+
+def _rows_of(dataset: Dataset, others: dict[str, np.ndarray], length: int, where: str) -> tuple[np.ndarray, str]:
+    """Return which row of a labelling belongs to each sample, and how that is known.
+
+    Args:
+        dataset: n samples.
+        others: all columns of the labelling but the labels.
+        length: of the labelling.
+        where: what messages name.
+
+    Raises:
+        DataError: its names are not those of the samples, or it has no names and another length.
+    """
+    for name, is_image in key_columns(list(others)):
+        values = others[name]
+        if values.ndim != 1 or len(values) != length:
+            continue
+        keys = [str(v) for v in values]
+        rows = rows_by_name(keys, [str(i) for i in dataset.ids])
+        if (rows >= 0).all():
+            return rows, f"labels are joined by the column {name}"
+        if is_image or (rows >= 0).any():
+            row = int(np.flatnonzero(rows < 0)[0])
+            raise DataError(
+                f"{where}: its column {name} names {int((rows >= 0).sum()):,} of the {len(dataset):,} samples, and not "
+                f"{dataset.ids[row]} (or names it twice): give every sample a row, with an empty label for none."
+            )
+    total = dataset.plan.source_length if dataset.plan is not None else len(dataset)
+    if length == total > len(dataset):
+        return dataset.source_index, "it has no names, so its rows are taken in the order of the data's"
+    if length != len(dataset):
+        raise DataError(f"--labels: expected {len(dataset)} labels, one a sample of the data, got {length}.")
+    return np.arange(length), "it has no names, so its rows are taken in the order of the samples"
 
 
 def _planned(dataset: Dataset) -> Plan | None:

@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from lsi.errors import DataError
 
 _INTEGER = re.compile(r"-?(0|[1-9]\d*)")
 UNLABELLED = -1
+_ALIKE = "differ by case, blanks or the coding of accents alone"
 NO_CLASS = ("all",)  # the class of samples without labels
 
 
@@ -102,7 +104,7 @@ def class_positions(values: Sequence[Any] | np.ndarray, class_names: Sequence[st
     known = {name: i for i, name in enumerate(class_names)}
     texts, _ = _texts(_single(values, where), LabelRules(where))
     if any(t is not None and t not in known for t in texts):
-        known = _positions(texts, LabelRules(where, class_names))
+        known = _positions(texts, LabelRules(where, class_names), mixed=not known.keys().isdisjoint(texts))
     return np.array([UNLABELLED if t is None else known[t] for t in texts], dtype=np.int64)
 
 
@@ -179,13 +181,23 @@ def _text(value: Any, are_fractions: bool, where: str, row: int) -> str | None:
     raise DataError(f"{where}: expected a text or a number as label, got a {type(value).__name__} in row {row}.")
 
 
-def _positions(texts: list[str | None], rules: LabelRules) -> dict[str, int]:
-    """Return the class index of each text where the class names are given."""
+def _positions(texts: list[str | None], rules: LabelRules, *, mixed: bool = False) -> dict[str, int]:
+    """Return the class index of each text where the class names are given.
+
+    Args:
+        texts: labels, None where one is missing.
+        rules: with the class names.
+        mixed: some are class names, so that what is none of them is wrong, even a number.
+
+    Raises:
+        DataError: a text is neither a name nor a number of a class.
+    """
     names = list(rules.class_names or ())
     distinct = {t for t in texts if t is not None}
     by_name = {name: i for i, name in enumerate(names)}
     by_number = {t: int(t) for t in distinct if _INTEGER.fullmatch(t) and 0 <= int(t) < len(names)}
-    positions = by_name if len(distinct & by_name.keys()) > len(by_number) else by_number or by_name
+    is_named = mixed or len(distinct & by_name.keys()) > len(by_number)
+    positions = by_name if is_named else by_number or by_name
     unknown = distinct - positions.keys()
     if unknown:
         row = next(i for i, t in enumerate(texts) if t in unknown)
@@ -200,13 +212,13 @@ def _merged(indices: np.ndarray, names: list[str], rules: LabelRules) -> tuple[n
     """Join class names that differ by case or blanks alone where that is asked for; report them where not."""
     groups: dict[str, list[int]] = {}
     for i, name in enumerate(names):
-        groups.setdefault("".join(name.casefold().split()), []).append(i)
+        groups.setdefault("".join(unicodedata.normalize("NFC", name).casefold().split()), []).append(i)
     alike = [group for group in groups.values() if len(group) > 1]
     if not alike:
         return indices, names, []
     shown = "; ".join(", ".join(repr(names[i]) for i in group) for group in alike[:3])
     if rules.merge != "case":
-        note = f"Class names that differ by case or blanks alone: {shown}; --merge-classes case joins them."
+        note = f"Class names that {_ALIKE}: {shown}; --merge-classes case joins them."
         return indices, names, [note]
     counts = np.bincount(indices[indices >= 0], minlength=len(names))
     target = np.arange(len(names))
@@ -216,7 +228,7 @@ def _merged(indices: np.ndarray, names: list[str], rules: LabelRules) -> tuple[n
     new = np.cumsum(target == np.arange(len(names))) - 1
     names = [name for i, name in enumerate(names) if target[i] == i]
     joined = np.where(joined >= 0, new[joined], UNLABELLED)
-    return joined, names, [f"Class names joined that differ by case or blanks alone: {shown}."]
+    return joined, names, [f"Class names joined that {_ALIKE}: {shown}."]
 
 
 def _without_empty(indices: np.ndarray, names: list[str]) -> tuple[np.ndarray, list[str], list[str]]:

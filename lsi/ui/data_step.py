@@ -11,7 +11,7 @@ from lsi.errors import LsiError, UsageError
 from lsi.references import split_file
 from lsi.ui import browse, preview
 from lsi.ui.paths import below_data_roots
-from lsi.ui.session import cache
+from lsi.ui.session import cache, run_names
 from lsi.ui.uploads import TYPES, store_upload
 from lsi.ui.wording import plain
 
@@ -26,7 +26,9 @@ _HELP = "A folder with one subfolder for each class, an archive of one, a table 
 def which_data() -> None:
     """Ask for the data, and say how they would be read as soon as they are named."""
     st.markdown("**1. Which data?**")
-    kind = st.segmented_control("Which data?", [EXAMPLE, PATH, UPLOAD], default=EXAMPLE, key=f"{FIELD}kind",
+    if f"{FIELD}kind" not in st.session_state:  # who has seen an example comes with data
+        st.session_state[f"{FIELD}kind"] = PATH if run_names() else EXAMPLE
+    kind = st.segmented_control("Which data?", [EXAMPLE, PATH, UPLOAD], key=f"{FIELD}kind",
                                 required=True, label_visibility="collapsed")  # fmt: skip
     if kind == PATH:
         typed, chosen = st.columns(2, vertical_alignment="bottom")

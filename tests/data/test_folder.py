@@ -237,3 +237,23 @@ def test_numbers_stay_in_the_order_of_the_source(tmp_path):
     root = plant(tmp_path / "d", TWO)
     np.testing.assert_array_equal(opened(root).source_index, np.arange(6))
     assert named(opened(root))["dog/1.png"] == "dog"
+
+
+def test_columns_that_are_named_are_read_or_refused(tmp_path):
+    parts = [f"part_{1 + i % 2}/{i}.png" for i in range(8)]
+    plant(tmp_path, parts, {"meta.csv": "image_id,dx\n" + "\n".join(f"{i},{'ab'[i // 4]}" for i in range(8))})
+    data = opened(tmp_path, label_column="dx", image_column="image_id")
+    assert {Path(p).stem: c for p, c in named(data).items()} == {str(i): "ab"[i // 4] for i in range(8)}
+    with pytest.raises(DataError, match="no column 'nonsense'"):
+        opened(tmp_path, label_column="nonsense", image_column="image_id")
+    with pytest.raises(DataError, match="folders say the labels, so --split-column fold can mean nothing"):
+        opened(tmp_path, split_column="fold")
+
+
+def test_tables_of_several_splits_describe_the_images_of_their_own(tmp_path):
+    images = [f"{split}/{c}/{i}.png" for split in ("test", "train") for c in ("cat", "dog") for i in range(3)]
+    rows = "\n".join(f"{c}/{i}.png,{{}} {c} {i}" for c in ("cat", "dog") for i in range(3))
+    plant(tmp_path, images, {f"{s}.csv": "file,who\n" + rows.format(*[s] * 6) for s in ("test", "train")})
+    data = opened(tmp_path, split="all")
+    assert data.metadata is not None
+    assert [f"{p.split('/')[0]} {p.split('/')[1]} {Path(p).stem}" for p in data.ids] == data.metadata["who"].tolist()

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +6,8 @@ from lsi.probabilities import Probabilities
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.run import Run
 from lsi.runs.subject import Subject
-from lsi.ui.issues import queue_item
+from lsi.ui import issues
+from lsi.ui.issues import queue_items
 from lsi.ui.session import View
 
 SCORES = pd.DataFrame({"id": ["a", "b", "c"], "given_label": [1, 1, 2]})
@@ -16,9 +15,14 @@ PROBABILITIES = Probabilities(np.array([[0.7, 0.2, 0.1], [0.2, 0.6, 0.2], [0.1, 
 
 
 @pytest.fixture
-def view() -> View:
-    view = View(Run(Path("run")))
-    vars(view.run).update(scores=SCORES, probabilities=PROBABILITIES)  # instead of the files that it would read
+def view(monkeypatch, tmp_path) -> View:
+    view = View(Run(tmp_path))
+    monkeypatch.setattr(View, "key", (tmp_path.name, 0))
+    monkeypatch.setattr(issues, "by_key", lambda key: view)
+    manifest = {"dataset": {"has_images": False}}  # instead of the files that it would read
+    vars(view.run).update(
+        scores=SCORES, probabilities=PROBABILITIES, manifest=manifest
+    )
     return view
 
 
@@ -28,14 +32,16 @@ def test_the_queue_shows_a_decision_with_its_class(view, tmp_path, action, label
     reviews = Reviews(f"sqlite:///{tmp_path / 'r.db'}")
     about = Subject("run", "data", list("abc"), list("xyz"), ("x", "y", "z"), np.array([1, 0, 0]))
     reviews.record(about, "ann", [Decision(0, action, label), *beside])
-    item = queue_item(view, 0, reviews.current(about))
+    item = queue_items(view, np.array([0]), reviews.current(about))[0]
     assert (item["decision"], item["label"]) == (action, label)
     reviews.engine.dispose()
 
 
 def test_the_queue_shows_a_sample_without_a_decision(view):
-    item = queue_item(view, 2, pd.DataFrame({"action": [], "label": []}))
-    assert item == {
+    items = queue_items(view, np.array([2, 1]), pd.DataFrame({"action": [], "label": []}))
+    assert [item["i"] for item in items] == [2, 1]
+    assert items[0] == {
+        "near": [],
         "i": 2,
         "id": "c",
         "text": "",

@@ -10,11 +10,12 @@ from lsi.data.record import Dataset
 from lsi.data.sources.arrays import ARRAYS, from_arrays
 from lsi.data.sources.boxes import find_boxes, read_boxes
 from lsi.data.sources.columnar import COLUMNAR, holds_images, read_columnar
-from lsi.data.sources.columns import Wanted
+from lsi.data.sources.columns import Wanted, refuse_columns
 from lsi.data.sources.confined import check_reference
 from lsi.data.sources.embedded import EMBEDDED
 from lsi.data.sources.folder import read_tree
-from lsi.data.sources.samples import Options, Samples, assemble
+from lsi.data.sources.samples import DEFAULT_SPLIT, Options, Samples, assemble
+from lsi.data.sources.splits import ALL, check_split
 from lsi.data.sources.tables import TABLES, from_frame, read_frame
 from lsi.data.sources.torchvision_sets import from_torchvision
 from lsi.data.sources.webdataset import read_webdataset
@@ -46,6 +47,9 @@ def open_source(settings: DataSettings, data_root: Path, targets: tuple[str, ...
         if targets:
             raise DataError(f"--targets: no such file: {settings.targets}; columns by name need data with columns.")
         name = settings.dataset.lower()
+        refuse_columns(columns, f"{settings.dataset}: it has no columns")
+        if name in EMBEDDED and settings.split not in (ALL, DEFAULT_SPLIT):
+            check_split(settings.split, (), name)
         return EMBEDDED[name]() if name in EMBEDDED else from_torchvision(settings.dataset, data_root, options)
     dataset = assemble(_samples(settings.data, options), options)
     if targets and dataset.targets is None:

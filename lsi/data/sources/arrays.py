@@ -12,7 +12,7 @@ from lsi.data.naming import numbered, safe_name, text_of_path
 from lsi.data.npz import read_npz
 from lsi.data.pixels import check_real, from_pixels
 from lsi.data.plan import counted
-from lsi.data.sources.columns import Wanted, assign_roles
+from lsi.data.sources.columns import ALIASES, Wanted, assign_roles, refuse_columns
 from lsi.data.sources.samples import Options, Samples, joined
 from lsi.data.sources.splits import ALL, same_split, split_of
 from lsi.data.sources.tables import SEPARATED, numbers, read_frame
@@ -21,7 +21,8 @@ from lsi.errors import DataError
 
 ARRAYS = (".npz", ".npy")
 _VALUES = ("images", "features", "embeddings", "embedding", "image", "x", "data", "pixels", "arr_0")
-_LABELS = ("labels", "label", "y", "targets", "target", "classes", "class", "arr_1")
+_LABELS = ("labels", "label", "y", "targets", "target", "classes", "class", *ALIASES["label"], "arr_1")
+_SPLITS = ("split", "splits")
 _NAMES = ("class_names", "label_names", "classes_names", "names")
 
 
@@ -40,6 +41,7 @@ def from_arrays(path: Path, options: Options) -> Samples:
     """
     arrays = load_arrays(path)
     where = text_of_path(str(path))
+    refuse_columns(options.columns, f"{where}: it holds arrays")
     parts = _by_split(arrays)
     if len(parts) > 1 or "" not in parts:
         shared = {k: v for k, v in arrays.items() if k.casefold() in _NAMES}
@@ -100,8 +102,10 @@ def _samples(path: Path, arrays: dict[str, np.ndarray], options: Options, where:
         features = _features(values, where)
     else:
         images, notes = from_pixels(values, where, path)
-    class_names = _first(arrays, _NAMES)
-    used = {id(a) for a in (values, labels, class_names, arrays.get("text")) if a is not None}
+    class_names, splits = _first(arrays, _NAMES), _first(arrays, _SPLITS)
+    if splits is not None and (splits.shape != (n,) or splits.dtype.kind not in "US"):
+        splits = None
+    used = {id(a) for a in (values, labels, class_names, splits, arrays.get("text")) if a is not None}
     return Samples(
         safe_name(path.stem),
         where,
@@ -110,8 +114,9 @@ def _samples(path: Path, arrays: dict[str, np.ndarray], options: Options, where:
         images,
         labels,
         LabelRules(f"{where}, labels", None if class_names is None else [str(c) for c in class_names]),
-        index=np.arange(n),
-        source_lengths={"": n},
+        None if splits is None else splits.astype(str).tolist(),
+        np.arange(n),
+        {"": n},
         text=None if "text" not in arrays else [str(t) for t in arrays["text"]],
         features=features,
         targets=numbers(arrays, options.targets, path),
@@ -177,6 +182,21 @@ def read_array(specification: str, option: str, usual: tuple[str, ...]) -> np.nd
     Raises:
         DataError: there is no such file or array, or there are several and none is called as usual.
     """
+    name, arrays = read_named(specification, option, usual)
+    return arrays[name]
+
+
+def read_named(specification: str, option: str, usual: tuple[str, ...]) -> tuple[str, dict[str, np.ndarray]]:
+    """Return which array PATH[:KEY] names, and all arrays or columns of that file.
+
+    Args:
+        specification: PATH or PATH:KEY.
+        option: what a message names.
+        usual: names of arrays to look for where no KEY is given.
+
+    Raises:
+        DataError: there is no such file or array, or there are several and none is called as usual.
+    """
     path_text, _, name = specification.rpartition(":") if not Path(specification).exists() else (specification, "", "")
     path = Path(path_text or specification)
     if not path.is_file():
@@ -190,7 +210,7 @@ def read_array(specification: str, option: str, usual: tuple[str, ...]) -> np.nd
     name = name or next((k for k in usual if k in arrays), next(iter(arrays)))
     if name not in arrays:
         raise DataError(f"{option}: {path} holds {', '.join(arrays)}, not {name!r}.")
-    return arrays[name]
+    return name, arrays
 
 
 def _columns(path: Path) -> dict[str, Any]:

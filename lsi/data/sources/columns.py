@@ -18,6 +18,7 @@ ALIASES = {
     "text": ("text", "sentence", "content"),
     "features": ("features", "embedding", "embeddings", "feature", "vector"),
 }  # fmt: skip
+_IDS = ("id", "ids", "key", "keys", "uid", "name", "names", "image_id")
 OPTIONS = {"image": "--image-column", "label": "--label-column", "split": "--split-column", "id": "--id-column"}
 
 
@@ -55,6 +56,27 @@ class Roles:
         """Return the columns that were found, by role, as a plan shows them."""
         roles = ("image", "text", "features", "label", "split", "id")
         return {role: column for role in roles if (column := getattr(self, role)) is not None}
+
+
+def key_columns(columns: Sequence[str]) -> list[tuple[str, bool]]:
+    """Return the columns whose names say that they name samples, and whether they name images, the surest first."""
+    folded = {_folded(column): column for column in reversed(columns)}
+    return [(folded[name], name in ALIASES["image"]) for name in (*ALIASES["image"], *_IDS) if name in folded]
+
+
+def refuse_columns(wanted: Wanted, why: str) -> None:
+    """Raise where someone named columns of data that have none.
+
+    Args:
+        wanted: what was named.
+        why: what the data are instead.
+
+    Raises:
+        DataError: a column is named.
+    """
+    named = [f"{option} {getattr(wanted, role)}" for role, option in OPTIONS.items() if getattr(wanted, role)]
+    if named:
+        raise DataError(f"{why}, so {' and '.join(named)} can mean nothing: give the table that has it as --data.")
 
 
 def assign_roles(columns: Sequence[str], wanted: Wanted, where: object, spoken_for: Sequence[str] = ()) -> Roles:

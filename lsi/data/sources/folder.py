@@ -8,6 +8,7 @@ import numpy as np
 from lsi.data.images import sniff
 from lsi.data.labels import LabelRules
 from lsi.data.naming import safe_name, text_of_path
+from lsi.data.sources.columns import refuse_columns
 from lsi.data.sources.layout import Group, Layout, build, interpret
 from lsi.data.sources.samples import Options, Samples, joined
 from lsi.data.sources.splits import ALL, same_split, split_of_file
@@ -38,10 +39,13 @@ def read_tree(tree: Tree, names: list[str], options: Options, name: str) -> Samp
     if not layout.groups:
         raise DataError(_nothing(tree, layout, tables))
     labelled = any(group.label is not None for group in layout.groups)
-    if not labelled and tables:
+    if tables and (not labelled or options.columns.image or options.columns.label):
         samples = _with_table(tree, layout, tables, options, name)
         if samples is not None:
             return samples
+    refuse_columns(
+        options.columns, f"{tree.name}: {'folders say the labels' if labelled else 'no table names the images'}"
+    )
     samples = _samples(tree, layout, name)
     if labelled and tables:
         return _with_columns(tree, samples, tables, options)
@@ -188,30 +192,38 @@ def _of_tables(fitting: dict[str, Samples], tree: Tree, options: Options) -> Sam
 
 
 def _with_columns(tree: Tree, samples: Samples, tables: list[str], options: Options) -> Samples:
-    """Return samples with the columns of a table beside them whose rows name their images."""
+    """Return samples with the columns of the tables beside them whose rows name their images.
+
+    Of an image that several tables name, the first one's values count.
+    """
     positions = {name: i for i, name in enumerate(samples.ids)}
-    ignored = dict(samples.ignored)
+    ignored, notes, metadata = dict(samples.ignored), list(samples.notes), samples.metadata
     for table in tables:
         try:
-            frame, notes = read_frame(tree, table)
+            frame, found = read_frame(tree, table)
             if not names_images(frame, tree, table, options, by_content=False):
                 continue
-            described = from_frame(frame, tree, table, replace(options, columns=replace(options.columns, id=None)))
+            described = from_frame(frame, tree, table, options)
         except DataError:
             continue
         rows = [(positions[n], i) for i, n in enumerate(map(text_of_path, described.paths)) if n in positions]
-        if not rows or samples.metadata is not None:
+        if not rows:
             continue
         columns = frame.drop(columns=[described.columns["image"]])
         taken = np.full(len(samples.ids), -1)
         taken[[place for place, _ in rows]] = [i for _, i in rows]
-        metadata = columns.iloc[taken].reset_index(drop=True).astype(object)
-        metadata[taken < 0] = None
+        own = columns.iloc[taken].reset_index(drop=True).astype(object)
+        own[taken < 0] = None
+        if metadata is None:
+            metadata = own
+        else:
+            names = list(dict.fromkeys([*metadata.columns, *own.columns]))
+            metadata = metadata.combine_first(own)[names]
         suffix = PurePosixPath(table).suffix.lower()
         ignored[suffix] = max(0, ignored.get(suffix, 0) - 1)
-        note = f"{table} names {len(rows):,} of the images: its columns are kept beside; the folders are the labels."
-        samples = replace(samples, metadata=metadata, notes=(*samples.notes, *notes, note))
-    return replace(samples, ignored=ignored)
+        kept = f"{table} names {len(rows):,} of the images: its columns are kept beside; the folders are the labels."
+        notes += [*found, kept]
+    return replace(samples, metadata=metadata, ignored=ignored, notes=tuple(notes))
 
 
 def _nothing(tree: Tree, layout: Layout, tables: list[str]) -> str:

@@ -47,7 +47,8 @@ def from_frame(
     notes = list(roles.notes)
     if roles.image is None and roles.text is None and roles.features is None:
         roles = _by_content(frame, roles, Resolver(tree, table), notes, where)
-    images, ids, paths, name_notes = _images(frame, roles, tree, table)
+    splits = _splits(frame, roles, notes)
+    images, ids, paths, name_notes = _images(frame, roles, tree, table, splits)
     if roles.label is None and roles.rest and options.needs_labels:
         notes.append(_no_label(roles))
     labels = None if roles.label is None else frame[roles.label].tolist()
@@ -62,7 +63,7 @@ def from_frame(
         images,
         labels,
         label_rules,
-        _splits(frame, roles, notes),
+        splits,
         np.arange(len(frame)),
         {"": len(frame)},
         text=None if roles.text is None else [str(v) for v in frame[roles.text]],
@@ -115,13 +116,13 @@ def _by_content(frame: pd.DataFrame, roles: Roles, resolver: Resolver, notes: li
 
 
 def _images(
-    frame: pd.DataFrame, roles: Roles, tree: Tree, table: str
+    frame: pd.DataFrame, roles: Roles, tree: Tree, table: str, splits: list[str] | None
 ) -> tuple[Images | None, Any, list[str], list[str]]:
     """Return the images that a table names, their ids, their files, and sentences on how they were found."""
     if roles.image is None:
         return None, numbered(len(frame)), [], []
     values = ["" if v is None or v != v else str(v) for v in frame[roles.image]]
-    references = Resolver(tree, table).resolve(values, roles.image)
+    references = Resolver(tree, table).resolve(values, roles.image, splits)
     notes = [f"{references.note}."] if references.note else []
     if references.n_missing:
         verb = "names" if references.n_missing == 1 else "name"

@@ -14,6 +14,7 @@ from lsi.data.sources.boxes.coco import coco_files, read_coco
 from lsi.data.sources.boxes.table import OTHER, BoxTable
 from lsi.data.sources.boxes.voc import is_voc, read_voc
 from lsi.data.sources.boxes.yolo import is_yolo, read_yolo
+from lsi.data.sources.columns import refuse_columns
 from lsi.data.sources.samples import Options, Samples
 from lsi.data.sources.tree_images import images_in
 from lsi.data.trees import Tree
@@ -42,11 +43,12 @@ def read_boxes(tree: Tree, options: Options) -> Samples:
 
     Args:
         tree: images and annotations: COCO, YOLO or Pascal VOC.
-        options: nothing of them matters here; the split is chosen later.
+        options: no column can be named; the split is chosen later.
 
     Raises:
         DataError: there are no boxes, or an annotation is not what it should be; the message has file and entry.
     """
+    refuse_columns(options.columns, f"{tree.name}: each box is a sample")
     names = list(without_junk(tree.names()))
     formats = _formats(names)
     if not formats and any(suffix_of(name) == ".json" for name in names):

@@ -70,9 +70,9 @@ def read_columnar(tree: Tree, names: Sequence[str], options: Options, is_file: b
     columns = table.read(list(dict.fromkeys([c for c in used if c in table.columns] + beside)))
     metadata, changed = column_values.metadata({column: columns[column] for column in beside})
     values, rules = _labels(table, columns, roles)
-    images = None if roles.image is None else find_images(tree, table, roles.image)
-    ids = numbered(sum(table.lengths)) if images is None else images.ids
     splits = table.split_of_rows if table.names_say_splits else _splits(columns, roles, table, notes)
+    images = None if roles.image is None else find_images(tree, table, roles.image, splits)
+    ids = numbered(sum(table.lengths)) if images is None else images.ids
     is_one = splits is None or not table.names_say_splits
     samples = Samples(
         table.name,

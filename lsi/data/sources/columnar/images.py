@@ -32,13 +32,14 @@ class FoundImages:
     notes: list[str] = field(default_factory=list)
 
 
-def find_images(tree: Tree, table: ColumnTable, column: str) -> FoundImages:
+def find_images(tree: Tree, table: ColumnTable, column: str, splits: Sequence[str] | None) -> FoundImages:
     """Return the images of a column: of bytes, of structs with bytes or path, or of paths as text.
 
     Args:
         tree: where the files lie, and those that paths lead to.
         table: the files.
         column: of images.
+        splits: of the rows of all files; None: names of files say them, if anything does.
 
     Raises:
         DataError: a file lacks the column, no path leads to a file, or a path as text stands twice.
@@ -49,8 +50,14 @@ def find_images(tree: Tree, table: ColumnTable, column: str) -> FoundImages:
     texts = [_paths(file, column) for file in table.files]
     flat = [text for part in texts for text in part]
     if all(file.n_without_bytes(column) == file.n_rows for file in table.files):
-        references = [Resolver(tree, file.name).resolve([t or "" for t in part], column)
-                      for file, part in zip(table.files, texts, strict=True) if part]  # fmt: skip
+        ends = np.cumsum(table.lengths)
+        references = [
+            Resolver(tree, file.name).resolve(
+                [t or "" for t in part], column, None if splits is None else splits[end - len(part) : end]
+            )
+            for file, part, end in zip(table.files, texts, ends.tolist(), strict=True)
+            if part
+        ]
         names = [name for found in references for name in found.names]
         notes = list(dict.fromkeys(f"{found.note}." for found in references if found.note))
         n_missing = sum(found.n_missing for found in references)

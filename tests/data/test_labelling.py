@@ -1,0 +1,76 @@
+"""Another labelling of the same samples: joined by name where it has names, in order where it has none."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lsi.config import DataSettings
+from lsi.data import load
+from lsi.errors import DataError
+from tests.data.trees import plant
+
+
+def class_folders(root: Path, names: tuple[str, ...], n: int) -> None:
+    plant(root, [f"{names[i % len(names)]}/{i}.png" for i in range(n)])
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    class_folders(tmp_path / "photos", ("cat", "dog"), 12)
+    return tmp_path / "photos"
+
+
+def labelled(folder: Path, table: pd.DataFrame, name: str = "second.csv"):
+    path = folder.parent / name
+    table.to_parquet(path, index=False) if name.endswith("parquet") else table.to_csv(path, index=False)
+    return load(DataSettings(data=folder, labels=f"{path}:label"), folder)
+
+
+def ids_of(folder: Path) -> list[str]:
+    return [str(i) for i in load(DataSettings(data=folder), folder).ids]
+
+
+@pytest.mark.parametrize("name", ["second.csv", "second.parquet"])
+@pytest.mark.parametrize("column", ["path", "id", "file_name"])
+@pytest.mark.parametrize("form", ["{}", "photos/{}", "/elsewhere/photos/{}"])
+def test_labels_are_joined_by_the_names_in_their_file(folder, name, column, form):
+    ids = ids_of(folder)
+    order = np.random.default_rng(0).permutation(len(ids))
+    table = pd.DataFrame({column: [form.format(ids[i]) for i in order], "label": [ids[i][:3] for i in order]})
+    data = labelled(folder, table, name)
+    assert [data.class_names[c] for c in data.labels] == [i[:3] for i in ids]
+    assert data.plan.notes[-1].endswith(f"labels are joined by the column {column}.")
+
+
+def test_names_of_files_alone_do_where_they_are_unique(folder):
+    ids = ids_of(folder)
+    for path in sorted(folder.rglob("*.png")):
+        path.rename(path.with_name(f"{path.parent.name}-{path.name}"))
+    names = [i.replace("/", "-") for i in ids]
+    data = labelled(folder, pd.DataFrame({"file": names[::-1], "label": [i[:3] for i in ids[::-1]]}))
+    assert [data.class_names[c] for c in data.labels] == [str(i)[:3] for i in data.ids]
+
+
+def test_labels_of_other_images_are_refused(folder):
+    ids = ids_of(folder)
+    ids[3] = "cat/unknown.png"
+    with pytest.raises(DataError, match=r"its column path names 11 of the 12 samples, and not cat/"):
+        labelled(folder, pd.DataFrame({"path": ids, "label": "cat"}))
+
+
+def test_labels_without_names_are_taken_in_order_and_it_is_said(folder):
+    ids = ids_of(folder)
+    data = labelled(folder, pd.DataFrame({"id": range(len(ids)), "label": [i[:3] for i in ids]}))
+    assert (data.labels == data.true_label).all()
+    assert data.plan.notes[-1].endswith("it has no names, so its rows are taken in the order of the samples.")
+
+
+def test_a_number_among_names_that_are_numbers_is_no_position(tmp_path):
+    class_folders(tmp_path / "n", ("1", "2", "3"), 12)
+    ids = ids_of(tmp_path / "n")
+    with pytest.raises(DataError, match="expected one of the 3 classes 1, 2, 3"):
+        labelled(tmp_path / "n", pd.DataFrame({"path": ids, "label": ["0", *("1" for _ in ids[1:])]}))
+    data = labelled(tmp_path / "n", pd.DataFrame({"path": ids, "label": ["2", *("1" for _ in ids[1:])]}))
+    assert [data.class_names[c] for c in data.labels[:2]] == ["2", "1"]

@@ -1,0 +1,108 @@
+"""Names in a table lead to the files that are meant, or to a refusal, and never to others of the same name."""
+
+import io
+import unicodedata
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from lsi.data.sources.references import Resolver
+from lsi.data.trees import LocalTree, ZipTree
+from lsi.errors import DataError
+
+NAMES = [f"{i}.png" for i in range(12)]
+
+
+def tree_of(root: Path, files: list[str]) -> LocalTree:
+    for name in files:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return LocalTree(root)
+
+
+def below(folder: str, names: list[str] = NAMES) -> list[str]:
+    return [f"{folder}/{name}" for name in names]
+
+
+def zipped(root: Path, files: list[str]) -> ZipTree:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for name in files:
+            archive.writestr(name, b"")
+    data.seek(0)
+    return ZipTree("data.zip", data)
+
+
+def test_a_missing_file_is_missing_whatever_lies_beside_the_table(tmp_path):
+    tree_of(tmp_path, below("other") + below("mine", NAMES[:5] + NAMES[6:]))
+    found = Resolver(LocalTree(tmp_path / "mine"), "t.csv").resolve(NAMES, "path")
+    assert (found.names, found.note, found.n_missing, found.first_missing) == (NAMES, "", 1, "5.png")
+
+
+def test_folders_beside_a_table_count_where_nothing_else_holds_a_file(tmp_path):
+    tree_of(tmp_path, below("other"))
+    (tmp_path / "mine").mkdir()
+    found = Resolver(LocalTree(tmp_path / "mine"), "t.csv").resolve(NAMES, "path")
+    assert found.names == below("../other")
+    assert found.note == "t.csv, column path: paths are relative to ../other/"
+
+
+@pytest.mark.parametrize("make", [tree_of, zipped])
+@pytest.mark.parametrize(
+    ("table", "folder"), [("train.csv", "train"), ("val.csv", "validation"), ("test_labels.csv", "test")]
+)
+def test_rows_of_a_split_lie_in_its_folder(tmp_path, make, table, folder):
+    tree = make(tmp_path, [name for split in ("test", "train", "validation") for name in below(split)])
+    assert Resolver(tree, table).resolve(NAMES, "path").names == below(folder)
+    assert Resolver(tree, table).resolve([n.removesuffix(".png") for n in NAMES], "id").names == below(folder)
+
+
+def test_an_image_that_lacks_in_the_folder_of_its_split_is_not_taken_from_another(tmp_path):
+    tree = tree_of(tmp_path, below("test") + below("train", NAMES[1:]))
+    found = Resolver(tree, "train.csv").resolve(NAMES, "path")
+    assert (found.names, found.n_missing) == (below("train"), 1)
+
+
+def test_a_column_of_splits_says_the_folder_of_each_row(tmp_path):
+    tree = tree_of(tmp_path, below("test") + below("train"))
+    splits = ["train", "test", "Train"] * 4
+    expected = [f"{split.lower()}/{name}" for split, name in zip(splits, NAMES, strict=True)]
+    assert Resolver(tree, "labels.csv").resolve(NAMES, "path", splits).names == expected
+
+
+@pytest.mark.parametrize("make", [tree_of, zipped])
+def test_names_that_lead_to_several_files_are_refused(tmp_path, make):
+    tree = make(tmp_path, below("a") + below("b"))
+    with pytest.raises(DataError, match=r"labels.csv, column path: row 0 names 0.png, which lies in a/ and in b/"):
+        Resolver(tree, "labels.csv").resolve(NAMES, "path")
+
+
+def test_images_are_meant_and_not_their_masks(tmp_path):
+    tree = tree_of(tmp_path, below("images") + below("labels/masks") + below("A"))
+    assert Resolver(tree, "labels.csv").resolve(NAMES, "path").names == below("images")
+
+
+def test_the_same_files_behind_a_link_are_no_other_files(tmp_path):
+    tree = tree_of(tmp_path, below("b"))
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    assert Resolver(tree, "labels.csv").resolve(NAMES, "path").names == below("a")
+
+
+@pytest.mark.parametrize("count", [12, 3_000])
+def test_parts_of_one_set_in_several_folders_are_found_row_by_row(tmp_path, count):
+    names = [f"{i}.png" for i in range(count)]
+    places = ["part_3" if i == count - 2 else f"part_{1 + (2 * i >= count)}" for i in range(count)]
+    expected = [f"{place}/{name}" for place, name in zip(places, names, strict=True)]
+    found = Resolver(tree_of(tmp_path, expected), "meta.csv").resolve(names, "image")
+    assert found.names == expected
+    assert found.n_missing == 0
+    assert found.note == "meta.csv, column image: paths are relative to part_1/ and part_2/ and part_3/"
+
+
+@pytest.mark.parametrize(("there", "said"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_letters_may_be_composed_in_one_place_and_not_in_the_other(tmp_path, there, said):
+    names = [f"café_{i}.png" for i in range(4)]
+    tree = tree_of(tmp_path, [unicodedata.normalize(there, name) for name in names])
+    found = Resolver(tree, "t.csv").resolve([unicodedata.normalize(said, name) for name in names], "path")
+    assert [tree.has(name) for name in found.names] == [True] * 4
