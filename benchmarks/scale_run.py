@@ -116,7 +116,7 @@ def make_run(cache: Path, n: int, d: int, k: int) -> tuple[Run, Meter]:
         )
         with meter("near duplicates"):
             nearest = neighbours(stored.values[:, :-1])
-            groups = near_duplicates(nearest)
+            groups = near_duplicates(nearest, stored.values[:, :-1])
         with meter("table and summaries"):
             table = make_table(dataset, result.table, given != right, groups)
             manifest = make_manifest(dataset, "classification", table, given != right, torch.device("cpu"))

@@ -77,7 +77,7 @@ def copies(dataset: Dataset, pixels: np.ndarray, chosen: np.ndarray, backbone: s
     plain = features(dataset, backbone)
     alone = score(plain, dataset.labels, structure="auto").lsi[chosen]
     together = score(plain[index], dataset.labels[index], structure="auto").lsi[chosen]
-    groups = near_duplicates(neighbours(plain[index])).group
+    groups = near_duplicates(neighbours(plain[index]), plain[index]).group
     return {"share_with_lower_lsi": float((together < alone).mean()),
             "median_ratio": float(np.median(together / alone)),
             "found_as_near_duplicates": float((groups[chosen] >= 0).mean())}  # fmt: skip

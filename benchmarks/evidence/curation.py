@@ -70,7 +70,7 @@ def arms(source: Source, given: np.ndarray, rest: np.ndarray, k: int, rng: np.ra
     once = rest[: 2 * len(rest) // 3]
     copied = np.concatenate([once, once[: len(once) // 2]])
     found["a half comes twice"] = copied, given[copied]
-    groups = near_duplicates(neighbours(source.features[copied])).group
+    groups = near_duplicates(neighbours(source.features[copied]), source.features[copied]).group
     _, first = np.unique(np.where(groups < 0, -1 - np.arange(len(groups)), groups), return_index=True)
     removal("one of each duplicate group kept", np.isin(np.arange(len(copied)), first), copied)
     return found

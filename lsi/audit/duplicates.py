@@ -16,6 +16,7 @@ THRESHOLD = 0.13
 EXACT_LIMIT = 20_000
 # cosine distances of exact copies come out up to 5e-7 in float32, whatever their length or d (measured to d = 4,096)
 _ROUNDING = 1e-6
+_MOST_CROWDED = 100_000  # samples that are compared with one another; of more these many, evenly spread
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,7 @@ def neighbours(features: Float[np.ndarray, "n d"], count: int = 10, seed: int = 
         seed: of the approximate search.
     """
     count = min(count, len(features) - 1)
-    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-    unit = unit.astype(np.float32)
+    unit = _unit(features)
     if len(unit) <= EXACT_LIMIT:
         return _exact(unit, count)
     from pynndescent import NNDescent
@@ -61,27 +61,79 @@ def neighbours(features: Float[np.ndarray, "n d"], count: int = 10, seed: int = 
     return Neighbours(index[~is_itself].reshape(shape).astype(np.int64), distance[~is_itself].reshape(shape))
 
 
-def near_duplicates(neighbours_of: Neighbours, threshold: float = THRESHOLD) -> Duplicates:
-    """Return the groups of near duplicates."""
+def near_duplicates(
+    neighbours_of: Neighbours, features: Float[np.ndarray, "n d"], threshold: float = THRESHOLD
+) -> Duplicates:
+    """Return the groups of near duplicates.
+
+    A pair that is not among the nearest neighbours can only be one of samples whose known neighbours are all near
+    duplicates: among these groups are joined by looking at all pairs.
+
+    Args:
+        neighbours_of: the nearest others of each sample.
+        features: what they were found by, (n, d).
+        threshold: times the median distance to the nearest neighbour.
+    """
     n = len(neighbours_of.index)
     nearest = neighbours_of.distance[:, 0]
     limit = max(threshold * float(np.median(nearest)), _ROUNDING)
     row, column = np.nonzero(neighbours_of.distance <= limit)
-    links = coo_matrix((np.ones(len(row), bool), (row, neighbours_of.index[row, column])), shape=(n, n))
-    _, component = connected_components(links, directed=False)
+    component = _components(n, row, neighbours_of.index[row, column])
+    crowded = np.flatnonzero(neighbours_of.distance[:, -1] <= limit)
+    if len(crowded) and neighbours_of.index.shape[1] < n - 1:
+        crowded = crowded[:: -(-len(crowded) // _MOST_CROWDED)]
+        first, second = _nearest_of_other_groups(_unit(features[crowded]), component[crowded], limit)
+        component = _components(n, np.append(row, crowded[first]),
+                                np.append(neighbours_of.index[row, column], crowded[second]))  # fmt: skip
     sizes = np.bincount(component, minlength=n)
     grouped = sizes[component] > 1
     group = np.full(n, -1, dtype=np.int64)
-    first: dict[int, int] = {}
+    numbers: dict[int, int] = {}
     for i in np.flatnonzero(grouped):
-        group[i] = first.setdefault(int(component[i]), len(first))
+        group[i] = numbers.setdefault(int(component[i]), len(numbers))
     return Duplicates(group, nearest.astype(np.float64), limit)
+
+
+def _components(n: int, first: Int[np.ndarray, " e"], second: Int[np.ndarray, " e"]) -> Int[np.ndarray, " n"]:
+    """Return the number of the connected component of each sample, given the two ends of each link."""
+    links = coo_matrix((np.ones(len(first), bool), (first, second)), shape=(n, n))
+    return connected_components(links, directed=False)[1]
+
+
+def _nearest_of_other_groups(
+    unit: Float[np.ndarray, "s d"], component: Int[np.ndarray, " s"], limit: float
+) -> tuple[Int[np.ndarray, " e"], Int[np.ndarray, " e"]]:
+    """Return the two ends of links that join all groups which a pair closer than `limit` joins.
+
+    As in Borůvka's algorithm each sample links to the nearest one of another group, until no group has any.
+    """
+    points, links = torch.from_numpy(unit), (np.zeros(0, np.int64), np.zeros(0, np.int64))
+    while len(np.unique(component)) > 1:
+        groups, found = torch.from_numpy(component), []
+        for start in range(0, len(points), 1024):
+            similarity = points[start : start + 1024] @ points.T
+            similarity[groups[start : start + 1024, None] == groups] = -torch.inf
+            value, other = similarity.max(dim=1)
+            near = torch.nonzero(1 - value <= limit)[:, 0]
+            found.append(torch.stack([near + start, other[near]]).numpy())
+        first, second = np.concatenate(found, axis=1)
+        if not len(first):
+            break
+        links = np.append(links[0], first), np.append(links[1], second)
+        _, number = np.unique(component, return_inverse=True)
+        component = _components(int(number.max()) + 1, number[first], number[second])[number]
+    return links
 
 
 def no_duplicates(neighbours_of: Neighbours) -> Duplicates:
     """Return that nobody is a near duplicate: for features that say nothing of what a sample looks like."""
     nearest = neighbours_of.distance[:, 0].astype(np.float64)
     return Duplicates(np.full(len(nearest), -1, dtype=np.int64), nearest, 0.0)
+
+
+def _unit(features: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    return unit.astype(np.float32)
 
 
 def _exact(unit: np.ndarray, count: int) -> Neighbours:

@@ -148,8 +148,9 @@ def _compute(settings: Settings, prepared: Prepared, store: Store, stages: "Stag
     if prepared.decided is not None:
         _with_decided(result.table, prepared.decided, raw.rows)
     with stages("near duplicates"):
-        nearest = neighbours(entry.design.values[:, :-1], seed=settings.seed)
-        groups = no_duplicates(nearest) if raw.kind == "probabilities" else near_duplicates(nearest)
+        features = entry.design.values[:, :-1]
+        nearest = neighbours(features, seed=settings.seed)
+        groups = no_duplicates(nearest) if raw.kind == "probabilities" else near_duplicates(nearest, features)
     with stages("label issues and summaries"):
         corrupted = prepared.corrupted[raw.rows]
         samples = _samples(prepared, raw.rows)
@@ -165,7 +166,9 @@ def _compute(settings: Settings, prepared: Prepared, store: Store, stages: "Stag
                 prepared.beside, entry, result.weights["class_weights"], settings.features, where
             )
         unlabelled.columns = [*unlabelled.columns[:4], *manifest["dataset"]["metadata"]]  # as in the scores
-        samples, skipped = pd.concat([samples, images], ignore_index=True), skipped + more
+        described = [part for part in (samples, images) if part is not None]
+        samples = pd.concat(described, ignore_index=True) if described else None
+        skipped += more
     manifest["dataset"] |= {"skipped": skipped, "plan": _plan(prepared, skipped, dropped)}
     manifest |= {"settings": settings.to_dict(), "features": _feature_facts(raw, entry), "quality": quality_facts,
                  "near_duplicates": {"threshold": groups.threshold}, "images": _image_facts(prepared),

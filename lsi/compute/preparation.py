@@ -54,6 +54,7 @@ class Prepared:
         chosen: (n,) positions of the samples among those.
         survey: how deep the images are, once that has been looked at.
         decided: what was decided before; None where nothing was asked for.
+        is_apart: these are the samples without a label.
     """
 
     dataset: Dataset
@@ -65,6 +66,12 @@ class Prepared:
     chosen: np.ndarray
     survey: PixelSurvey | None = None
     decided: Decided | None = None
+    is_apart: bool = False
+
+    @property
+    def source_length(self) -> int:
+        """How many rows the source has that the samples' indices count in; 0 where that is not known."""
+        return 0 if self.dataset.plan is None else self.dataset.plan.source_length
 
     @property
     def mark(self) -> str:
@@ -80,8 +87,9 @@ class Prepared:
         if unlabelled is None or self.task != "classification":
             return None
         n = len(unlabelled)
+        unlabelled = replace(unlabelled, plan=self.dataset.plan)
         return replace(self, dataset=unlabelled, corrupted=np.zeros(n, bool), image_noise=None, decided=None,
-                       loaded_ids=unlabelled.ids, chosen=np.arange(n))  # fmt: skip
+                       loaded_ids=unlabelled.ids, chosen=np.arange(n), is_apart=True)  # fmt: skip
 
 
 def prepare(

@@ -19,6 +19,7 @@ from lsi.features import (
     FEATURES_VERSION,
     TEXT_ENCODER,
     Backbone,
+    Source,
     bfloat16_is_fast,
     embed,
     extract,
@@ -271,13 +272,15 @@ def _joined(prepared: Prepared, how: FeatureSettings) -> RawFeatures:
     dataset, kind = prepared.dataset, "embeddings" if how.embeddings else "probabilities"
     if prepared.image_noise is not None:
         raise UsageError(f"corrupt_data changes images, and {kind} from a file do not see it: leave one of them out.")
+    source = Source(dataset.source_index, prepared.source_length, prepared.is_apart)
     if how.embeddings:
-        joined = join_embeddings(how.embeddings, prepared.loaded_ids, prepared.chosen)
+        joined = join_embeddings(how.embeddings, prepared.loaded_ids, prepared.chosen, source)
     else:
         assert how.probabilities is not None
         if prepared.task != "classification":
             raise UsageError(f"probabilities need class labels, and the task is {prepared.task}: give embeddings.")
-        joined = join_probabilities(how.probabilities, prepared.loaded_ids, prepared.chosen, dataset.class_names)
+        names = dataset.class_names
+        joined = join_probabilities(how.probabilities, prepared.loaded_ids, prepared.chosen, names, source)
     notes, name = list(joined.notes), how.files[kind].name
     if kind == "probabilities":
         notes += _about_probabilities(joined.values, dataset.labels, joined.has_vector, name)

@@ -37,8 +37,10 @@ def predict_unlabelled(
     """
     raw = raw_features(beside, how, where)
     dataset = beside.dataset.take(raw.rows)
-    phi = torch.from_numpy(entry.design.recipe.apply(np.asarray(raw.values)[raw.rows]))
-    probabilities = predict(Softmax(len(weights)), phi, torch.from_numpy(weights)).numpy()
+    probabilities = np.zeros((0, len(weights)))
+    if len(raw.rows):
+        phi = torch.from_numpy(entry.design.recipe.apply(np.asarray(raw.values)[raw.rows]))
+        probabilities = predict(Softmax(len(weights)), phi, torch.from_numpy(weights)).numpy()
     table = pd.DataFrame(
         {
             "index": dataset.source_index,

@@ -5,7 +5,7 @@ from lsi.features.backbones import load_backbone
 from lsi.features.exported import hash_of_model
 from lsi.features.extract import FEATURES_VERSION, Plan, extract, measure_images, plan
 from lsi.features.fast import bfloat16_is_fast
-from lsi.features.joined import join_embeddings, join_probabilities
+from lsi.features.joined import Source, join_embeddings, join_probabilities
 from lsi.features.measures import MEASURES, measure
 from lsi.features.standardise import Standardisation, fit_standardisation
 from lsi.features.text import NAME as TEXT_ENCODER
@@ -18,6 +18,7 @@ __all__ = [
     "TEXT_ENCODER",
     "Backbone",
     "Plan",
+    "Source",
     "Standardisation",
     "ViewedImages",
     "bfloat16_is_fast",

@@ -36,19 +36,37 @@ class Joined:
     notes: tuple[str, ...]
 
 
-def join_embeddings(specification: str, ids: np.ndarray, chosen: Int[np.ndarray, " n"]) -> Joined:
+@dataclass(frozen=True)
+class Source:
+    """Where samples stand in their source, for files that name no samples.
+
+    Attributes:
+        rows: (n,) of the samples that are wanted, in the source.
+        length: rows of the source; 0 where that is not known.
+        is_apart: the samples are those without a label, which a file of the others' vectors does not hold.
+    """
+
+    rows: Int[np.ndarray, " n"]
+    length: int = 0
+    is_apart: bool = False
+
+
+def join_embeddings(
+    specification: str, ids: np.ndarray, chosen: Int[np.ndarray, " n"], source: Source | None = None
+) -> Joined:
     """Return the vectors of some samples, joined by id or path, or by order where the file names no samples.
 
     Args:
         specification: PATH[:KEY].
         ids: (N,) of all samples of the data.
         chosen: (n,) positions of the samples that are wanted.
+        source: where these stand in the source; None: all samples are its rows.
 
     Raises:
         DataError: the file cannot be read, fits none of the samples, or a vector is not finite.
     """
     file = read_vectors(specification, "embeddings", EMBEDDINGS)
-    joined = _joined(file, ids, chosen, "embedding")
+    joined = _joined(file, ids, chosen, "embedding", source)
     if len(file.columns) > 1:
         joined = _with_notes(joined, f"the {len(file.columns)} columns {file.columns[0]} … {file.columns[-1]} of "
                              f"{file.path.name} are the vectors" + _ignored(file))  # fmt: skip
@@ -56,7 +74,11 @@ def join_embeddings(specification: str, ids: np.ndarray, chosen: Int[np.ndarray,
 
 
 def join_probabilities(
-    specification: str, ids: np.ndarray, chosen: Int[np.ndarray, " n"], class_names: Sequence[str]
+    specification: str,
+    ids: np.ndarray,
+    chosen: Int[np.ndarray, " n"],
+    class_names: Sequence[str],
+    source: Source | None = None,
 ) -> Joined:
     """Return the logarithm of the class probabilities of some samples, clipped from below at `FLOOR`.
 
@@ -65,13 +87,14 @@ def join_probabilities(
         ids: (N,) of all samples of the data.
         chosen: (n,) positions of the samples that are wanted.
         class_names: k names, in the order of the data's classes; columns that are called so are put in this order.
+        source: where the samples that are wanted stand in the source; None: all samples are its rows.
 
     Raises:
         DataError: the file cannot be read, fits none of the samples, or its rows are no probabilities of these classes.
     """
     file = read_vectors(specification, "probabilities", PROBABILITIES, class_names)
     order, said = _class_order(file, class_names)
-    joined = _joined(file, ids, chosen, "probabilities")
+    joined = _joined(file, ids, chosen, "probabilities", source)
     values = joined.values[:, order].astype(np.float64)
     _check_probabilities(file, values, joined.has_vector, ids[chosen])
     values = values / np.where(joined.has_vector, values.sum(axis=1), 1)[:, None]
@@ -79,21 +102,17 @@ def join_probabilities(
     return _with_notes(Joined(logarithms, joined.has_vector, joined.notes), said)
 
 
-def _joined(file: VectorFile, ids: np.ndarray, chosen: np.ndarray, what: str) -> Joined:
+def _joined(file: VectorFile, ids: np.ndarray, chosen: np.ndarray, what: str, source: Source | None) -> Joined:
     name, ids, notes = file.path.name, np.array([str(i) for i in ids], dtype=object), []
+    is_apart = source is not None and source.is_apart
     if file.keys is None:
-        if len(file.values) != len(ids):
-            raise DataError(
-                f"{file.path}: it names no samples and holds {len(file.values):,} rows, and the data hold {len(ids):,} "
-                "samples: give their ids beside the vectors, as an array or a column called id."
-            )
-        rows = np.arange(len(ids))
-        notes.append(f"{name} names no samples: its {len(ids):,} rows are taken in the order of the data")
+        picked, note = _in_order(file, len(ids), chosen, source)
+        notes.append(note)
     else:
         rows, notes = _match(file, ids)
-    picked = rows[chosen]
+        picked = rows[chosen]
     has_vector = picked >= 0
-    if not has_vector.any():
+    if not has_vector.any() and not is_apart:
         keys = [] if file.keys is None else [repr(k) for k in file.keys[:_SHOWN]]
         raise DataError(f"{file.path}: none of its ids is one of the data's: it has {', '.join(keys)}, the data "
                         f"{', '.join(repr(i) for i in ids[:_SHOWN])}.")  # fmt: skip
@@ -110,6 +129,28 @@ def _joined(file: VectorFile, ids: np.ndarray, chosen: np.ndarray, what: str) ->
         raise DataError(f"{file.path}, row {row}: expected finite numbers for {one}, got NaN, infinity or nothing: "
                         "leave such rows out of the file.")  # fmt: skip
     return Joined(values, has_vector, tuple(notes))
+
+
+def _in_order(
+    file: VectorFile, n_samples: int, chosen: np.ndarray, source: Source | None
+) -> tuple[Int[np.ndarray, " n"], str]:
+    """Return the row of each wanted sample in a file that names none, −1 where it holds none of them, and a note.
+
+    Raises:
+        DataError: it has as many rows as neither the samples nor their source.
+    """
+    name, length = file.path.name, len(file.values)
+    is_apart = source is not None and source.is_apart
+    if source is not None and length == source.length and (is_apart or length != n_samples):
+        return source.rows, f"{name} names no samples: its {length:,} rows are taken in the order of the source's rows"
+    if is_apart:
+        return np.full(len(chosen), -1), f"{name} names no samples: its {length:,} rows are those with a label"
+    if length != n_samples:
+        raise DataError(
+            f"{file.path}: it names no samples and holds {length:,} rows, and the data hold {n_samples:,} "
+            "samples: give their ids beside the vectors, as an array or a column called id."
+        )
+    return chosen, f"{name} names no samples: its {length:,} rows are taken in the order of the data"
 
 
 def _match(file: VectorFile, ids: np.ndarray) -> tuple[np.ndarray, list[str]]:

@@ -18,6 +18,7 @@ from lsi.errors import DataError, MissingRunError
 from lsi.runs.listing import find_run, list_runs
 from lsi.runs.run import CONTENTS, DECIDED, FILES, TARGETS, UNLABELLED
 from lsi.runs.store import SEAL
+from tests.cases import blobs
 
 FILES_OF_A_CLASSIFICATION = [
     name for name in FILES if name not in (TARGETS, UNLABELLED, CONTENTS, DECIDED) and "_classes" not in name
@@ -279,3 +280,33 @@ def test_two_processes_on_one_key_share_one_result(tmp_path):
     logs = [p.communicate()[1].decode() for p in both]
     assert [p.returncode for p in both] == [0, 0]
     assert sum("probe and leave-one-out" in log for log in logs) == 1
+
+
+def test_vectors_without_names_belong_to_the_rows_of_the_source(tmp_path):
+    """The labelled rows' vectors are never those of samples without a label."""
+    problem = blobs(60, 4, 3, spread=5.0, flips=0.0)
+    table = pd.DataFrame({"label": [f"c{y}" for y in problem.labels], "text": [f"t{i}" for i in range(60)]})
+    table.loc[45:, "label"] = ""
+    table.to_csv(tmp_path / "t.csv", index=False)
+    np.save(tmp_path / "all.npy", problem.features)
+    np.save(tmp_path / "labelled.npy", problem.features[:45])
+
+    def unlabelled(file: str) -> pd.DataFrame:
+        features = FeatureSettings(embeddings=str(tmp_path / file))
+        run = pipeline.run(Settings(DataSettings(data=tmp_path / "t.csv"), features=features), tmp_path / "cache")
+        assert len(run.scores) == 45
+        return run.unlabelled
+
+    found = unlabelled("all.npy")
+    assert (found["predicted_label"].to_numpy() == problem.labels[45:]).mean() > 0.8
+    assert len(unlabelled("labelled.npy")) == 0
+
+
+def test_ready_features_may_lack_labels(tmp_path):
+    problem = blobs(60, 4, 3, spread=5.0, flips=0.0)
+    labels = np.array([f"c{y}" for y in problem.labels])
+    labels[45:] = ""
+    np.savez(tmp_path / "x.npz", features=problem.features, labels=labels)
+    run = pipeline.run(Settings(DataSettings(data=tmp_path / "x.npz")), tmp_path / "cache")
+    assert run.unlabelled["index"].tolist() == list(range(45, 60))
+    assert (run.unlabelled["predicted_label"].to_numpy() == problem.labels[45:]).mean() > 0.8

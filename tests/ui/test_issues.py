@@ -20,9 +20,7 @@ def view(monkeypatch, tmp_path) -> View:
     monkeypatch.setattr(View, "key", (tmp_path.name, 0))
     monkeypatch.setattr(issues, "by_key", lambda key: view)
     manifest = {"dataset": {"has_images": False}}  # instead of the files that it would read
-    vars(view.run).update(
-        scores=SCORES, probabilities=PROBABILITIES, manifest=manifest
-    )
+    vars(view.run).update(scores=SCORES, probabilities=PROBABILITIES, manifest=manifest)
     return view
 
 
