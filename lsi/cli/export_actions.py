@@ -12,13 +12,14 @@ from lsi.cli import commands
 from lsi.cli.noting import has_database, note
 from lsi.cli.output import print_json, text_table
 from lsi.compute import maps, queries
-from lsi.compute.uncomputed import data_as_run
+from lsi.compute.uncomputed import data_as_run, moved_rows
 from lsi.config import EMBEDDED, DataSettings
 from lsi.data.plan import counted
 from lsi.errors import UsageError
 from lsi.export import (
     Selection,
     export,
+    planted_labels,
     refuse_changed,
     select,
     selection_from_records,
@@ -30,7 +31,7 @@ from lsi.export import (
 )
 from lsi.files import atomic, read_json
 from lsi.runs.listing import find_run, list_runs
-from lsi.runs.records import decision_records, records_of, records_to_add, remark_records, remarks_in
+from lsi.runs.records import decision_records, left_by_rule, records_of, records_to_add, remark_records, remarks_in
 from lsi.runs.run import Run
 
 
@@ -134,10 +135,11 @@ def move_decisions(command: commands.Decisions) -> None:
         reviews = Reviews.of_cache(command.cache)
         came, heard = reviews.add(dataset, records), add_rows(reviews, dataset, said)
         facts = {"dataset": dataset, **asdict(came), "remarks": heard}
+        beside = f"; {counted(heard, 'remark')} added" if said else ""
         words = (
             f"{counted(came.added, 'decision')} about {dataset} added; {came.known:,} were here already, "
-            f"{came.older:,} are older than what was decided here"
-        ) + (f"; {counted(heard, 'remark')} added" if said else "")
+            f"{came.older:,} are older than what was decided here{beside}.{left_by_rule(content)}"
+        )
     print_json(facts | {"file": str(command.file)}) if command.json else print(words)
 
 
@@ -173,6 +175,9 @@ def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selectio
         images=list(command.images),
         **totals(run, chosen),
     )
+    for name in ("images", "huggingface") if not command.images else ():
+        if (command.output / name).is_dir():
+            print(f"lsi: {command.output / name} is of an earlier export and stays as it is", file=sys.stderr)
     written = export(run, chosen, command.output, command.formats, records, said)
     if command.images and run.images is None:
         raise UsageError("These samples have no images: leave --images out.")
@@ -181,6 +186,7 @@ def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selectio
         for tool in command.tools:
             written += write_for(run, chosen, command.output, tool, command.image_root, said)
     _warn_of_changes(run)
+    _warn_of_noise(run, chosen)
     counts = totals(run, chosen)
     if command.json:
         print_json({"kept": counts["n_kept"], "removed": counts["n_removed"], "files": [str(p) for p in written]})
@@ -192,10 +198,27 @@ def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selectio
 def _warn_of_changes(run: Run) -> None:
     """Say on standard error where the data are no longer those that the indices refer to."""
     changes = {} if run.images is None else run.images.changes()
+    moved = moved_rows(run)
     if changes:
         print(
             f"lsi: {len(changes):,} of {len(run.scores):,} images have changed since this run: indices refer to the "
             "data as they were",
+            file=sys.stderr,
+        )
+    if moved:
+        print(
+            f"lsi: {moved:,} of {len(run.scores):,} samples stand at another row of the source than when this run was "
+            "computed: indices refer to the data as they were; ids still hold",
+            file=sys.stderr,
+        )
+
+
+def _warn_of_noise(run: Run, chosen: Selection) -> None:
+    planted = planted_labels(run, chosen)
+    if planted:
+        print(
+            f"lsi: {counted(planted, 'label')} of what is kept {'was' if planted == 1 else 'were'} corrupted on "
+            "purpose for this run (--corrupt-label or --human-label-noise), and the files hold the corrupted ones",
             file=sys.stderr,
         )
 

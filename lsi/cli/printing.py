@@ -6,16 +6,15 @@ import pandas as pd
 
 from lsi.audit.summary import precision_recall_at
 from lsi.cli.output import text_table
+from lsi.data.plan import counted
 from lsi.export.wording import high_means, quality_words
 from lsi.runs.comparison import Comparison
 from lsi.runs.run import Run
 
-_PLAN_LINES = 3  # the most important ones come first
-
 
 def print_plan(run: Run) -> None:
-    """Print the first lines of how the data were read, where the run knows."""
-    for line in run.plan_lines[:_PLAN_LINES]:
+    """Print how the data were read, where the run knows."""
+    for line in run.plan_lines:
         print(line)
 
 
@@ -56,7 +55,7 @@ def print_run(run: Run, rows: int) -> None:
         first = data["skipped"][0]
         what = "without a vector" if "file" in manifest["features"] else "unreadable"
         print(f"left out: {len(data['skipped'])} {what}, the first {first['id']}: {first['reason']}")
-    _print_detection(manifest["detection"])
+    _print_detection(manifest["detection"], manifest["settings"]["noise"])
 
 
 def print_comparison(before: Run, after: Run, found: Comparison, rows: int) -> None:
@@ -139,10 +138,14 @@ def _print_calibration(calibration: dict[str, Any] | None, suspected: int, run: 
     )
 
 
-def _print_detection(detection: dict[str, Any] | None) -> None:
+def _print_detection(detection: dict[str, Any] | None, noise: dict[str, Any]) -> None:
     if detection is None:
         return
-    print(f"\nfinding the {detection['n_corrupted']} corrupted samples ({detection['noise_rate']:.1%})")
+    count, share = detection["n_corrupted"], f"{detection['noise_rate']:.1%}"
+    if noise["corrupt_label"] or noise["corrupt_data"] or noise["human_label_noise"]:
+        print(f"\nfinding the {count} corrupted samples ({share})")
+    else:
+        print(f"\nthis labelling differs from the data's own for {counted(count, 'sample')} ({share}); finding these")
     rows = pd.DataFrame({m: detection[m] for m in ("label_score", "self_confidence", "lsi")}).T
     rows.index = pd.Index(["label_score", "leave-one-out self-confidence", "LSI"])
     print(rows.to_string(float_format=lambda v: f"{v:.3f}"))

@@ -4,7 +4,15 @@ from lsi.export.check import check_selection
 from lsi.export.images import ImageFormat, refuse_changed, write_images
 from lsi.export.leaks import has_splits, leak_table, leaks, leaks_to_drop
 from lsi.export.lists import FORMATS, Format, export, issue_table, relabel_table, totals, write_decisions, write_indices
-from lsi.export.selection import Selection, duplicates_to_drop, select, selection_from_records, selection_of, spread
+from lsi.export.selection import (
+    Selection,
+    duplicates_to_drop,
+    planted_labels,
+    select,
+    selection_from_records,
+    selection_of,
+    spread,
+)
 from lsi.export.tables import audit_table, spreadsheet_safe
 from lsi.export.tools import Tool, write_for
 
@@ -23,6 +31,7 @@ __all__ = [
     "leak_table",
     "leaks",
     "leaks_to_drop",
+    "planted_labels",
     "refuse_changed",
     "relabel_table",
     "select",

@@ -24,7 +24,7 @@ from lsi.export.tables import (
     write_csv,
     write_spreadsheet,
 )
-from lsi.files import atomic, remove_leftovers, save_array, write_json
+from lsi.files import atomic, read_json, remove_leftovers, save_array, write_json
 from lsi.runs.records import exclusion_records
 from lsi.runs.run import Run
 
@@ -97,6 +97,7 @@ def export(
         raise UsageError(f"Expected formats among {', '.join(FORMATS)}, got {', '.join(sorted(unknown))}.")
     check_folder(run, folder)
     remove_leftovers(folder, LEFTOVER_SECONDS)
+    _remove_earlier(folder)
     index = run.scores["index"].to_numpy()
     before = [record["index"] for record in run.decided_before if record["action"] == "exclude"]
     removed = np.sort(np.concatenate([index[selection.removed], np.array(before, dtype=np.int64)]))
@@ -126,6 +127,17 @@ def export(
     made = exclusion_records(run.subject, selection.removed, "rule") if decisions is None else decisions
     write_decisions(folder / "decisions.json", run, made, remarks)
     return [*written, folder / "decisions.json", folder / "manifest.json", folder / "subset.py"]
+
+
+def _remove_earlier(folder: Path) -> None:
+    """Remove the lists and tables of an earlier export into the same folder, so that none contradicts the new ones."""
+    facts = folder / "manifest.json"
+    found = read_json(facts) if facts.is_file() else None
+    if not isinstance(found, dict) or "export" not in found:
+        return
+    lists = [f"{name}_indices.{how}" for name in ("kept", "removed") for how in FORMATS]
+    for name in (*lists, "leaks.csv", "issues.csv"):  # all others are written by every export
+        (folder / name).unlink(missing_ok=True)
 
 
 def write_decisions(

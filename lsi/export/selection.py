@@ -44,7 +44,7 @@ def select(
 
     Args:
         run: the run.
-        drop_issues: remove the suspected label issues.
+        drop_issues: remove the suspected label issues; the rules below look at what that leaves.
         keep_top: keep only this many samples, those of highest LSI among the rest.
         keep_one: keep one sample of each near-duplicate group: of the split that is held out most, and of these the
             one whose given label is likeliest.
@@ -56,15 +56,17 @@ def select(
     """
     table = run.scores
     kept = np.ones(len(table), dtype=bool)
-    if drop_issues:
+    if drop_issues or keep_share is not None:
         kept &= ~table["is_label_issue"].to_numpy()
     if drop_leaks:
-        kept[leaks_to_drop(table)] = False
+        kept[leaks_to_drop(table[kept])] = False
     if keep_one:
-        kept[duplicates_to_drop(table)] = False
+        kept[duplicates_to_drop(table[kept])] = False
     if keep_share is not None:
-        if keep_top is not None or not 0 < keep_share <= 1:
-            raise UsageError(f"Expected 0 < keep_share ≤ 1, and no keep_top beside it, got {keep_share:g}.")
+        if keep_top is not None:
+            raise UsageError("Give keep_top or keep_share, not both.")
+        if not 0 < keep_share <= 1:
+            raise UsageError(f"Expected 0 < keep_share ≤ 1, got {keep_share:g}.")
         count = max(1, round(keep_share * len(table)))
         chosen = spread(run, np.flatnonzero(kept), count)
         kept = np.isin(np.arange(len(table)), chosen)
@@ -97,6 +99,16 @@ def selection_of(run: Run, decided: pd.DataFrame) -> Selection:
     changed = decided[decided["action"] == "relabel"]
     relabelled = {int(i): int(c) for i, c in changed["label"].items()}  # type: ignore[call-overload]
     return Selection(np.flatnonzero(~removed), np.flatnonzero(removed), relabelled)
+
+
+def planted_labels(run: Run, selection: Selection) -> int:
+    """Return how many of the kept samples still have a label that was corrupted on purpose for the run."""
+    noise = run.manifest.get("settings", {}).get("noise", {})
+    if "true_label" not in run.scores or not (noise.get("corrupt_label") or noise.get("human_label_noise")):
+        return 0
+    labels = run.scores["given_label"].to_numpy().copy()
+    labels[list(selection.relabelled)] = list(selection.relabelled.values())
+    return int((labels != run.scores["true_label"].to_numpy())[selection.kept].sum())
 
 
 def duplicates_to_drop(table: pd.DataFrame) -> np.ndarray:

@@ -40,13 +40,16 @@ def decision_records(about: Subject, decided: pd.DataFrame) -> list[dict[str, An
     return records
 
 
+BY_RULE = ("rule", "filter")  # what stands in the place of a reviewer's name
+
+
 def exclusion_records(about: Subject, positions: np.ndarray, reviewer: str) -> list[dict[str, Any]]:
     """Return records that exclude these samples, for what a rule and no person leaves out.
 
     Args:
         about: the samples.
         positions: (s,) of them.
-        reviewer: what stands in the place of a reviewer's name.
+        reviewer: one of BY_RULE.
     """
     decided = {"action": "exclude", "label": np.nan, "reviewer": reviewer, "time": ""}
     return decision_records(about, pd.DataFrame(decided, index=np.asarray(positions, dtype=np.int64)))
@@ -113,7 +116,9 @@ def in_force(about: Subject, records: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def records_to_add(content: Any, about: Subject | None = None) -> tuple[str, list[dict[str, Any]]]:
-    """Return the dataset's name and the decisions of a file as `Reviews.add` takes them.
+    """Return the dataset's name and the decisions of people in a file, as `Reviews.add` takes them.
+
+    What a rule or a filter left out of an export was decided by nobody, and is no decision here.
 
     Args:
         content: what `decisions.json` holds, or an export of Label Studio.
@@ -130,7 +135,18 @@ def records_to_add(content: Any, about: Subject | None = None) -> tuple[str, lis
             raise DataError("These decisions are of a version that kept no content: name a run on the same data.")
         check_found(about, records)
         in_force(about, records)  # refuses unknown classes
-    return str(dataset), [_to_add(record, about) for record in records]
+    return str(dataset), [_to_add(record, about) for record in records if not is_by_rule(record)]
+
+
+def left_by_rule(content: Any) -> str:
+    """Return a sentence on the records of a file that nobody decided, "" where there are none."""
+    count = sum(is_by_rule(record) for record in records_of(content))
+    return f" What a rule or a filter left out ({count:,}) is no decision, and was not read in." if count else ""
+
+
+def is_by_rule(record: dict[str, Any]) -> bool:
+    """Say whether a record is of what a rule or a filter left out, as `exclusion_records` writes them."""
+    return record.get("reviewer") in BY_RULE and record.get("time") == ""
 
 
 def check_found(about: Subject, records: list[dict[str, Any]]) -> None:

@@ -19,12 +19,20 @@ from lsi.export import (
     Selection,
     check_selection,
     export,
+    planted_labels,
     selection_of,
     totals,
     write_images,
 )
 from lsi.hashing import fingerprint
-from lsi.runs.records import decision_records, exclusion_records, records_to_add, remark_records, remarks_in
+from lsi.runs.records import (
+    decision_records,
+    exclusion_records,
+    left_by_rule,
+    records_to_add,
+    remark_records,
+    remarks_in,
+)
 from lsi.runs.remarks import add_rows, rows_of
 from lsi.ui.awaited import await_job
 from lsi.ui.buttons import pressed
@@ -58,6 +66,12 @@ def counts(view: View, positions: np.ndarray) -> Selection:
         st.info("Nothing is excluded or relabelled yet: decide on the other pages, or export everything as it is.")
     if "split" in view.table.columns and view.table["split"].str.contains("test", case=False).any():
         st.warning("This run holds a test split. A cleaned test split measures something else than the original one.")
+    planted = planted_labels(view.run, selection)
+    if planted:
+        st.warning(
+            f"{counted(planted, 'label')} of what is kept {'was' if planted == 1 else 'were'} flipped on purpose when "
+            "this run was computed, and the files hold the flipped ones."
+        )
     return selection
 
 
@@ -140,6 +154,7 @@ def read_in(view: View) -> None:
                 f"{counted(came.added, 'decision')}{about} read in. {came.known:,} were here already, "
                 f"{came.older:,} are older than what was decided here."
                 + (f" Also {counted(heard, 'remark')} (tags and notes)." if heard else "")
+                + left_by_rule(content)
             )
             st.rerun()
 
@@ -167,6 +182,11 @@ def download(view: View, selection: Selection) -> None:
                            on_click="ignore", icon=":material/description:", help="One HTML file that opens offline, "
                            f"for whoever is to see the result: figures, {view.noun}, suspects, classes, the "
                            "check.")  # fmt: skip
+    hidden = len(selection.removed) > len(selection_of(view.run, decisions(view)).removed)
+    if hidden:
+        st.write("The same in a terminal: the decisions.json of this download holds what the filter leaves out.")
+        st.code("python -m lsi apply decisions.json --output cleaned", language=None)
+        return
     st.write("The same in a terminal; `apply` needs no database, only the decisions.json of an export:")
     st.code(
         f"python -m lsi export {view.run.name} --decisions --output cleaned\n"

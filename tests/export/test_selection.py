@@ -116,6 +116,22 @@ def test_rules_keep_what_they_say(drop_issues, keep_one, keep_top):
         assert set(selection.kept) == set(best)
 
 
+@pytest.mark.parametrize("rule", [{"keep_one": True}, {"drop_leaks": True}, {"keep_one": True, "drop_leaks": True}])
+@pytest.mark.parametrize("without", [{"drop_issues": True}, {"keep_share": 0.9}])
+def test_what_leaves_as_a_suspect_takes_no_copy_along(tmp_path, rule, without):
+    """The held-out copy of a pair would stay, but its label is suspected: the copy with the good label stays then."""
+    run = made_run(tmp_path / "run", [f"{i}.png" for i in range(20)], np.arange(20) % 2, ["a", "b"])
+    groups, suspects = np.full(20, -1), np.zeros(20, bool)
+    groups[[3, 13]], groups[[4, 14]], suspects[13] = 0, 1, True
+    vars(run)["scores"] = run.scores.assign(
+        near_duplicate_group=groups, is_label_issue=suspects, split=["train"] * 10 + ["test"] * 10
+    )
+    removed = set(select(run, **rule, **without).removed)
+    assert {13, 4} <= removed
+    assert 14 not in removed
+    assert 3 not in removed or "keep_share" in without
+
+
 def test_nothing_is_no_number_to_keep():
     with pytest.raises(UsageError, match="keep_top ≥ 1"):
         select(RUN, keep_top=0)

@@ -292,6 +292,12 @@ def test_tensors_and_arrays_give_the_same():
     np.testing.assert_array_equal(a.lsi, b.lsi)
 
 
+@pytest.mark.parametrize("labels", [[True, False] * 20, np.array([True, False] * 20, dtype=object)])
+def test_bools_are_two_classes_however_they_are_held(labels):
+    features = np.random.default_rng(0).normal(size=(40, 3))
+    np.testing.assert_array_equal(score(features, labels).classes, [False, True])
+
+
 X, Y = np.zeros((4, 2)), np.array([0, 1, 0, 1])
 
 
@@ -300,8 +306,14 @@ X, Y = np.zeros((4, 2)), np.array([0, 1, 0, 1])
     [
         (np.zeros(4), Y, {}, DataError, r"features of shape \(n, d\)"),
         (X, Y[:3], {}, DataError, r"labels of shape \(4,\)"),
-        (X, Y.astype(float), {}, DataError, "labels that are integers or texts"),
+        (X, Y.astype(float), {}, DataError, "labels that are integers, bools or texts"),
         (X, np.array(["a", None, "b", "a"], dtype=object), {}, DataError, "none missing"),
+        (X, ["a", float("nan"), "b", "a"], {}, DataError, "none missing, got several kinds"),
+        (X, [0, 1, "1", 0], {}, DataError, "all of one kind"),
+        (X, [0, 1, True, 0], {}, DataError, "all of one kind"),
+        (X, np.ma.masked_equal([0, 1, 9, 0], 9), {}, DataError, "none of which is missing; 1 are masked"),
+        (np.ma.masked_array(X, X == 0), Y, {}, DataError, "none of which is missing; 8 are masked"),
+        (X + 1j, Y, {}, DataError, "features that are real numbers"),
         (X, [0, 1], {}, DataError, r"labels of shape \(4,\)"),
         (np.array([["a"]] * 4), Y, {}, DataError, "features that are an array of numbers"),
         (X, Y, {"loo": "newton"}, UsageError, "loo newton_step or refit, got 'newton'"),

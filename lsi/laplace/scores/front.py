@@ -247,6 +247,7 @@ def as_device(device: str) -> torch.device:
 
 def _classes_and_indices(labels: ArrayLike | Tensor, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the distinct labels in sorted order, and each label's index among them."""
+    labels = labels if isinstance(labels, Tensor) else _unmasked(labels, "labels")
     try:
         values = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
     except (TypeError, ValueError):
@@ -255,23 +256,49 @@ def _classes_and_indices(labels: ArrayLike | Tensor, n: int) -> tuple[np.ndarray
         raise DataError(
             f"Expected labels of shape ({n},), one for each row of features, got {values.dtype} {values.shape}."
         )
-    as_objects = values.dtype.kind == "O"
-    whole = all(isinstance(v, int | np.integer) for v in values) or all(isinstance(v, str) for v in values)
-    if not (whole if as_objects else values.dtype.kind in "biuUS"):
+    kinds = {values.dtype.kind.replace("u", "i")}
+    if values.dtype.kind == "O" or isinstance(
+        labels, list | tuple
+    ):  # NumPy makes one kind of several: nan becomes "nan"
+        kinds = {_kind(label) for label in (labels if isinstance(labels, list | tuple) else values)}
+    if len(kinds) > 1 or not kinds <= set("biUS"):
         raise DataError(
-            f"Expected labels that are integers or texts, all of one kind and none missing, got {values.dtype}."
+            "Expected labels that are integers, bools or texts, all of one kind and none missing, got "
+            f"{values.dtype if len(kinds) == 1 else 'several kinds'}."
         )
+    values = values.astype(bool) if kinds == {"b"} else values
     classes, index = np.unique(values, return_inverse=True)
     if len(classes) < 2:
         raise DataError("Expected labels of at least two classes; all labels are the same.")
     return classes, index.astype(np.int64)
 
 
+def _kind(label: object) -> str:
+    """Return NumPy's letter for the kind of a label, "?" for what can be none."""
+    kinds: tuple[tuple[str, tuple[type, ...]], ...] = (
+        ("b", (bool, np.bool_)),
+        ("i", (int, np.integer)),
+        ("U", (str,)),
+        ("S", (bytes,)),
+    )
+    return next((letter for letter, types in kinds if isinstance(label, types)), "?")
+
+
+def _unmasked(values: ArrayLike, what: str) -> ArrayLike:
+    if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
+        raise DataError(f"Expected {what} none of which is missing; {np.ma.count_masked(values)} are masked.")
+    return values
+
+
 def _as_tensor(values: ArrayLike | Tensor, what: str) -> Tensor:
+    values = values if isinstance(values, Tensor) else _unmasked(values, what)
     try:
-        return torch.as_tensor(values if isinstance(values, Tensor) else np.asarray(values))
+        tensor = torch.as_tensor(values if isinstance(values, Tensor) else np.asarray(values))
     except (TypeError, ValueError) as error:
         raise DataError(f"Expected {what} that are an array of numbers: {error}.") from error
+    if tensor.is_complex():
+        raise DataError(f"Expected {what} that are real numbers, got {tensor.dtype}.")
+    return tensor
 
 
 def _check_features(features: ArrayLike | Tensor) -> Tensor:
