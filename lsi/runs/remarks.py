@@ -17,7 +17,6 @@ from lsi.errors import UsageError
 from lsi.runs.database import REMARKS, REVIEWER_LENGTH, is_up_to_date, note_event, storage_errors
 from lsi.runs.decisions import Reviews, check_name
 from lsi.runs.records import Kind, when_of
-from lsi.runs.rows import stamp
 from lsi.runs.subject import Subject
 
 LENGTHS = {"tag": 60, "note": 2_000}
@@ -187,7 +186,7 @@ def _standing(connection: Connection, dataset: str) -> list[Any]:
 
 
 def _insert(connection: Connection, dataset: str, wanted: list[dict[str, Any]]) -> int:
-    """Add those of the rows that do not stand yet; a note stands where the same person said the same then."""
+    """Add those of the rows that do not stand yet; a note stands where the same person said the same."""
     seen = {_key(row._asdict()) for row in _standing(connection, dataset)}
     fresh = {key: row for row in wanted if (key := _key(row)) not in seen}
     if fresh:
@@ -196,7 +195,7 @@ def _insert(connection: Connection, dataset: str, wanted: list[dict[str, Any]]) 
 
 
 def _key(row: dict[str, Any]) -> tuple:
-    own = () if row["kind"] == "tag" else (row["reviewer"], stamp(row["time"]))
+    own = () if row["kind"] == "tag" else (row["reviewer"],)
     return (row["sample_id"], row["content"], row["kind"], row["text"], *own)
 
 

@@ -24,6 +24,7 @@ KEPT = "at"  # the place in the review queue; a page that has none drops it
 DRAWN_WITHOUT_RUNS = "drawn_without_runs"  # whether there was no run yet when the page on screen began
 _OFFERED = 200  # runs in the box at the head, the newest; the page Runs has all of them
 _RUN, _RUN_BOX, _SLOT = "chosen_run", "run_box", "bar_slot"
+_MISSING = "missing_run"  # that the address names
 
 
 def current_view() -> View | None:
@@ -115,6 +116,13 @@ def draw(title: str, is_filtered: bool = True) -> None:
         if looks_only():
             st.badge("Read-only", icon=":material/lock:", color="gray")
         _who()
+    missing = st.session_state.get(_MISSING)
+    if missing is not None and names:
+        st.warning(
+            f"The address names the run {plain(missing)}, which is not here. Another one is shown: "
+            f"{plain(run_label(st.session_state[_RUN]))}. Choose at the head of the page.",
+            icon=":material/link_off:",
+        )
     _write_url()
 
 
@@ -139,12 +147,17 @@ def _run_box(names: list[str]) -> View | None:
     offered = names[:_OFFERED]
     if st.session_state[_RUN] not in offered:
         offered = [st.session_state[_RUN], *offered]
-    st.selectbox("Run", offered, key=_RUN_BOX, on_change=lambda: choose(st.session_state[_RUN_BOX]), width=240,
+    st.selectbox("Run", offered, key=_RUN_BOX, on_change=_chosen, width=240,
                  format_func=run_label, label_visibility="collapsed")  # fmt: skip
     view = current_view()
     if view is not None:
         _drop_what_the_run_lacks(view)
     return view
+
+
+def _chosen() -> None:
+    st.session_state.pop(_MISSING, None)
+    choose(st.session_state[_RUN_BOX])
 
 
 def choose(name: str) -> None:
@@ -202,6 +215,8 @@ def _read_url() -> None:
     wanted = next(iter(query.get("run", ())), None)
     if wanted and open_view(wanted) is not None:
         st.session_state[_RUN] = wanted
+    elif wanted:
+        st.session_state[_MISSING] = wanted
 
 
 def _query() -> dict[str, str | list[str]]:

@@ -1,5 +1,6 @@
 """The review queue: the suspected labels, the worst first, and why."""
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -8,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from lsi.audit.summary import precision_recall_at
-from lsi.data.plan import counted
+from lsi.data.plan import counted, some
 from lsi.export import charts
 from lsi.hashing import fingerprint
 from lsi.ui import bulk, detail, estimate, said, samples
@@ -59,7 +60,8 @@ def renew(view: View, positions: np.ndarray) -> None:
 def progress(view: View) -> None:
     """Say how many suspects are undecided, and how many of them to expect to be wrong."""
     found = estimate.counts(view)
-    text = f"{counted(found.undecided, 'suspected label')} {'is' if found.undecided == 1 else 'are'} undecided."
+    whole = " of the whole run" if replace(current_filter(), issues=False).chips() else ""
+    text = f"{counted(found.undecided, 'suspected label')}{whole} {'is' if found.undecided == 1 else 'are'} undecided."
     if found.undecided and estimate.is_weak(view):
         st.markdown(text)
         st.warning(estimate.weak_words(view), icon=":material/visibility_off:")
@@ -125,13 +127,13 @@ def review(view: View, positions: np.ndarray) -> int | None:
     items = queue_items(view, positions, decided)
     name, forbidden = reviewer(), looks_only()
 
-    def apply(position: int, action: str, label: int | None) -> None:
+    def apply(position: int, action: str, label: int | None) -> str:
         if forbidden:
-            return
+            return ""
         if action == "undo":
-            reviews().undo(view.run.subject, name)
-        else:
-            record(view, name, [position], action, label)
+            return take_back(view, name, position)
+        record(view, name, [position], action, label)
+        return ""
 
     shown = ReviewItems(
         mark=fingerprint(np.asarray(positions), view.run.name),
@@ -144,6 +146,29 @@ def review(view: View, positions: np.ndarray) -> int | None:
         read_only=forbidden,
     )
     return queue(shown, apply, f"{QUEUE}-{view.run.name}")
+
+
+def take_back(view: View, name: str, expected: int) -> str:
+    """Take back this reviewer's latest batch, and return what is to be said where it was not of the expected sample.
+
+    Args:
+        view: the run.
+        name: of the reviewer.
+        expected: position of the sample that the queue has seen decided last; −1 for none.
+    """
+    before = reviews().current(view.run.subject)
+    if not reviews().undo(view.run.subject, name):
+        return "Nothing to undo"
+    after = reviews().current(view.run.subject)
+    columns, every = ["action", "label"], before.index.union(after.index)
+    differ = before[columns].reindex(every).astype(object).fillna("") != after[columns].reindex(every).astype(
+        object
+    ).fillna("")
+    changed = every[differ.any(axis=1)].tolist()
+    if changed == [expected]:
+        return ""
+    ids = view.table["id"].iloc[changed].astype(str).tolist()
+    return f"Undone: {counted(len(changed), 'decision')}, on {some(ids, 3)}"
 
 
 def opening_place(positions: np.ndarray, decided: pd.Index) -> int:

@@ -51,7 +51,7 @@ def _alike(view: View, count: int) -> None:
     st.metric("2. Near duplicates", f"{count:,}",
               help=f"{view.noun.capitalize()} closer to another one than neighbours usually are.")  # fmt: skip
     st.markdown(f"Image quality: {words}." if words else "Nothing stands out in quality." if view.flags else "&nbsp;")
-    _link("redundancy", "Look at duplicates and quality", Filter(duplicates=count > 0))
+    _link("redundancy", "Look at duplicates and quality", Filter())
 
 
 def _leaving(view: View) -> None:

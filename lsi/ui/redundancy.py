@@ -112,7 +112,11 @@ def budget(view: View, positions: np.ndarray) -> None:
     st.write(_RULES[str(rule)].format(noun=view.noun))
     share = st.slider(f"Share of the {view.noun} to keep", 1, 100, 80, format="%d %%", key="budget") / 100
     count = max(1, round(share * len(positions)))
+    actions = decisions(view)["action"]
+    confirmed = np.isin(positions, actions.index[actions.isin(["keep", "relabel"])].to_numpy())
     kept = positions[:count] if rule == HIGHEST else spread(view.run, positions, count)
+    extra = np.setdiff1d(positions[confirmed], kept)
+    kept = positions[np.isin(positions, kept) | confirmed]
     stay = f"**{len(kept):,}** {view.noun if len(kept) != 1 else view.one} stay{'s' if len(kept) == 1 else ''}"
     if rule == HIGHEST:
         lsi, held = view.table["lsi"].to_numpy()[positions], view.table["lsi"].to_numpy()[kept].sum()
@@ -120,13 +124,12 @@ def budget(view: View, positions: np.ndarray) -> None:
                     "information.")  # fmt: skip
         st.plotly_chart(charts.budget(lsi, share), alt="Share of the information kept over the share of samples")
     else:
-        suspects = int(view.table["is_label_issue"].to_numpy()[positions].sum())
+        suspects = int(view.table["is_label_issue"].to_numpy()[np.setdiff1d(positions, kept)].sum())
         others = len(positions) - len(kept) - suspects
         st.markdown(f"{stay}; {counted(suspects, 'suspected label')} and {counted(others, 'other')} leave.")
-    st.caption("What was decided to be kept stays. Check on the Export page what leaving the rest out does.")
-    actions = decisions(view)["action"]
-    confirmed = actions.index[actions.isin(["keep", "relabel"])].to_numpy()
-    bulk.actions(view, positions[~np.isin(positions, kept) & ~np.isin(positions, confirmed)], "superfluous", "budget")
+    more = f" ({len(extra):,} more than the share)" if len(extra) else ""
+    st.caption(f"What was decided to be kept stays{more}. Check on the Export page what leaving the rest out does.")
+    bulk.actions(view, positions[~np.isin(positions, kept)], "superfluous", "budget")
 
 
 def _ordered(table: pd.DataFrame) -> list[int]:

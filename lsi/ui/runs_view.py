@@ -57,7 +57,7 @@ def _row(run: Run, decided: dict[str, int], is_open: bool) -> dict[str, object]:
         "Features": str(run.manifest["features"].get("backbone", "")),
         "Settings": ", ".join(unusual_settings(run)) or "usual",
         "Suspected": run.manifest["summary"]["n_label_issues"],
-        "Decided": decided.get(run.subject_name, 0),
+        "Decided on its data": decided.get(run.subject_name, 0),
         "Computed": when(run),
         "Folder": run.name,
     }
@@ -124,16 +124,27 @@ def side_by_side(view: View, runs: list[Run]) -> None:
         return
     names = list(others)
     parent = names.index(view.run.parent) if view.run.parent in others else 0
-    before = st.selectbox("Compare with", names, parent, key="compare_with", format_func=lambda n: label_of(others[n]))
+    chosen = st.selectbox("Compare with", names, parent, key="compare_with", format_func=lambda n: label_of(others[n]))
+    before, after = in_order(others[str(chosen)], view.run)
     try:
-        found = compare(others[str(before)], view.run)
+        found, view = compare(before, after), view if after is view.run else open_view(after.name) or view
     except LsiError as error:
         st.warning(plain(error))
         return
+    st.markdown(f"Before: **{plain(label_of(before))}**. After: **{plain(label_of(after))}**.")
     _figures(found)
     _words(view, found)
     _classes(found)
     _moved(view, found)
+
+
+def in_order(one: Run, other: Run) -> tuple[Run, Run]:
+    """Return two runs, the one that the other started from first, or else the older one."""
+    if one.parent == other.name:
+        return other, one
+    if other.parent == one.name:
+        return one, other
+    return (one, other) if one.manifest["created"] <= other.manifest["created"] else (other, one)
 
 
 def _figures(found: Comparison) -> None:
@@ -151,7 +162,7 @@ def _figures(found: Comparison) -> None:
         low, high = (shown.loc[f"of these expected wrong, at {end}"] for end in ("least", "most"))
         st.markdown(
             f"Of the suspected labels between {low['before']:,.0f} and {high['before']:,.0f} were expected to be wrong "
-            f"before anyone decided, and between {low['after']:,.0f} and {high['after']:,.0f} now."
+            f"before, and between {low['after']:,.0f} and {high['after']:,.0f} after."
         )
 
 

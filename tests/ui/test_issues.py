@@ -48,3 +48,17 @@ def test_the_queue_shows_a_sample_without_a_decision(view):
         "decision": None,
         "label": None,
     }
+
+
+def test_an_undo_of_something_else_than_what_was_seen_is_said(view, tmp_path, monkeypatch):
+    """Another tab decided since, or several were decided at once: the queue does not show what is taken back."""
+    reviews = Reviews(f"sqlite:///{tmp_path / 'r.db'}")
+    about = Subject("run", "data", list("abc"), list("xyz"), ("x", "y", "z"), np.array([1, 1, 2]))
+    monkeypatch.setattr(issues, "reviews", lambda: reviews)
+    vars(view.run)["subject"], vars(view)["table"] = about, SCORES
+    reviews.record(about, "ann", [Decision(0, "keep")])
+    reviews.record(about, "ann", [Decision(1, "exclude"), Decision(2, "relabel", 0)])
+    assert issues.take_back(view, "ann", 0) == "Undone: 2 decisions, on b, c"
+    assert issues.take_back(view, "ann", 0) == ""
+    assert issues.take_back(view, "ann", -1) == "Nothing to undo"
+    reviews.engine.dispose()

@@ -25,6 +25,13 @@ def started(monkeypatch) -> list[Settings]:
     return found
 
 
+@pytest.fixture
+def app(app):
+    """The page with the example chosen in its form."""
+    app.session_state["compute-field-kind"] = "An example"
+    return app
+
+
 def field(app, kind: str, label: str):
     return next(w for w in getattr(app, kind) if w.label == label)
 
@@ -356,3 +363,10 @@ def progress_of(app) -> tuple[str, int]:
     """Text and percent of the only bar on the page."""
     (bar,) = app.get("progress")
     return bar.proto.text, bar.proto.value
+
+
+def test_who_has_seen_an_example_is_asked_for_data(app, started):
+    del app.session_state["compute-field-kind"]
+    app.run()
+    assert app.button_group(key="compute-field-kind").value == "A folder or file"
+    assert field(app, "text_input", "Folder or file").value == ""

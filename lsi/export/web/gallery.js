@@ -42,14 +42,26 @@ export default function (component) {
     s.selected = new Set(data.selected);
     s.anchor = null;
   }
+  const held = root.contains(root.getRootNode().activeElement);
   if (fresh) {
     s.tiles.forEach((tile) => tile.remove());
     s.tiles.clear();
-    s.focus = 0;
+    s.focus = Math.max(0, Math.min(held ? s.focus : 0, s.order.length - 1));
+    unselectHidden(s);
   }
   parentElement.querySelector(".tools").hidden = !data.selectable;
   root.onkeydown = (event) => keys(s, event);
   draw(s);
+  if (held && fresh) s.tiles.get(s.focus)?.focus({ preventScroll: true });
+}
+
+// What has left the screen is not selected any more: a key decides about what one sees.
+function unselectHidden(s) {
+  if (!s.selected.size) return;
+  const shown = new Set(s.order), still = [...s.selected].filter((i) => shown.has(i));
+  if (still.length === s.selected.size) return;
+  s.selected = new Set(still);
+  s.publish();
 }
 
 function decide(s, key) {
@@ -217,7 +229,7 @@ function keys(s, event) {
   } else if (["a", "i", "Escape"].includes(event.key) && s.data.selectable) {
     choose(s, { a: "all", i: "invert", Escape: "none" }[event.key]);
   } else if (["k", "x", "s"].includes(event.key) && s.data.decides) {
-    decide(s, event.key);
+    if (!event.repeat) decide(s, event.key); // a key that is held decides once
   } else if (event.key.length > 1) {
     return;
   }

@@ -63,6 +63,8 @@ function key(s, event) {
   if (!undo && (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "INPUT")) return;
   if (event.target.tagName === "BUTTON" && (event.key === "Enter" || event.key === " ")) return;
   const action = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  const decides = action in { keep: 1, suggestion: 1, exclude: 1, unsure: 1, undo: 1 } || (event.key >= "1" && event.key <= "9");
+  if (event.repeat && decides) { event.preventDefault(); event.stopPropagation(); return; } // a key that is held decides once
   if (action) act(s, action);
   else if (event.key === "/" && !s.data.read_only) { s.typing = true; s.root.querySelector("input").focus(); }
   else if (event.key >= "1" && event.key <= "9") {
@@ -197,7 +199,7 @@ function search(s) {
     else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       mark((s.marked + (event.key === "ArrowDown" ? 1 : entries.length - 1)) % Math.max(entries.length, 1));
       event.preventDefault();
-    } else if (event.key === "Enter" && entries[s.marked]) take(Number(entries[s.marked].dataset.label));
+    } else if (event.key === "Enter" && !event.repeat && entries[s.marked]) take(Number(entries[s.marked].dataset.label));
   };
 }
 

@@ -184,22 +184,21 @@ def gallery(tiles: Tiles, key: str, act: Callable[[str, list[int]], str] | None 
     return [i for i, is_shown in zip(selected, shown, strict=True) if is_shown], result.open
 
 
-def queue(shown: ReviewItems, decide: Callable[[int, str, int | None], None], key: str) -> int | None:
+def queue(shown: ReviewItems, decide: Callable[[int, str, int | None], str], key: str) -> int | None:
     """Show the review queue and return the position on screen.
 
     Decisions arrive as a numbered log and are passed on, each once.
 
     Args:
         shown: the samples to review.
-        decide: takes a decision as position, action ("undo" takes back the last) and class; it must not touch
-            Streamlit.
+        decide: takes a decision as position, action ("undo" takes back the last) and class, and returns what is to be
+            said of it, "" for nothing; it must not touch Streamlit.
         key: of the widget; it must hold the name of the run, since the log refers to positions.
     """
 
     def taken(entry: list[Any]) -> str:
         position, action, label = entry
-        decide(int(position), str(action), None if label is None else int(label))
-        return ""
+        return decide(int(position), str(action), None if label is None else int(label))
 
     log = log_of(key)
     log.decide = taken
