@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lsi.audit.duplicates import near_duplicates, neighbours, no_duplicates
+from lsi.audit.duplicates import Duplicates, Neighbours, near_duplicates, neighbours, no_duplicates
 from lsi.audit.quality import quality_summary, quality_table
 from lsi.compute.decided import Decided
 from lsi.compute.designs import DesignEntry, design_of, standardisation_facts, targets_of
@@ -148,9 +148,7 @@ def _compute(settings: Settings, prepared: Prepared, store: Store, stages: "Stag
     if prepared.decided is not None:
         _with_decided(result.table, prepared.decided, raw.rows)
     with stages("near duplicates"):
-        features = entry.design.values[:, :-1]
-        nearest = neighbours(features, seed=settings.seed)
-        groups = no_duplicates(nearest) if raw.kind == "probabilities" else near_duplicates(nearest, features)
+        nearest, groups = _near(entry.design.values[:, :-1], settings.seed, is_blind=raw.kind == "probabilities")
     with stages("label issues and summaries"):
         corrupted = prepared.corrupted[raw.rows]
         samples = _samples(prepared, raw.rows)
@@ -166,9 +164,7 @@ def _compute(settings: Settings, prepared: Prepared, store: Store, stages: "Stag
                 prepared.beside, entry, result.weights["class_weights"], settings.features, where
             )
         unlabelled.columns = [*unlabelled.columns[:4], *manifest["dataset"]["metadata"]]  # as in the scores
-        described = [part for part in (samples, images) if part is not None]
-        samples = pd.concat(described, ignore_index=True) if described else None
-        skipped += more
+        samples, skipped = _one_after_the_other(samples, images), skipped + more
     manifest["dataset"] |= {"skipped": skipped, "plan": _plan(prepared, skipped, dropped)}
     manifest |= {"settings": settings.to_dict(), "features": _feature_facts(raw, entry), "quality": quality_facts,
                  "near_duplicates": {"threshold": groups.threshold}, "images": _image_facts(prepared),
@@ -179,6 +175,17 @@ def _compute(settings: Settings, prepared: Prepared, store: Store, stages: "Stag
     records = prepared.decided and prepared.decided.records
     return RunContent(manifest, table, samples, arrays, result.weights, pairs, unlabelled, result.probabilities,
                       records)  # fmt: skip
+
+
+def _near(features: np.ndarray, seed: int, *, is_blind: bool) -> tuple[Neighbours, Duplicates]:
+    """Return nearest neighbours and groups of near duplicates; none of these where features show no likeness."""
+    nearest = neighbours(features, seed=seed)
+    return nearest, no_duplicates(nearest) if is_blind else near_duplicates(nearest, features)
+
+
+def _one_after_the_other(first: pd.DataFrame | None, second: pd.DataFrame | None) -> pd.DataFrame | None:
+    parts = [part for part in (first, second) if part is not None]
+    return pd.concat(parts, ignore_index=True) if parts else None
 
 
 def _with_decided(table: pd.DataFrame, decided: Decided, rows: np.ndarray) -> None:

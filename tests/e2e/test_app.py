@@ -69,6 +69,12 @@ def shown(page: Page) -> int:
     return int(re.search(r"[\d,]+", text).group().replace(",", ""))
 
 
+def count_of(page: Page, action: str) -> int:
+    """Return how many decisions of a kind the head of the page counts."""
+    found = re.search(rf"(\d+) {action}", page.get_by_text(re.compile("^Decisions: ")).inner_text())
+    return int(found.group(1)) if found else 0
+
+
 def test_from_nothing_to_a_checked_list(page: Page):
     requests: list[str] = []
     page.on("request", lambda r: requests.append(r.url))
@@ -449,6 +455,35 @@ def test_quick_keys_in_the_gallery_are_all_taken(runs: Runs, tab: Page):
         page.keyboard.press("ArrowRight")
         page.wait_for_timeout(15)
     expect(page.get_by_text("Decisions: 10 keep, 20 exclude")).to_be_visible()
+
+    page.keyboard.press("Home")
+    for _ in range(5):
+        page.keyboard.down("k")  # held: the first is a press, what follows are repeats
+    page.keyboard.up("k")
+    expect(page.get_by_text("Decisions: 11 keep, 20 exclude")).to_be_visible()
+
+
+def test_keys_in_the_gallery_decide_about_what_the_filter_leaves(runs: Runs, tab: Page):
+    """What a decision or a filter takes off the screen is selected no more, and the next key spares it."""
+    page = tab
+    page.goto(f"/samples?run={runs.rich.name}&decision=undecided")
+    tiles = page.locator(".gallery .tile")
+    tiles.first.wait_for()
+    settle(page)
+    before, excluded = shown(page), count_of(page, "exclude")
+    tiles.nth(0).click()
+    page.keyboard.press("x")
+    expect(page.get_by_text(f"{before - 1} of 60 images")).to_be_visible()
+    settle(page)
+    page.keyboard.press("k")  # the focus stayed where it was: on the image that came there
+    expect(page.get_by_text(f"{before - 2} of 60 images")).to_be_visible()
+    settle(page)
+    tiles.nth(0).click()
+    expect(page.get_by_text("1 selected", exact=True)).to_be_visible()
+    page.keyboard.press("k")
+    expect(page.get_by_text(f"{before - 3} of 60 images")).to_be_visible()
+    settle(page)
+    assert count_of(page, "exclude") == excluded + 1
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
