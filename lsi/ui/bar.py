@@ -10,8 +10,11 @@ import pandas as pd
 import streamlit as st
 
 from lsi.compute import jobs
+from lsi.environment import base_path
+from lsi.runs.decisions import REVIEWER_LENGTH
 from lsi.ui.buttons import button, pressed
-from lsi.ui.deciding import decisions, redo, remarks_on, reviewer, undo
+from lsi.ui.components import remember
+from lsi.ui.deciding import COOKIE, decisions, redo, remarks_on, remembered, reviewer, undo
 from lsi.ui.filtering import controls, current_filter, has_filter, set_filter
 from lsi.ui.filters import DECISIONS, Filter
 from lsi.ui.login import is_required, looks_only, signs_in_here
@@ -135,7 +138,10 @@ def _who() -> None:
                 button("Sign out", on_click=st.logout)
     elif not looks_only():
         with st.popover(plain(reviewer()), icon=":material/person:", key="reviewer-box"):
-            st.text_input("Reviewer", value="me", key="reviewer", help="Decisions are kept under this name.")
+            st.text_input("Reviewer", value=remembered() or "me", key="reviewer", max_chars=REVIEWER_LENGTH,
+                          help="Decisions are kept under this name, and this browser remembers it.")  # fmt: skip
+            if reviewer() != (remembered() or "me"):
+                remember(COOKIE, reviewer(), base_path() or "/")
 
 
 def _run_box(names: list[str]) -> View | None:

@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -10,11 +11,12 @@ import streamlit as st
 from lsi.data.plan import counted
 from lsi.environment import read_only
 from lsi.runs import trail
-from lsi.runs.decisions import Decision, Reviews
+from lsi.runs.decisions import REVIEWER_LENGTH, Decision, Reviews
 from lsi.runs.remarks import remarks
 from lsi.ui.login import is_required, looks_only, signed_in
 from lsi.ui.session import View, by_key, cache
 
+COOKIE = "lsi_reviewer"
 DONE = {
     "keep": "Kept",
     "relabel": "Relabelled",
@@ -52,8 +54,13 @@ def remarks_on(view: View) -> pd.DataFrame:
 
 
 def reviewer() -> str:
-    """Return the name under which this session decides."""
-    return (signed_in() if is_required() else st.session_state.get("reviewer")) or "me"
+    """Return the name under which this session decides: of the login, or as it was entered here or before."""
+    return (signed_in() if is_required() else st.session_state.get("reviewer") or remembered()) or "me"
+
+
+def remembered() -> str:
+    """Return the name that was entered in this browser before, "" for none."""
+    return unquote(st.context.cookies.get(COOKIE, "")).strip()[:REVIEWER_LENGTH]
 
 
 def note(name: str, what: str, about: str, **facts: Any) -> None:

@@ -296,6 +296,7 @@ class Runs:
     """A server over three runs: one with metadata, image quality and images without a label, and two on digits."""
 
     context: BrowserContext
+    address: str
     rich: Run
     older: str
     newer: str
@@ -312,7 +313,7 @@ def runs(browser, tmp_path_factory) -> Iterator[Runs]:
     with serve(cache) as server:
         context = browser.new_context(viewport={"width": 1360, "height": 1000}, base_url=server.address)
         context.set_default_timeout(60_000)
-        yield Runs(context, rich, older, newer)
+        yield Runs(context, server.address, rich, older, newer)
         context.close()
 
 
@@ -484,6 +485,20 @@ def test_keys_in_the_gallery_decide_about_what_the_filter_leaves(runs: Runs, tab
     expect(page.get_by_text(f"{before - 3} of 60 images")).to_be_visible()
     settle(page)
     assert count_of(page, "exclude") == excluded + 1
+
+
+def test_a_reviewers_name_outlasts_a_reload(runs: Runs, browser):
+    context = browser.new_context(base_url=runs.address)
+    page = context.new_page()
+    page.goto(f"/samples?run={runs.rich.name}")
+    page.get_by_role("button", name="me", exact=True).click()
+    page.get_by_role("textbox", name="Reviewer").fill("Zoë; 100 %")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Zoë; 100 %", exact=True)).to_be_visible()
+    settle(page)
+    page.reload()
+    expect(page.get_by_role("button", name="Zoë; 100 %", exact=True)).to_be_visible(timeout=JOB_MS)
+    context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -8,6 +8,7 @@ from lsi.ui.components.widgets import (
     Tiles,
     gallery,
     queue,
+    remember,
     scatter,
 )
 
@@ -19,6 +20,7 @@ __all__ = [
     "drain_decision_log",
     "gallery",
     "queue",
+    "remember",
     "scatter",
     "unwritten",
 ]

@@ -25,6 +25,13 @@ def _component(name: str) -> Callable[..., Any]:
     return v2.component(f"lsi_{name}", html=html, css=css, js=js)
 
 
+def remember(cookie: str, value: str, path: str) -> None:
+    """Keep a text in this browser for a year, under the name of a cookie and for the addresses below a path."""
+    v2: Any = st.components.v2  # type: ignore[attr-defined]
+    component = v2.component("lsi_remember", js=(_HERE / "remember.js").read_text(encoding="utf-8"))
+    component(key=f"remember-{cookie}", data={"cookie": cookie, "value": value, "path": path})
+
+
 @dataclass(frozen=True)
 class Tiles:
     """What the gallery shows.
