@@ -60,7 +60,8 @@ def reviewer() -> str:
 
 def remembered() -> str:
     """Return the name that was entered in this browser before, "" for none."""
-    return unquote(st.context.cookies.get(COOKIE, "")).strip()[:REVIEWER_LENGTH]
+    kept = st.context.cookies.get(COOKIE)
+    return unquote(kept).strip()[:REVIEWER_LENGTH] if isinstance(kept, str) else ""
 
 
 def note(name: str, what: str, about: str, **facts: Any) -> None:
