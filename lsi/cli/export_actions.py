@@ -70,7 +70,7 @@ def apply_decisions(command: commands.Apply) -> None:
     Raises:
         DataError: it is no file of decisions, or they belong to other data.
     """
-    content: Any = read_json(command.file)
+    content = _read(command.file)
     records, said = records_of(content), remarks_in(content)
     if command.run and command.is_data_named:
         raise UsageError("Give --run or the data, not both.")
@@ -85,6 +85,20 @@ def apply_decisions(command: commands.Apply) -> None:
     with TemporaryDirectory() as place:
         run = data_as_run(data, command.cache, Path(place) / "data")
         _write(command, run, selection_from_records(run, records), records, said)
+
+
+def _read(file: Path) -> Any:
+    """Return what a file of decisions holds.
+
+    Raises:
+        UsageError: there is no such file, or it holds no JSON.
+    """
+    if not file.is_file():
+        raise UsageError(f"No such file: {file}.")
+    content = read_json(file)
+    if content is None:
+        raise UsageError(f"{file} holds no JSON: expected the decisions.json of an export.")
+    return content
 
 
 def _run_of(cache: Path, content: Any) -> Run | None:
@@ -128,7 +142,7 @@ def move_decisions(command: commands.Decisions) -> None:
         words = f"{counted(written, 'decision')}{beside} written to {command.file}"
     else:
         run = find_run(command.cache, command.run) if command.run else None
-        content = read_json(command.file)
+        content = _read(command.file)
         dataset, records = records_to_add(content, None if run is None else run.subject)
         said = rows_of(remarks_in(content))
         note(command.cache, "read decisions in", dataset, decisions=len(records), file=command.file.name)

@@ -159,8 +159,8 @@ def check_found(about: Subject, records: list[dict[str, Any]]) -> None:
     if len(missing):
         record = records[missing[0]]
         raise DataError(
-            f"{about.run or about.dataset} holds no sample {record.get('index')} with id {record.get('id')!r}: these "
-            "decisions belong to other data."
+            f"{about.run or about.dataset} holds no sample {record.get('index')} with id {record.get('id')!r} and that "
+            "content: these decisions belong to other data, or to more of them than are read here."
         )
 
 

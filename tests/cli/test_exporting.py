@@ -89,3 +89,15 @@ def test_what_a_rule_left_out_is_read_in_as_nobodys_decision(place, capsys):
     said = capsys.readouterr().out
     assert said.startswith("0 decisions about")
     assert "What a rule or a filter left out (35) is no decision, and was not read in." in said
+
+
+@pytest.mark.parametrize("command", [["apply"], ["decisions", "import"]])
+@pytest.mark.parametrize(("content", "said"), [(None, "No such file"), ("[", "holds no JSON")])
+def test_a_file_that_is_none_is_named(place, tmp_path, capsys, command, content, said):
+    if content is not None:
+        (tmp_path / "d.json").write_text(content)
+    capsys.readouterr()
+    assert main([*command, str(tmp_path / "d.json"), "--cache", str(place / "cache")]) != 0
+    error = capsys.readouterr().err
+    assert said in error
+    assert "d.json" in error

@@ -35,7 +35,9 @@ def from_torchvision(name: str, root: Path, options: Options) -> Dataset:
     known = {n.lower(): n for n in zoo.__all__ if isinstance(getattr(zoo, n), type)}
     if name.lower() not in known:
         close = ", ".join(sorted(n for n in known if n[:3] == name.lower()[:3])) or "cifar10, mnist, svhn"
-        raise DataError(f"No dataset is called {name!r}: give digits, a torchvision name (such as {close}), or --data.")
+        raise DataError(
+            f"No dataset is called {name!r}: give fashion or digits, a torchvision name (such as {close}), or --data."
+        )
     build, short, split = getattr(zoo, known[name.lower()]), name.lower(), options.split
     arguments = inspect.signature(build.__init__).parameters
     if "train" in arguments:

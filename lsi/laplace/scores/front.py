@@ -108,7 +108,8 @@ def score(
         preset: "paper": diag with prior precision 1 on a probe with the ridge strength λ = n(1e-4 + 1/40) that the
             paper's training (full-batch Nesterov SGD, 1,000 epochs) amounts to; overrides the two settings above.
         device: "cpu", "cuda", or "auto": CUDA where there is one.
-        seed: of the subsample on which λ is chosen.
+        seed: of the subsample and, above 2,500 weights, of the folds on which λ is chosen: with the order of the
+            samples it decides which sample is in which fold, so that another order may give a neighbouring λ.
 
     Raises:
         DataError: features or labels do not fit.
