@@ -15,6 +15,7 @@ from lsi.data.plan import counted, some
 from lsi.errors import DataError
 
 _INTEGER = re.compile(r"-?(0|[1-9]\d*)")
+_SEVERAL = re.compile(r"\s*\[[^\[\]]+,[^\[\]]+\]\s*")  # a list as text
 UNLABELLED = -1
 _ALIKE = "differ by case, blanks or the coding of accents alone"
 NO_CLASS = ("all",)  # the class of samples without labels
@@ -119,6 +120,12 @@ def _single(values: Sequence[Any] | np.ndarray, where: str) -> list[Any]:
     rows = [row.tolist() if isinstance(row, np.ndarray) else row for row in rows]
     are_lists = [isinstance(row, list | tuple) for row in rows]
     if not any(are_lists):
+        row = next((i for i, text in enumerate(rows) if isinstance(text, str) and _SEVERAL.fullmatch(text)), None)
+        if row is not None:
+            raise DataError(
+                f"{where}: expected one label a sample, got several (row {row}: {rows[row]!r}); multi-label data are "
+                "not supported."
+            )
         return rows
     widths = {len(row) for row, is_list in zip(rows, are_lists, strict=True) if is_list}
     if widths == {1}:

@@ -72,7 +72,8 @@ class Plan:
             line += " without labels"
         if self.splits:
             word = "split" if len(self.splits) == 1 else "splits"
-            line += f"; {word} {', '.join(f'{name} {count:,}' for name, count in self.splits)}; using {self.split}"
+            sizes = ", ".join(f"{name or '(none)'} {count:,}" for name, count in self.splits)
+            line += f"; {word} {sizes}; using {self.split}"
         return line
 
 

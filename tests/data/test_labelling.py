@@ -74,3 +74,32 @@ def test_a_number_among_names_that_are_numbers_is_no_position(tmp_path):
         labelled(tmp_path / "n", pd.DataFrame({"path": ids, "label": ["0", *("1" for _ in ids[1:])]}))
     data = labelled(tmp_path / "n", pd.DataFrame({"path": ids, "label": ["2", *("1" for _ in ids[1:])]}))
     assert [data.class_names[c] for c in data.labels[:2]] == ["2", "1"]
+
+
+@pytest.mark.parametrize("value", ["[0, 1]", "['a','b']", " [a,b] "])
+def test_a_list_of_labels_as_text_is_several_labels(tmp_path, value):
+    plant(tmp_path, ["0.png", "1.png"], {"t.csv": f'path,label\n0.png,a\n1.png,"{value}"\n'})
+    with pytest.raises(DataError, match=r"got several \(row 1"):
+        load(DataSettings(data=tmp_path / "t.csv"), tmp_path)
+
+
+def test_rows_of_a_table_are_of_the_split_whose_folder_they_lie_in(tmp_path):
+    names = [f"{split}/{i}.png" for split in ("train", "test") for i in range(4)]
+    plant(
+        tmp_path,
+        names,
+        {"metadata.csv": "file_name,label\n" + "\n".join(f"{n},{'ab'[i % 2]}" for i, n in enumerate(names))},
+    )
+    for split in ("train", "test"):
+        assert set(load(DataSettings(data=tmp_path, split=split), tmp_path).ids) == {n for n in names if split in n}
+    assert len(load(DataSettings(data=tmp_path, split="all"), tmp_path)) == 8
+
+
+def test_arrays_have_labels_beside_them_and_splits_within(tmp_path):
+    x = np.random.default_rng(0).normal(size=(6, 3))
+    np.save(tmp_path / "X_train.npy", x)
+    np.save(tmp_path / "y_train.npy", np.array([0, 1] * 3))
+    assert load(DataSettings(data=tmp_path / "X_train.npy"), tmp_path).labels.tolist() == [0, 1] * 3
+    np.savez(tmp_path / "a.npz", features=x, fine_labels=[0, 1] * 3, split=["train"] * 4 + ["test"] * 2)
+    data = load(DataSettings(data=tmp_path / "a.npz", split="test"), tmp_path)
+    assert (data.labels.tolist(), data.index.tolist()) == ([0, 1], [4, 5])

@@ -21,7 +21,7 @@ from lsi.errors import DataError
 
 ARRAYS = (".npz", ".npy")
 _VALUES = ("images", "features", "embeddings", "embedding", "image", "x", "data", "pixels", "arr_0")
-_LABELS = ("labels", "label", "y", "targets", "target", "classes", "class", *ALIASES["label"], "arr_1")
+_LABELS = ("labels", "label", "y", "targets", "target", "classes", "class", "fine_labels", *ALIASES["label"], "arr_1")
 _SPLITS = ("split", "splits")
 _NAMES = ("class_names", "label_names", "classes_names", "names")
 
@@ -90,8 +90,8 @@ def _samples(path: Path, arrays: dict[str, np.ndarray], options: Options, where:
         )
     if labels is not None and labels is arrays.get("targets") and "targets" in options.targets:
         labels = None
-    beside = path.with_name(path.stem + "_labels.npy")
-    if labels is None and beside.exists():
+    beside = next((p for p in _labels_beside(path) if p.is_file()), None)
+    if labels is None and beside is not None:
         labels = load_arrays(beside)["data"]
     n, notes, features, images = len(values), (), None, None
     if labels is not None and not labels.ndim:
@@ -126,6 +126,14 @@ def _samples(path: Path, arrays: dict[str, np.ndarray], options: Options, where:
         ignored=_unused(arrays, used, options, n),
         notes=notes,
     )
+
+
+def _labels_beside(path: Path) -> list[Path]:
+    """Return where the labels of an .npy may lie: NAME_labels.npy, or y_train.npy beside X_train.npy."""
+    names = [path.stem + "_labels.npy"]
+    if path.stem[:1] in ("x", "X") and path.stem[1:2] in ("", "_"):
+        names += [f"{letter}{path.stem[1:]}.npy" for letter in ("y", "Y")]
+    return [path.with_name(name) for name in names] if path.suffix.lower() == ".npy" else []
 
 
 def _first(arrays: dict[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray | None:

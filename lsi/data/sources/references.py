@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from lsi.data.images import SUFFIXES
 from lsi.data.naming import text_of_path
 from lsi.data.sources.confined import check_reference
-from lsi.data.sources.splits import same_split, split_of, split_of_file
+from lsi.data.sources.splits import same_split, split_of_file, split_of_folder
 from lsi.data.trees import LocalTree, Tree, is_junk
 from lsi.errors import DataError
 
@@ -46,7 +46,7 @@ class _Rule:
     @cached_property
     def splits(self) -> dict[str, str | None]:
         """The split that each folder is of, None for none."""
-        return {base: _split_of_folder(base) for base in self.tier}
+        return {base: split_of_folder(base) for base in self.tier}
 
     def bases(self, split: str | None) -> tuple[str, ...]:
         """Return the folders that a row of a split may lie in: none of another split where its own has one."""
@@ -234,10 +234,6 @@ class Resolver:
         here = os.path.realpath(root / own)
         beside = [f for f in _subfolders(root / parent, parent) if os.path.realpath(root / f) != here]
         return (own,), tuple(below[:_FOLDERS]), tuple(above), tuple(beside[:_FOLDERS])
-
-
-def _split_of_folder(name: str) -> str | None:
-    return next((split for part in PurePosixPath(name).parts[::-1] if (split := split_of(part)) is not None), None)
 
 
 def _rooted(folders: Sequence[str]) -> list[str]:

@@ -54,6 +54,11 @@ def split_of_file(name: str) -> str | None:
     return next((split for split in map(split_of, words) if split is not None), None)
 
 
+def split_of_folder(name: str) -> str | None:
+    """Return the split that one of the parts of a path stands for, the last one that does; None where none does."""
+    return next((split for part in PurePosixPath(name).parts[::-1] if (split := split_of(part)) is not None), None)
+
+
 def split_in_name(name: str) -> str | None:
     """Return the split that one word of a file's own name stands for (cc-train-000.tar), or else split_of_file."""
     words = re.split(r"[-_.\s]+", PurePosixPath(name).name)

@@ -16,6 +16,7 @@ from lsi.data.plan import counted, some
 from lsi.data.sources.columns import OPTIONS, Roles, assign_roles
 from lsi.data.sources.references import Resolver
 from lsi.data.sources.samples import Options, Samples
+from lsi.data.sources.splits import split_of_file, split_of_folder
 from lsi.data.sources.text_tables import LINES, SEPARATED, TABLES, read_frame
 from lsi.data.sources.tree_images import images_in
 from lsi.data.trees import Tree
@@ -49,6 +50,8 @@ def from_frame(
         roles = _by_content(frame, roles, Resolver(tree, table), notes, where)
     splits = _splits(frame, roles, notes)
     images, ids, paths, name_notes = _images(frame, roles, tree, table, splits)
+    if splits is None and split_of_file(table) is None:
+        splits = _splits_of_folders(paths, notes)
     if roles.label is None and roles.rest and options.needs_labels:
         notes.append(_no_label(roles))
     labels = None if roles.label is None else frame[roles.label].tolist()
@@ -66,7 +69,7 @@ def from_frame(
         splits,
         np.arange(len(frame)),
         {"": len(frame)},
-        text=None if roles.text is None else [str(v) for v in frame[roles.text]],
+        text=None if roles.text is None else ["" if v is None or v != v else str(v) for v in frame[roles.text]],
         features=_features(frame, roles, where),
         targets=numbers({c: frame[c] for c in columns}, options.targets, where),
         target_names=options.targets,
@@ -157,6 +160,16 @@ def _splits(frame: pd.DataFrame, roles: Roles, notes: list[str]) -> list[str] | 
         notes.append(f"The column {roles.split} is empty: there are no splits.")
         return None
     return values
+
+
+def _splits_of_folders(paths: Sequence[str], notes: list[str]) -> list[str] | None:
+    """Return the split of each row where all images lie in folders of splits, of several; None where not."""
+    found = [split_of_folder(path) for path in paths]
+    names = [name for name in found if name is not None]
+    if len(names) < len(found) or len(set(names)) < 2:
+        return None
+    notes.append("Rows are of the split whose folder their image lies in.")
+    return names
 
 
 def vectors(values: Sequence[Any], where: str) -> np.ndarray:
