@@ -17,6 +17,7 @@ from lsi.ui.wording import plain
 
 EXAMPLE, PATH, UPLOAD = "An example", "A folder or file", "An upload"
 FIELD = "compute-field-"
+CHOSEN = "compute-kind-chosen"  # whether somebody said which kind of data
 _UPLOADED, _BROWSED = "compute-uploaded", "compute-browsed"
 _USUAL = {"kind": EXAMPLE, "dataset": "fashion", "data": "", "labels": "", "upload": None}
 _HELP = "A folder with one subfolder for each class, an archive of one, a table of paths and labels, Parquet of the " \
@@ -26,9 +27,9 @@ _HELP = "A folder with one subfolder for each class, an archive of one, a table 
 def which_data() -> None:
     """Ask for the data, and say how they would be read as soon as they are named."""
     st.markdown("**1. Which data?**")
-    if f"{FIELD}kind" not in st.session_state:  # who has seen an example comes with data
-        st.session_state[f"{FIELD}kind"] = PATH if run_names() else EXAMPLE
-    kind = st.segmented_control("Which data?", [EXAMPLE, PATH, UPLOAD], key=f"{FIELD}kind",
+    if CHOSEN not in st.session_state or f"{FIELD}kind" not in st.session_state:
+        st.session_state[f"{FIELD}kind"] = PATH if run_names() else EXAMPLE  # who has seen an example comes with data
+    kind = st.segmented_control("Which data?", [EXAMPLE, PATH, UPLOAD], key=f"{FIELD}kind", on_change=_chosen,
                                 required=True, label_visibility="collapsed")  # fmt: skip
     if kind == PATH:
         typed, chosen = st.columns(2, vertical_alignment="bottom")
@@ -41,9 +42,13 @@ def which_data() -> None:
                          "a table or arrays alone.")  # fmt: skip
     else:
         st.selectbox("Example", ["fashion", "digits"], key=f"{FIELD}dataset", accept_new_options=True,
-                     help="Both are built in. Or the name of a dataset that torchvision downloads, such as "
-                     "cifar10.")  # fmt: skip
+                     on_change=_chosen, help="Both are built in. Or the name of a dataset that torchvision downloads, "
+                     "such as cifar10.")  # fmt: skip
     _plan()
+
+
+def _chosen() -> None:
+    st.session_state[CHOSEN] = True
 
 
 def which_labels() -> None:

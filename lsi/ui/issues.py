@@ -72,10 +72,11 @@ def progress(view: View) -> None:
         basis = "alone; each decision narrows the range"
         if found.decided:
             basis = f"and {counted(found.decided, 'decision')} so far"
-        text += (
-            f" **{words[0].upper()}{words[1:]}**, about {expected:.0f} of them by the probabilities of their labels "
-            f"{basis}."
+        several = (
+            f" **{words[0].upper()}{words[1:]}**, about {expected:.0f} of them by the probabilities of their labels"
         )
+        one = f" It is wrong with a probability of **{expected:.0%}**, by that of its label"
+        text += f"{one if found.undecided == 1 else several} {basis}."
     st.markdown(text)
 
 

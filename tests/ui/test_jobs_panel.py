@@ -29,6 +29,7 @@ def started(monkeypatch) -> list[Settings]:
 def app(app):
     """The page with the example chosen in its form."""
     app.session_state["compute-field-kind"] = "An example"
+    app.session_state["compute-kind-chosen"] = True
     return app
 
 
@@ -366,7 +367,7 @@ def progress_of(app) -> tuple[str, int]:
 
 
 def test_who_has_seen_an_example_is_asked_for_data(app, started):
-    del app.session_state["compute-field-kind"]
+    del app.session_state["compute-kind-chosen"]  # it was drawn with an example while there was no run
     app.run()
     assert app.button_group(key="compute-field-kind").value == "A folder or file"
     assert field(app, "text_input", "Folder or file").value == ""
