@@ -26,7 +26,13 @@ def _component(name: str) -> Callable[..., Any]:
 
 
 def remember(cookie: str, value: str, path: str) -> None:
-    """Keep a text in this browser for a year, under the name of a cookie and for the addresses below a path."""
+    """Keep a text in this browser for a year.
+
+    Args:
+        cookie: the name that it is kept under.
+        value: the text.
+        path: the addresses that it is sent to again, all below this one.
+    """
     v2: Any = st.components.v2  # type: ignore[attr-defined]
     component = v2.component("lsi_remember", js=(_HERE / "remember.js").read_text(encoding="utf-8"))
     component(key=f"remember-{cookie}", data={"cookie": cookie, "value": value, "path": path})
