@@ -38,8 +38,8 @@ class DataSettings:
             alone, with a table beside them or not; a table (.csv, .tsv, .jsonl, .parquet) with paths, texts or images,
             then labels, splits or numbers; Parquet or Arrow folders of the Hugging Face Hub; WebDataset shards; arrays
             (.npz, .npy); or an address such as s3://bucket/folder. `lsi inspect PATH` says how they are read.
-        labels: audit this labelling of the same images instead: a .npy, .npz or .csv file, with :KEY for the array or
-            column.
+        labels: audit this labelling of the same images instead: a .npy, .npz, .csv or .parquet file, with :KEY for
+            the array or column; joined by a column of paths or ids where it has one, else in the order of the samples.
         split: which split of a torchvision dataset, or of a manifest or folder that has splits; "all" for every one.
         task: what is learnt from the features: classification; regression of numbers in the data; paired, the
             embedding of another modality; self, for images without labels: one random view predicts another. auto is

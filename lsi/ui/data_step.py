@@ -55,8 +55,9 @@ def which_labels() -> None:
     """Ask for other labels than those that come with the data."""
     st.markdown("**2. Which labels?**")
     st.text_input("Those that come with the data count, unless a file of others is named here", key=f"{FIELD}labels",
-                  placeholder="labels.csv:column", help="A .npy, .npz or .csv file, with :KEY for the array or "
-                  "column, in the order of the samples.")  # fmt: skip
+                  placeholder="labels.csv:column", help="A .npy, .npz, .csv or .parquet file, with :KEY for the array "
+                  "or column. It is joined by a column of paths or ids where it has one, else in the order of the "
+                  "samples.")  # fmt: skip
 
 
 def said(field: str) -> Any:
