@@ -200,6 +200,8 @@ def test_gallery_selects_ranges_and_opens_details(page: Page):
 def test_reload_in_the_middle_of_a_job_keeps_it(page: Page):
     first_run(page)
     unfold(page, "Compute another run")
+    page.get_by_role("radio", name="An example").click()
+    settle(page)
     unfold(page, "Advanced: parts of the data")
     subset = page.get_by_role("spinbutton", name="Subset (0: all)")
     subset.fill("500")
@@ -238,6 +240,8 @@ def test_every_page_by_its_address_in_light_and_dark(page: Page, cache, scheme):
 def test_a_second_tab_sees_the_job_and_can_cancel_it(page: Page, context, cache, request):
     first_run(page)
     unfold(page, "Compute another run")
+    page.get_by_role("radio", name="An example").click()
+    settle(page)
     unfold(page, "Advanced: parts of the data")
     backbone = page.get_by_role("textbox", name="Backbone", exact=True)
     backbone.fill("efficientnet_lite0")
