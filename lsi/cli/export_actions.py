@@ -212,7 +212,7 @@ def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selectio
 def _warn_of_changes(run: Run) -> None:
     """Say on standard error where the data are no longer those that the indices refer to."""
     changes = {} if run.images is None else run.images.changes()
-    moved = 0 if changes else moved_rows(run)
+    moved = 0 if changes or not run.has_scores else moved_rows(run)  # without scores the data were read just now
     if changes:
         print(
             f"lsi: {len(changes):,} of {len(run.scores):,} images have changed since this run: indices refer to the "

@@ -7,7 +7,7 @@ import pandas as pd
 from lsi.audit.summary import precision_recall_at
 from lsi.cli.output import text_table
 from lsi.data.plan import counted
-from lsi.export.wording import high_means, quality_words
+from lsi.export.wording import high_means, is_corrupted, quality_words
 from lsi.runs.comparison import Comparison
 from lsi.runs.run import Run
 
@@ -142,7 +142,7 @@ def _print_detection(detection: dict[str, Any] | None, noise: dict[str, Any]) ->
     if detection is None:
         return
     count, share = detection["n_corrupted"], f"{detection['noise_rate']:.1%}"
-    if noise["corrupt_label"] or noise["corrupt_data"] or noise["human_label_noise"]:
+    if is_corrupted(noise):
         print(f"\nfinding the {count} corrupted samples ({share})")
     else:
         print(f"\nthis labelling differs from the data's own for {counted(count, 'sample')} ({share}); finding these")

@@ -12,7 +12,7 @@ from lsi.data.naming import rows_by_name
 from lsi.data.plan import Plan, counted
 from lsi.data.record import Dataset
 from lsi.data.sources import open_source
-from lsi.data.sources.arrays import read_array, read_named
+from lsi.data.sources.arrays import read_named
 from lsi.data.sources.columns import key_columns
 from lsi.errors import DataError
 
@@ -124,7 +124,8 @@ def _planned(dataset: Dataset) -> Plan | None:
 
 
 def _with_targets(dataset: Dataset, specification: str) -> Dataset:
-    values = read_array(specification, "--targets", ("targets", "embeddings", "data"))
+    name, arrays = read_named(specification, "--targets", ("targets", "embeddings", "data"))
+    values = arrays[name]
     if len(values) != len(dataset) or values.ndim > 2 or values.dtype.kind not in "fiu":
         raise DataError(
             f"--targets: expected numbers of shape ({len(dataset)},) or ({len(dataset)}, m), one row a sample of the "

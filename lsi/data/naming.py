@@ -1,9 +1,12 @@
 """Names: of samples that have none, and names that are fit for a folder."""
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Int
+
+Parts = tuple[str, ...]  # of a path
 
 
 def numbered(n: int) -> np.ndarray:
@@ -23,25 +26,47 @@ def text_of_path(name: str) -> str:
 
 
 def rows_by_name(keys: Sequence[str], names: Sequence[str]) -> Int[np.ndarray, " n"]:
-    """Return the row of each name among the keys: the same text, or the same file where one path ends in the other.
+    """Return the row of each name among the keys: the same text, or a path of which one is the other's end.
 
     Args:
         keys: m texts.
         names: n texts.
 
     Returns:
-        (n,) rows, −1 where no key or several fit.
+        (n,) rows, −1 where no key fits, or several keys or names do.
     """
-    exact: dict[str, int] = {}
-    by_file: dict[str, list[int]] = {}
+    places: dict[str, int] = {}
     for row, key in enumerate(keys):
-        exact[key] = -1 if key in exact else row
-        by_file.setdefault(key.rpartition("/")[2], []).append(row)
-    rows = [exact.get(name, _row_of_tail(keys, by_file, name)) for name in names]
-    return np.array(rows, dtype=np.int64)
+        places[key] = -1 if key in places else row
+    rows = np.array([places.get(name, -1) for name in names], dtype=np.int64)
+    if (rows < 0).any():
+        taken = set(rows.tolist())
+        for i, row in pairs_by_end([parts_of(name) for name in names], [parts_of(key) for key in keys]):
+            if rows[i] < 0 and row not in taken:
+                rows[i] = row
+    return rows
 
 
-def _row_of_tail(keys: Sequence[str], by_file: dict[str, list[int]], name: str) -> int:
-    near = by_file.get(name.rpartition("/")[2], [])[:1_000]
-    fitting = [row for row in near if f"/{name}".endswith(f"/{keys[row]}") or f"/{keys[row]}".endswith(f"/{name}")]
-    return fitting[0] if len(fitting) == 1 else -1
+def parts_of(text: str) -> Parts:
+    """Return the parts of a path, whichever way its slashes lean."""
+    return tuple(p for p in text.replace("\\", "/").split("/") if p not in ("", "."))
+
+
+def pairs_by_end(ids: list[Parts], keys: list[Parts]) -> list[tuple[int, int]]:
+    """Return the positions of ids and keys that belong together: one is the other's end, and nobody else's."""
+    pairs = {(i, k) for k, i in _longest_ends(keys, ids)} | set(_longest_ends(ids, keys))
+    of_id, of_key = Counter(i for i, _ in pairs), Counter(k for _, k in pairs)
+    return sorted((i, k) for i, k in pairs if of_id[i] == of_key[k] == 1)
+
+
+def _longest_ends(texts: list[Parts], ends: list[Parts]) -> list[tuple[int, int]]:
+    """Return for each text the position of its longest end, where that ends no other text."""
+    places: dict[Parts, list[int]] = defaultdict(list)
+    for position, end in enumerate(ends):
+        places[end].append(position)
+    found, uses = [], Counter()
+    for t, text in enumerate(texts):
+        own = [text[start:] for start in range(len(text)) if text[start:] in places]
+        uses.update(own)
+        found += [(t, own[0])] if own else []
+    return [(t, e) for t, end in found if uses[end] == 1 for e in places[end]]

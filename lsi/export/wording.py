@@ -29,6 +29,11 @@ def high_means(task: str) -> str:
     return "atypical, hard or wrongly labelled" if task == "classification" else "atypical, odd or out of place"
 
 
+def is_corrupted(noise: Mapping[str, Any]) -> bool:
+    """Say whether labels or images were corrupted on purpose, by the settings of noise in a run's manifest."""
+    return bool(noise["corrupt_label"] or noise["corrupt_data"] or noise["human_label_noise"])
+
+
 def quality_words(quality: Mapping[str, Any] | None) -> list[str]:
     """Return how many images have each flag of image quality, such as "3 dark"; flags without any are left out.
 

@@ -1,6 +1,5 @@
 """Ready vectors joined to the samples that they belong to, and probabilities turned into features."""
 
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -8,6 +7,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from lsi.data.naming import Parts, pairs_by_end, parts_of
 from lsi.errors import DataError
 from lsi.features.vector_files import VectorFile, read_vectors
 
@@ -18,7 +18,6 @@ PROBABILITIES = ("probabilities", "probability", "probs", "pred_probs", "proba",
 FLOOR = 1e-6
 _SUM_TOLERANCE = 0.02  # of rows that were rounded or stored in half precision
 _SHOWN = 3
-Parts = tuple[str, ...]  # of a path
 
 
 @dataclass(frozen=True)
@@ -164,13 +163,13 @@ def _match(file: VectorFile, ids: np.ndarray) -> tuple[np.ndarray, list[str]]:
     places = {key: row for row, key in enumerate(file.keys)}
     for i, one in enumerate(ids):
         rows[i] = places.get(one, -1)
-    notes, rules = [], (("the end of their path", _parts), ("their name without suffix", _stem), ("number", _number))
+    notes, rules = [], (("the end of their path", parts_of), ("their name without suffix", _stem), ("number", _number))
     for rule, form in rules:
         free = np.ones(len(file.keys), bool)
         free[rows[rows >= 0]] = False
         if not free.any() or (rows >= 0).all():
             break
-        found = {i: row for i, row in _pairs([form(i) for i in ids], [form(k) for k in file.keys])
+        found = {i: row for i, row in pairs_by_end([form(i) for i in ids], [form(k) for k in file.keys])
                  if rows[i] < 0 and free[row]}  # fmt: skip
         rows[list(found)] = list(found.values())
         if found:
@@ -182,37 +181,13 @@ def _match(file: VectorFile, ids: np.ndarray) -> tuple[np.ndarray, list[str]]:
     return rows, notes
 
 
-def _parts(text: str) -> Parts:
-    return tuple(p for p in text.replace("\\", "/").split("/") if p not in ("", "."))
-
-
 def _stem(text: str) -> Parts:
-    parts = _parts(text)
+    parts = parts_of(text)
     return (*parts[:-1], PurePosixPath(parts[-1]).stem) if parts else ()
 
 
 def _number(text: str) -> Parts:
     return (str(int(text)),) if text.isascii() and text.isdigit() else ()
-
-
-def _pairs(ids: list[Parts], keys: list[Parts]) -> list[tuple[int, int]]:
-    """Return the positions of ids and keys that belong together: one is the other's end, and nobody else's."""
-    pairs = {(i, k) for k, i in _longest_ends(keys, ids)} | set(_longest_ends(ids, keys))
-    of_id, of_key = Counter(i for i, _ in pairs), Counter(k for _, k in pairs)
-    return sorted((i, k) for i, k in pairs if of_id[i] == of_key[k] == 1)
-
-
-def _longest_ends(texts: list[Parts], ends: list[Parts]) -> list[tuple[int, int]]:
-    """Return for each text the position of its longest end, where that ends no other text."""
-    places: dict[Parts, list[int]] = defaultdict(list)
-    for position, end in enumerate(ends):
-        places[end].append(position)
-    found, uses = [], Counter()
-    for t, text in enumerate(texts):
-        own = [text[start:] for start in range(len(text)) if text[start:] in places]
-        uses.update(own)
-        found += [(t, own[0])] if own else []
-    return [(t, e) for t, end in found if uses[end] == 1 for e in places[end]]
 
 
 def _class_order(file: VectorFile, class_names: Sequence[str]) -> tuple[list[int], str]:

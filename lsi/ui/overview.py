@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from lsi.data.plan import counted
-from lsi.export.wording import high_means
+from lsi.export.wording import high_means, is_corrupted
 from lsi.ui import estimate
 from lsi.ui.bar import go
 from lsi.ui.buttons import pressed
@@ -116,10 +116,8 @@ def details(view: View) -> None:
         if detection is not None:
             label_score, lsi = detection["label_score"], detection["lsi"]
             count, share = f"{detection['n_corrupted']:,}", f"{detection['noise_rate']:.1%}"
-            noise = manifest["settings"]["noise"]
-            planted = noise["corrupt_label"] or noise["corrupt_data"] or noise["human_label_noise"]
             said = f"{count} labels or images are known to be corrupted ({share}). Found"
-            if not planted:
+            if not is_corrupted(manifest["settings"]["noise"]):
                 said = f"This labelling differs from the data's own for {count} {view.noun} ({share}). These are found"
             st.markdown(
                 f"{said} with AUROC **{label_score['auroc']:.3f}** by the score of their label and "

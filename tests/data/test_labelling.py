@@ -103,3 +103,10 @@ def test_arrays_have_labels_beside_them_and_splits_within(tmp_path):
     np.savez(tmp_path / "a.npz", features=x, fine_labels=[0, 1] * 3, split=["train"] * 4 + ["test"] * 2)
     data = load(DataSettings(data=tmp_path / "a.npz", split="test"), tmp_path)
     assert (data.labels.tolist(), data.index.tolist()) == ([0, 1], [4, 5])
+
+
+def test_one_name_is_no_label_of_two_images(folder):
+    (folder / "dog" / "1.png").rename(folder / "dog" / "0.png")
+    names = [i.rpartition("/")[2] for i in ids_of(folder)]
+    with pytest.raises(DataError, match="its column path names 10 of the 12 samples"):
+        labelled(folder, pd.DataFrame({"path": list(dict.fromkeys(names)), "label": "cat"}))

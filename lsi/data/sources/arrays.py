@@ -179,21 +179,6 @@ def _features(values: np.ndarray, where: str) -> np.ndarray:
     return features
 
 
-def read_array(specification: str, option: str, usual: tuple[str, ...]) -> np.ndarray:
-    """Return an array from PATH[:KEY] of a .npy, .npz, .csv or .parquet file.
-
-    Args:
-        specification: PATH or PATH:KEY.
-        option: what a message names.
-        usual: names of arrays to look for where no KEY is given.
-
-    Raises:
-        DataError: there is no such file or array, or there are several and none is called as usual.
-    """
-    name, arrays = read_named(specification, option, usual)
-    return arrays[name]
-
-
 def read_named(specification: str, option: str, usual: tuple[str, ...]) -> tuple[str, dict[str, np.ndarray]]:
     """Return which array PATH[:KEY] names, and all arrays or columns of that file.
 
