@@ -15,7 +15,10 @@ from lsi.data.plan import counted, some
 from lsi.errors import DataError
 
 _INTEGER = re.compile(r"-?(0|[1-9]\d*)")
+_WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.0+")  # a whole number that was a float when it became text
 _SEVERAL = re.compile(r"\s*\[[^\[\]]+,[^\[\]]+\]\s*")  # a list as text
+_SEPARATORS = ("|", ";", ",", " ")
+_SEVERAL_LABELS = "{}: expected one label a sample, got several (row {}: {!r}); multi-label data are not supported."
 UNLABELLED = -1
 _ALIKE = "differ by case, blanks or the coding of accents alone"
 NO_CLASS = ("all",)  # the class of samples without labels
@@ -58,10 +61,10 @@ class LabelRules:
 def encode_labels(values: Sequence[Any] | np.ndarray, rules: LabelRules) -> Labels:
     """Return labels as class indices.
 
-    None, NaN, empty text and, where the rules say so, −1 are missing labels. Whole numbers that came as floats are
-    whole numbers; a column of one-element lists is read as its elements, one-hot rows as the position of their 1.
-    Without class names the distinct values are the classes and keep their text: integers in rising order, anything
-    else by alphabet.
+    None, NaN, empty text and, where the rules say so, −1 are missing labels. Whole numbers that came as floats, or as
+    text of floats, are whole numbers; a column of one-element lists is read as its elements, one-hot rows as the
+    position of their 1. Without class names the distinct values are the classes and keep their text: integers in
+    rising order, anything else by alphabet.
 
     Args:
         values: n labels.
@@ -122,23 +125,18 @@ def _single(values: Sequence[Any] | np.ndarray, where: str) -> list[Any]:
     if not any(are_lists):
         row = next((i for i, text in enumerate(rows) if isinstance(text, str) and _SEVERAL.fullmatch(text)), None)
         if row is not None:
-            raise DataError(
-                f"{where}: expected one label a sample, got several (row {row}: {rows[row]!r}); multi-label data are "
-                "not supported."
-            )
+            raise DataError(_SEVERAL_LABELS.format(where, row, rows[row]))
         return rows
     widths = {len(row) for row, is_list in zip(rows, are_lists, strict=True) if is_list}
     if widths == {1}:
         return [row[0] if is_list else row for row, is_list in zip(rows, are_lists, strict=True)]
-    several = (
-        f"{where}: expected one label a sample, got several (row {{}}: {{!r}}); multi-label data are not supported."
-    )
     if len(widths) != 1:
-        raise DataError(several.format(_first_list(rows, are_lists), rows[_first_list(rows, are_lists)]))
+        first = _first_list(rows, are_lists)
+        raise DataError(_SEVERAL_LABELS.format(where, first, rows[first]))
     for i, row in enumerate(rows):
         is_one_hot = isinstance(row, list | tuple) and sorted(map(_number, row)) == [0.0] * (len(row) - 1) + [1.0]
         if row is not None and not is_one_hot:
-            raise DataError(several.format(i, row))
+            raise DataError(_SEVERAL_LABELS.format(where, i, row))
     return [None if row is None else [_number(v) for v in row].index(1.0) for row in rows]
 
 
@@ -162,6 +160,9 @@ def _texts(values: list[Any], rules: LabelRules) -> tuple[list[str | None], list
         texts.append(text or None)
         numbers[texts[-1] or ""] += 1
     notes = [f"{rules.where}: blanks around {counted(n_stripped, 'label')} do not count."] if n_stripped else []
+    if not rules.is_text:
+        _refuse_several(texts, set(numbers), rules.where)
+        texts = _whole(texts, set(numbers))
     if (
         not rules.is_text
         and "-1" in numbers
@@ -169,6 +170,25 @@ def _texts(values: list[Any], rules: LabelRules) -> tuple[list[str | None], list
     ):
         return [None if text == "-1" else text for text in texts], notes
     return texts, notes
+
+
+def _refuse_several(texts: list[str | None], distinct: set[str], where: str) -> None:
+    """Refuse text that joins labels: between separators stand labels that other samples have alone.
+
+    Blanks separate numbers only: "polar bear" is one name beside "bear".
+    """
+    for text in distinct:
+        for separator in _SEPARATORS:
+            parts = {part.strip() for part in text.split(separator)}
+            if len(parts) > 1 and parts <= distinct and (separator != " " or all(map(_INTEGER.fullmatch, parts))):
+                raise DataError(_SEVERAL_LABELS.format(where, texts.index(text), text))
+
+
+def _whole(texts: list[str | None], distinct: set[str]) -> list[str | None]:
+    """Return "1.0" as "1" where all labels are whole numbers and some were floats when they became text."""
+    if not all(_INTEGER.fullmatch(text) or _WHOLE.fullmatch(text) for text in distinct - {""}):
+        return texts
+    return [None if text is None else _WHOLE.sub(r"\1", text) for text in texts]
 
 
 def _text(value: Any, are_fractions: bool, where: str, row: int) -> str | None:

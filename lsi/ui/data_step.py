@@ -27,8 +27,10 @@ _HELP = "A folder with one subfolder for each class, an archive of one, a table 
 def which_data() -> None:
     """Ask for the data, and say how they would be read as soon as they are named."""
     st.markdown("**1. Which data?**")
-    if CHOSEN not in st.session_state or f"{FIELD}kind" not in st.session_state:
-        st.session_state[f"{FIELD}kind"] = PATH if run_names() else EXAMPLE  # who has seen an example comes with data
+    usual = PATH if run_names() else EXAMPLE  # who has seen an example comes with data
+    now = st.session_state.get(f"{FIELD}kind")
+    if now is None or (CHOSEN not in st.session_state and now != usual):  # what is written undoes a click on its way
+        st.session_state[f"{FIELD}kind"] = usual
     kind = st.segmented_control("Which data?", [EXAMPLE, PATH, UPLOAD], key=f"{FIELD}kind", on_change=_chosen,
                                 required=True, label_visibility="collapsed")  # fmt: skip
     if kind == PATH:

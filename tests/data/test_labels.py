@@ -100,6 +100,35 @@ def test_blanks_around_labels_do_not_count_and_that_is_said():
     assert "blanks around 1 label do not count" in labels.notes[0]
 
 
+@pytest.mark.parametrize(
+    "values",
+    [["0", "1", "0|1"], ["cat;dog", "dog", "cat"], ["cat", "cat, dog", "dog"], ["16 0", "0", "16"], ["a|b|c", *"abc"]],
+)
+def test_text_that_joins_labels_of_other_samples_is_several_labels(values):
+    with pytest.raises(DataError, match=r"expected one label a sample, got several \(row"):
+        encoded(values)
+
+
+@pytest.mark.parametrize(
+    "values", [["a|b", "c"], ["polar bear", "polar", "bear"], ["salt, pepper", "salt"], ["1|7", "1"]]
+)
+def test_names_with_separators_are_names_where_their_parts_are_none(values):
+    assert encoded(values).names == tuple(sorted(values))
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [(["1", "1.0", "2"], ("1", "2")), (["10.0", "9.0", ""], ("9", "10")), (["1.0", "1.5"], ("1.0", "1.5")),
+     (["1.0", "v1"], ("1.0", "v1")), (["01", "1.0"], ("01", "1.0"))],
+)  # fmt: skip
+def test_whole_numbers_that_became_text_as_floats_are_whole_numbers(values, names):
+    assert encoded(values).names == names
+
+
+def test_another_labelling_finds_its_class_whether_it_came_as_float_or_not():
+    np.testing.assert_array_equal(class_positions(["10.0", "20"], ["10", "20"], "--labels"), [0, 1])
+
+
 def test_names_that_differ_by_case_or_blanks_are_reported_and_joined_on_request():
     values = ["Polar Bear", "polar bear", "polar bear", "polarbear", "dog"]
     apart = encoded(values)
