@@ -1,5 +1,6 @@
 """Settings as frozen records: the command line, the app's form and the cache keys are all made from these fields."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -220,7 +221,7 @@ class ScoreSettings:
     preset: Literal["none", "paper"] = "none"
 
     def __post_init__(self) -> None:
-        if self.prior_precision != "auto" and not self.prior_precision > 0:
+        if self.prior_precision != "auto" and not 0 < self.prior_precision < math.inf:
             raise UsageError(f"Expected prior_precision > 0 or auto, got {self.prior_precision}.")
         if self.refit_top < 0 or (self.certify or 0) < 0:
             raise UsageError(f"Expected refit_top ≥ 0 and certify ≥ 0, got {self.refit_top} and {self.certify}.")

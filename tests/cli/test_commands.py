@@ -95,6 +95,7 @@ def test_keep_top_keeps_the_highest(capsys, cache, tmp_path):
         (["compute", "--corrupt-label", "3"], 2, "Expected corrupt_label from 0 to 1, got 3.0"),
         (["compute", "--subset", "1"], 2, "Expected subset ≥ 2"),
         (["compute", "--prior-precision", "-1"], 2, "prior_precision > 0 or auto"),
+        (["compute", "--prior-precision", "inf"], 2, "prior_precision > 0 or auto"),
         (["compute", "--corrupt-data", "0.1"], 2, "corrupt_data and corrupt_data_label belong together"),
         (["compute", "--preset", "paper", "--structure", "kron"], 2, "preset=paper sets structure"),
         (["compute", "--device", "tpu"], 2, "Expected device auto, cpu, cuda"),

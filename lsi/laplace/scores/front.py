@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Literal, get_args, overload
 
 import numpy as np
@@ -40,9 +41,7 @@ class Method:
     preset: str = DEFAULTS.preset
 
     def __post_init__(self) -> None:
-        prior = self.prior_precision
-        if prior != "auto" and (isinstance(prior, str) or not 0 < prior < math.inf):
-            raise UsageError(f"Expected prior_precision > 0 or 'auto', got {prior!r}.")
+        _positive("prior_precision", self.prior_precision)
         if self.structure not in ("auto", *get_args(Structure)):
             raise UsageError(f"Expected structure full, kron, diag or auto, got {self.structure!r}.")
         if self.preset not in ("none", "paper"):
@@ -130,7 +129,7 @@ def score(
     method = Method(prior_precision, structure, loo if isinstance(loo, LeaveOneOut) else LeaveOneOut(loo), preset)
     if likelihood == "regression":
         inputs = as_design_and_targets(features, labels, device)
-        prior, noise = _number("prior_precision", prior_precision), _number("noise_variance", noise_variance)
+        prior, noise = _positive("prior_precision", prior_precision), _positive("noise_variance", noise_variance)
         return score_ridge(inputs.design.values, inputs.targets, prior, noise, seed).scores
     inputs = as_design_and_labels(features, labels, device)
     scores = compute(Softmax(len(inputs.classes)), inputs.design, inputs.targets, method, seed).scores
@@ -318,10 +317,10 @@ def _check_finite(values: Tensor, what: str) -> None:
         raise DataError(f"Expected finite {what}; {int(bad.sum())} rows hold NaN or infinity, such as {rows}.")
 
 
-def _number(name: str, value: float | str) -> float | None:
-    """Return the number, or None for "auto"."""
-    if value == "auto":
+def _positive(name: str, value: object) -> float | None:
+    """Return a finite number above 0, or None for "auto"."""
+    if isinstance(value, str) and value == "auto":
         return None
-    if isinstance(value, str):
-        raise UsageError(f"Expected {name} to be a number or 'auto', got {value!r}.")
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < math.inf:
+        raise UsageError(f"Expected {name} > 0 and finite, or 'auto', got {value!r}.")
     return float(value)
