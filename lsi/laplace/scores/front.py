@@ -3,7 +3,6 @@
 import math
 import re
 from dataclasses import dataclass, field, replace
-from numbers import Real
 from typing import Literal, get_args, overload
 
 import numpy as np
@@ -321,6 +320,10 @@ def _positive(name: str, value: object) -> float | None:
     """Return a finite number above 0, or None for "auto"."""
     if isinstance(value, str) and value == "auto":
         return None
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < math.inf:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float | np.integer | np.floating)
+        or not 0 < value < math.inf
+    ):
         raise UsageError(f"Expected {name} > 0 and finite, or 'auto', got {value!r}.")
     return float(value)
