@@ -371,3 +371,13 @@ def test_who_has_seen_an_example_is_asked_for_data(app, started):
     app.run()
     assert app.button_group(key="compute-field-kind").value == "A folder or file"
     assert field(app, "text_input", "Folder or file").value == ""
+
+
+def test_a_usual_choice_is_written_once_so_that_a_click_on_its_way_is_not_undone(app):
+    """What a script writes to a widget takes the place of what the browser shows, also of a click that it just saw."""
+    del app.session_state["compute-kind-chosen"]
+    app.run()
+    assert app.button_group(key="compute-field-kind").proto.set_value
+    app.run()
+    assert app.button_group(key="compute-field-kind").value == "A folder or file"
+    assert not app.button_group(key="compute-field-kind").proto.set_value
