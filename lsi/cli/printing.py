@@ -74,7 +74,7 @@ def print_comparison(before: Run, after: Run, found: Comparison, rows: int) -> N
         print(text_table(_changed_classes(found).head(rows)))
     labels = found.relabelled()
     print(f"\n{len(found.shared):,} samples in both, {len(labels):,} under another label; {len(found.added):,} came, "
-          f"{len(found.removed):,} left")  # fmt: skip
+          f"{len(found.removed):,} left; rank agreement of LSI (Spearman) {found.rank_agreement:.3f}")  # fmt: skip
     if len(labels):
         print(text_table(labels[["id", "given_before", "given_after"]].head(rows)))
     print("\nranks that moved most (share of the samples with at most that much information)")

@@ -3,6 +3,7 @@
 Samples are matched by id and content, classes by name.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,13 @@ class Comparison:
     added: np.ndarray
     removed: np.ndarray
 
+    @property
+    def rank_agreement(self) -> float:
+        """Spearman's correlation of LSI over the samples of both runs; NaN for fewer than three."""
+        if len(self.shared) < 3:
+            return math.nan
+        return float(self.shared["lsi_before"].corr(self.shared["lsi_after"], method="spearman"))
+
     def relabelled(self) -> pd.DataFrame:
         """Return the rows of `shared` whose labels differ."""
         return self.shared[self.shared["given_before"] != self.shared["given_after"]]
@@ -54,6 +62,7 @@ class Comparison:
             "n_shared": len(self.shared),
             "n_added": len(self.added),
             "n_removed": len(self.removed),
+            "rank_agreement": None if math.isnan(self.rank_agreement) else self.rank_agreement,
             "relabelled": _records(self.relabelled()[["id", "given_before", "given_after"]]),
             "moved": _records(self.moved(count)[kept]),
         }

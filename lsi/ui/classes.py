@@ -1,5 +1,6 @@
-"""Information per class, given → suggested, and two runs side by side."""
+"""Information per class, and given → suggested."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from lsi.hashing import fingerprint
 from lsi.ui.bar import go
 from lsi.ui.buttons import pressed
 from lsi.ui.filters import Filter
-from lsi.ui.session import View, open_view, run_names
+from lsi.ui.session import View
 from lsi.ui.wording import plain
 
 MATRIX_CLASSES = 30  # of more the pairs alone are shown
@@ -29,14 +30,18 @@ def per_class(view: View, positions: np.ndarray) -> None:
         st.caption(
             f"The {len(tuple(figure.data))} classes of highest median, 5th to 95th percentile; the table has all."
         )
-    st.dataframe(
-        _class_table(view.run.name, fingerprint(positions), view, positions),
-        hide_index=True,
-        column_config={
-            "share of information": st.column_config.NumberColumn(format="percent"),
-            "leave-one-out accuracy": st.column_config.NumberColumn(format="percent"),
-        },
-    )
+    table = _class_table(view.run.name, fingerprint(positions), view, positions)
+    shares, means = ("share of information", "leave-one-out accuracy"), ("mean LSI", "95 % from", "to")
+    table = table.assign(**{name: 100 * table[name] for name in shares})
+    formats = dict.fromkeys(shares, "%.1f%%") | dict.fromkeys(means, f"%.{_decimals(table['mean LSI'])}f")
+    columns = {name: st.column_config.NumberColumn(format=how) for name, how in formats.items()}
+    st.dataframe(table, hide_index=True, column_config=columns)
+
+
+def _decimals(values: pd.Series) -> int:
+    """Return how many decimals give the median three digits that count."""
+    median = float(values.median())
+    return min(12, max(0, 2 - math.floor(math.log10(median)))) if median > 0 else 3
 
 
 @st.cache_data(max_entries=16)
@@ -108,24 +113,3 @@ def _matrix(view: View, rows: pd.DataFrame) -> None:
 
 def _open(names: list[str], given: int, suggested: int) -> None:
     go("issues", Filter(classes=(names[given],), predicted=(names[suggested],), issues=True))
-
-
-def compare(view: View) -> None:
-    """Compare with another run on the same samples."""
-    other_names = [n for n in run_names() if n != view.run.name]
-    if not other_names:
-        return
-    st.subheader("Against another run", anchor=False)
-    name = st.selectbox("Other run", other_names, index=None, key="other")
-    other = open_view(name) if name else None
-    if other is None:
-        return
-    both = view.table.merge(other.table, on="id", suffixes=("", " there"))
-    if len(both) < 3:
-        st.info("These runs share no samples.")
-        return
-    agreement = both["lsi"].corr(both["lsi there"], method="spearman")
-    st.markdown(f"{len(both):,} samples in both; rank agreement of LSI (Spearman) **{agreement:.3f}**")
-    change = (both["lsi"].rank(pct=True) - both["lsi there"].rank(pct=True)).rename("change of rank")
-    most = both.assign(**{"change of rank": change}).sort_values("change of rank", key=np.abs, ascending=False).head(20)
-    st.dataframe(most[["id", "given", "predicted", "lsi", "lsi there", "change of rank"]], hide_index=True)

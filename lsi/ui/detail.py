@@ -11,7 +11,7 @@ from lsi.ui.buttons import pressed
 from lsi.ui.columns import as_text, shown
 from lsi.ui.flags import FLAGS
 from lsi.ui.session import View
-from lsi.ui.wording import plain
+from lsi.ui.wording import nats, plain
 
 _SIDE = 240  # px of the picture
 _LONG = 120  # letters of a value; of a longer one the rest is a click away
@@ -108,7 +108,7 @@ def statement(view: View, row: pd.Series) -> None:
 def figures(view: View, row: pd.Series) -> None:
     """Show information, rank, and how probable the label or long the residual is."""
     first, second, third = st.columns(3)
-    first.metric("LSI", f"{row['lsi']:.3g} nats", help=f"How much the posterior depends on this {view.one}.")
+    first.metric("LSI", f"{nats(row['lsi'])} nats", help=f"How much the posterior depends on this {view.one}.")
     second.metric("Rank", f"{row['lsi_rank']:,} of {len(view.table):,}")
     if view.labelled:
         third.metric("Self-confidence", f"{row['loo_p_given']:.3f}", help="Leave-one-out probability of its label.")

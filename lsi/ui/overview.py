@@ -15,7 +15,7 @@ from lsi.ui.detail import picture
 from lsi.ui.filters import Filter, differing
 from lsi.ui.flags import FLAGS
 from lsi.ui.session import View
-from lsi.ui.wording import plain
+from lsi.ui.wording import nats, plain
 
 _DECIDED = {"keep": "confirmed", "relabel": "relabelled", "exclude": "excluded", "unsure": "unsure"}
 
@@ -83,21 +83,27 @@ def _suspects(view: View, count: int) -> None:
     _link("issues", "Review them", Filter(issues=True))
 
 
-def extremes(view: View, count: int = 6) -> None:
-    """Show the samples with the most and the least information."""
+def extremes(view: View, count: int = 5) -> None:
+    """Show the samples with the most and the least information, side by side where there is room."""
     order = np.argsort(-view.table["lsi"].to_numpy(), kind="stable")
-    for title, rows in (
+    shown = (
         (f"Most information: {high_means(view.run.task)}", order[:count]),
         ("Least information: typical or redundant", order[::-1][:count]),
-    ):
-        st.subheader(title, anchor=False)
-        with st.container(horizontal=True):
-            for position in rows:
-                row = view.table.iloc[int(position)]
-                with st.container(width=120):
-                    picture(view, int(position), 112)
-                    arrow = "" if row["given"] == row["predicted"] else f" → {plain(row['predicted'])}"
-                    st.markdown(f"{plain(row['given'])}{arrow}  \nLSI {row['lsi']:.3g}")
+    )
+    for column, (title, rows) in zip(st.columns(2), shown, strict=True):
+        with column:
+            st.subheader(title, anchor=False)
+            with st.container(horizontal=True):
+                for position in rows:
+                    _extreme(view, int(position))
+
+
+def _extreme(view: View, position: int) -> None:
+    row = view.table.iloc[position]
+    with st.container(width=120):
+        picture(view, position, 112)
+        arrow = "" if row["given"] == row["predicted"] else f" → {plain(row['predicted'])}"
+        st.markdown(f"{plain(row['given'])}{arrow}  \nLSI {nats(row['lsi'])}")
 
 
 def details(view: View) -> None:

@@ -1,5 +1,7 @@
 """The runs: what they are called, how they differ, and two of them side by side."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -110,21 +112,26 @@ def what_was_done() -> None:
 
 
 def side_by_side(view: View, runs: list[Run]) -> None:
-    """Compare the run on screen with another one on the same data, by default the one that it started from.
+    """Compare the run on screen with another one: one on the same data first, by default that which it started from.
 
     Args:
         view: the run on screen.
         runs: all of them, the newest first.
     """
     st.subheader("Before and after", anchor=False)
-    others = {run.name: run for run in runs
-              if run.name != view.run.name and run.subject_name == view.run.subject_name}  # fmt: skip
-    if not others:
+    others = {run.name: run for run in sorted(runs, key=lambda run: run.subject_name != view.run.subject_name)
+              if run.name != view.run.name}  # fmt: skip
+    alike = [name for name, run in others.items() if run.subject_name == view.run.subject_name]
+    if not alike:
         st.info("Another run on the same data can be compared with this one: recompute with your decisions on Export.")
+    if not others:
         return
-    names = list(others)
-    parent = names.index(view.run.parent) if view.run.parent in others else 0
-    chosen = st.selectbox("Compare with", names, parent, key="compare_with", format_func=lambda n: label_of(others[n]))
+    first = view.run.parent if view.run.parent in alike else alike[0] if alike else None
+    chosen = st.selectbox("Compare with", list(others), None if first is None else list(others).index(first),
+                          key="compare_with", format_func=lambda n: label_of(others[n]),
+                          placeholder="A run on other data that share samples")  # fmt: skip
+    if chosen is None:
+        return
     before, after = in_order(others[str(chosen)], view.run)
     try:
         found, view = compare(before, after), view if after is view.run else open_view(after.name) or view
@@ -156,8 +163,10 @@ def _figures(found: Comparison) -> None:
         before, after = shown.loc[name].to_numpy(dtype=float)
         is_share = name in _PERCENT
         delta = f"{100 * (after - before):+.1f} points" if is_share else f"{after - before:+,.3g}"
+        delta = "no change" if before == after else delta
         value = f"{after:.1%}" if is_share else f"{after:,.4g}" if name.startswith("mean") else f"{after:,.0f}"
-        column.metric(names[name], value, delta, border=True, delta_color="off")
+        arrow = "off" if before == after else "auto"
+        column.metric(names[name], value, delta, border=True, delta_color="off", delta_arrow=arrow)
     if "of these expected wrong, at most" in shown.index:
         low, high = (shown.loc[f"of these expected wrong, at {end}"] for end in ("least", "most"))
         st.markdown(
@@ -168,9 +177,11 @@ def _figures(found: Comparison) -> None:
 
 def _words(view: View, found: Comparison) -> None:
     labels = found.relabelled()
+    agreement = found.rank_agreement
+    ranks = "" if math.isnan(agreement) else f" Rank agreement of LSI (Spearman): **{agreement:.3f}**."
     st.markdown(
         f"{counted(len(found.shared), view.one)} in both, {len(labels):,} under another label; "
-        f"{len(found.added):,} came and {len(found.removed):,} left."
+        f"{len(found.added):,} came and {len(found.removed):,} left.{ranks}"
     )
     if len(labels):
         with st.expander(f"{counted(len(labels), 'label')} that differ"):

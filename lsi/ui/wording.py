@@ -11,6 +11,11 @@ def number(value: float) -> str:
     return f"{value:.4g}" if size < 1e4 else f"{value:,.1f}"
 
 
+def nats(value: float) -> str:
+    """Return an amount of information as people read it: three digits that count, zeros at the end included."""
+    return f"{value:#.3g}".rstrip(".")
+
+
 def plain(text: object) -> str:
     """Return text from data so that Streamlit shows it as it is: no Markdown, no links, no images, no icons."""
     return "".join(f"\\{c}" if c in r"\`*_{}[]()<>#+-.!|~:$&^" else c for c in str(text)).replace("\n", " ")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from lsi.cli import main
 from lsi.compute import pipeline
@@ -57,6 +58,8 @@ def test_a_comparison_says_what_changed_and_for_whom(pair):
     assert figures.loc["samples"].tolist() == [300, 299]
     assert figures.loc["suspected labels"].tolist() == [r.manifest["summary"]["n_label_issues"] for r in pair]
     assert figures.loc["leave-one-out accuracy"].tolist() == [r.manifest["summary"]["loo_accuracy"] for r in pair]
+    expected = spearmanr(found.shared["lsi_before"], found.shared["lsi_after"]).statistic
+    assert found.rank_agreement == pytest.approx(expected, rel=1e-12)
     classes = found.classes.set_index("class")
     assert classes["samples_before"].sum() - classes["samples_after"].sum() == 1
     moved = (found.shared["rank_after"] - found.shared["rank_before"]).abs()

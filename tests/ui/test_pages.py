@@ -62,6 +62,16 @@ def test_every_page_shows_what_it_is_for(app, page, content):
     assert [part for part in content if part not in text] == []
 
 
+def test_runs_on_other_data_are_compared_by_id_and_content_or_not_at_all(app, calibrated, texts):
+    """Both name their samples by their numbers: the same ids stand for other samples."""
+    app.query_params["run"] = calibrated.name
+    visit(app, "runs")
+    box = next(b for b in app.selectbox if b.label == "Compare with")
+    assert box.value is None
+    box.select(texts.name).run()
+    assert any("share no sample" in str(w.value) for w in app.warning)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_draws_with_hostile_class_names(app, hostile, page):
     app.query_params["run"] = hostile.name
