@@ -179,7 +179,7 @@ def _refuse_several(texts: list[str | None], distinct: set[str], where: str) -> 
     """
     for text in distinct:
         for separator in _SEPARATORS:
-            parts = {part.strip() for part in text.split(separator)}
+            parts = {part.strip() for part in text.split(separator)} - {""}
             if len(parts) > 1 and parts <= distinct and (separator != " " or all(map(_INTEGER.fullmatch, parts))):
                 raise DataError(_SEVERAL_LABELS.format(where, texts.index(text), text))
 
