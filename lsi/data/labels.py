@@ -3,7 +3,6 @@
 import math
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -73,7 +72,7 @@ def encode_labels(values: Sequence[Any] | np.ndarray, rules: LabelRules) -> Labe
     Raises:
         DataError: a label is none of the class names, or a sample has several; the message names its row.
     """
-    texts, notes = _texts(_single(values, rules.where), rules)
+    texts, notes = _texts(_single(values, rules.where), rules, frozenset(rules.class_names or ()))
     if rules.class_names is None:
         names = sorted({t for t in texts if t is not None})
         if all(_INTEGER.fullmatch(name) for name in names):
@@ -105,8 +104,8 @@ def class_positions(values: Sequence[Any] | np.ndarray, class_names: Sequence[st
     Raises:
         DataError: a value is neither.
     """
-    known = {name: i for i, name in enumerate(class_names)}
-    texts, _ = _texts(_single(values, where), LabelRules(where))
+    known = {_whole(name): i for i, name in enumerate(class_names)} | {name: i for i, name in enumerate(class_names)}
+    texts, _ = _texts(_single(values, where), LabelRules(where), frozenset(known))
     if any(t is not None and t not in known for t in texts):
         known = _positions(texts, LabelRules(where, class_names), mixed=not known.keys().isdisjoint(texts))
     return np.array([UNLABELLED if t is None else known[t] for t in texts], dtype=np.int64)
@@ -148,47 +147,44 @@ def _number(value: Any) -> float:
     return float(value) if isinstance(value, int | float | np.number) and not math.isnan(value) else math.nan
 
 
-def _texts(values: list[Any], rules: LabelRules) -> tuple[list[str | None], list[str]]:
-    """Return each label as text, None where it is missing, and notes."""
+def _texts(values: list[Any], rules: LabelRules, known: frozenset[str]) -> tuple[list[str | None], list[str]]:
+    """Return each label as text, None where it is missing, and notes; what is `known` to be a class stays as it is."""
     are_fractions = any(isinstance(v, float) and math.isfinite(v) and v != int(v) for v in values)
     texts: list[str | None] = []
-    n_stripped, numbers = 0, Counter[str]()
+    n_stripped = 0
     for row, value in enumerate(values):
         text = _text(value, are_fractions, rules.where, row)
         if text is not None and not rules.is_text and text != text.strip():
             n_stripped, text = n_stripped + 1, text.strip()
         texts.append(text or None)
-        numbers[texts[-1] or ""] += 1
+    if rules.is_text:
+        return texts, []
     notes = [f"{rules.where}: blanks around {counted(n_stripped, 'label')} do not count."] if n_stripped else []
-    if not rules.is_text:
-        _refuse_several(texts, set(numbers), rules.where)
-        texts = _whole(texts, set(numbers))
-    if (
-        not rules.is_text
-        and "-1" in numbers
-        and (rules.minus_one_is_missing or rules.class_names is not None or len(numbers) == 1)
-    ):
-        return [None if text == "-1" else text for text in texts], notes
+    distinct = {text for text in texts if text is not None}
+    _refuse_several(texts, distinct, known, rules.where)
+    if all(_INTEGER.fullmatch(_whole(text)) for text in distinct):
+        texts = [text if text is None or text in known else _whole(text) for text in texts]
+    if rules.minus_one_is_missing or rules.class_names is not None or set(texts) == {"-1"}:
+        texts = [None if text == "-1" else text for text in texts]
     return texts, notes
 
 
-def _refuse_several(texts: list[str | None], distinct: set[str], where: str) -> None:
+def _refuse_several(texts: list[str | None], distinct: set[str], known: frozenset[str], where: str) -> None:
     """Refuse text that joins labels: between separators stand labels that other samples have alone.
 
     Blanks separate numbers only: "polar bear" is one name beside "bear".
     """
-    for text in distinct:
+    for text in distinct - known:
         for separator in _SEPARATORS:
             parts = {part.strip() for part in text.split(separator)} - {""}
             if len(parts) > 1 and parts <= distinct and (separator != " " or all(map(_INTEGER.fullmatch, parts))):
                 raise DataError(_SEVERAL_LABELS.format(where, texts.index(text), text))
 
 
-def _whole(texts: list[str | None], distinct: set[str]) -> list[str | None]:
-    """Return "1.0" as "1" where all labels are whole numbers and some were floats when they became text."""
-    if not all(_INTEGER.fullmatch(text) or _WHOLE.fullmatch(text) for text in distinct - {""}):
-        return texts
-    return [None if text is None else _WHOLE.sub(r"\1", text) for text in texts]
+def _whole(text: str) -> str:
+    """Return "1.0" as "1", anything else as it is."""
+    found = _WHOLE.fullmatch(text)
+    return text if found is None else found[1]
 
 
 def _text(value: Any, are_fractions: bool, where: str, row: int) -> str | None:

@@ -118,11 +118,21 @@ def test_names_with_separators_are_names_where_their_parts_are_none(values):
 
 @pytest.mark.parametrize(
     ("values", "names"),
-    [(["1", "1.0", "2"], ("1", "2")), (["10.0", "9.0", ""], ("9", "10")), (["1.0", "1.5"], ("1.0", "1.5")),
+    [(["1", "1.0", "2"], ("1", "2")), (["10.0", "9.0", ""], ("9", "10")), (["-1.0", "-1.0"], ()),
+     (["1.0", "1.5"], ("1.0", "1.5")),
      (["1.0", "v1"], ("1.0", "v1")), (["01", "1.0"], ("01", "1.0"))],
 )  # fmt: skip
 def test_whole_numbers_that_became_text_as_floats_are_whole_numbers(values, names):
     assert encoded(values).names == names
+
+
+def test_what_is_known_to_be_a_class_stays_as_it_is():
+    np.testing.assert_array_equal(class_positions(["1.0", "2.0"], ["1.0", "2.0"], "--labels"), [0, 1])
+    np.testing.assert_array_equal(encoded(["1.0", "2.0"], class_names=["2.0", "1.0"]).values, [1, 0])
+    np.testing.assert_array_equal(class_positions(["1", "2"], ["1.0", "2.0"], "--labels"), [0, 1])
+    joined = ["cat", "cat, dog", "dog"]
+    np.testing.assert_array_equal(class_positions(joined, joined, "--labels"), [0, 1, 2])
+    assert encoded(joined, class_names=joined).names == tuple(joined)
 
 
 def test_another_labelling_finds_its_class_whether_it_came_as_float_or_not():
