@@ -151,8 +151,8 @@ def test_shuffled_pairs_of_halves_are_found():
     [
         (np.zeros((39, 2)), {}, DataError, r"Expected targets of shape \(40,\) or \(40, m\)"),
         (np.full((40, 1), np.nan), {}, DataError, "Expected finite targets; 40 rows"),
-        (np.zeros(40), {"noise_variance": -1.0}, UsageError, "above 0"),
-        (np.zeros(40), {"prior_precision": "much"}, UsageError, "prior_precision > 0 or 'auto'"),
+        (np.zeros(40), {"noise_variance": -1.0}, UsageError, "noise_variance > 0 and finite"),
+        (np.zeros(40), {"prior_precision": "much"}, UsageError, "prior_precision > 0 and finite, or 'auto'"),
         (np.zeros(40), {"likelihood": "poisson"}, UsageError, "classification or regression, got 'poisson'"),
     ],
 )
