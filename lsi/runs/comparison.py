@@ -5,6 +5,7 @@ Samples are matched by id and content, classes by name.
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ class Comparison:
     added: np.ndarray
     removed: np.ndarray
 
-    @property
+    @cached_property
     def rank_agreement(self) -> float:
         """Spearman's correlation of LSI over the samples of both runs; NaN for fewer than three."""
         if len(self.shared) < 3:

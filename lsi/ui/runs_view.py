@@ -163,9 +163,8 @@ def _figures(found: Comparison) -> None:
         before, after = shown.loc[name].to_numpy(dtype=float)
         is_share = name in _PERCENT
         delta = f"{100 * (after - before):+.1f} points" if is_share else f"{after - before:+,.3g}"
-        delta = "no change" if before == after else delta
+        delta, arrow = ("no change", "off") if before == after else (delta, "auto")
         value = f"{after:.1%}" if is_share else f"{after:,.4g}" if name.startswith("mean") else f"{after:,.0f}"
-        arrow = "off" if before == after else "auto"
         column.metric(names[name], value, delta, border=True, delta_color="off", delta_arrow=arrow)
     if "of these expected wrong, at most" in shown.index:
         low, high = (shown.loc[f"of these expected wrong, at {end}"] for end in ("least", "most"))
