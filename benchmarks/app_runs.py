@@ -19,8 +19,9 @@ from lsi.laplace.scores.predictions import kept_probabilities
 from lsi.probabilities import Probabilities
 from lsi.progress import Progress
 from lsi.runs.images import describe_images, file_facts
+from lsi.runs.layout import DESIGNS, KIND, PROJECTIONS
 from lsi.runs.manifest import make_manifest, make_table
-from lsi.runs.run import DESIGNS, KIND, PROJECTIONS, Run
+from lsi.runs.run import Run
 from lsi.runs.store import Entry, Store
 from lsi.runs.writing import RunContent, write_run
 

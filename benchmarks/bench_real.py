@@ -24,6 +24,7 @@ from lsi.laplace.design_matrix import DesignMatrix
 from lsi.laplace.objective import Objective
 from lsi.laplace.probe import fit
 from lsi.laplace.scores import LeaveOneOut, evaluate
+from lsi.runs.model import objective_of
 
 DATA = Path("../shared/data/cifar10")
 
@@ -41,7 +42,7 @@ def main() -> None:
         phi = run.design_matrix.values
         wrong = run.scores["is_corrupted"].to_numpy()
         given = run.scores["given_label"].to_numpy()
-        own = run.objective()
+        own = objective_of(run)
         probe = fit(
             Objective(own.likelihood, DesignMatrix(own.design.take(slice(None))), own.targets, own.prior_precision)
         )

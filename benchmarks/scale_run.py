@@ -26,8 +26,9 @@ from lsi.data import Dataset
 from lsi.features.design import FILES, VALUES, Recipe, read_design, write_parts
 from lsi.laplace.design_matrix import DesignMatrix
 from lsi.runs.images import describe_images, file_facts
+from lsi.runs.layout import DESIGNS, KIND
 from lsi.runs.manifest import make_manifest, make_table
-from lsi.runs.run import DESIGNS, KIND, Run
+from lsi.runs.run import Run
 from lsi.runs.store import Entry, Store
 from lsi.runs.writing import RunContent, write_run
 

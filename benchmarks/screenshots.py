@@ -44,7 +44,7 @@ def runs(cache: Path) -> dict[str, str]:
     clothes, waves = pipeline.run(FIRST, cache), pipeline.run(settings, cache)
     table, reviews = waves.scores, Reviews.of_cache(cache)
     batch = [
-        Decision(int(i), "relabel", int(table["predicted_label"][i]), given=int(table["given_label"][i]))
+        Decision(int(i), "relabel", int(table["suggested_label"][i]), given=int(table["given_label"][i]))
         for i in table[table["is_label_issue"]].sort_values("label_score").index[:30]
     ]
     reviews.record(waves.subject, "ann", batch)

@@ -121,6 +121,12 @@ def self_confidence(
     return Probabilities.of(probabilities).of_classes(labels)
 
 
+def suggested_labels(probabilities: "Float[np.ndarray, 'n k'] | Probabilities") -> Int[np.ndarray, " n"]:
+    """Return the likeliest class of each sample; a suspected label differs from it."""
+    table = Probabilities.of(probabilities)
+    return np.concatenate([block.argmax(axis=1) for _, block in table.blocks()] or [np.empty(0, np.int64)])
+
+
 def class_thresholds(
     labels: Int[np.ndarray, " n"], probabilities: "Float[np.ndarray, 'n k'] | Probabilities"
 ) -> Float[np.ndarray, " k"]:

@@ -21,6 +21,7 @@ from lsi.export import (
     export,
     planted_labels,
     refuse_changed,
+    refuse_earlier,
     select,
     selection_from_records,
     selection_of,
@@ -29,6 +30,7 @@ from lsi.export import (
     write_for,
     write_images,
 )
+from lsi.export.tables import write_spreadsheet
 from lsi.files import atomic, read_json
 from lsi.runs.listing import find_run, list_runs
 from lsi.runs.records import decision_records, left_by_rule, records_of, records_to_add, remark_records, remarks_in
@@ -52,6 +54,7 @@ def export_selection(command: commands.Export) -> None:
             )
         decisions = _decisions(command.cache, run)
         chosen, records = selection_of(run, decisions), decision_records(run.subject, decisions)
+        _warn_of_foreign(command.cache, run)
     else:
         chosen = select(
             run,
@@ -168,8 +171,7 @@ def show_trail(command: commands.Trail) -> None:
 
     rows = trail(Reviews.of_cache(command.cache, read_only=True), None if command.output else command.rows)
     if command.output is not None:
-        with atomic(command.output) as temporary:
-            rows.to_csv(temporary, index=False)
+        write_spreadsheet(command.output, rows)
         facts = {"entries": len(rows), "file": str(command.output)}
         print_json(facts) if command.json else print(f"{len(rows):,} written to {command.output}")
     elif command.json:
@@ -179,8 +181,10 @@ def show_trail(command: commands.Trail) -> None:
 
 
 def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selection, records: Any, said: Any) -> None:
-    if command.images and run.images is not None:
-        refuse_changed(run.images, chosen.kept)  # before anything is written
+    if command.images and run.images is not None:  # before anything is written
+        refuse_changed(run.images, chosen.kept)
+        if not {"copy", "link"}.isdisjoint(command.images):
+            refuse_earlier(command.output)
     note(
         command.cache,
         "exported",
@@ -248,6 +252,7 @@ def write_report(command: commands.Report) -> None:
     run = find_run(command.cache, command.run)
     path = command.output or Path(f"{run.name}.html")
     decisions, positions = _decisions(command.cache, run), maps.cached_projection(run, command.cache)
+    _warn_of_foreign(command.cache, run)
     if command.static is not None:
         from lsi.export.web.site import check_site_folder, write_site
 
@@ -268,6 +273,16 @@ def _decisions(cache: Path, run: Run) -> pd.DataFrame:
     from lsi.runs.decisions import Reviews  # SQLAlchemy takes half a second to import, and few commands need it
 
     return Reviews.of_cache(cache).current(run.subject)
+
+
+def _warn_of_foreign(cache: Path, run: Run) -> None:
+    """Say on standard error how many decisions name a class that the run does not have."""
+    from lsi.runs.decisions import Reviews
+
+    foreign = Reviews.of_cache(cache).n_foreign(run.subject)
+    if foreign:
+        print(f"lsi: {counted(foreign, 'decision')} left out: they name a class that {run.name} does not have",
+              file=sys.stderr)  # fmt: skip
 
 
 def _remarks(cache: Path, run: Run) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """A run as text: the ends of its table, and its figures."""
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -73,8 +74,10 @@ def print_comparison(before: Run, after: Run, found: Comparison, rows: int) -> N
         print("\nclasses whose suspects changed most: after, before in brackets; mean LSI in nats")
         print(text_table(_changed_classes(found).head(rows)))
     labels = found.relabelled()
+    agreement = found.rank_agreement
+    ranks = "" if math.isnan(agreement) else f"; rank agreement of LSI (Spearman) {agreement:.3f}"
     print(f"\n{len(found.shared):,} samples in both, {len(labels):,} under another label; {len(found.added):,} came, "
-          f"{len(found.removed):,} left; rank agreement of LSI (Spearman) {found.rank_agreement:.3f}")  # fmt: skip
+          f"{len(found.removed):,} left{ranks}")  # fmt: skip
     if len(labels):
         print(text_table(labels[["id", "given_before", "given_after"]].head(rows)))
     print("\nranks that moved most (share of the samples with at most that much information)")

@@ -46,7 +46,8 @@ class Decided:
 def subject_of(dataset: Dataset, task: Task) -> Subject:
     """Return the samples of a dataset as decisions name them, with their classes where these are what is learnt."""
     names, given = (dataset.class_names, dataset.labels) if task == "classification" else ((), None)
-    return Subject("", dataset.name, dataset.ids.astype(str), dataset.checksums, names, given, dataset.source_index)
+    contents = dataset.checksums if dataset.images is None else dataset.image_contents
+    return Subject("", dataset.name, dataset.ids.astype(str), contents, names, given, dataset.source_index)
 
 
 def apply_decisions(
@@ -65,27 +66,31 @@ def apply_decisions(
         DataError: it is no file of decisions, or a class is unknown.
     """
     about, source = subject_of(dataset, task), str(settings.decisions)
-    parent, records = _of_database(about, settings, cache) if source == DATABASE else _of_file(Path(source))
-    is_here = find(about, records) >= 0
-    if not is_here.any():
+    if source == DATABASE:
+        parent, records, n_elsewhere = _of_database(about, settings, cache)
+    else:
+        parent, records = _of_file(Path(source))
+        n_elsewhere = int((find(about, records) < 0).sum())
+    decided = in_force(about, records)
+    if decided.empty:
         where = "The database of decisions" if source == DATABASE else source
         raise UsageError(f"{where} holds no decisions on the samples of {dataset.name}: decide first, or leave "
                          "--decisions out.")  # fmt: skip
-    here = [record for record, found in zip(records, is_here, strict=True) if found]
-    decided = in_force(about, here)
     positions, actions = decided.index.to_numpy(), decided["action"].to_numpy()
     labels, stays, confirmed = dataset.labels.copy(), np.ones(len(dataset), bool), np.zeros(len(dataset), bool)
     changed = actions == "relabel"
     labels[positions[changed]] = decided["label"].to_numpy()[changed].astype(np.int64)
     stays[positions[actions == "exclude"]] = False
-    confirmed[positions[changed | (actions == "keep")]] = True
+    is_kept = (actions == "keep") & decided["is_of_label"].to_numpy()
+    confirmed[positions[changed | is_kept]] = True
     chosen = np.flatnonzero(stays)
     before = np.array(dataset.class_names, dtype=object)[dataset.labels] if task == "classification" else None
     cleaned, _ = replace(dataset, labels=labels).take(chosen).without_empty_classes()
     facts = {"parent": parent, "source": DATABASE if source == DATABASE else "file", "n_excluded": int((~stays).sum()),
-             "n_relabelled": int(changed.sum()), "n_confirmed": int((actions == "keep").sum()),
-             "n_elsewhere": int((~is_here).sum())}  # fmt: skip
-    return cleaned, chosen, Decided(here, confirmed[chosen], None if before is None else before[chosen], facts)
+             "n_relabelled": int(changed.sum()), "n_confirmed": int(is_kept.sum()),
+             "n_elsewhere": n_elsewhere}  # fmt: skip
+    now = decision_records(about, decided)  # one a sample, with its row in the source as it is now
+    return cleaned, chosen, Decided(now, confirmed[chosen], None if before is None else before[chosen], facts)
 
 
 def _of_file(path: Path) -> tuple[str | None, list[dict[str, Any]]]:
@@ -95,7 +100,7 @@ def _of_file(path: Path) -> tuple[str | None, list[dict[str, Any]]]:
     return content.get("run") if isinstance(content, dict) else None, records_of(content)
 
 
-def _of_database(about: Subject, settings: Settings, cache: Path) -> tuple[str | None, list[dict[str, Any]]]:
+def _of_database(about: Subject, settings: Settings, cache: Path) -> tuple[str | None, list[dict[str, Any]], int]:
     from lsi.runs.decisions import Reviews  # SQLAlchemy takes half a second to import, and few runs need it
 
     reviews = Reviews.of_cache(cache)
@@ -103,7 +108,8 @@ def _of_database(about: Subject, settings: Settings, cache: Path) -> tuple[str |
         made_on = [name for name in reviews.history(about)["run"] if name]
         alike = [run.name for run in list_runs(cache) if _is_alike(run, settings)]
         parent = [*alike[:1], *made_on[-1:]]
-        return (parent[0] if parent else None), decision_records(about, reviews.current(about))
+        records = decision_records(about, reviews.current(about))
+        return (parent[0] if parent else None), records, len(reviews.elsewhere(about))
     finally:
         reviews.close()
 

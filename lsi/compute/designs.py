@@ -17,7 +17,7 @@ from lsi.features import FEATURES_VERSION, ViewedImages, fit_standardisation
 from lsi.features.design import FILES, VALUES, Design, Recipe, read_design, write_parts
 from lsi.hashing import fingerprint, key
 from lsi.laplace.design_matrix import DesignMatrix
-from lsi.runs.run import DESIGNS
+from lsi.runs.layout import DESIGNS
 from lsi.runs.store import Entry, Store
 
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from lsi.files import save_array
 from lsi.progress import Progress
-from lsi.runs.run import PROJECTIONS, Run
+from lsi.runs.layout import PROJECTIONS
+from lsi.runs.run import Run
 from lsi.runs.store import Entry, Store
 
 PROJECTION = "projection.npy"

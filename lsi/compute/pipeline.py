@@ -42,14 +42,15 @@ from lsi.hashing import fingerprint, fingerprint_of_texts, key
 from lsi.memory import keep_freed_memory, limit_memory, parse_memory
 from lsi.progress import Progress
 from lsi.runs.images import describe_images, file_facts
+from lsi.runs.layout import KIND
 from lsi.runs.manifest import calibration_summary, make_manifest, make_table
-from lsi.runs.run import KIND, Run
+from lsi.runs.run import Run
 from lsi.runs.store import Store
 from lsi.runs.writing import RunContent, write_run
 
 log = logging.getLogger(__name__)
 
-SCORES_VERSION = 8  # rises when the same settings give other numbers or files
+SCORES_VERSION = 9  # rises when the same settings give other numbers or files
 # settings that change no result, by their group
 NO_EFFECT = {"features": ("batch_size",), "where": ("engine", "ray_address", "memory")}
 
@@ -161,7 +162,7 @@ def _compute(settings: Settings, prepared: Prepared, store: Store, stages: "Stag
     if prepared.beside is not None:
         with stages("samples without a label"):
             unlabelled, images, more = predict_unlabelled(
-                prepared.beside, entry, result.weights["class_weights"], settings.features, where
+                prepared.beside, entry, result.weights["class_weights"], settings.features, where, raw
             )
         unlabelled.columns = [*unlabelled.columns[:4], *manifest["dataset"]["metadata"]]  # as in the scores
         samples, skipped = _one_after_the_other(samples, images), skipped + more

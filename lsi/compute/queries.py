@@ -16,6 +16,7 @@ from lsi.laplace.posterior import Full, Kron
 from lsi.laplace.probe import Probe, fit
 from lsi.laplace.ridge import Ridge, fit_ridge
 from lsi.laplace.scores import posterior_of
+from lsi.runs import model
 from lsi.runs.run import Run
 
 
@@ -32,9 +33,9 @@ def explain_sample(run: Run, position: int, other_label: int | None = None) -> E
         DataError: its design matrix is not there.
     """
     run.need_labels("An explanation of a label")
-    posterior = run.covariance()
-    posterior = run.kronecker_posterior() if posterior is None else posterior
-    return explain_label(run.objective(), run.probe_weights(), run.probabilities, position, other_label, posterior)
+    kept = model.posterior_of(run)
+    weights = model.weights_of(run)
+    return explain_label(model.objective_of(run), weights, run.probabilities, position, other_label, kept)
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,9 @@ def refit_of_run(run: Run) -> ClassifierFit | RegressionFit:
         ConvergenceError: the probe did not converge.
     """
     if run.task == "classification":
-        probe = fit(run.objective(), run.probe_weights())
+        probe = fit(model.objective_of(run), model.weights_of(run))
         return ClassifierFit(probe, posterior_of(probe))
-    facts, targets = run.manifest["probe"], torch.from_numpy(run.targets())
+    facts, targets = run.manifest["probe"], torch.from_numpy(model.targets_of(run))
     phi = run.design_matrix.values
     return RegressionFit(fit_ridge(phi, targets, facts["prior_precision"], facts["noise_variance"]))
 

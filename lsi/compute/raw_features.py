@@ -13,7 +13,7 @@ from lsi.compute.known_features import Content, fill, known_rows
 from lsi.compute.preparation import Prepared
 from lsi.config import DataSettings, EngineSettings, FeatureSettings
 from lsi.data import Dataset
-from lsi.data.images import ChosenImages
+from lsi.data.images import ChosenImages, pixel_limits
 from lsi.errors import DataError, UsageError
 from lsi.features import (
     FEATURES_VERSION,
@@ -90,13 +90,16 @@ def skipped_records(raw: RawFeatures, dataset: Dataset) -> list[dict[str, str]]:
     return [{"id": str(dataset.ids[i]), "reason": reason} for i, reason in sorted(raw.skipped.items())]
 
 
-def raw_features(prepared: Prepared, how: FeatureSettings, where: Where) -> RawFeatures:
+def raw_features(
+    prepared: Prepared, how: FeatureSettings, where: Where, like: RawFeatures | None = None
+) -> RawFeatures:
     """Return raw features of every sample: ready-made, from the cache, or extracted.
 
     Args:
         prepared: the data.
         how: backbone and image size, or a file of ready vectors.
         where: they are made and kept.
+        like: of other samples, which these are to be made as: by the same backbone, at the same size.
 
     Raises:
         UsageError: there is no such backbone, or it does not fit the data.
@@ -105,11 +108,18 @@ def raw_features(prepared: Prepared, how: FeatureSettings, where: Where) -> RawF
     dataset = prepared.dataset
     if how.vectors is not None:
         return _joined(prepared, how)
-    if dataset.features is not None:
+    if dataset.features is not None and (dataset.images is None or how.backbone == "auto"):
+        if how.backbone != "auto":
+            raise UsageError(f"{dataset.name} holds ready-made features and no images: leave --backbone out.")
+        if prepared.image_noise is not None:
+            raise UsageError(
+                "corrupt_data changes images, and the data's own features do not see it: name a --backbone that reads "
+                "the images, or leave corrupt_data out."
+            )
         return RawFeatures(np.asarray(dataset.features), {}, "given", {}, prepared.mark, "given")
     if dataset.images is None:
         return _embedded(prepared, how, where)
-    return extracted(dataset.images, prepared.mark, how, where, made_of=_made_of(prepared))
+    return extracted(dataset.images, prepared.mark, how, where, made_of=_made_of(prepared), like=like)
 
 
 def check_readable(raw: RawFeatures, data_settings: DataSettings) -> None:
@@ -187,6 +197,7 @@ def extracted(
     where: Where,
     is_measured: bool = True,
     made_of: tuple[tuple[str, ...], Any] | None = None,
+    like: RawFeatures | None = None,
 ) -> RawFeatures:
     """Return the raw features of images, from the cache, or extracted.
 
@@ -197,13 +208,18 @@ def extracted(
         where: they are made and kept.
         is_measured: whether the quality of the images is measured while they are read.
         made_of: the content of each image, and what else its pixels depend on; None: not to be told from others.
+        like: of other images, whose backbone, size and channels these are to have.
 
     Raises:
         UsageError: there is no such backbone.
         DataError: no image could be read.
     """
+    if like is not None and like.kind == "extracted" and how.backbone == "auto":
+        how = replace(how, backbone=like.backbone)
     backbone, notes = _backbone(how, images)
     planned = replace(plan(images, backbone, how.image_size, how.batch_size), is_measured=is_measured)
+    if like is not None and like.kind == "extracted":
+        planned = replace(planned, size=like.facts["image_size"], channels=like.facts["channels"])
     if how.precision == "auto" and bfloat16_is_fast(where.device):
         planned = replace(planned, bfloat16_from=backbone.bfloat16_from)
     facts = {"weights": backbone.weights_hash, "image_size": planned.size, "channels": planned.channels,
@@ -264,7 +280,8 @@ def _made_of(prepared: Prepared) -> tuple[tuple[str, ...], Any] | None:
     if prepared.image_noise is not None or prepared.survey is None:
         return None
     deep = prepared.survey.pixel_range.to_dict() if prepared.survey.n_deep else None
-    return prepared.dataset.image_contents, deep
+    limits = pixel_limits(prepared.dataset.images)
+    return prepared.dataset.image_contents, (deep, limits) if limits else deep
 
 
 def _joined(prepared: Prepared, how: FeatureSettings) -> RawFeatures:

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 
 from lsi.audit.calibration import Calibration, calibrate
-from lsi.audit.label_issues import label_issues, residual_issues, self_confidence
+from lsi.audit.label_issues import label_issues, residual_issues, self_confidence, suggested_labels
 from lsi.audit.through_noise import judge_labels
 from lsi.config import ScoreSettings, Task
 from lsi.data import Dataset
@@ -112,7 +112,7 @@ def classify(
             calibration = replace(calibration, p_wrong=np.where(confirmed, 0.0, calibration.p_wrong))
     table = scores.to_frame()
     table["is_label_issue"] = label_issues(dataset.labels, judged, "expected_errors") & ~confirmed
-    table["label_score"] = self_confidence(dataset.labels, judged)
+    table["label_score"], table["suggested_label"] = self_confidence(dataset.labels, judged), suggested_labels(judged)
     if calibration is not None:
         table["p_wrong"] = calibration.p_wrong
     probabilities = {"loo_probabilities": scores.probabilities, "label_probabilities": judged}

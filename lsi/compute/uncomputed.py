@@ -13,8 +13,9 @@ from lsi.errors import DataError, LsiError
 from lsi.files import atomic, save_array, write_json
 from lsi.progress import Progress
 from lsi.runs.images import describe_images, file_facts
+from lsi.runs.layout import CONTENTS, MANIFEST, SAMPLES, SCORES
 from lsi.runs.manifest import dataset_facts, with_metadata
-from lsi.runs.run import CONTENTS, MANIFEST, SAMPLES, SCORES, Run
+from lsi.runs.run import Run
 
 
 def data_as_run(settings: DataSettings, cache: Path, folder: Path, progress: Progress | None = None) -> Run:

@@ -6,7 +6,7 @@ import torch
 
 from lsi.compute.designs import DesignEntry
 from lsi.compute.preparation import Prepared
-from lsi.compute.raw_features import Where, raw_features, skipped_records
+from lsi.compute.raw_features import RawFeatures, Where, raw_features, skipped_records
 from lsi.config import FeatureSettings
 from lsi.laplace.likelihood import Softmax
 from lsi.laplace.objective import predict
@@ -20,6 +20,7 @@ def predict_unlabelled(
     weights: np.ndarray,
     how: FeatureSettings,
     where: Where,
+    like: RawFeatures,
 ) -> tuple[pd.DataFrame, pd.DataFrame | None, list[dict[str, str]]]:
     """Return what is predicted for samples without a label.
 
@@ -29,13 +30,14 @@ def predict_unlabelled(
         weights: of the probe in logits, W (k, D).
         how: backbone and image size.
         where: features are made and kept.
+        like: the features of the labelled samples.
 
     Returns:
         One row a sample that could be read: index, id, predicted_label, confidence (the probability of that label) and
         the data's own columns; what tells later whether its image is the same, or None without images; and the samples
         that could not be read, with their reasons.
     """
-    raw = raw_features(beside, how, where)
+    raw = raw_features(beside, how, where, like)
     dataset = beside.dataset.take(raw.rows)
     probabilities = np.zeros((0, len(weights)))
     if len(raw.rows):

@@ -8,7 +8,7 @@ import numpy as np
 from lsi.config import DataSettings
 from lsi.data.images import Images, decode, to_rgb
 from lsi.data.labels import UNLABELLED, LabelRules, class_positions, encode_labels
-from lsi.data.naming import rows_by_name
+from lsi.data.naming import BY_END, rows_by_name
 from lsi.data.plan import Plan, counted
 from lsi.data.record import Dataset
 from lsi.data.sources import open_source
@@ -79,14 +79,17 @@ def _with_labels(dataset: Dataset, settings: DataSettings) -> Dataset:
     return replace(labelled, plan=None if plan is None else replace(plan, notes=(*plan.notes, *notes)))
 
 
-def _rows_of(dataset: Dataset, others: dict[str, np.ndarray], length: int, where: str) -> tuple[np.ndarray, str]:
-    """Return which row of a labelling belongs to each sample, and how that is known.
+def _rows_of(
+    dataset: Dataset, others: dict[str, np.ndarray], length: int, where: str, what: str = "labels"
+) -> tuple[np.ndarray, str]:
+    """Return which row of a file of labels or targets belongs to each sample, and how that is known.
 
     Args:
         dataset: n samples.
-        others: all columns of the labelling but the labels.
-        length: of the labelling.
+        others: all columns of the file but those that are wanted.
+        length: of the file.
         where: what messages name.
+        what: its rows are.
 
     Raises:
         DataError: its names are not those of the samples, or it has no names and another length.
@@ -96,10 +99,14 @@ def _rows_of(dataset: Dataset, others: dict[str, np.ndarray], length: int, where
         if values.ndim != 1 or len(values) != length:
             continue
         keys = [str(v) for v in values]
-        rows = rows_by_name(keys, [str(i) for i in dataset.ids])
+        if _is_count(values):
+            continue
+        rows, counts = rows_by_name(keys, [str(i) for i in dataset.ids])
         if (rows >= 0).all():
-            return rows, f"labels are joined by the column {name}"
-        if is_image or (rows >= 0).any():
+            loose = {rule: count for rule, count in counts.items() if rule != BY_END}
+            by = "".join(f", {count:,} of them by {rule}" for rule, count in loose.items())
+            return rows, f"{what} are joined by the column {name}{by}"
+        if is_image or (rows >= 0).any() or len(set(keys)) == len(keys):
             row = int(np.flatnonzero(rows < 0)[0])
             raise DataError(
                 f"{where}: its column {name} names {int((rows >= 0).sum()):,} of the {len(dataset):,} samples, and not "
@@ -109,8 +116,17 @@ def _rows_of(dataset: Dataset, others: dict[str, np.ndarray], length: int, where
     if length == total > len(dataset):
         return dataset.source_index, "it has no names, so its rows are taken in the order of the data's"
     if length != len(dataset):
-        raise DataError(f"--labels: expected {len(dataset)} labels, one a sample of the data, got {length}.")
+        raise DataError(f"{where}: expected {len(dataset)} {what}, one a sample of the data, got {length}.")
     return np.arange(length), "it has no names, so its rows are taken in the order of the samples"
+
+
+def _is_count(values: np.ndarray) -> bool:
+    """Say whether a column numbers its own rows, from 0 or from 1 on."""
+    try:
+        first = int(values[0])
+        return first in (0, 1) and bool((values.astype(np.int64) == np.arange(first, first + len(values))).all())
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return False
 
 
 def _planned(dataset: Dataset) -> Plan | None:
@@ -126,10 +142,15 @@ def _planned(dataset: Dataset) -> Plan | None:
 def _with_targets(dataset: Dataset, specification: str) -> Dataset:
     name, arrays = read_named(specification, "--targets", ("targets", "embeddings", "data"))
     values = arrays[name]
-    if len(values) != len(dataset) or values.ndim > 2 or values.dtype.kind not in "fiu":
+    where = f"--targets {specification}"
+    if values.ndim not in (1, 2) or values.dtype.kind not in "fiu":
         raise DataError(
-            f"--targets: expected numbers of shape ({len(dataset)},) or ({len(dataset)}, m), one row a sample of the "
+            f"{where}: expected numbers of shape ({len(dataset)},) or ({len(dataset)}, m), one row a sample of the "
             f"data, got {values.dtype} of shape {values.shape}."
         )
+    rows, how = _rows_of(dataset, {k: v for k, v in arrays.items() if k != name}, len(values), where, "targets")
+    values = values[rows]
+    if dataset.plan is not None:
+        dataset = replace(dataset, plan=replace(dataset.plan, notes=(*dataset.plan.notes, f"{where}: {how}.")))
     values = values.reshape(len(values), -1).astype(np.float64)
     return dataset.with_targets(values, tuple(f"target {i}" for i in range(values.shape[1])))

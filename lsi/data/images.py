@@ -11,6 +11,7 @@ from PIL import Image
 from lsi.data.decoding import decode, decode_native, opened, to_rgb
 from lsi.data.formats import HEIC_SUFFIXES, SUFFIXES, sniff, suffix_of
 from lsi.data.pixel_arrays import ArrayImages
+from lsi.data.pixel_range import Limits
 from lsi.hashing import Stamp, file_checksum, stamp_of
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "JoinedImages",
     "decode",
     "encoded",
+    "pixel_limits",
     "sniff",
     "to_rgb",
 ]
@@ -175,6 +177,15 @@ class JoinedImages:
     def _place(self, index: int) -> tuple[Images, int]:
         number = int(np.searchsorted(self.ends, index, side="right"))
         return self.parts[number], index - (int(self.ends[number - 1]) if number else 0)
+
+
+def pixel_limits(images: Images | None) -> list[tuple[Limits, Limits]]:
+    """Return what is black and white, and transparent and opaque, in the arrays that images are read from, if any."""
+    if isinstance(images, ArrayImages):
+        return [] if images.limits is None else [(images.limits, images.alpha)]
+    if isinstance(images, JoinedImages):
+        return [limits for part in images.parts for limits in pixel_limits(part)]
+    return pixel_limits(getattr(images, "images", None)) if images is not None else []
 
 
 def encoded(images: Images, index: int) -> tuple[bytes, str]:

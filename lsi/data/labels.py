@@ -3,6 +3,7 @@
 import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -81,7 +82,9 @@ def encode_labels(values: Sequence[Any] | np.ndarray, rules: LabelRules) -> Labe
             notes.append(f'{rules.where}: "-1" is taken for a class, not for a missing label.')
         positions = {name: i for i, name in enumerate(names)}
     else:
-        names, positions = list(rules.class_names), _positions(texts, rules)
+        positions, names = _positions(texts, rules), _apart(rules.class_names)
+        twice = [name for name, own in zip(names, rules.class_names, strict=True) if name != own]
+        notes += [f"{rules.where}: several classes have one name; they are called {some(twice, 5)}."] if twice else []
     indices = np.array([UNLABELLED if t is None else positions[t] for t in texts], dtype=np.int64)
     indices, names, merged = _merged(indices, names, rules)
     indices, names, dropped = _without_empty(indices, names)
@@ -119,7 +122,7 @@ def no_labels(n: int) -> Labels:
 def _single(values: Sequence[Any] | np.ndarray, where: str) -> list[Any]:
     """Return one value a sample: lists of one element as their element, one-hot rows as the position of the 1."""
     rows = values.tolist() if isinstance(values, np.ndarray) else list(values)
-    rows = [row.tolist() if isinstance(row, np.ndarray) else row for row in rows]
+    rows = [row.tolist() if isinstance(row, np.ndarray | np.generic) else row for row in rows]
     are_lists = [isinstance(row, list | tuple) for row in rows]
     if not any(are_lists):
         row = next((i for i, text in enumerate(rows) if isinstance(text, str) and _SEVERAL.fullmatch(text)), None)
@@ -229,6 +232,12 @@ def _positions(texts: list[str | None], rules: LabelRules, *, mixed: bool = Fals
             f"0 … {len(names) - 1}, got {texts[row]!r} in row {row}."
         )
     return positions
+
+
+def _apart(names: Sequence[str]) -> list[str]:
+    """Return the names with the class's number behind those that several classes have."""
+    often = Counter(names)
+    return [name if often[name] == 1 else f"{name} ({i})" for i, name in enumerate(names)]
 
 
 def _merged(indices: np.ndarray, names: list[str], rules: LabelRules) -> tuple[np.ndarray, list[str], list[str]]:

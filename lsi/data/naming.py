@@ -2,11 +2,13 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 import numpy as np
 from jaxtyping import Int
 
 Parts = tuple[str, ...]  # of a path
+BY_END = "the end of their path"
 
 
 def numbered(n: int) -> np.ndarray:
@@ -25,26 +27,45 @@ def text_of_path(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def rows_by_name(keys: Sequence[str], names: Sequence[str]) -> Int[np.ndarray, " n"]:
-    """Return the row of each name among the keys: the same text, or a path of which one is the other's end.
+def rows_by_name(
+    keys: Sequence[str] | np.ndarray, names: Sequence[str] | np.ndarray
+) -> tuple[Int[np.ndarray, " n"], dict[str, int]]:
+    """Return the row of each name among the keys, and how many were joined by another rule than the same text.
+
+    A key that is the same text comes first; then paths of which one is the end of the other; then the same without
+    their suffixes; then numbers that differ by leading zeros. A match counts only where neither side has another.
 
     Args:
         keys: m texts.
         names: n texts.
 
     Returns:
-        (n,) rows, −1 where no key fits, or several keys or names do.
+        (n,) rows, −1 where no key fits, or several keys or names do; and numbers of names by what joined them.
     """
     places: dict[str, int] = {}
     for row, key in enumerate(keys):
         places[key] = -1 if key in places else row
     rows = np.array([places.get(name, -1) for name in names], dtype=np.int64)
-    if (rows < 0).any():
-        taken = set(rows.tolist())
-        for i, row in pairs_by_end([parts_of(name) for name in names], [parts_of(key) for key in keys]):
-            if rows[i] < 0 and row not in taken:
-                rows[i] = row
-    return rows
+    counts: dict[str, int] = {}
+    for rule, form in ((BY_END, parts_of), ("their name without suffix", _stem), ("number", _number)):
+        free = np.ones(len(keys), bool)
+        free[rows[rows >= 0]] = False
+        if not free.any() or (rows >= 0).all():
+            break
+        found = {i: row for i, row in pairs_by_end([form(name) for name in names], [form(key) for key in keys])
+                 if rows[i] < 0 and free[row]}  # fmt: skip
+        rows[list(found)] = list(found.values())
+        counts |= {rule: len(found)} if found else {}
+    return rows, counts
+
+
+def _stem(text: str) -> Parts:
+    parts = parts_of(text)
+    return (*parts[:-1], PurePosixPath(parts[-1]).stem) if parts else ()
+
+
+def _number(text: str) -> Parts:
+    return (str(int(text)),) if text.isascii() and text.isdigit() else ()
 
 
 def parts_of(text: str) -> Parts:

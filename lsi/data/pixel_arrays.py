@@ -1,5 +1,6 @@
 """Images in arrays of any kind of number: their layout, and one scale for the whole array."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,9 @@ class ArrayImages:
         return None if self._stamp is None else (f"{self._stamp[0]}#{index}", *self._stamp[1:])
 
 
-def from_pixels(values: np.ndarray, name: str, file: Path | None = None) -> tuple[ArrayImages, tuple[str, ...]]:
+def from_pixels(
+    values: np.ndarray, name: str, file: Path | None = None, beside: Sequence[np.ndarray] = ()
+) -> tuple[ArrayImages, tuple[str, ...]]:
     """Return the images of an array, and what a reader should know of it, one sentence each.
 
     The array is neither copied nor changed: values become 8 bits when an image is read. It is looked at once, in
@@ -90,6 +93,7 @@ def from_pixels(values: np.ndarray, name: str, file: Path | None = None) -> tupl
         values: (n, h, w), (n, h, w, c) or (n, c, h, w) booleans, integers or floats, with c = 1, 3 or 4 (RGBA).
         name: of the array, for messages; different for each array of a file.
         file: that the array lies in, if any, row i of the array being row i of the file.
+        beside: other arrays of images of the same data, whose values count for what is black and white.
 
     Raises:
         DataError: the shape or the kind of number is not that of images.
@@ -97,12 +101,14 @@ def from_pixels(values: np.ndarray, name: str, file: Path | None = None) -> tupl
     check_real(values, name)
     if values.dtype.kind not in "biuf":
         raise DataError(f"{name}: expected numbers as pixels, got {values.dtype}.")
+    given = values
     values, sentences = _channels_last(values, name)
     if values.size == 0:
         raise DataError(f"{name}: expected images, got shape {values.shape}, which holds no pixel.")
     has_alpha = values.ndim == 4 and values.shape[3] == 4
     extent, n_gaps, n_empty = _look(values[..., :3] if has_alpha else values)
-    limits = _limits(values.dtype, extent)
+    others = [_colours(other, name) for other in beside if other is not given and other.dtype == values.dtype]
+    limits = _limits(values.dtype, joined([extent, *(_look(other)[0] for other in others if other.size)]))
     if limits is not None:
         kind = "booleans" if values.dtype.kind == "b" else str(values.dtype)
         sentences.append(f"pixel range {number(limits[0])} … {number(limits[1])} of {kind}, read as black … white")
@@ -112,6 +118,12 @@ def from_pixels(values: np.ndarray, name: str, file: Path | None = None) -> tupl
         alpha = _limits(values.dtype, _look(values[..., 3:])[0]) or alpha
         sentences.append("the fourth channel is read as transparency and laid over white")
     return ArrayImages(values, limits, alpha=alpha, name=name, file=file), tuple(sentences)
+
+
+def _colours(values: np.ndarray, name: str) -> np.ndarray:
+    """Return an array of images without its transparency."""
+    values = _channels_last(values, name)[0]
+    return values[..., :3] if values.ndim == 4 and values.shape[3] == 4 else values
 
 
 def check_real(values: np.ndarray, where: str) -> None:

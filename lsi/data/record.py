@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from lsi.data.images import ChosenImages, Images
+from lsi.data.images import ChosenImages, Images, pixel_limits
 from lsi.data.plan import Plan
 from lsi.errors import DataError
-from lsi.hashing import fingerprint
+from lsi.hashing import fingerprint, key
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,9 @@ class Dataset:
     def fingerprint(self) -> str:
         """A hash of what the samples are, labels aside: ids, splits, places in the source, content, in their order."""
         split = [] if self.split is None else self.split.tolist()
-        return fingerprint(self.source_index, *map(str, self.ids), *map(str, split), *self.checksums)
+        limits = pixel_limits(self.images)  # the same array may be read otherwise beside brighter images
+        read = [key(limits=limits)] if limits else []
+        return fingerprint(self.source_index, *map(str, self.ids), *map(str, split), *self.checksums, *read)
 
     @cached_property
     def image_contents(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """What leaves: index lists, tables and image folders of a curated subset."""
 
 from lsi.export.check import check_selection
+from lsi.export.image_folders import refuse_earlier
 from lsi.export.images import ImageFormat, refuse_changed, write_images
 from lsi.export.leaks import has_splits, leak_table, leaks, leaks_to_drop
 from lsi.export.lists import FORMATS, Format, export, issue_table, relabel_table, totals, write_decisions, write_indices
@@ -33,6 +34,7 @@ __all__ = [
     "leaks_to_drop",
     "planted_labels",
     "refuse_changed",
+    "refuse_earlier",
     "relabel_table",
     "select",
     "selection_from_records",

@@ -71,7 +71,7 @@ def matrix(table: pd.DataFrame, class_names: list[str], most: int = 40) -> go.Fi
         class_names: names of the k classes.
         most: how many classes are shown; of more, those with most suspected labels, given or suggested.
     """
-    suspected = table.loc[table["is_label_issue"], ["given_label", "predicted_label"]].to_numpy()
+    suspected = table.loc[table["is_label_issue"], ["given_label", "suggested_label"]].to_numpy()
     shown = np.arange(len(class_names))
     if len(shown) > most:
         shown = np.sort(np.argsort(-np.bincount(suspected.ravel(), minlength=len(shown)), kind="stable")[:most])

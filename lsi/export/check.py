@@ -19,10 +19,11 @@ def check_selection(run: Run, selection: Selection) -> "CurationCheck":
         DataError: the design matrix is not there.
     """
     from lsi.audit.curation import check_curation  # brings torch, which looking at a run does without
+    from lsi.runs.model import objective_of
 
     run.need_labels("The check of a curated set")
     new = run.scores["given_label"].to_numpy().astype(np.int64)
     new[list(selection.relabelled)] = list(selection.relabelled.values())
     kept = np.zeros(len(new), dtype=bool)
     kept[selection.kept] = True
-    return check_curation(run.objective(), new, kept)
+    return check_curation(objective_of(run), new, kept)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lsi.data.images import encoded
-from lsi.export.names import portable_name
+from lsi.export.names import Names, portable_name
 from lsi.export.selection import Selection
 from lsi.export.tables import final_labels, plan_of, source_columns, splits_of
 from lsi.files import atomic
@@ -67,8 +67,9 @@ def write_parquet(run: Run, selection: Selection, images: RunImages, folder: Pat
 
     if not several:
         return write(folder / f"{portable_name(_split(run, splits))}.parquet", selection.kept)
+    taken = Names()
     for name in sorted(set(splits)):
-        write(folder / "huggingface" / f"{portable_name(name or 'none')}.parquet",
+        write(folder / "huggingface" / f"{taken.take(name or 'none')}.parquet",
               selection.kept[splits[selection.kept] == name])  # fmt: skip
     return folder / "huggingface"
 

@@ -19,6 +19,7 @@ from lsi.export.tables import final_labels, image_paths, splits_of, write_csv
 from lsi.runs.images import RunImages
 from lsi.runs.run import Run
 
+IMAGES = "images"
 # what a reader of class folders may take for a split
 _SPLITS = frozenset({"train", "validation", "test", "holdout", "unlabelled", "extra"})
 
@@ -51,6 +52,17 @@ class _Places:
         return self._names[folder].take(name, mark=index)
 
 
+def refuse_earlier(folder: Path) -> None:
+    """Raise where images were written before.
+
+    Raises:
+        UsageError: there are images already.
+    """
+    root = folder / IMAGES
+    if root.exists():
+        raise UsageError(f"{root} is there already: export into a new folder, so that nothing is mixed or overwritten.")
+
+
 def write_folders(run: Run, selection: Selection, images: RunImages, folder: Path, link: bool) -> Path:
     """Write the kept images below `folder`, with names.csv and classes.csv beside them, and return their root.
 
@@ -70,9 +82,8 @@ def write_folders(run: Run, selection: Selection, images: RunImages, folder: Pat
         UsageError: there are images already, or there are no files to link to.
         DataError: an image cannot be read.
     """
-    root = folder / "images"
-    if root.exists():
-        raise UsageError(f"{root} is there already: export into a new folder, so that nothing is mixed or overwritten.")
+    refuse_earlier(folder)
+    root = folder / IMAGES
     first = images.source(int(selection.kept[0])) if len(selection.kept) else None
     if link and not isinstance(first, Path):
         raise UsageError("These images do not lie in files of their own: copy them instead of linking.")
@@ -144,7 +155,7 @@ class _Writer:
             path.write_bytes(content)
         is_renamed = original.name is not None and (*folder[self._depth :], name) != (*original.folders, original.name)
         label = self.class_names[self.labels[position]]
-        return "/".join(("images", *folder, name)), self.ids[position], index, label, is_renamed
+        return "/".join((IMAGES, *folder, name)), self.ids[position], index, label, is_renamed
 
     def classes(self) -> pd.DataFrame:
         """Return the folder of each class, its number of images, and whether it has another name than the class."""

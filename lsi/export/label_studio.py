@@ -52,7 +52,7 @@ def write_tasks(run: Run, positions: np.ndarray, folder: Path, image_root: str =
     for position in order.tolist():
         row = run.scores.iloc[position]
         shown = str(row["text"]) if images is None else _address(images, position, paths, image_root)
-        suggested = names[int(row["predicted_label"])]
+        suggested = names[int(row["suggested_label"])]
         data = {kind: shown, "lsi_dataset": run.subject.dataset, "lsi_id": str(row["id"]),
                 "lsi_content": str(run.subject.contents[position]), "given_label": names[int(row["given_label"])],
                 "suggested_label": suggested, "label_score": round(float(row["label_score"]), 6),

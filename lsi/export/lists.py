@@ -129,6 +129,9 @@ def export(
     return [*written, folder / "decisions.json", folder / "manifest.json", folder / "subset.py"]
 
 
+_OF_TOOLS = ("label-studio.json", "label-studio.xml", "fiftyone.json", "fiftyone_dataset.py")
+
+
 def _remove_earlier(folder: Path) -> None:
     """Remove the lists and tables of an earlier export into the same folder, so that none contradicts the new ones."""
     facts = folder / "manifest.json"
@@ -136,7 +139,7 @@ def _remove_earlier(folder: Path) -> None:
     if not isinstance(found, dict) or "export" not in found:
         return
     lists = [f"{name}_indices.{how}" for name in ("kept", "removed") for how in FORMATS]
-    for name in (*lists, "leaks.csv", "issues.csv"):  # all others are written by every export
+    for name in (*lists, "leaks.csv", "issues.csv", *_OF_TOOLS):  # all others are written by every export
         (folder / name).unlink(missing_ok=True)
 
 
@@ -162,10 +165,13 @@ def write_decisions(
 def issue_table(run: Run) -> pd.DataFrame:
     """Return cleanlab's columns is_label_issue, label_score, given_label, predicted_label, with names and ids.
 
+    As in cleanlab the predicted label is the likeliest by the probabilities that the scores come from.
+
     Where there are no classes, residuals and targets stand in the place of the labels.
     """
     names = np.array(run.class_names)
-    table = run.scores[["index", "id", "is_label_issue", "label_score", "given_label", "predicted_label"]].copy()
+    table = run.scores[["index", "id", "is_label_issue", "label_score", "given_label", "suggested_label"]].copy()
+    table = table.rename(columns={"suggested_label": "predicted_label"})
     if run.task != "classification":  # no labels, but what a regression was to predict
         shown = [c for c in run.scores.columns if c.startswith(("target ", "loo_prediction "))]
         numbers = run.scores[["loo_residual_norm", "standardised_residual", *shown]]

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 from lsi.data.sources.splits import same_split
 from lsi.export.selection import Selection
 from lsi.files import atomic
+from lsi.runs.layout import SAMPLES, SCORES
 from lsi.runs.records import Kind, find, texts_by_sample
-from lsi.runs.run import SAMPLES, SCORES, Run
+from lsi.runs.run import Run
 
 _OWN = ("index", "id", "path", "given_label", "label", "decision", "is_kept", "split", "text")
 _SAID: dict[Kind, str] = {"tag": "tags", "note": "notes"}  # columns for what people said of a sample

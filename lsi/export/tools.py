@@ -70,7 +70,7 @@ def _rows(run: Run, selection: Selection, paths: list[str], remarks: list[dict[s
     for position, row in enumerate(table.to_dict("records")):
         tags = ["suspected"] * bool(row["is_label_issue"]) + ["excluded"] * (position in removed)
         tags += ["relabelled"] * (position in selection.relabelled)
-        given, suggested = (int(row["given_label"]), int(row["predicted_label"])) if has_labels else (0, 0)
+        given, suggested = (int(row["given_label"]), int(row["suggested_label"])) if has_labels else (0, 0)
         tags += [str(row["split"])] if row.get("split") else []
         tags += [tag for tag in own_tags[position] or () if tag not in tags]
         rows.append({

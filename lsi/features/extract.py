@@ -39,7 +39,7 @@ class Plan:
 
 
 def plan(images, backbone: Backbone, image_size: int | None, batch_size: int) -> Plan:
-    """Return the plan for these images, taking the size and the greyness from the first readable ones.
+    """Return the plan for these images, taking the size and the greyness from evenly spaced ones that can be read.
 
     Args:
         images: n images, read one by one.
@@ -50,7 +50,7 @@ def plan(images, backbone: Backbone, image_size: int | None, batch_size: int) ->
     Raises:
         DataError: none of the images can be read.
     """
-    seen = list(_first_readable(images, 16))
+    seen = list(_some_readable(images, _SEEN))
     if not seen:
         raise DataError("None of the images could be read: check the paths and the files.")
     side = int(np.median([max(image.size) for image in seen]))
@@ -61,6 +61,7 @@ def plan(images, backbone: Backbone, image_size: int | None, batch_size: int) ->
     return Plan(backbone, image_size or usual, 3, batch_size)
 
 
+_SEEN = 64  # images that are looked at for the size and for colour
 Rows = dict[str, np.ndarray]  # a batch of each array, by name
 Batches = Callable[["Embedding", int], Iterator[tuple[Rows, dict[int, str]]]]
 
@@ -169,7 +170,8 @@ def _network(how: Plan, device: torch.device):
     """Return a function from a uint8 batch (b, 3, size, size) to features (b, d)."""
     backbone, module = how.backbone, how.backbone.module
     if module is None:
-        return lambda batch: (batch[:, : how.channels].float() / 255).flatten(1)
+        grey = how.channels == 1  # the mean is exact where all three are equal
+        return lambda batch: (batch.float().mean(dim=1) if grey else batch.float()).div(255).flatten(1)
     if backbone.can_be_rewritten:
         net, layout = fast(module, device, how.bfloat16_from), torch.channels_last
     else:
@@ -259,9 +261,10 @@ def _resized(image: Image.Image, size: int) -> np.ndarray:
     return np.asarray(image)
 
 
-def _first_readable(images, most: int) -> Iterator[Image.Image]:
-    n_readable = 0
-    for i in range(len(images)):
+def _some_readable(images, most: int) -> Iterator[Image.Image]:
+    """Yield evenly spaced images, and the others after them where too few of these can be read."""
+    n_readable, step = 0, max(1, len(images) // most)
+    for i in (i for start in range(step) for i in range(start, len(images), step)):
         try:
             yield images.read(i)
         except DataError:

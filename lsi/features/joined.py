@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from lsi.data.naming import Parts, pairs_by_end, parts_of
+from lsi.data.naming import rows_by_name
 from lsi.errors import DataError
 from lsi.features.vector_files import VectorFile, read_vectors
 
@@ -153,41 +152,15 @@ def _in_order(
 
 
 def _match(file: VectorFile, ids: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Return the row of the file for each id, −1 for none, and what there is to say of it.
-
-    An id that is the same text comes first; then paths of which one is the end of the other; then the same without
-    their suffixes; then numbers that differ by leading zeros. A match counts only where neither side has another.
-    """
+    """Return the row of the file for each id, −1 for none, and what there is to say of it."""
     assert file.keys is not None
-    rows = np.full(len(ids), -1)
-    places = {key: row for row, key in enumerate(file.keys)}
-    for i, one in enumerate(ids):
-        rows[i] = places.get(one, -1)
-    notes, rules = [], (("the end of their path", parts_of), ("their name without suffix", _stem), ("number", _number))
-    for rule, form in rules:
-        free = np.ones(len(file.keys), bool)
-        free[rows[rows >= 0]] = False
-        if not free.any() or (rows >= 0).all():
-            break
-        found = {i: row for i, row in pairs_by_end([form(i) for i in ids], [form(k) for k in file.keys])
-                 if rows[i] < 0 and free[row]}  # fmt: skip
-        rows[list(found)] = list(found.values())
-        if found:
-            notes.append(f"{len(found):,} rows of {file.path.name} were joined by {rule}")
+    rows, counts = rows_by_name(file.keys, ids)
+    notes = [f"{count:,} rows of {file.path.name} were joined by {rule}" for rule, count in counts.items()]
     surplus = np.setdiff1d(np.arange(len(file.keys)), rows)
     if len(surplus):
         notes.append(f"{len(surplus):,} of {len(file.keys):,} rows of {file.path.name} belong to no sample: "
                      + _some(file.keys[surplus]))  # fmt: skip
     return rows, notes
-
-
-def _stem(text: str) -> Parts:
-    parts = parts_of(text)
-    return (*parts[:-1], PurePosixPath(parts[-1]).stem) if parts else ()
-
-
-def _number(text: str) -> Parts:
-    return (str(int(text)),) if text.isascii() and text.isdigit() else ()
 
 
 def _class_order(file: VectorFile, class_names: Sequence[str]) -> tuple[list[int], str]:

@@ -46,8 +46,9 @@ class Comparison:
         return float(self.shared["lsi_before"].corr(self.shared["lsi_after"], method="spearman"))
 
     def relabelled(self) -> pd.DataFrame:
-        """Return the rows of `shared` whose labels differ."""
-        return self.shared[self.shared["given_before"] != self.shared["given_after"]]
+        """Return the rows of `shared` whose labels differ; none where one of the runs knows no classes."""
+        before, after = self.shared["given_before"], self.shared["given_after"]
+        return self.shared[(before != after) & (before != "") & (after != "")]
 
     def moved(self, count: int = 20) -> pd.DataFrame:
         """Return the rows of `shared` whose rank moved most, the furthest first."""

@@ -6,9 +6,6 @@ backbone, seed or prior, or a dataset that grew. A row changes in two marks alon
 something was decided after the undo, so that redo no longer brings it back. The state of a sample is its latest row
 that is not undone, of one reviewer or of all.
 
-Keep and relabel say what the label is. In a run whose given label is another one, keep becomes a relabel to the label
-that was kept, and a relabel becomes keep where the given label is the new one already.
-
 Rows of versions that knew run and position alone get the rest when they are first met beside that run's folder.
 """
 
@@ -21,37 +18,37 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import numpy as np
 import pandas as pd
-from sqlalchemy import (
-    URL,
-    Connection,
-    Engine,
-    Integer,
-    cast,
-    func,
-    inspect,
-    select,
-    update,
-)
+from sqlalchemy import URL, Connection, Engine, select, update
 
 from lsi.environment import DATABASE_FILE, DATABASE_VARIABLE
 from lsi.errors import UsageError
 from lsi.runs.database import (
-    CHANGES,
     DECISIONS,
     REVIEWER_LENGTH,
-    RUN_CHANGES,
     RUN_LENGTH,
     begin_change,
-    is_up_to_date,
     note_event,
     open_database,
     open_read_only,
     storage_errors,
 )
-from lsi.runs.rows import HISTORY, add_batch, adopt, columns_of, history_of, names_of, of_dataset, stamp, what_stands
-from lsi.runs.run import KIND, MANIFEST, Run
+from lsi.runs.layout import KIND, MANIFEST
+from lsi.runs.rows import (
+    HISTORY,
+    add_batch,
+    adopt,
+    batch_to_mark,
+    check_name,
+    count_decided,
+    history_of,
+    names_of,
+    stamp,
+    version_of,
+    what_stands,
+)
+from lsi.runs.run import Run
+from lsi.runs.standing import disagreements, elsewhere, in_force, n_foreign, standing
 from lsi.runs.subject import Subject
 
 NOWHERE = -1  # the position of a sample that no run was at hand for
@@ -69,6 +66,7 @@ class Decision:
         given: the given label that was shown.
         suggested: the suggested label that was shown.
         score: the label score that was shown.
+        is_of_label: False for a keep of the sample that says nothing of its label: it is no duplicate, say.
     """
 
     sample: int
@@ -77,6 +75,7 @@ class Decision:
     given: int | None = None
     suggested: int | None = None
     score: float | None = None
+    is_of_label: bool = True
 
     def __post_init__(self) -> None:
         if self.action not in get_args(Action):
@@ -167,7 +166,7 @@ class Reviews:
             mine = (DECISIONS.c.dataset == about.dataset) & (DECISIONS.c.reviewer == reviewer)
             connection.execute(update(DECISIONS).where(mine & DECISIONS.c.undone).values(discarded=True))
             shared = {"time": datetime.now(UTC), "reviewer": reviewer, "run": about.run, "dataset": about.dataset}
-            rows = [shared | vars(d) | names_of(about, d.sample, d.label, d.given, d.suggested) for d in decisions]
+            rows = [shared | _row(about, decision) for decision in decisions]
             add_batch(connection, about.dataset, rows)
 
     def add(self, dataset: str, records: list[dict[str, Any]]) -> Imported:
@@ -221,19 +220,15 @@ class Reviews:
     def current(self, about: Subject, reviewer: str | None = None) -> pd.DataFrame:
         """Return the decisions in force, one row a sample: action, label, reviewer, time, what was seen, disputed.
 
-        Indexed by position in the run; `disputed` says that two reviewers' latest decisions differ. Left out are
-        decisions on samples that the run does not have, and those whose class it does not know.
+        Indexed by position in the run; `disputed` says that two reviewers' latest decisions differ, `is_of_label` is
+        False for a keep of the sample that says nothing of its label. Left out are decisions on samples that the run
+        does not have, and those whose class it does not know.
 
         Raises:
             StorageError: the database cannot be read.
         """
-        rows = self._standing(about)
-        if reviewer is not None:
-            rows = rows[rows["reviewer"] == reviewer]
-        latest = rows.drop_duplicates("sample", keep="last").set_index("sample")
-        latest = latest.assign(disputed=latest.index.isin(_disagreements(rows)))
-        columns = ["action", "label", "reviewer", "time", "given", "score", "disputed"]
-        return latest.loc[~latest["action"].isin(["clear", _FOREIGN]), columns]
+        rows = standing(self.history(about), about)
+        return in_force(rows if reviewer is None else rows[rows["reviewer"] == reviewer])
 
     def n_foreign(self, about: Subject) -> int:
         """Return on how many of the run's samples the latest decision names a class that the run does not know.
@@ -241,8 +236,7 @@ class Reviews:
         Raises:
             StorageError: the database cannot be read.
         """
-        latest = self._standing(about).drop_duplicates("sample", keep="last")
-        return int((latest["action"] == _FOREIGN).sum())
+        return n_foreign(standing(self.history(about), about))
 
     def elsewhere(self, about: Subject) -> list[dict[str, Any]]:
         """Return as records the decisions in force about the dataset that `current` leaves out.
@@ -252,19 +246,7 @@ class Reviews:
         Raises:
             StorageError: the database cannot be read.
         """
-        rows = self.history(about)
-        rows = rows[~rows["undone"] & rows["dataset"].notna()].drop_duplicates(["sample_id", "content"], keep="last")
-        rows = rows[rows["action"] != "clear"]
-        positions = about.find(rows["sample_id"].tolist(), rows["content"].tolist())
-        records = []
-        for row, at in zip(rows.to_dict("records"), positions.tolist(), strict=True):
-            is_known = at >= 0 and (about.given is None or _in_run(about, row | {"sample": at})[0] != _FOREIGN)
-            if not is_known:
-                names = {name: None if pd.isna(row[name]) else str(row[name]) for name in ("label_name", "given_name")}
-                who = {"reviewer": str(row["reviewer"]), "time": str(row["time"])}
-                said = {"id": row["sample_id"], "content": row["content"], "action": row["action"], "label": None}
-                records.append(said | names | who)
-        return records
+        return elsewhere(self.history(about), about)
 
     def counts(self) -> dict[str, int]:
         """Return of how many samples of each dataset a decision is in force.
@@ -274,15 +256,8 @@ class Reviews:
         """
         if not self.exists():
             return {}
-        table = DECISIONS.c
         with storage_errors(self.engine.url), self.engine.connect() as connection:
-            if "dataset" not in columns_of(connection):
-                return {}
-            latest = select(func.max(table.id).label("id")).where(~table.undone, table.dataset.is_not(None))
-            chosen = latest.group_by(table.dataset, table.sample_id, table.content).subquery()
-            counted = select(table.dataset, func.count()).join(chosen, chosen.c.id == table.id)
-            rows = connection.execute(counted.where(table.action != "clear").group_by(table.dataset)).all()
-        return {str(dataset): int(count) for dataset, count in rows}
+            return count_decided(connection)
 
     def disagreements(self, about: Subject) -> list[int]:
         """Return the positions of samples on which two reviewers' latest decisions differ.
@@ -290,7 +265,7 @@ class Reviews:
         Raises:
             StorageError: the database cannot be read.
         """
-        return _disagreements(self._standing(about))
+        return disagreements(standing(self.history(about), about))
 
     def history(self, about: Subject) -> pd.DataFrame:
         """Return every row about the dataset, the oldest first; `sample` is the position in the run it was made in.
@@ -313,36 +288,13 @@ class Reviews:
         if not self.exists():
             return 0, 0
         with storage_errors(self.engine.url), self.engine.connect() as connection:
-            here = of_dataset(connection, about)
-            of_data = select(CHANGES.c.count).where(CHANGES.c.dataset == about.dataset)
-            of_run = select(RUN_CHANGES.c.count).where(RUN_CHANGES.c.run == about.run)
-            counts = [of_data, of_run]
-            if not is_up_to_date(connection):  # opened read-only
-                inspector = inspect(connection)
-                counts = [c for c, t in ((of_data, CHANGES), (of_run, RUN_CHANGES)) if inspector.has_table(t.name)]
-                counts = counts or [select(func.sum(cast(DECISIONS.c.undone, Integer))).where(here)]
-            asked = [select(func.max(DECISIONS.c.id)).where(here), *counts]
-            latest, *changes = connection.execute(select(*(s.scalar_subquery() for s in asked))).one()
-        return int(latest or 0), sum(int(change or 0) for change in changes)
+            return version_of(connection, about)
 
     def exists(self) -> bool:
         """Say whether there is a database: opened read-only, none is created."""
         if self._engine is None:
             self._engine = self._hold(open_read_only(self._url))
         return self._engine is not None
-
-    def _standing(self, about: Subject) -> pd.DataFrame:
-        """Return the rows that are not undone, on samples of the run, as the run has samples and labels."""
-        rows = self.history(about)
-        rows = rows[~rows["undone"]]
-        ids, contents = rows["sample_id"].fillna("").tolist(), rows["content"].fillna("").tolist()
-        of_run = rows["dataset"].isna().to_numpy()
-        positions = np.where(of_run, rows["sample"].to_numpy(dtype=np.int64), about.find(ids, contents))
-        rows = rows.assign(sample=positions)[positions >= 0]
-        if about.given is None or rows.empty:
-            return rows
-        actions, labels = zip(*(_in_run(about, row) for row in rows.to_dict("records")), strict=True)
-        return rows.assign(action=actions, label=labels)
 
     @contextmanager
     def change(self, about: Subject, reviewer: str) -> Iterator[Connection]:
@@ -384,25 +336,25 @@ class Reviews:
             reviewer: whose batch.
             undone: True to take back the latest that stands, False to bring back the first that was taken back.
         """
-        table = DECISIONS.c
-        by_reviewer = (table.dataset == about.dataset) & (table.reviewer == reviewer)
+        by_reviewer = (DECISIONS.c.dataset == about.dataset) & (DECISIONS.c.reviewer == reviewer)
         with self.change(about, reviewer) as connection:
-            standing = connection.execute(select(func.max(table.batch)).where(by_reviewer, ~table.undone)).scalar()
-            batch = standing
-            if not undone:
-                redoable = by_reviewer & table.undone & ~table.discarded
-                if standing is not None:
-                    redoable &= table.batch > standing
-                batch = connection.execute(select(func.min(table.batch)).where(redoable)).scalar()
+            batch = batch_to_mark(connection, by_reviewer, undone)
             if batch is None:
                 return 0
-            changed = update(DECISIONS).where(by_reviewer, table.batch == batch).values(undone=undone)
+            changed = update(DECISIONS).where(by_reviewer, DECISIONS.c.batch == batch).values(undone=undone)
             count = connection.execute(changed).rowcount
             note_event(connection, reviewer, "undid" if undone else "redid", about.dataset, {"decisions": count})
         return count
 
 
-_FOREIGN = "foreign"  # a decision for a class that the run does not know
+def _row(about: Subject, decision: Decision) -> dict[str, Any]:
+    """Return the columns of a decision; a label that was given and not shown is that of the run."""
+    columns = vars(decision).copy()
+    if not columns.pop("is_of_label"):
+        columns["given"] = None
+    elif decision.given is None and about.given is not None:
+        columns["given"] = int(about.given[decision.sample])
+    return columns | names_of(about, decision.sample, *(columns[name] for name in ("label", "given", "suggested")))
 
 
 def _check(about: Subject, decisions: list[Decision]) -> None:
@@ -412,45 +364,3 @@ def _check(about: Subject, decisions: list[Decision]) -> None:
             raise UsageError(f"Expected a sample 0 … {n - 1:,}, got {decision.sample:,}.")
         if decision.label is not None and about.given is not None and not 0 <= decision.label < k:
             raise UsageError(f"Expected a class 0 … {k - 1:,}, got {decision.label:,}.")
-
-
-def _in_run(about: Subject, row: dict[Any, Any]) -> tuple[str, int | None]:
-    """Return a decision on a class label as the run would say it: action, and label of a relabel."""
-    action, position = str(row["action"]), int(row["sample"])
-    if action not in ("keep", "relabel"):
-        return action, None
-    number, name = (row["label"], row["label_name"]) if action == "relabel" else (row["given"], row["given_name"])
-    if pd.isna(row["dataset"]):  # made in this very run, by a version that knew no names
-        return action, None if action == "keep" else int(number)
-    if pd.isna(name):
-        return action, None
-    assert about.given is not None
-    label = about.label(str(name))
-    if label is None:
-        return _FOREIGN, None
-    return ("keep", None) if label == int(about.given[position]) else ("relabel", label)
-
-
-def check_name(what: str, name: str, length: int) -> None:
-    """Refuse a name that some database would cut off, or could not hold.
-
-    Args:
-        what: the name's name, for the message.
-        name: the text.
-        length: most characters that it may have.
-
-    Raises:
-        UsageError: it is one.
-    """
-    if len(name) > length:
-        raise UsageError(f"Expected at most {length} characters as {what}, got {len(name)}.")
-    if "\0" in name or any("\ud800" <= character <= "\udfff" for character in name):
-        raise UsageError(f"Expected text as {what}, got characters that no database keeps: {name!r}.")
-
-
-def _disagreements(rows: pd.DataFrame) -> list[int]:
-    latest = rows.drop_duplicates(["sample", "reviewer"], keep="last")
-    latest = latest[latest["action"] != "clear"]
-    decided = [f"{action}/{label}" for action, label in zip(latest["action"], latest["label"], strict=True)]
-    counts = latest.assign(decided=decided).groupby("sample")["decided"].nunique()
-    return [int(s) for s in counts.index[counts > 1]]

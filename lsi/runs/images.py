@@ -12,7 +12,7 @@ from PIL import Image
 
 from lsi.data import Dataset, Images
 from lsi.data.decoding import decode, decode_native
-from lsi.data.images import FileImages
+from lsi.data.images import FileImages, JoinedImages
 from lsi.data.noise import NoisyImages, add_noise
 from lsi.data.pixels import PixelRange, ScaledImages
 from lsi.data.thumbnails import CHANGED, MISSING
@@ -207,9 +207,11 @@ class RunImages:
 
     @property
     def _images(self) -> Images:
-        images = self._dataset.images
-        if images is None:
+        dataset = self._dataset
+        parts = [part.images for part in (dataset, dataset.unlabelled) if part is not None and part.images is not None]
+        if not parts:
             raise DataError("the data have no images any more")
+        images = parts[0] if len(parts) == 1 else JoinedImages(parts)
         return images if self._range is None else ScaledImages(images, self._range)
 
     @property
@@ -219,7 +221,9 @@ class RunImages:
             now = tuple(_facts_or_none(Path(facts["path"])) for facts in self._facts.get("files", ()))
             if self._opened is None or self._opened_at != now:
                 self._opened, self._opened_at, self._rows_by_content = self._open(), now, None
-                self._rows = {int(row): i for i, row in enumerate(self._opened.source_index)}
+                parts = [part for part in (self._opened, self._opened.unlabelled) if part is not None]
+                rows = np.concatenate([part.source_index for part in parts])
+                self._rows = {int(row): i for i, row in enumerate(rows)}
             return self._opened
 
     def _row_of_index(self, index: int) -> int | None:

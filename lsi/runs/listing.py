@@ -8,8 +8,9 @@ from pathlib import Path
 
 from lsi.errors import MissingRunError, UsageError
 from lsi.files import read_json
+from lsi.runs.layout import DESIGNS, KIND, MANIFEST, PROJECTIONS
 from lsi.runs.reading import fault_of
-from lsi.runs.run import DESIGNS, KIND, MANIFEST, PROJECTIONS, Run
+from lsi.runs.run import Run
 from lsi.runs.store import SEAL, Entry, Store
 
 log = logging.getLogger(__name__)

@@ -24,18 +24,19 @@ def decision_records(about: Subject, decided: pd.DataFrame) -> list[dict[str, An
 
     Args:
         about: the samples.
-        decided: decisions in force, indexed by position, with columns action, label, reviewer and time.
+        decided: decisions in force, indexed by position, with columns action, label, reviewer and time; is_of_label
+            where some keep a sample and say nothing of its label, given_name where the samples have no classes.
     """
-    columns = zip(decided.index, decided["action"], decided["label"], decided["reviewer"], decided["time"], strict=True)
     records = []
-    for position, action, label, reviewer, when in columns:
-        number = None if pd.isna(label) else int(label)
-        given = None if about.given is None else int(about.given[position])
+    for position, row in zip(decided.index.tolist(), decided.to_dict("records"), strict=True):
+        number = None if pd.isna(row["label"]) else int(row["label"])
+        given = row.get("given_name") if about.given is None else about.name(int(about.given[position]))
+        has_given = row.get("is_of_label", True) and isinstance(given, str)
         records.append({
             "index": int(about.source_index[position]), "id": str(about.ids[position]),
-            "content": str(about.contents[position]), "action": str(action), "label": number,
-            "label_name": about.name(number), "given_name": about.name(given), "reviewer": str(reviewer),
-            "time": str(when),
+            "content": str(about.contents[position]), "action": str(row["action"]), "label": number,
+            "label_name": about.name(number), "given_name": given if has_given else None,
+            "reviewer": str(row["reviewer"]), "time": str(row["time"]),
         })  # fmt: skip
     return records
 
@@ -94,9 +95,10 @@ def find(about: Subject, records: list[dict[str, Any]]) -> np.ndarray:
 
 
 def in_force(about: Subject, records: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return what records come to on samples: indexed by position, with columns action, label, reviewer and time.
+    """Return what records come to on samples: indexed by position, with columns as those of `decision_records`.
 
-    The last record of a sample counts. Records of samples that are not among these are left out.
+    The last record of a sample counts. Records of samples that are not among these are left out, and new labels where
+    the samples have no classes.
 
     Args:
         about: the samples.
@@ -109,10 +111,14 @@ def in_force(about: Subject, records: list[dict[str, Any]]) -> pd.DataFrame:
     for position, record in zip(find(about, records).tolist(), records, strict=True):
         if position >= 0:
             action, label = _on(about, position, record)
-            rows[position] = (action, label, str(record.get("reviewer", "")), record.get("time", ""))
-    columns = ["action", "label", "reviewer", "time"]
+            given = record.get("given_name")
+            is_of_label = action != "keep" or given is not None or "given_name" not in record
+            who = str(record.get("reviewer") or ""), record.get("time") or ""
+            rows[position] = (action, label, *who, is_of_label, given)
+    rows = {position: row for position, row in rows.items() if row[0] != "relabel" or about.given is not None}
+    columns = ["action", "label", "reviewer", "time", "is_of_label", "given_name"]
     table = pd.DataFrame(list(rows.values()), index=np.array(list(rows), dtype=np.int64), columns=columns)
-    return table.astype({"label": "float64"})
+    return table.astype({"label": "float64", "is_of_label": bool})
 
 
 def records_to_add(content: Any, about: Subject | None = None) -> tuple[str, list[dict[str, Any]]]:
@@ -130,6 +136,8 @@ def records_to_add(content: Any, about: Subject | None = None) -> tuple[str, lis
     content = as_decisions(content)
     records = records_of(content)
     dataset = content.get("dataset") or (None if about is None else about.dataset)
+    if about is not None and len(records) and (find(about, records) >= 0).all():
+        dataset = about.dataset  # the same samples under the name that their folder has now
     if not all("content" in record for record in records) or not isinstance(dataset, str):
         if about is None:
             raise DataError("These decisions are of a version that kept no content: name a run on the same data.")
@@ -273,4 +281,4 @@ def when_of(record: dict[str, Any]) -> datetime | None:
         when = datetime.fromisoformat(str(record["time"]))
     except ValueError as error:
         raise DataError(f"Sample {record.get('index')}: expected a time, got {record['time']!r}.") from error
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
+    return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)  # SQLite keeps no zone

@@ -15,8 +15,9 @@ from sqlalchemy import Connection, insert, inspect, select, update
 
 from lsi.errors import UsageError
 from lsi.runs.database import REMARKS, REVIEWER_LENGTH, is_up_to_date, note_event, storage_errors
-from lsi.runs.decisions import Reviews, check_name
+from lsi.runs.decisions import Reviews
 from lsi.runs.records import Kind, when_of
+from lsi.runs.rows import check_name
 from lsi.runs.subject import Subject
 
 LENGTHS = {"tag": 60, "note": 2_000}

@@ -6,7 +6,9 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Integer,
     bindparam,
+    cast,
     func,
     insert,
     inspect,
@@ -16,7 +18,8 @@ from sqlalchemy import (
     update,
 )
 
-from lsi.runs.database import DECISIONS, is_up_to_date
+from lsi.errors import UsageError
+from lsi.runs.database import CHANGES, DECISIONS, RUN_CHANGES, is_up_to_date
 from lsi.runs.subject import Subject
 
 HISTORY = [column.name for column in DECISIONS.c if column.name != "discarded"]
@@ -109,3 +112,65 @@ def what_stands(connection: Connection, dataset: str) -> tuple[set[tuple], dict[
 def stamp(when: datetime) -> float:
     """Return seconds since 1970; SQLite gives back times without their zone, which is UTC."""
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+
+
+def count_decided(connection: Connection) -> dict[str, int]:
+    """Return of how many samples of each dataset a decision is in force."""
+    table = DECISIONS.c
+    if "dataset" not in columns_of(connection):
+        return {}
+    latest = select(func.max(table.id).label("id")).where(~table.undone, table.dataset.is_not(None))
+    chosen = latest.group_by(table.dataset, table.sample_id, table.content).subquery()
+    counted = select(table.dataset, func.count()).join(chosen, chosen.c.id == table.id)
+    rows = connection.execute(counted.where(table.action != "clear").group_by(table.dataset)).all()
+    return {str(dataset): int(count) for dataset, count in rows}
+
+
+def version_of(connection: Connection, about: Subject) -> tuple[int, int]:
+    """Return the latest row about a dataset, and how often rows about it have changed."""
+    here = of_dataset(connection, about)
+    of_data = select(CHANGES.c.count).where(CHANGES.c.dataset == about.dataset)
+    of_run = select(RUN_CHANGES.c.count).where(RUN_CHANGES.c.run == about.run)
+    counts = [of_data, of_run]
+    if not is_up_to_date(connection):  # opened read-only
+        inspector = inspect(connection)
+        counts = [c for c, t in ((of_data, CHANGES), (of_run, RUN_CHANGES)) if inspector.has_table(t.name)]
+        counts = counts or [select(func.sum(cast(DECISIONS.c.undone, Integer))).where(here)]
+    asked = [select(func.max(DECISIONS.c.id)).where(here), *counts]
+    latest, *changes = connection.execute(select(*(s.scalar_subquery() for s in asked))).one()
+    return int(latest or 0), sum(int(change or 0) for change in changes)
+
+
+def batch_to_mark(connection: Connection, rows: ColumnElement[bool], undone: bool) -> int | None:
+    """Return the batch that undo takes back, or that redo brings back; None where there is none.
+
+    Args:
+        connection: within the change.
+        rows: which are the reviewer's about the dataset.
+        undone: True for the latest that stands, False for the first that was taken back after it.
+    """
+    table = DECISIONS.c
+    standing = connection.execute(select(func.max(table.batch)).where(rows, ~table.undone)).scalar()
+    if undone:
+        return standing
+    redoable = rows & table.undone & ~table.discarded
+    if standing is not None:
+        redoable &= table.batch > standing
+    return connection.execute(select(func.min(table.batch)).where(redoable)).scalar()
+
+
+def check_name(what: str, name: str, length: int) -> None:
+    """Refuse a name that some database would cut off, or could not hold.
+
+    Args:
+        what: the name's name, for the message.
+        name: the text.
+        length: most characters that it may have.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if len(name) > length:
+        raise UsageError(f"Expected at most {length} characters as {what}, got {len(name)}.")
+    if "\0" in name or any("\ud800" <= character <= "\udfff" for character in name):
+        raise UsageError(f"Expected text as {what}, got characters that no database keeps: {name!r}.")

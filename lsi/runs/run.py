@@ -15,54 +15,32 @@ from lsi.environment import default_data_root
 from lsi.errors import DataError, UsageError
 from lsi.files import read_json
 from lsi.hashing import fingerprint, key
-from lsi.probabilities import Probabilities, files_of
+from lsi.probabilities import Probabilities
 from lsi.runs.images import RunImages
+from lsi.runs.layout import (
+    CONTENTS,
+    DECIDED,
+    DESIGN,
+    DESIGNS,
+    FILES,
+    LABEL_PROBABILITIES,
+    MANIFEST,
+    NEIGHBOURS,
+    PROBABILITIES,
+    PROBE,
+    SAMPLES,
+    SCORES,
+    TITLE,
+    UNLABELLED,
+)
 from lsi.runs.reading import arrays_of, table_of, told, written_by
 from lsi.runs.subject import Subject
 
 if TYPE_CHECKING:  # torch takes seconds to import, and most readers of a run need none of it
-    from torch import Tensor
-
     from lsi.features.design import Design
     from lsi.laplace.design_matrix import DesignMatrix
-    from lsi.laplace.objective import Objective
-    from lsi.laplace.posterior import Kron
 
-TITLE = "title.json"  # what people call the run; not part of what was computed
-KIND, DESIGNS, PROJECTIONS = "runs", "designs", "projections"  # kinds of the cache's entries
-DESIGN = "design"  # folder of the design matrix in a run that was copied out of the cache
-(
-    MANIFEST,
-    SCORES,
-    UNLABELLED,
-    SAMPLES,
-    PROBABILITIES,
-    LABEL_PROBABILITIES,
-    COVARIANCE,
-    TARGETS,
-    PROBE,
-    NEIGHBOURS,
-    CONTENTS,
-    DECIDED,
-) = (
-    "manifest.json",
-    "scores.parquet",
-    "unlabelled.parquet",
-    "samples.parquet",
-    "loo_probabilities",
-    "label_probabilities",
-    "posterior_covariance.npy",
-    "targets.npy",
-    "probe.npz",
-    "neighbours.npz",
-    "contents.npy",
-    "decided.json",
-)
 _CAPTIONED = 2  # so many targets fit below an image
-FILES = (
-    MANIFEST, SCORES, UNLABELLED, SAMPLES, *files_of(PROBABILITIES), *files_of(LABEL_PROBABILITIES), COVARIANCE,
-    TARGETS, PROBE, NEIGHBOURS, CONTENTS, DECIDED,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -107,8 +85,15 @@ class Run:
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """One row a sample; treat as read-only."""
-        return table_of(self.folder / SCORES)
+        """One row a sample; treat as read-only.
+
+        `predicted_label` is the likeliest class by the probe without the sample, which accuracies count;
+        `suggested_label` that by the probabilities that labels are judged by, which a suspected label differs from.
+        """
+        table = table_of(self.folder / SCORES)
+        if "suggested_label" in table.columns or "predicted_label" not in table.columns:
+            return table
+        return table.assign(suggested_label=table["predicted_label"])  # no classes, or of a version with one
 
     @property
     def has_scores(self) -> bool:
@@ -272,11 +257,14 @@ class Run:
         return self.manifest["dataset"]["class_names"]
 
     def captioned(self) -> pd.DataFrame:
-        """Return the scores with `given` and `predicted` as texts: class names, numbers, or nothing."""
+        """Return the scores with `given` and `predicted` as texts: class names, numbers, or nothing.
+
+        The class that is predicted is the one that would be suggested.
+        """
         table = self.scores.copy()
         if self.task == "classification":
             names = np.array(self.class_names)
-            table["given"], table["predicted"] = names[table["given_label"]], names[table["predicted_label"]]
+            table["given"], table["predicted"] = names[table["given_label"]], names[table["suggested_label"]]
             return table
         names = self.target_names[:_CAPTIONED]
         for column, prefix in (("given", "target"), ("predicted", "loo_prediction")):
@@ -287,7 +275,7 @@ class Run:
     def caption_codes(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Return what is written below a sample: codes of what was given and of what is predicted, and their texts."""
         if self.task == "classification":
-            return self.scores["given_label"].to_numpy(), self.scores["predicted_label"].to_numpy(), self.class_names
+            return self.scores["given_label"].to_numpy(), self.scores["suggested_label"].to_numpy(), self.class_names
         table = self.captioned()
         codes, texts = pd.factorize(pd.concat([table["given"], table["predicted"]]))
         return codes[: len(table)], codes[len(table) :], [str(text) for text in texts]
@@ -301,35 +289,6 @@ class Run:
         if self.task != "classification":
             raise UsageError(f"{what} needs class labels; {self.name} has task {self.task}.")
 
-    def probe_weights(self) -> "Tensor":
-        """Return V at the MAP of a classification, (m, D), float64."""
-        import torch
-
-        from lsi.laplace.likelihood import Softmax
-
-        with arrays_of(self.folder / PROBE) as arrays:
-            weights = torch.from_numpy(arrays["class_weights"])
-        return Softmax(len(weights)).contract(weights.T).T.contiguous()
-
-    def kronecker_posterior(self) -> "Kron | None":
-        """Return the posterior of a classification with structure kron; None where another was taken."""
-        import torch
-
-        from lsi.laplace.kronecker import Kronecker
-        from lsi.laplace.likelihood import Softmax
-        from lsi.laplace.posterior import Kron
-
-        with arrays_of(self.folder / PROBE) as arrays:
-            if "output_basis" not in arrays:
-                return None
-            values, basis = (torch.from_numpy(arrays[name]).double() for name in ("output_values", "output_basis"))
-        gram, likelihood = self.design_matrix.gram_factor, Softmax(len(basis))
-        prior = self.manifest["probe"]["prior_precision"]
-        form = Kronecker(
-            likelihood.contract(basis.T).T, gram.vectors, values, gram.values, len(self.design_matrix), prior
-        )
-        return Kron(likelihood, form, basis)
-
     @cached_property
     def design_matrix(self) -> "DesignMatrix":
         """The stored design as the probe reads it, with the factor of ΦᵀΦ.
@@ -340,35 +299,6 @@ class Run:
         from lsi.laplace.design_matrix import DesignMatrix
 
         return DesignMatrix.stored(self.design.values, self.design.gram_values, self.design.gram_vectors)
-
-    def objective(self) -> "Objective":
-        """Return the objective that the run's probe minimises.
-
-        Raises:
-            UsageError: the run is no classification.
-            DataError: its design matrix is not there.
-        """
-        import torch
-
-        from lsi.laplace.likelihood import Softmax
-        from lsi.laplace.objective import Objective
-
-        self.need_labels("A softmax probe")
-        labels = torch.from_numpy(self.scores["given_label"].to_numpy().astype(np.int64))
-        prior_precision = self.manifest["probe"]["prior_precision"]
-        return Objective(Softmax(len(self.class_names)), self.design_matrix, labels, prior_precision)
-
-    def covariance(self) -> "Tensor | None":
-        """Return P⁻¹ of the probe's weights, (p, p) float32, memory-mapped; None where it was too large to keep."""
-        import torch
-
-        path = self.folder / COVARIANCE
-        return torch.from_numpy(np.load(path, mmap_mode="c")) if path.is_file() else None
-
-    def targets(self) -> np.ndarray:
-        """Return what a Gaussian head was to predict, standardised, (n, m), float64."""
-        with told(self.folder / TARGETS):
-            return np.load(self.folder / TARGETS)
 
     def predict(self, raw_features: ArrayLike) -> np.ndarray:
         """Apply the run's probe to raw features, as its backbone gives them.

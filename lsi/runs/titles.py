@@ -8,7 +8,8 @@ from lsi.config import Settings
 from lsi.data.plan import counted
 from lsi.errors import LsiError, UsageError
 from lsi.files import write_json
-from lsi.runs.run import TITLE, Run
+from lsi.runs.layout import TITLE
+from lsi.runs.run import Run
 
 LENGTH = 80
 _SAID_ELSEWHERE = (

@@ -8,7 +8,7 @@ import pandas as pd
 
 from lsi.files import atomic, save_array, write_json
 from lsi.probabilities import Probabilities
-from lsi.runs.run import DECIDED, MANIFEST, NEIGHBOURS, PROBE, SAMPLES, SCORES, UNLABELLED
+from lsi.runs.layout import DECIDED, MANIFEST, NEIGHBOURS, PROBE, SAMPLES, SCORES, UNLABELLED
 from lsi.runs.store import Entry
 
 

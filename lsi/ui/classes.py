@@ -77,7 +77,7 @@ def confusions(view: View, positions: np.ndarray) -> None:
     shown = pd.DataFrame(
         {
             "given": named[pairs["given_label"]],
-            "suggested": named[pairs["predicted_label"]],
+            "suggested": named[pairs["suggested_label"]],
             view.noun: pairs["count"],
         }
     )
@@ -87,7 +87,7 @@ def confusions(view: View, positions: np.ndarray) -> None:
     event: Any = st.dataframe(shown.head(SHOWN_PAIRS), hide_index=True, on_select="rerun", selection_mode="single-row",
                               key=f"pairs-{view.run.name}", height=min(420, 38 + 35 * len(shown)))  # fmt: skip
     for row in event["selection"]["rows"]:
-        _open(names, *pairs.iloc[row][["given_label", "predicted_label"]])
+        _open(names, *pairs.iloc[row][["given_label", "suggested_label"]])
     with st.container(horizontal=True):
         for given, suggested, count in pairs.head(LINKS).itertuples(index=False):
             if pressed(f"{plain(named[given])} → {plain(named[suggested])}: {count}", key=f"cell-{given}-{suggested}"):
@@ -95,10 +95,10 @@ def confusions(view: View, positions: np.ndarray) -> None:
 
 
 def confused_pairs(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return given_label, predicted_label and count of the suspected labels, the largest count first."""
-    suspected = rows.loc[rows["is_label_issue"], ["given_label", "predicted_label"]]
+    """Return given_label, suggested_label and count of the suspected labels, the largest count first."""
+    suspected = rows.loc[rows["is_label_issue"], ["given_label", "suggested_label"]]
     pairs = suspected.value_counts().reset_index(name="count")
-    return pairs.sort_values(["count", "given_label", "predicted_label"], ascending=[False, True, True])
+    return pairs.sort_values(["count", "given_label", "suggested_label"], ascending=[False, True, True])
 
 
 def _matrix(view: View, rows: pd.DataFrame) -> None:

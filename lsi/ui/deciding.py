@@ -24,6 +24,7 @@ DONE = {
     "unsure": "Left unsure",
     "clear": "Cleared",
     "suggestion": "Took the suggestion",
+    "apart": "Kept",
 }
 
 
@@ -41,6 +42,12 @@ def _decisions(key: tuple[str, int], _version: tuple[int, int]) -> pd.DataFrame:
 def decisions(view: View) -> pd.DataFrame:
     """Return the decisions in force about a run's samples, in whichever run they were made, indexed by position."""
     return _decisions(view.key, reviews().version(view.run.subject))
+
+
+def label_decisions(view: View) -> pd.DataFrame:
+    """Return the decisions in force that say something of a label, or that the sample leaves, indexed by position."""
+    decided = decisions(view)
+    return decided[decided["is_of_label"].to_numpy(dtype=bool)] if view.labelled else decided
 
 
 @lru_cache(maxsize=8)
@@ -105,14 +112,17 @@ def carry_out(view: View, name: str, positions: list[int], what: str, label: int
         view: the run.
         name: of the reviewer.
         positions: rows of its table.
-        what: keep, relabel, exclude, unsure, clear, or suggestion for the class that is suggested for each.
+        what: keep, relabel, exclude, unsure, clear, suggestion for the class that is suggested for each, or apart for
+            a keep that says nothing of labels.
         label: the new class of a relabel.
     """
     if not positions:
         return "Nothing to decide."
     if what == "suggestion":
-        labels = [int(c) for c in view.table["predicted_label"].to_numpy()[positions]]
+        labels = [int(c) for c in view.table["suggested_label"].to_numpy()[positions]]
         record(view, name, positions, "relabel", labels)
+    elif what == "apart":
+        record(view, name, positions, "keep", is_of_label=False)
     else:
         record(view, name, positions, what, label)
     return f"{DONE[what]}: {counted(len(positions), view.one)}. Undo takes it back."
@@ -123,10 +133,17 @@ def suggested(view: View, positions: "list[int] | np.ndarray") -> list[int]:
     if not view.labelled:
         return []
     rows = view.run.scores.iloc[positions]
-    return rows.index[rows["is_label_issue"] & (rows["given_label"] != rows["predicted_label"])].tolist()
+    return rows.index[rows["is_label_issue"] & (rows["given_label"] != rows["suggested_label"])].tolist()
 
 
-def record(view: View, name: str, positions: list[int], action: str, label: int | list[int] | None = None) -> None:
+def record(
+    view: View,
+    name: str,
+    positions: list[int],
+    action: str,
+    label: int | list[int] | None = None,
+    is_of_label: bool = True,
+) -> None:
     """Record decisions under a reviewer's name, without touching the session.
 
     Args:
@@ -135,11 +152,12 @@ def record(view: View, name: str, positions: list[int], action: str, label: int 
         positions: rows of its table.
         action: keep, relabel, exclude, unsure or clear.
         label: the new class of a relabel, or one for each position.
+        is_of_label: False for a keep of samples that says nothing of their labels.
     """
     rows = view.table.iloc[positions]
     labels = label if isinstance(label, list) else [label] * len(positions)
-    seen = zip(positions, labels, rows["given_label"], rows["predicted_label"], rows["label_score"], strict=True)
-    batch = [Decision(int(i), action, c, int(g), int(p), float(s)) for i, c, g, p, s in seen]
+    seen = zip(positions, labels, rows["given_label"], rows["suggested_label"], rows["label_score"], strict=True)
+    batch = [Decision(int(i), action, c, int(g), int(p), float(s), is_of_label) for i, c, g, p, s in seen]
     reviews().record(view.run.subject, name, batch)
 
 

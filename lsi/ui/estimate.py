@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from lsi.audit.remaining import ErrorEstimate, estimate_remaining_errors
-from lsi.ui.deciding import decisions, reviews
+from lsi.ui.deciding import label_decisions, reviews
 from lsi.ui.session import View, by_key
 
 WEAK = 0.5  # leave-one-out accuracy below which a probe judges labels no better than they judge it
@@ -24,7 +24,7 @@ class Suspects:
 def counts(view: View) -> Suspects:
     """Return how many labels are suspected, decided (unsure among them), and left."""
     suspected = view.table.index[view.table["is_label_issue"]]
-    undecided = int(decisions(view)["action"].reindex(suspected).isna().sum())
+    undecided = int(label_decisions(view)["action"].reindex(suspected).isna().sum())
     return Suspects(len(suspected), len(suspected) - undecided, undecided)
 
 
@@ -61,7 +61,7 @@ def range_words(view: View) -> str:
 def _estimate(key: tuple[str, int], _version: tuple[int, int]) -> ErrorEstimate:
     view = by_key(key)
     suspected = view.table.index[view.table["is_label_issue"]]
-    action, p = decisions(view)["action"].reindex(suspected), view.table["label_score"].loc[suspected]
+    action, p = label_decisions(view)["action"].reindex(suspected), view.table["label_score"].loc[suspected]
     wrong, undecided = action.isin(["relabel", "exclude"]), action.isna()
     decided = wrong | (action == "keep")
     return estimate_remaining_errors(

@@ -16,7 +16,7 @@ from lsi.ui import bulk, detail, estimate, said, samples
 from lsi.ui.bar import KEPT, current_filter, filtered, go
 from lsi.ui.buttons import button, pressed
 from lsi.ui.components import ReviewItems, queue
-from lsi.ui.deciding import decide, decisions, record, remarks_on, reviewer, reviews
+from lsi.ui.deciding import decide, label_decisions, record, remarks_on, reviewer, reviews
 from lsi.ui.filters import Filter
 from lsi.ui.login import looks_only
 from lsi.ui.session import View, by_key
@@ -124,7 +124,7 @@ def residuals(view: View, positions: np.ndarray) -> int | None:
 
 def review(view: View, positions: np.ndarray) -> int | None:
     """Show the queue and return the position on screen."""
-    decided = decisions(view)
+    decided = label_decisions(view)
     items = queue_items(view, positions, decided)
     name, forbidden = reviewer(), looks_only()
 
@@ -184,7 +184,7 @@ def opening_place(positions: np.ndarray, decided: pd.Index) -> int:
 @lru_cache(maxsize=16)
 def _typical(key: tuple[str, int]) -> dict[int, list[int]]:
     table = by_key(key).run.scores
-    good = table[~table["is_label_issue"] & (table["given_label"] == table["predicted_label"])]
+    good = table[~table["is_label_issue"] & (table["given_label"] == table["suggested_label"])]
     first = good.sort_values("lsi", kind="stable").groupby("given_label").head(_EVIDENCE)
     found: dict[int, list[int]] = {}
     for position, label in zip(first.index.tolist(), first["given_label"].tolist(), strict=True):
@@ -211,7 +211,7 @@ def alike(view: View, positions: np.ndarray) -> dict[int, list[tuple[int, int]]]
 def ending(view: View, positions: np.ndarray) -> None:
     """Where all of the list is decided, say what was decided and where to go on."""
     place = st.container()  # drawn also where it stays empty, so that what follows keeps its place
-    actions = decisions(view)["action"].reindex(positions)
+    actions = label_decisions(view)["action"].reindex(positions)
     if actions.isna().any():
         return
     counts = actions.value_counts()
@@ -227,7 +227,7 @@ def several(view: View, positions: np.ndarray) -> None:
     """Offer one decision for the least probable labels of the list that are undecided, as one batch."""
     if looks_only():
         return
-    undecided = positions[~np.isin(positions, decisions(view).index)]
+    undecided = positions[~np.isin(positions, label_decisions(view).index)]
     if len(undecided) < 2:
         return
     with st.expander("Decide several at once"):
@@ -235,7 +235,7 @@ def several(view: View, positions: np.ndarray) -> None:
             "The undecided ones with the least probable labels", 1, len(undecided), min(10, len(undecided))
         )
         chosen = [int(i) for i in undecided[:count]]
-        suggested = view.run.scores["predicted_label"].to_numpy()[chosen]
+        suggested = view.run.scores["suggested_label"].to_numpy()[chosen]
         given = view.run.scores["given_label"].to_numpy()[chosen]
         changed = [i for i, s, g in zip(chosen, suggested, given, strict=True) if s != g]
         with st.container(horizontal=True):

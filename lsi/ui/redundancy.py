@@ -173,5 +173,5 @@ def _row(view: View, group: int, drop: set[int]) -> None:
                 "No duplicates: keep them",
                 key=f"group-keep-{group}",
                 on_click=decide,
-                args=(view, reviewer(), going, "keep"),
+                args=(view, reviewer(), going, "apart"),
             )

@@ -21,8 +21,9 @@ from lsi.data.thumbnails import thumbnail
 from lsi.environment import base_path, default_cache
 from lsi.errors import DataError, LsiError, MissingRunError
 from lsi.runs.comparison import is_new
+from lsi.runs.layout import MANIFEST, TITLE
 from lsi.runs.listing import is_run_name, list_runs, run_before
-from lsi.runs.run import MANIFEST, TITLE, Run
+from lsi.runs.run import Run
 from lsi.runs.titles import label_of
 from lsi.ui.columns import Column, is_numeric, read_column
 from lsi.ui.flags import FIGURES, FLAGS

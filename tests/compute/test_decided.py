@@ -4,6 +4,8 @@ import csv
 import json
 import runpy
 import shutil
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +117,72 @@ def test_decisions_hold_for_data_that_grew_and_moved(pair, folder, cache, tmp_pa
     assert {"cat/00.png"} == set(child.scores["id"]) - set(run.scores["id"])
     assert {"dog/4.png"} == set(run.scores["id"]) - set(child.scores["id"])
     assert child.manifest["decided"]["n_relabelled"] == 1
+
+
+def test_a_file_of_decisions_excludes_the_rows_that_the_data_have_now(pair, folder, cache, tmp_path):
+    """The file was written when the excluded image stood at another row of the source."""
+    run, _ = pair
+    file, grown = tmp_path / "d.json", tmp_path / "pets"
+    assert main(["decisions", "export", str(file), "--run", run.name, "--cache", str(cache)]) == 0
+    content = json.loads(file.read_text())
+    keep = next(r for r in content["decisions"] if r["id"] == "cat/9.png")
+    content["decisions"].insert(0, keep | {"action": "exclude"})  # and what a later record of the file takes back
+    file.write_text(json.dumps(content))
+    shutil.copytree(folder, grown)
+    Image.fromarray(np.full((10, 10, 3), 90, np.uint8)).save(grown / "cat" / "00.png")
+    child = pipeline.run(settings_of(grown, str(file)), cache)
+    written = export(child, select(child), tmp_path / "out")
+    lists = {p.stem: np.load(p) for p in written if p.suffix == ".npy"}
+    samples = ImageFolder(str(grown)).samples
+    assert [Path(samples[i][0]).name for i in lists["removed_indices"]] == ["4.png"]
+    assert not np.isin(lists["removed_indices"], lists["kept_indices"]).any()
+    assert len(lists["kept_indices"]) == len(samples) - 2  # one image is broken
+
+
+def test_a_keep_of_the_sample_confirms_no_label(folder, cache):
+    """Said of an image as no duplicate of others, or in a run without classes, it leaves the label open."""
+    run = pipeline.run(settings_of(folder), cache)
+    reviews = Reviews.of_cache(cache)
+    reviews.record(run.subject, "ann", [Decision(3, "keep", is_of_label=False), Decision(4, "keep")])
+    plain = replace(settings_of(folder), data=DataSettings(data=folder, task="self"))
+    alone = pipeline.run(plain, cache)
+    reviews.record(alone.subject, "ann", [Decision(5, "keep")])
+    decided = reviews.current(run.subject)
+    assert decided["action"].tolist() == ["keep"] * 3
+    assert decided["is_of_label"].to_dict() == {3: False, 4: True, 5: False}
+    records = decision_records(run.subject, decided)
+    assert [r["given_name"] for r in records] == [None, run.class_names[run.scores["given_label"][4]], None]
+    reviews.close()
+    child = pipeline.run(settings_of(folder, DATABASE), cache)
+    assert child.scores["id"][child.scores["is_confirmed"]].tolist() == [run.scores["id"][4]]
+
+
+def test_decisions_on_labels_pass_through_a_run_without_classes(pair, folder, cache, tmp_path):
+    _, child = pair
+    alone = pipeline.run(replace(settings_of(folder), data=DataSettings(data=folder, task="self")), cache)
+    with closing(Reviews.of_cache(cache)) as reviews:
+        decided = reviews.current(alone.subject)
+        assert sorted(decided["action"]) == ["exclude", "keep", "unsure"], "a new label says nothing here"
+        assert reviews.n_foreign(alone.subject) == 1
+    file = tmp_path / "d.json"
+    assert main(["decisions", "export", str(file), "--run", alone.name, "--all", "--cache", str(cache)]) == 0
+    assert pipeline.run(settings_of(folder, str(file)), cache).name == child.name
+    excluded = pipeline.run(replace(settings_of(folder, DATABASE), data=DataSettings(data=folder, task="self")), cache)
+    assert len(excluded.scores) == len(alone.scores) - 1
+    assert excluded.manifest["decided"]["n_elsewhere"] == 1
+
+
+def test_decisions_on_data_with_image_and_text_are_found(folder, cache, tmp_path):
+    files = sorted(p for p in folder.rglob("*.png") if p.name != "0.png")[:30]
+    rows = [{"img": str(p.relative_to(folder)), "label": p.parent.name, "text": p.stem} for p in files]
+    shutil.copytree(folder, tmp_path / "pets")
+    (tmp_path / "pets" / "d.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    settings = settings_of(tmp_path / "pets" / "d.jsonl")
+    run = pipeline.run(settings, cache)
+    with closing(Reviews.of_cache(cache)) as reviews:
+        reviews.record(run.subject, "ann", [Decision(2, "exclude")])
+    child = pipeline.run(replace(settings, decisions=DATABASE), cache)
+    assert set(run.scores["id"]) - set(child.scores["id"]) == {run.scores["id"][2]}
 
 
 def test_an_export_speaks_of_the_data_and_not_of_the_run_before(pair, folder, tmp_path):

@@ -15,8 +15,8 @@ from lsi.compute import maps, pipeline
 from lsi.compute.preparation import prepare
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.errors import DataError, MissingRunError
+from lsi.runs.layout import CONTENTS, DECIDED, FILES, TARGETS, UNLABELLED
 from lsi.runs.listing import find_run, list_runs
-from lsi.runs.run import CONTENTS, DECIDED, FILES, TARGETS, UNLABELLED
 from lsi.runs.store import SEAL
 from tests.cases import blobs
 
@@ -43,10 +43,15 @@ def test_a_run_is_a_folder_with_the_documented_files(tmp_path):
     assert run.name.startswith("digits-")
     assert all((run.folder / name).is_file() for name in [*FILES_OF_A_CLASSIFICATION, SEAL])
     table = run.scores
-    columns = {"index", "id", "given_label", "predicted_label", "loo_p_given", "loo_p_predicted", "loo_margin", "lsi",
-               "mean_term", "trace_term", "logdet_term", "leverage", "lsi_rank", "is_label_issue", "label_score",
-               "near_duplicate_group", "is_corrupted", "true_label", "loo_residual"}  # fmt: skip
+    columns = {"index", "id", "given_label", "predicted_label", "suggested_label", "loo_p_given", "loo_p_predicted",
+               "loo_margin", "lsi", "mean_term", "trace_term", "logdet_term", "leverage", "lsi_rank",
+               "is_label_issue", "label_score", "near_duplicate_group", "is_corrupted", "true_label",
+               "loo_residual"}  # fmt: skip
     assert columns <= set(table.columns)
+    suspected, judged = table["is_label_issue"], run.label_probabilities.dense()
+    assert suspected.any()
+    assert (table["suggested_label"] == judged.argmax(axis=1)).all()
+    assert (table["suggested_label"] != table["given_label"])[suspected].all(), "a suspect is never suggested its label"
     assert len(table) == 400 == len(run.probabilities)
     assert table["lsi"].min() >= 0
     np.testing.assert_allclose(run.probabilities.dense().sum(axis=1), 1, rtol=1e-6)

@@ -320,7 +320,7 @@ def test_images_in_every_form_of_column(tmp_path, kind, end):
     assert [shade(data, i) for i in range(4)] == [0, 1, 2, 3]
     assert data.ids.tolist() == ["000000", "000001", "000002", "000003"]
     assert data.images.source(2) == png(2)  # type: ignore[union-attr]
-    assert data.images.stamp(2) == (f"{path}#2", path.stat().st_size, path.stat().st_mtime_ns)  # type: ignore[union-attr]
+    assert data.images.stamp(2) == (f"{path}#img#2", path.stat().st_size, path.stat().st_mtime_ns)  # type: ignore[union-attr]
     assert len(set(data.checksums)) == 4
 
 
@@ -353,7 +353,7 @@ def test_rows_with_only_a_path_are_read_from_the_folder_of_their_file(tmp_path, 
     before = data.images.stamp(1)  # type: ignore[union-attr]
     (tmp_path / "hub" / "train" / "pics" / "1.png").write_bytes(png(9, size=8))
     assert opened(tmp_path / "hub").images.stamp(1) != before  # type: ignore[union-attr]
-    assert data.images.stamp(3)[0].endswith("0.parquet#3")  # type: ignore[union-attr]
+    assert data.images.stamp(3)[0].endswith("0.parquet#image#3")  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("kind", ["structs", "texts"])
@@ -472,12 +472,12 @@ def test_features_that_do_not_fit_name_column_and_row(tmp_path, column, message)
         opened(tmp_path / "d.parquet")
 
 
-def test_targets_are_numbers_and_no_metadata(tmp_path):
+def test_targets_are_numbers_and_stay_columns_of_the_data(tmp_path):
     table = pa.table({"text": ["a", "b"], "weight": [1, 2], "place": [[0.5, 1.0], [2.0, 3.0]], "word": ["x", "y"]})
     write(tmp_path / "d.parquet", table)
     data = opened(tmp_path / "d.parquet", targets=("weight", "place"))
     assert data.targets.tolist() == [[1, 0.5, 1], [2, 2, 3]]  # type: ignore[union-attr]
-    assert list(data.metadata.columns) == ["word"]  # type: ignore[union-attr]
+    assert list(data.metadata.columns) == ["weight", "place", "word"]  # type: ignore[union-attr]
     with pytest.raises(DataError, match="expected a number in column word, row 0, got 'x'"):
         opened(tmp_path / "d.parquet", targets=("word",))
     with pytest.raises(DataError, match="no column size to predict; there are text, weight"):

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from lsi.export import Selection
 from lsi.files import write_json
-from lsi.runs.run import MANIFEST, SAMPLES, SCORES, Run
+from lsi.runs.layout import MANIFEST, SAMPLES, SCORES
+from lsi.runs.run import Run
 
 # names as people have them and as they hurt: case, composition, devices, blanks, dots, formulas, quotes, controls
 LETTERS = list("aAbée\u0301ßİ .-=+@'\"?*<:|\\\n\r\t,;#_01猫\U0001f431")

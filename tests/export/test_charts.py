@@ -7,7 +7,7 @@ LONG = ["a crane that stands in shallow water", "a crane that stands on a buildi
 TABLE = pd.DataFrame(
     {
         "given_label": [0, 0, 1, 1, 2, 2],
-        "predicted_label": [0, 1, 1, 2, 2, 1],
+        "suggested_label": [0, 1, 1, 2, 2, 1],
         "is_label_issue": [False, True, False, True, False, True],
         "lsi": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
     }
@@ -44,7 +44,7 @@ def test_of_many_classes_those_that_matter_are_drawn():
     table = pd.DataFrame(
         {
             "given_label": given,
-            "predicted_label": np.where(given == 7, 150, 9),
+            "suggested_label": np.where(given == 7, 150, 9),
             "is_label_issue": suspected,
             "lsi": 1.0 + (given == 150) + 0.5 * (given == 3),
         }

@@ -53,7 +53,7 @@ def test_every_sample_is_a_task_with_what_is_suggested_least_likely_labels_first
         assert data["is_suspected"] == row["is_label_issue"]
         assert data["image"] == f"/data/local-files/?d={data['lsi_id']}"
         result = task["predictions"][0]["result"][0]
-        assert result["value"]["choices"] == [run.class_names[row["predicted_label"]]]
+        assert result["value"]["choices"] == [run.class_names[row["suggested_label"]]]
         assert (result["from_name"], result["to_name"], result["type"]) == ("label", "image", "choices")
     there = tasks_of(run, tmp_path / "there", image_root="https://files.example.org/")
     assert there[0]["data"]["image"].startswith("https://files.example.org/")

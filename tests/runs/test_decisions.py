@@ -98,8 +98,8 @@ def test_decisions_that_a_run_cannot_show_are_kept_as_records(reviews, address):
     records = reviews.elsewhere(smaller)
     assert sorted((r["id"], r["action"], r["label_name"], r["given_name"], r["reviewer"]) for r in records) == [
         ("s150", "keep", None, "c29", "ann"),
-        ("s170", "relabel", "c4", None, "bob"),
-        ("s3", "relabel", "c28", None, "bob"),
+        ("s170", "relabel", "c4", "c29", "bob"),
+        ("s3", "relabel", "c28", "c29", "bob"),
     ]
     assert reviews.elsewhere(RUN) == []
     dataset, added = records_to_add({"dataset": "data", "decisions": records})

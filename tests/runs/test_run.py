@@ -26,6 +26,7 @@ from lsi.export import Selection, write_images
 from lsi.laplace.scores import compute
 from lsi.progress import Progress
 from lsi.runs.listing import list_runs, open_run, used_by_runs
+from lsi.runs.model import weights_of
 from lsi.runs.run import Run
 from lsi.runs.store import Store
 
@@ -292,7 +293,7 @@ def test_settings_of_another_version_are_said(run):
         ("samples.parquet", lambda r: r.images),
         ("samples.parquet", lambda r: r.subject),
         ("neighbours.npz", lambda r: r.neighbours),
-        ("probe.npz", lambda r: r.probe_weights()),
+        ("probe.npz", weights_of),
         ("loo_probabilities.npy", lambda r: r.probabilities),
         ("label_probabilities.npy", lambda r: r.label_probabilities),
     ],

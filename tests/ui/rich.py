@@ -11,7 +11,8 @@ from lsi.data import Dataset
 from lsi.data.images import FileImages
 from lsi.files import write_json
 from lsi.runs.images import describe_images
-from lsi.runs.run import MANIFEST, SAMPLES, SCORES, UNLABELLED, Run
+from lsi.runs.layout import MANIFEST, SAMPLES, SCORES, UNLABELLED
+from lsi.runs.run import Run
 from lsi.runs.store import Entry
 from lsi.ui.flags import FLAGS
 

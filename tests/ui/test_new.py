@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from lsi.compute import pipeline
 from lsi.config import DataSettings, FeatureSettings, Settings
-from lsi.runs.run import SCORES
+from lsi.runs.layout import SCORES
 from lsi.ui import deciding
 from tests.cases import image_files
 from tests.ui.conftest import ROOT

@@ -1,5 +1,6 @@
 """Data that lie in NumPy's files: images, ready-made features, and other labellings."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,18 +67,36 @@ def _by_split(arrays: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]
 
 
 def _of_splits(path: Path, parts: dict[str, dict[str, np.ndarray]], options: Options, where: str) -> Samples:
+    every = [values for part in parts.values() if (values := _first(part, _VALUES)) is not None and values.ndim > 2]
     if options.split == ALL:
-        return joined({split: _samples(path, part, options, where) for split, part in parts.items()})
+        return joined({s: _samples(path, part, options, where, s, every) for s, part in parts.items()})
     chosen = next((split for split in parts if same_split(split) == same_split(options.split)), None)
     sizes = {split: len(_first(part, _VALUES)) for split, part in parts.items()}  # type: ignore[arg-type]
     name = chosen or next(iter(parts))
-    samples = _samples(path, parts[name], options, where)
+    samples = _samples(path, parts[name], options, where, name, every)
     return replace(
         samples, splits=[name] * len(samples.ids), other_splits={s: n for s, n in sizes.items() if s != name}
     )
 
 
-def _samples(path: Path, arrays: dict[str, np.ndarray], options: Options, where: str) -> Samples:
+def _samples(
+    path: Path,
+    arrays: dict[str, np.ndarray],
+    options: Options,
+    where: str,
+    split: str = "",
+    every: Sequence[np.ndarray] = (),
+) -> Samples:
+    """Return the samples of some arrays.
+
+    Args:
+        path: of the file.
+        arrays: by their names, without that of the split.
+        options: which targets.
+        where: what messages name.
+        split: whose arrays they are, of a file that holds those of several.
+        every: the arrays of images of all splits, which share one range of pixel values.
+    """
     values, labels = _first(arrays, _VALUES), _first(arrays, _LABELS)
     if values is None:
         values = _only_candidate(arrays)
@@ -101,16 +120,17 @@ def _samples(path: Path, arrays: dict[str, np.ndarray], options: Options, where:
     if values.ndim == 2:
         features = _features(values, where)
     else:
-        images, notes = from_pixels(values, where, path)
-    class_names, splits = _first(arrays, _NAMES), _first(arrays, _SPLITS)
+        images, notes = from_pixels(values, f"{where}, {split}" if split else where, path, every)
+    splits = _first(arrays, _SPLITS)
     if splits is not None and (splits.shape != (n,) or splits.dtype.kind not in "US"):
         splits = None
+    ids, class_names = _names(arrays, labels, n)
     used = {id(a) for a in (values, labels, class_names, splits, arrays.get("text")) if a is not None}
     return Samples(
         safe_name(path.stem),
         where,
         "arrays",
-        _ids(arrays, n),
+        ids,
         images,
         labels,
         LabelRules(f"{where}, labels", None if class_names is None else [str(c) for c in class_names]),
@@ -121,11 +141,22 @@ def _samples(path: Path, arrays: dict[str, np.ndarray], options: Options, where:
         features=features,
         targets=numbers(arrays, options.targets, path),
         target_names=options.targets,
-        metadata=_metadata(arrays, used, options, n),
+        metadata=_metadata(arrays, used, n),
         files=(path,),
         ignored=_unused(arrays, used, options, n),
         notes=notes,
     )
+
+
+def _names(arrays: dict[str, np.ndarray], labels: np.ndarray | None, n: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the ids of the n samples, and the names of the classes where the file has some.
+
+    An array called names holds one for each class, or one for each sample where there are as many and fewer classes.
+    """
+    class_names, own = _first(arrays, _NAMES), arrays.get("names")
+    if own is not None and own is class_names and own.shape == (n,) and (labels is None or len(np.unique(labels)) < n):
+        return _ids(arrays | {"paths": own}, n), None
+    return _ids(arrays, n), class_names
 
 
 def _labels_beside(path: Path) -> list[Path]:
@@ -154,9 +185,9 @@ def _ids(arrays: dict[str, np.ndarray], n: int) -> np.ndarray:
     return ids.astype(str)
 
 
-def _metadata(arrays: dict[str, np.ndarray], used: set[int], options: Options, n: int) -> pd.DataFrame | None:
+def _metadata(arrays: dict[str, np.ndarray], used: set[int], n: int) -> pd.DataFrame | None:
     columns = {name: array for name, array in arrays.items()
-               if id(array) not in used and array.ndim == 1 and len(array) == n and name not in options.targets
+               if id(array) not in used and array.ndim == 1 and len(array) == n
                and array.dtype.kind in "fiubUS"}  # fmt: skip
     return pd.DataFrame(columns) if columns else None
 

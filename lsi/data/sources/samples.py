@@ -13,7 +13,7 @@ from lsi.data.images import ChosenImages, Images, JoinedImages
 from lsi.data.labels import UNLABELLED, LabelRules, Labels, encode_labels, no_labels
 from lsi.data.plan import Plan
 from lsi.data.record import Dataset
-from lsi.data.sources.columns import Wanted
+from lsi.data.sources.columns import Roles, Wanted
 from lsi.data.sources.splits import ALL, check_split, same_split
 
 DEFAULT_SPLIT = "train"
@@ -39,6 +39,18 @@ class Options:
     targets: tuple[str, ...] = ()
     needs_labels: bool = True
     boxes: bool = False
+
+    def beside(self, columns: Sequence[str], roles: Roles) -> list[str]:
+        """Return the columns of a table that stay beside the samples as they are.
+
+        A column that is predicted is among them, and one of labels where these are not what is learnt.
+
+        Args:
+            columns: all of the table, in order.
+            roles: which of them are what.
+        """
+        taken = {column for role, column in roles.named().items() if role != "label" or self.needs_labels}
+        return [column for column in columns if column not in taken]
 
 
 @dataclass(frozen=True)

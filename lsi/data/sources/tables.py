@@ -56,7 +56,7 @@ def from_frame(
         notes.append(_no_label(roles))
     labels = None if roles.label is None else frame[roles.label].tolist()
     label_rules = replace(rules or LabelRules(""), where=f"{where}, column {roles.label}")
-    rest = [c for c in roles.rest if c not in options.targets]
+    rest = options.beside(columns, roles)
     metadata = None if not rest else frame[rest].reset_index(drop=True)
     return Samples(
         safe_name(PurePosixPath(table).stem),
@@ -163,13 +163,18 @@ def _splits(frame: pd.DataFrame, roles: Roles, notes: list[str]) -> list[str] | 
 
 
 def _splits_of_folders(paths: Sequence[str], notes: list[str]) -> list[str] | None:
-    """Return the split of each row where all images lie in folders of splits, of several; None where not."""
-    found = [split_of_folder(path) for path in paths]
-    names = [name for name in found if name is not None]
-    if len(names) < len(found) or len(set(names)) < 2:
+    """Return the split of each row where most images lie in folders of splits, of several; None where not.
+
+    What lies elsewhere is of no split, "".
+    """
+    found = [split_of_folder(path) or "" for path in paths]
+    n_named = sum(map(bool, found))
+    if 2 * n_named < len(found) or len(set(found) - {""}) < 2:
         return None
     notes.append("Rows are of the split whose folder their image lies in.")
-    return names
+    if n_named < len(found):
+        notes.append(f"{counted(len(found) - n_named, 'row')} of no split: no folder of a split holds what they name.")
+    return found
 
 
 def vectors(values: Sequence[Any], where: str) -> np.ndarray:

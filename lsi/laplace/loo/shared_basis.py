@@ -19,7 +19,7 @@ The error is estimated by what halving the block changes, or a fourth of what qu
 32 classes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Float, Int
@@ -99,13 +99,13 @@ def covariance_terms(likelihood: Likelihood, spectra: Spectra, means: Float[Tens
     spread = 1 - means.square().sum(dim=1)
     even = spectra.values.sum(dim=1) / (k * k)  # what it is where all eigenvalues are equal
     constant = torch.where(spread > _SHARP, -off / spread, even).clamp_min(0)
-    diagonal = means * (diagonal + constant[:, None]).clamp_min_(0)
+    rest = _rest(means, means * (diagonal + constant[:, None]).clamp_min_(0), constant)
     term, change, share = (torch.zeros_like(spread) for _ in range(3))
     rows = torch.arange(len(means), device=means.device)
     for size in BLOCKS:
         for some in rows.split(_MOST_NUMBERS // (size * k)) if len(rows) else ():
             part = Spectra(spectra.basis, spectra.values[some])
-            found = _by_block(part, _Rest(means[some], diagonal[some], constant[some]), size)
+            found = _by_block(part, rest.of(some), size)
             term[some], change[some], share[some] = found.term, found.change, found.share
         rows = rows[change[rows] > _ENOUGH * term[rows]]
     error = _CHANGE_FACTOR * change + _RELATIVE_ERROR * term + _ROUNDING
@@ -114,11 +114,34 @@ def covariance_terms(likelihood: Likelihood, spectra: Spectra, means: Float[Tens
 
 @dataclass(frozen=True)
 class _Rest:
-    """What is known of K of each sample but its block: p (b, k), its `diagonal` (b, k) and c (b,)."""
+    """What is known of K of each sample but its block: p, `share` κ/(1+κ) of its diagonal κ, all (b, k), and c (b,).
+
+    Over all classes, (b,) each: `excess` Σ (ln(1+κ) − κ/(1+κ)), `total` Σ κ/(1+κ), `first` and `second` the sums of
+    p κ/(1+κ) and p κ/(1+κ)².
+    """
 
     means: Float[Tensor, "b k"]
-    diagonal: Float[Tensor, "b k"]
+    share: Float[Tensor, "b k"]
     constant: Float[Tensor, " b"]
+    excess: Float[Tensor, " b"]
+    total: Float[Tensor, " b"]
+    first: Float[Tensor, " b"]
+    second: Float[Tensor, " b"]
+
+    def of(self, rows: Int[Tensor, " r"]) -> "_Rest":
+        """Return the same of some samples."""
+        return _Rest(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+
+def _rest(means: Float[Tensor, "b k"], diagonal: Float[Tensor, "b k"], constant: Float[Tensor, " b"]) -> _Rest:
+    share = diagonal / (1 + diagonal)
+    weighted = means * share
+    second = (weighted * (1 - share)).sum(dim=1)
+    return _Rest(means, share, constant, _excess(share).sum(dim=1), share.sum(dim=1), weighted.sum(dim=1), second)
+
+
+def _excess(share: Tensor) -> Tensor:
+    return -(share + torch.log1p(-share))  # ln(1+κ) − κ/(1+κ); rounds by 1e-16
 
 
 @dataclass(frozen=True)
@@ -131,16 +154,22 @@ class _ByBlock:
 
 
 def _by_block(spectra: Spectra, rest: _Rest, size: int) -> _ByBlock:
-    """Return the terms with a block of the `size` likeliest classes."""
+    """Return the terms with a block of the `size` likeliest classes, and with a half and a fourth of it.
+
+    The Cholesky factor of a leading part of M is the leading part of M's: one serves all three.
+    """
     top = rest.means.topk(size, dim=1).indices
     block = _block(spectra, rest.means, rest.constant, top)
-    term, share = _projected(rest.means, rest.diagonal, top, block)
-    change = torch.zeros_like(term)
-    for part in (2, 4):
-        q = size // part
-        smaller, _ = _projected(rest.means, rest.diagonal, top[:, :q], block[:, :q, :q])
-        change = torch.maximum(change, (term - smaller).abs() * (4 if part == 2 else 1) / 4)
-    return _ByBlock(term, change, share)
+    identity = torch.eye(size, dtype=block.dtype, device=block.device)
+    factor, _ = torch.linalg.cholesky_ex(identity + block)
+    inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
+    term, share = _projected(rest, top, factor, inverse)
+    halved, quartered = (_projected(rest, *_leading(size // part, top, factor, inverse))[0] for part in (2, 4))
+    return _ByBlock(term, torch.maximum((term - halved).abs(), (term - quartered).abs() / 4), share)
+
+
+def _leading(q: int, top: Tensor, factor: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return top[:, :q], factor[:, :q, :q], inverse[:, :q, :q]
 
 
 def _exact_terms(likelihood: Likelihood, spectra: Spectra, means: Tensor) -> CovarianceTerms:
@@ -162,32 +191,29 @@ def _block(
 
 
 def _projected(
-    means: Float[Tensor, "b k"],
-    diagonal: Float[Tensor, "b k"],
+    rest: _Rest,
     top: Int[Tensor, "b q"],
-    block: Float[Tensor, "b q q"],
+    factor: Float[Tensor, "b q q"],
+    inverse: Float[Tensor, "b q q"],
 ) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
     """Return ½ Σ (ln(1+ν) − ν/(1+ν)) and Σ ν/(1+ν) over the eigenvalues ν of ΠKΠ, K a block and a diagonal.
 
     Args:
-        means: p (b, k).
-        diagonal: of K, (b, k).
+        rest: what lies outside the block.
         top: the classes of the block, (b, q).
-        block: K of those classes, (b, q, q).
+        factor: L of I + K = LLᵀ of those classes, (b, q, q).
+        inverse: L⁻¹, (b, q, q).
     """
-    identity = torch.eye(block.shape[1], dtype=block.dtype, device=block.device)
-    factor, _ = torch.linalg.cholesky_ex(identity + block)
-    inverse = torch.cholesky_inverse(factor)
-    root = means.gather(1, top).sqrt()
-    solved = (inverse @ root[:, :, None])[:, :, 0]
+    p, within = rest.means.gather(1, top), rest.share.gather(1, top)
+    root = p.sqrt()
+    solved = (inverse.transpose(1, 2) @ (inverse @ root[:, :, None]))[:, :, 0]
     bent = root - solved  # K M⁻¹ v of the block
-    share = diagonal / (1 + diagonal)
-    outside = share.scatter(1, top, 0)
-    tail = -(outside + torch.log1p(-outside)).sum(dim=1)  # ln(1+κ) − κ/(1+κ) of each; rounds by 1e-16
-    a = (means * outside).sum(dim=1) + (root * bent).sum(dim=1)  # 1 − vᵀM⁻¹v
-    b = (means * outside * (1 - outside)).sum(dim=1) + (bent * solved).sum(dim=1)  # vᵀKM⁻²v
-    of_block = (identity - inverse).diagonal(dim1=1, dim2=2).sum(dim=1)
+    tail = rest.excess - _excess(within).sum(dim=1)
+    a = rest.first - (p * within).sum(dim=1) + (root * bent).sum(dim=1)  # 1 − vᵀM⁻¹v
+    b = rest.second - (p * within * (1 - within)).sum(dim=1) + (bent * solved).sum(dim=1)  # vᵀKM⁻²v
+    of_block = (1 - inverse.square().sum(dim=1)).sum(dim=1)  # q − tr M⁻¹
     logdet = 2 * factor.diagonal(dim1=1, dim2=2).log().sum(dim=1)
     ratio = b / (1 - a).clamp_min(1e-300)
     term = 0.5 * (tail + (logdet - of_block) + (torch.log1p(-a) + ratio))
-    return term.clamp_min(0), (outside.sum(dim=1) + of_block - ratio).clamp_min(0)
+    share = rest.total - within.sum(dim=1) + of_block - ratio
+    return term.clamp_min(0), share.clamp_min(0)

@@ -146,9 +146,10 @@ class _Stored:
             return None
         reference = self.reference(number, row)
         other = None if reference is None else self.tree.stamp(reference)
+        place = f"{own[0]}#{self.column}#{row}"
         if other is None:
-            return f"{own[0]}#{row}", own[1], own[2]
-        return f"{own[0]}#{row} {other[0]}", own[1] + other[1], own[2] + other[2]  # any change of either changes a sum
+            return place, own[1], own[2]
+        return f"{place} {other[0]}", own[1] + other[1], own[2] + other[2]  # a change of either changes a sum
 
 
 class _Names(Sequence):

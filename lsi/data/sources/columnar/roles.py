@@ -70,8 +70,7 @@ def choose_roles(kinds: Mapping[str, Kind], options: Options, where: str) -> Rol
             f"{where}: no column holds images, paths, texts or features; there are {', '.join(kinds)}. Name the "
             f"one that holds images or paths with {OPTIONS['image']}."
         )
-    taken = {*roles.named().values(), *options.targets}
-    return replace(roles, rest=tuple(column for column in kinds if column not in taken))
+    return replace(roles, rest=tuple(options.beside(list(kinds), roles)))
 
 
 def image_columns(kinds: Mapping[str, Kind]) -> list[str]:

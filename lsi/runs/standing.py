@@ -1,0 +1,91 @@
+"""What stands of the decisions about a dataset, as one run has samples and classes: pure functions of their rows.
+
+Keep and relabel say what the label is. In a run whose given label is another one, keep becomes a relabel to the label
+that was kept, and a relabel becomes keep where the given label is the new one already.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lsi.runs.subject import Subject
+
+FOREIGN = "foreign"  # the action of a decision for a class that the run does not know
+_COLUMNS = ["action", "label", "reviewer", "time", "given", "score", "disputed", "is_of_label", "given_name"]
+
+
+def standing(history: pd.DataFrame, about: Subject) -> pd.DataFrame:
+    """Return the rows that are not undone, on samples of the run, as the run has samples and labels.
+
+    `is_of_label` is False for a keep that was said of a sample and not of its label: as no duplicate of others, or
+    where there are no classes.
+    """
+    rows = history[~history["undone"]]
+    ids, contents = rows["sample_id"].fillna("").tolist(), rows["content"].fillna("").tolist()
+    of_run = rows["dataset"].isna().to_numpy()
+    positions = np.where(of_run, rows["sample"].to_numpy(dtype=np.int64), about.find(ids, contents))
+    rows = rows.assign(sample=positions)[positions >= 0]
+    if rows.empty:
+        return rows.assign(is_of_label=True)
+    actions, labels = zip(*(_in_run(about, row) for row in rows.to_dict("records")), strict=True)
+    is_of_label = (rows["action"] != "keep") | rows["given_name"].notna() | rows["dataset"].isna()
+    return rows.assign(action=actions, label=labels, is_of_label=is_of_label)
+
+
+def in_force(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the latest of the standing rows of each sample, indexed by it, without those taken back or foreign."""
+    latest = rows.drop_duplicates("sample", keep="last").set_index("sample")
+    latest = latest.assign(disputed=latest.index.isin(disagreements(rows)))
+    return latest.loc[~latest["action"].isin(["clear", FOREIGN]), _COLUMNS]
+
+
+def n_foreign(rows: pd.DataFrame) -> int:
+    """Return on how many samples the latest of the standing rows names a class that the run does not know."""
+    return int((rows.drop_duplicates("sample", keep="last")["action"] == FOREIGN).sum())
+
+
+def disagreements(rows: pd.DataFrame) -> list[int]:
+    """Return the samples on which the latest standing rows of two reviewers differ."""
+    latest = rows.drop_duplicates(["sample", "reviewer"], keep="last")
+    latest = latest[latest["action"] != "clear"]
+    decided = [f"{action}/{label}" for action, label in zip(latest["action"], latest["label"], strict=True)]
+    counts = latest.assign(decided=decided).groupby("sample")["decided"].nunique()
+    return [int(s) for s in counts.index[counts > 1]]
+
+
+def elsewhere(history: pd.DataFrame, about: Subject) -> list[dict[str, Any]]:
+    """Return as records what is in force on samples that the run does not have, or for classes it does not know."""
+    rows = history[~history["undone"] & history["dataset"].notna()]
+    rows = rows.drop_duplicates(["sample_id", "content"], keep="last")
+    rows = rows[rows["action"] != "clear"]
+    positions = about.find(rows["sample_id"].tolist(), rows["content"].tolist())
+    return [
+        _record(row)
+        for row, at in zip(rows.to_dict("records"), positions.tolist(), strict=True)
+        if at < 0 or _in_run(about, row | {"sample": at})[0] == FOREIGN
+    ]
+
+
+def _record(row: dict[Any, Any]) -> dict[str, Any]:
+    names = {name: None if pd.isna(row[name]) else str(row[name]) for name in ("label_name", "given_name")}
+    who = {"reviewer": str(row["reviewer"]), "time": str(row["time"])}
+    return {"id": row["sample_id"], "content": row["content"], "action": row["action"], "label": None} | names | who
+
+
+def _in_run(about: Subject, row: dict[Any, Any]) -> tuple[str, int | None]:
+    """Return a decision on a class label as the run would say it: action, and label of a relabel."""
+    action, position = str(row["action"]), int(row["sample"])
+    if about.given is None:
+        return FOREIGN if action == "relabel" else action, None
+    if action not in ("keep", "relabel"):
+        return action, None
+    number, name = (row["label"], row["label_name"]) if action == "relabel" else (row["given"], row["given_name"])
+    if pd.isna(row["dataset"]):  # made in this very run, by a version that knew no names
+        return action, None if action == "keep" else int(number)
+    if pd.isna(name):
+        return action, None
+    label = about.label(str(name))
+    if label is None:
+        return FOREIGN, None
+    return ("keep", None) if label == int(about.given[position]) else ("relabel", label)
