@@ -12,7 +12,7 @@ positions = issues.worklist(view)
 chips(view, len(positions))
 issues.renew(view, positions)
 if not len(positions):
-    st.info("No suspected label passes the filter. Remove a part of it above.")
+    st.info(f"No suspected {'label' if view.labelled else 'target'} passes the filter. Remove a part of it above.")
     st.stop()
 if not view.labelled:
     opened = issues.residuals(view, positions)
@@ -22,6 +22,8 @@ if not view.labelled:
 issues.progress(view)
 issues.ending(view, positions)
 current = issues.review(view, positions)
+if current not in positions:  # the browser has not yet told what it shows of a new list
+    current = None
 issues.several(view, positions)
 issues.precision(view)
 if current is not None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from lsi.audit.noise_model import fit_noise
@@ -119,6 +120,18 @@ def self_confidence(
 ) -> Float[np.ndarray, " n"]:
     """Return `label_score`: the probability of the given label; low = suspect."""
     return Probabilities.of(probabilities).of_classes(labels)
+
+
+def most_suspect_first(table: pd.DataFrame) -> Int[np.ndarray, " n"]:
+    """Return the order of rows by `label_score`, the least first; of residuals too long for one, the longest first.
+
+    Args:
+        table: scores, with `standardised_residual` where there are no classes: it orders rows as `label_score` does,
+            which is 0 for many of them.
+    """
+    if "standardised_residual" in table.columns:
+        return np.argsort(-table["standardised_residual"].to_numpy(), kind="stable")
+    return np.argsort(table["label_score"].to_numpy(), kind="stable")
 
 
 def suggested_labels(probabilities: "Float[np.ndarray, 'n k'] | Probabilities") -> Int[np.ndarray, " n"]:

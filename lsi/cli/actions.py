@@ -14,7 +14,7 @@ import pandas as pd
 import psutil
 from tqdm import tqdm
 
-from lsi.audit.label_issues import label_issues, self_confidence
+from lsi.audit.label_issues import label_issues, most_suspect_first, self_confidence
 from lsi.cli import commands, export_actions
 from lsi.cli.ending import end_when_asked
 from lsi.cli.noting import note
@@ -172,7 +172,8 @@ def _issues(command: commands.Issues) -> None:
 
 
 def _print_issues(command: commands.Issues, table: pd.DataFrame, columns: list[str], rule: str) -> None:
-    suspects = table[table["is_label_issue"]].sort_values("label_score")
+    suspects = table[table["is_label_issue"]]
+    suspects = suspects.iloc[most_suspect_first(suspects)]
     suspects = suspects if command.rows == 0 else suspects.head(command.rows)
     if command.json:
         print_json(json.loads(suspects.to_json(orient="records")))

@@ -76,7 +76,8 @@ def print_comparison(before: Run, after: Run, found: Comparison, rows: int) -> N
     labels = found.relabelled()
     agreement = found.rank_agreement
     ranks = "" if math.isnan(agreement) else f"; rank agreement of LSI (Spearman) {agreement:.3f}"
-    print(f"\n{len(found.shared):,} samples in both, {len(labels):,} under another label; {len(found.added):,} came, "
+    other = f", {len(labels):,} under another label" if found.has_labels else ""
+    print(f"\n{len(found.shared):,} samples in both{other}; {len(found.added):,} came, "
           f"{len(found.removed):,} left{ranks}")  # fmt: skip
     if len(labels):
         print(text_table(labels[["id", "given_before", "given_after"]].head(rows)))

@@ -45,6 +45,11 @@ class Comparison:
             return math.nan
         return float(self.shared["lsi_before"].corr(self.shared["lsi_after"], method="spearman"))
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether both runs are of class labels, which can be compared."""
+        return bool((self.shared["given_before"] != "").any() and (self.shared["given_after"] != "").any())
+
     def relabelled(self) -> pd.DataFrame:
         """Return the rows of `shared` whose labels differ; none where one of the runs knows no classes."""
         before, after = self.shared["given_before"], self.shared["given_after"]

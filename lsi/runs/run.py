@@ -15,7 +15,7 @@ from lsi.environment import default_data_root
 from lsi.errors import DataError, UsageError
 from lsi.files import read_json
 from lsi.hashing import fingerprint, key
-from lsi.probabilities import Probabilities
+from lsi.probabilities import Probabilities, files_of
 from lsi.runs.images import RunImages
 from lsi.runs.layout import (
     CONTENTS,
@@ -132,6 +132,12 @@ class Run:
         """Class probabilities that labels are judged by, those behind `label_score`."""
         with told(self.folder / f"{LABEL_PROBABILITIES}.npy"):
             return Probabilities.read(self.folder, LABEL_PROBABILITIES, len(self.class_names))
+
+    @property
+    def judged(self) -> Probabilities:
+        """The class probabilities that labels are judged by; in runs of before these are the leave-one-out ones."""
+        has_own = (self.folder / files_of(LABEL_PROBABILITIES)[0]).is_file()
+        return self.label_probabilities if has_own else self.probabilities
 
     @cached_property
     def design_folder(self) -> Path:

@@ -8,17 +8,18 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from lsi.compute import jobs
 from lsi.environment import base_path
 from lsi.runs.decisions import REVIEWER_LENGTH
 from lsi.ui.buttons import button, pressed
-from lsi.ui.components import remember
+from lsi.ui.components import one_entry_a_page, remember
 from lsi.ui.deciding import COOKIE, decisions, redo, remarks_on, remembered, reviewer, undo
 from lsi.ui.filtering import controls, current_filter, has_filter, set_filter
 from lsi.ui.filters import DECISIONS, Filter
 from lsi.ui.login import is_required, looks_only, signs_in_here
-from lsi.ui.session import View, cache, open_view, run_label, run_names
+from lsi.ui.session import View, cache, labels_apart, open_view, run_label, run_names
 from lsi.ui.wording import plain
 
 # the chosen run has a key that is no widget's: Streamlit forgets those of a widget when the page changes
@@ -102,6 +103,7 @@ def draw(title: str, is_filtered: bool = True) -> None:
         title: of the page; empty for one that shows its own.
         is_filtered: whether the page on screen shows what the filter leaves.
     """
+    one_entry_a_page()
     _read_url()
     names = run_names()
     st.session_state[DRAWN_WITHOUT_RUNS] = not names
@@ -122,7 +124,7 @@ def draw(title: str, is_filtered: bool = True) -> None:
     missing = st.session_state.get(_MISSING)
     if missing is not None and names:
         st.warning(
-            f"The address names the run {plain(missing)}, which is not here. Another one is shown: "
+            f"The run {plain(missing)}, which was asked for, is not here. Another one is shown: "
             f"{plain(run_label(st.session_state[_RUN]))}. Choose at the head of the page.",
             icon=":material/link_off:",
         )
@@ -148,13 +150,16 @@ def _run_box(names: list[str]) -> View | None:
     if st.session_state.get("next_run") in names:
         choose(st.session_state.pop("next_run"))
     if st.session_state.get(_RUN) not in names:
+        if st.session_state.get(_RUN):  # it was deleted meanwhile
+            st.session_state[_MISSING] = st.session_state[_RUN]
         choose(names[0])
     st.session_state[_RUN_BOX] = st.session_state[_RUN]
     offered = names[:_OFFERED]
     if st.session_state[_RUN] not in offered:
         offered = [st.session_state[_RUN], *offered]
+    labels = labels_apart(offered)  # Streamlit takes what was chosen back by its label
     st.selectbox("Run", offered, key=_RUN_BOX, on_change=_chosen, width=240,
-                 format_func=run_label, label_visibility="collapsed")  # fmt: skip
+                 format_func=lambda name: labels[name], label_visibility="collapsed")  # fmt: skip
     view = current_view()
     if view is not None:
         _drop_what_the_run_lacks(view)
@@ -180,7 +185,15 @@ def _drop_what_the_run_lacks(view: View) -> None:
     """Drop what the filter says of columns and flags that the run does not have, of another run or an old address."""
     chosen = current_filter()
     columns = tuple(one for one in chosen.columns if one.column in view.columns)
-    set_filter(replace(chosen, columns=columns, quality=tuple(f for f in chosen.quality if f in view.flags)))
+    splits = set(view.table["split"].unique()) if chosen.split and "split" in view.table.columns else set()
+    lacking = {
+        "split": tuple(s for s in chosen.split if s in splits),
+        "decision": tuple(d for d in chosen.decision if view.labelled or d != "relabel"),
+        "quality": tuple(f for f in chosen.quality if f in view.flags),
+    }
+    if not view.labelled:
+        lacking |= {"classes": (), "predicted": ()}
+    set_filter(replace(chosen, columns=columns, **lacking))
 
 
 def chips(view: View, shown: int) -> None:
@@ -209,12 +222,13 @@ def _decided(view: View) -> None:
 
 def _counts(decided: pd.DataFrame) -> None:
     counts = decided["action"].value_counts()
-    summary = ", ".join(f"{counts[d]} {d}" for d in DECISIONS[1:] if d in counts)
-    st.markdown(f"Decisions: {summary or 'none yet'}", width="content")
+    summary = ", ".join(f"{counts[d]:,} {d}" for d in DECISIONS[1:] if d in counts)
+    st.markdown(f"Decided: **{len(decided):,}**", width="content", help=summary or "Nothing is decided yet.")
 
 
 def _read_url() -> None:
-    if has_filter():
+    context = get_script_run_ctx()
+    if has_filter() and not (context is not None and context.is_history_navigation):
         return
     query = {name: st.query_params.get_all(name) for name in st.query_params}
     set_filter(Filter.from_query(query))

@@ -1,6 +1,7 @@
 """Information per class, and given → suggested."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,11 @@ import pandas as pd
 import streamlit as st
 
 from lsi.audit.summary import class_figures
+from lsi.data.plan import counted
 from lsi.export import charts
 from lsi.hashing import fingerprint
-from lsi.ui.bar import go
+from lsi.ui.bar import current_filter, go
 from lsi.ui.buttons import pressed
-from lsi.ui.filters import Filter
 from lsi.ui.session import View
 from lsi.ui.wording import plain
 
@@ -25,7 +26,8 @@ def per_class(view: View, positions: np.ndarray) -> None:
     st.subheader("Information per class", anchor=False)
     rows = view.run.scores.iloc[positions]
     figure = charts.lsi_boxes_by_class(rows, view.run.class_names)
-    st.plotly_chart(figure, alt="Boxes of LSI, one for each class, on a log scale")
+    with st.container(key="class-charts-boxes"):  # scrolls where the screen is narrow
+        st.plotly_chart(figure, alt="Boxes of LSI, one for each class, on a log scale")
     if len(tuple(figure.data)) < len(view.run.class_names):
         st.caption(
             f"The {len(tuple(figure.data))} classes of highest median, 5th to 95th percentile; the table has all."
@@ -82,8 +84,10 @@ def confusions(view: View, positions: np.ndarray) -> None:
         }
     )
     total = int(pairs["count"].sum())
-    st.caption(f"{len(pairs):,} pairs of classes, {total:,} {view.noun}, the largest first. A click on a row opens its "
-               f"{view.noun}; the magnifying glass of the table searches it.")  # fmt: skip
+    st.caption(
+        f"{counted(len(pairs), 'pair')} of classes, {counted(total, view.one)}, the largest first. A click on a row "
+        f"opens its {view.noun}; the magnifying glass of the table searches it."
+    )
     event: Any = st.dataframe(shown.head(SHOWN_PAIRS), hide_index=True, on_select="rerun", selection_mode="single-row",
                               key=f"pairs-{view.run.name}", height=min(420, 38 + 35 * len(shown)))  # fmt: skip
     for row in event["selection"]["rows"]:
@@ -104,12 +108,14 @@ def confused_pairs(rows: pd.DataFrame) -> pd.DataFrame:
 def _matrix(view: View, rows: pd.DataFrame) -> None:
     names = view.run.class_names
     st.caption(f"A click on a cell opens its {view.noun}.")
-    event: Any = st.plotly_chart(charts.matrix(rows, names), key=f"matrix-{view.run.name}", on_select="rerun",
-                                 selection_mode="points", config={"displayModeBar": False},
-                                 alt="Matrix of suspected labels, given by suggested class")  # fmt: skip
+    with st.container(key="class-charts-matrix"):
+        event: Any = st.plotly_chart(charts.matrix(rows, names), key=f"matrix-{view.run.name}", on_select="rerun",
+                                     selection_mode="points", config={"displayModeBar": False},
+                                     alt="Matrix of suspected labels, given by suggested class")  # fmt: skip
     for point in event["selection"]["points"]:
         _open(names, round(point["y"]), round(point["x"]))  # both axes count the classes
 
 
 def _open(names: list[str], given: int, suggested: int) -> None:
-    go("issues", Filter(classes=(names[given],), predicted=(names[suggested],), issues=True))
+    chosen = replace(current_filter(), classes=(names[given],), predicted=(names[suggested],), issues=True)
+    go("issues", chosen)  # what the page counted is what is opened

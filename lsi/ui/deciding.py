@@ -62,7 +62,8 @@ def remarks_on(view: View) -> pd.DataFrame:
 
 def reviewer() -> str:
     """Return the name under which this session decides: of the login, or as it was entered here or before."""
-    return (signed_in() if is_required() else st.session_state.get("reviewer") or remembered()) or "me"
+    entered = str(st.session_state.get("reviewer") or "").strip()
+    return (signed_in() if is_required() else entered or remembered()) or "me"
 
 
 def remembered() -> str:

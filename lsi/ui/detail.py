@@ -60,7 +60,10 @@ def show_unlabelled(view: View, row: int) -> None:
     facts = view.run.unlabelled.iloc[row]
     left, right = st.columns([2, 3])
     with left:
-        picture(view, len(view.table) + row, 320)
+        if view.has_images:
+            picture(view, len(view.table) + row, 320)
+        elif "text" in facts:
+            st.text(str(facts["text"]))
         st.text(facts["id"])
     with right:
         name = view.run.class_names[int(facts["predicted_label"])]
@@ -107,13 +110,15 @@ def statement(view: View, row: pd.Series) -> None:
 
 def figures(view: View, row: pd.Series) -> None:
     """Show information, rank, and how probable the label or long the residual is."""
-    first, second, third = st.columns(3)
-    first.metric("LSI", f"{nats(row['lsi'])} nats", help=f"How much the posterior depends on this {view.one}.")
-    second.metric("Rank", f"{row['lsi_rank']:,} of {len(view.table):,}")
+    place = st.container(horizontal=True)
+    place.metric("LSI", f"{nats(row['lsi'])} nats", width="content",
+                 help=f"How much the posterior depends on this {view.one}.")  # fmt: skip
+    place.metric("Rank", f"{row['lsi_rank']:,} of {len(view.table):,}", width="content")
     if view.labelled:
-        third.metric("Self-confidence", f"{row['loo_p_given']:.3f}", help="Leave-one-out probability of its label.")
+        place.metric("Its label", f"{row['label_score']:.3f}", width="content",
+                     help="Probability of its label for a probe that has not seen it.")  # fmt: skip
     else:
-        third.metric("Residual", f"{row['standardised_residual']:.2f}",
+        place.metric("Residual", f"{row['standardised_residual']:.2f}", width="content",
                      help="Length of the leave-one-out residual over that expected: near 1 is usual.")  # fmt: skip
 
 
@@ -152,8 +157,8 @@ def picture(view: View, position: int, width: int) -> None:
 
 
 def classes(view: View, position: int) -> None:
-    """Show the likeliest classes and the given one with their leave-one-out probabilities."""
-    p = view.run.probabilities.rows([position])[0]
+    """Show the likeliest classes and the given one, with the probabilities that labels are judged by."""
+    p = view.run.judged.rows([position])[0]
     given = int(view.run.scores["given_label"].iloc[position])
     top = np.argsort(-p)[:3]
     top = top if given in top else [*top[:2], given]

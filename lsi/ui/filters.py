@@ -19,7 +19,7 @@ _PLACES = {decision: i for i, decision in enumerate(DECISIONS)}
 class Lasso:
     """A polygon on the map that adds to or takes from what was there.
 
-    Its corners are kept to two decimals, as the address writes them: an address then shows exactly the same samples.
+    Its corners are kept to four decimals, as the address writes them: an address then shows exactly the same samples.
 
     Attributes:
         mode: "set", "add" or "subtract".
@@ -31,7 +31,7 @@ class Lasso:
 
     def __post_init__(self) -> None:
         """Round the corners."""
-        object.__setattr__(self, "points", tuple((round(x, 2), round(y, 2)) for x, y in self.points))
+        object.__setattr__(self, "points", tuple((round(x, 4), round(y, 4)) for x, y in self.points))
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Filter:
         Args:
             table: one row per sample.
             decided: the decisions in force, indexed by row of the table.
-            positions: (n, 2) on the map; None while they are not known: lassos then let everything pass.
+            positions: (n, 2) on the map; None while they are not known: nothing then passes a lasso.
             read: gives a column of the data by its name, where it is at hand already.
             said: the tags and notes on the samples; None: there are none.
         """
@@ -95,8 +95,8 @@ class Filter:
         if self.text:
             searched = [table[c].astype(str) for c in ("id", "text") if c in table.columns]
             kept &= np.any([c.str.contains(self.text, case=False, regex=False) for c in searched], axis=0)
-        if self.lassos and positions is not None:
-            kept &= lassoed(positions, self.lassos)
+        if self.lassos:
+            kept &= False if positions is None else lassoed(positions, self.lassos)
         if self.tags or self.noted:
             kept &= self._mask_of_remarks(len(table), said)
         return kept & self._mask_of_columns(table, read or (lambda name: read_column(table[name])))
@@ -154,7 +154,11 @@ class Filter:
             if getattr(self, name)
         }
         switches = [
-            (self.low > 0 or self.high < 1, f"LSI {self.low:.0%} to {self.high:.0%}", {"low": 0.0, "high": 1.0}),
+            (
+                self.low > 0 or self.high < 1,
+                f"LSI {_percent(self.low)} to {_percent(self.high)}",
+                {"low": 0.0, "high": 1.0},
+            ),
             (self.issues, "suspected labels", {"issues": False}),
             (self.duplicates, "near duplicates", {"duplicates": False}),
             (self.disputed, "reviewers disagree", {"disputed": False}),
@@ -181,7 +185,7 @@ class Filter:
                  "tag": self.tags}  # fmt: skip
         query |= {name: list(values) for name, values in lists.items() if values}
         if self.low > 0 or self.high < 1:
-            query["lsi"] = f"{self.low:.4g}-{self.high:.4g}"
+            query["lsi"] = f"{self.low:.6f}-{self.high:.6f}"
         switches = {"issues": self.issues, "duplicates": self.duplicates, "disputed": self.disputed,
                     "differs": self.differs, "noted": self.noted, "new": self.new}  # fmt: skip
         query |= {name: "1" for name, on in switches.items() if on}
@@ -215,6 +219,10 @@ class Filter:
             tuple(flag for flag in words("quality") if flag in FLAGS), tuple(columns.values()),
             first("differs") == "1", words("tag"), first("noted") == "1", first("new") == "1",
         )  # fmt: skip
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g}%"
 
 
 def differing(table: pd.DataFrame) -> np.ndarray:
@@ -256,7 +264,7 @@ def in_polygon(positions: np.ndarray, polygon: tuple[Point, ...]) -> np.ndarray:
 
 
 def _write_lasso(lasso: Lasso) -> str:
-    return {"set": "s", "add": "a", "subtract": "d"}[lasso.mode] + "_".join(f"{x:.2f},{y:.2f}" for x, y in lasso.points)
+    return {"set": "s", "add": "a", "subtract": "d"}[lasso.mode] + "_".join(f"{x:.4f},{y:.4f}" for x, y in lasso.points)
 
 
 def _read_lasso(text: str) -> Lasso | None:

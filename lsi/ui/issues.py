@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from lsi.audit.label_issues import most_suspect_first
 from lsi.audit.summary import precision_recall_at
 from lsi.data.plan import counted, some
 from lsi.export import charts
@@ -33,7 +34,7 @@ _SAID = {"keep": "confirmed", "relabel": "relabelled", "exclude": "excluded", "u
 def suspects(view: View, positions: np.ndarray) -> np.ndarray:
     """Return the suspected labels among these positions, the least probable label first, 2,000 at the most."""
     suspected = positions[view.table["is_label_issue"].to_numpy()[positions]]
-    return suspected[np.argsort(view.table["label_score"].to_numpy()[suspected], kind="stable")][:MOST]
+    return suspected[most_suspect_first(view.run.scores.iloc[suspected])][:MOST]
 
 
 def worklist(view: View) -> np.ndarray:
@@ -216,7 +217,10 @@ def ending(view: View, positions: np.ndarray) -> None:
         return
     counts = actions.value_counts()
     words = ", ".join(f"{int(counts[name]):,} {said}" for name, said in _SAID.items() if name in counts)
-    place.success(f"All {len(positions):,} are decided: {words}.", icon=":material/check:")
+    place.success(
+        f"{'The only one is' if len(positions) == 1 else f'All {len(positions):,} are'} decided: {words}.",
+        icon=":material/check:",
+    )
     with place.container(horizontal=True):
         for page, text in (("redundancy", "Look at duplicates and quality"), ("export", "Check, export, recompute")):
             if pressed(text, f"after-{page}", type="tertiary", icon=":material/arrow_forward:"):
@@ -284,10 +288,11 @@ def _items(key: tuple[str, int], positions: tuple[int, ...]) -> list[dict[str, A
     view, chosen = by_key(key), np.array(positions, dtype=np.int64)
     rows, near = view.run.scores.iloc[chosen], alike(view, chosen)
     given = rows["given_label"].to_numpy()
-    top = view.run.probabilities.likeliest(SHOWN_CLASSES, chosen).astype(np.int64)
+    judged, suggested = view.run.judged, rows["suggested_label"].to_numpy()
+    top = judged.likeliest(SHOWN_CLASSES, chosen).astype(np.int64)
     missing = ~(top == given[:, None]).any(axis=1)
     top[missing, -1] = given[missing]
-    p = np.take_along_axis(view.run.probabilities.rows(chosen), top, axis=1)
+    p = np.take_along_axis(judged.rows(chosen), top, axis=1)
     texts = rows["text"].astype(str).tolist() if "text" in rows.columns else [""] * len(rows)
     return [
         {
@@ -295,10 +300,18 @@ def _items(key: tuple[str, int], positions: tuple[int, ...]) -> list[dict[str, A
             "id": name,
             "text": text,
             "given": label,
+            "suggested": other if other != label else None,
             "top": list(map(list, zip(classes, probabilities, strict=True))),
             "near": near.get(position, []),
         }
-        for position, name, text, label, classes, probabilities in zip(
-            positions, rows["id"].astype(str), texts, given.tolist(), top.tolist(), p.tolist(), strict=True
+        for position, name, text, label, other, classes, probabilities in zip(
+            positions,
+            rows["id"].astype(str),
+            texts,
+            given.tolist(),
+            suggested.tolist(),
+            top.tolist(),
+            p.tolist(),
+            strict=True,
         )
     ]

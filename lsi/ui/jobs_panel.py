@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from lsi.compute import jobs
-from lsi.ui.awaited import AWAITED, await_job
+from lsi.ui.awaited import AWAITED, await_job, is_own
 from lsi.ui.bar import DRAWN_WITHOUT_RUNS
 from lsi.ui.buttons import button
 from lsi.ui.deciding import note, reviewer
@@ -54,9 +54,10 @@ def follow(is_home: bool) -> None:
         # The first look is part of the page: running it anew from here would lose a click that it has not reached.
         if look == 0 or running == awaited:
             return
-        done = [job.run_name for job in shown if job.folder.name in awaited and job.state == "done"]
-        if done and done[0] in run_names():
-            _arrived(str(done[0]), is_home)
+        done = [job for job in shown if job.folder.name in awaited and job.state == "done"]
+        if done and done[0].run_name in run_names():
+            is_mine = is_own(done[0]) or bool(st.session_state.get(DRAWN_WITHOUT_RUNS))
+            _arrived(str(done[0].run_name), is_home and is_mine)
         st.session_state[AWAITED] = running
         st.rerun()
 

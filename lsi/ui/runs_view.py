@@ -8,6 +8,8 @@ import streamlit as st
 
 from lsi.data.plan import counted
 from lsi.errors import LsiError
+from lsi.export import spreadsheet_safe
+from lsi.hashing import fingerprint
 from lsi.runs.comparison import Comparison, compare
 from lsi.runs.listing import delete_run
 from lsi.runs.run import Run
@@ -18,12 +20,12 @@ from lsi.ui.buttons import button
 from lsi.ui.deciding import note, reviewer, reviews
 from lsi.ui.detail import picture
 from lsi.ui.login import is_admin, looks_only
-from lsi.ui.session import View, open_view
+from lsi.ui.session import View, labels_apart, open_view
 from lsi.ui.wording import plain
 
 _LATEST = 500  # entries of the trail
 _SHOWN = 12  # samples that moved, as pictures
-_PERCENT = ("leave-one-out accuracy",)
+_PERCENT = ("leave-one-out accuracy", "leave-one-out R²")
 
 
 def table(runs: list[Run], chosen: str | None) -> None:
@@ -34,19 +36,25 @@ def table(runs: list[Run], chosen: str | None) -> None:
         chosen: the name of the run on screen.
     """
     decided = reviews().counts()
+    key = table_key(runs)
     st.dataframe(
         pd.DataFrame([_row(run, decided, run.name == chosen) for run in runs]),
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",
-        key="runs_table",
+        key=key,
         column_config={"Samples": st.column_config.NumberColumn(format="localized")},
     )
-    rows = st.session_state["runs_table"]["selection"]["rows"]
+    rows = st.session_state[key]["selection"]["rows"]
     if rows and rows[0] < len(runs):
         _actions(runs[rows[0]])
     else:
         st.caption("Select a row to open, rename or delete that run.")
+
+
+def table_key(runs: list[Run]) -> str:
+    """Return the key of the table of runs: a selected row is a number, and another list of runs has other rows."""
+    return f"runs_table-{fingerprint(*(run.name for run in runs))}"
 
 
 def _row(run: Run, decided: dict[str, int], is_open: bool) -> dict[str, object]:
@@ -107,8 +115,12 @@ def what_was_done() -> None:
         shown = rows.assign(time=rows["time"].dt.strftime("%Y-%m-%d %H:%M:%S"))
         st.dataframe(shown.iloc[::-1].rename(columns=names), hide_index=True)
         st.caption(f"The latest {counted(len(rows), 'line')}.")
-        st.download_button("All of it as CSV", lambda: trail(reviews()).to_csv(index=False), "trail.csv", "text/csv",
+        st.download_button("All of it as CSV", _trail_csv, "trail.csv", "text/csv",
                            on_click="ignore", icon=":material/download:")  # fmt: skip
+
+
+def _trail_csv() -> str:
+    return spreadsheet_safe(trail(reviews())).to_csv(index=False)
 
 
 def side_by_side(view: View, runs: list[Run]) -> None:
@@ -126,9 +138,10 @@ def side_by_side(view: View, runs: list[Run]) -> None:
         st.info("Another run on the same data can be compared with this one: recompute with your decisions on Export.")
     if not others:
         return
+    labels = labels_apart(list(others))
     first = view.run.parent if view.run.parent in alike else alike[0] if alike else None
     chosen = st.selectbox("Compare with", list(others), None if first is None else list(others).index(first),
-                          key="compare_with", format_func=lambda n: label_of(others[n]),
+                          key="compare_with", format_func=lambda n: labels[n],
                           placeholder="A run on other data that share samples")  # fmt: skip
     if chosen is None:
         return
@@ -157,16 +170,19 @@ def in_order(one: Run, other: Run) -> tuple[Run, Run]:
 def _figures(found: Comparison) -> None:
     shown = found.figures.set_index("figure")
     columns = st.columns(4)
-    names = {"samples": "Samples", "suspected labels": "Suspected labels",
-             "leave-one-out accuracy": "Leave-one-out accuracy", "mean LSI (nats)": "Mean LSI, nats"}  # fmt: skip
-    for column, name in zip(columns, [n for n in names if n in shown.index], strict=False):
+    names = {"samples": "Samples", "suspected labels": "Suspected labels", "suspected targets": "Suspected targets",
+             "leave-one-out accuracy": "Leave-one-out accuracy", "leave-one-out R²": "Leave-one-out R²",
+             "mean LSI (nats)": "Mean LSI, nats"}  # fmt: skip
+    known = shown.dropna()  # a figure that one of the runs has no name for is none to compare
+    for column, name in zip(columns, [n for n in names if n in known.index], strict=False):
         before, after = shown.loc[name].to_numpy(dtype=float)
         is_share = name in _PERCENT
-        delta = f"{100 * (after - before):+.1f} points" if is_share else f"{after - before:+,.3g}"
+        change = f"{after - before:+,.3g}" if name.startswith("mean") else f"{after - before:+,.0f}"
+        delta = f"{100 * (after - before):+.1f} points" if is_share else change
         delta, arrow = ("no change", "off") if before == after else (delta, "auto")
         value = f"{after:.1%}" if is_share else f"{after:,.4g}" if name.startswith("mean") else f"{after:,.0f}"
         column.metric(names[name], value, delta, border=True, delta_color="off", delta_arrow=arrow)
-    if "of these expected wrong, at most" in shown.index:
+    if "of these expected wrong, at most" in known.index:
         low, high = (shown.loc[f"of these expected wrong, at {end}"] for end in ("least", "most"))
         st.markdown(
             f"Of the suspected labels between {low['before']:,.0f} and {high['before']:,.0f} were expected to be wrong "
@@ -178,12 +194,13 @@ def _words(view: View, found: Comparison) -> None:
     labels = found.relabelled()
     agreement = found.rank_agreement
     ranks = "" if math.isnan(agreement) else f" Rank agreement of LSI (Spearman): **{agreement:.3f}**."
+    other = f", {len(labels):,} under another label" if found.has_labels else ""
     st.markdown(
-        f"{counted(len(found.shared), view.one)} in both, {len(labels):,} under another label; "
-        f"{len(found.added):,} came and {len(found.removed):,} left.{ranks}"
+        f"{counted(len(found.shared), view.one)} in both{other}; {len(found.added):,} came and "
+        f"{len(found.removed):,} left.{ranks}"
     )
     if len(labels):
-        with st.expander(f"{counted(len(labels), 'label')} that differ"):
+        with st.expander(f"{counted(len(labels), 'label')} that differ{'s' if len(labels) == 1 else ''}"):
             st.dataframe(labels[["id", "given_before", "given_after"]].rename(
                 columns={"id": "Sample", "given_before": "Before", "given_after": "After"}), hide_index=True
             )  # fmt: skip

@@ -68,7 +68,7 @@ def _brush(values: np.ndarray) -> None:
     if boxes:
         low, high = sorted(float(v) for v in boxes[0]["x"])
         shares = (np.mean(values < low), np.mean(values <= high))
-        set_filter(replace(current_filter(), low=round(float(shares[0]), 3), high=round(float(shares[1]), 3)))
+        set_filter(replace(current_filter(), low=round(float(shares[0]), 6), high=round(float(shares[1]), 6)))
 
 
 def controls(view: View, positions: np.ndarray) -> Ranking:

@@ -6,6 +6,7 @@ Runs are shared by all sessions and read-only; they are held by name and time of
 import hashlib
 import logging
 import time
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -250,6 +251,13 @@ def run_label(name: str) -> str:
         return _label(folder, (folder / MANIFEST).stat().st_mtime_ns, titled)
     except OSError:  # deleted since
         return name
+
+
+def labels_apart(names: list[str]) -> dict[str, str]:
+    """Return what each run is called where people choose one; those of one label get the end of their name."""
+    labels = {name: run_label(name) for name in names}
+    often = Counter(labels.values())
+    return {name: text if often[text] == 1 else f"{text} ({name[-6:]})" for name, text in labels.items()}
 
 
 @lru_cache(maxsize=10_000)

@@ -216,3 +216,21 @@ def test_any_filter_survives_its_address(fields, share):
                        st.lists(st.text(max_size=30), max_size=3)))  # fmt: skip
 def test_any_address_is_read_without_an_error(query):
     Filter.from_query(query).mask(TABLE, DECIDED, POSITIONS)
+
+
+def test_the_few_of_most_information_stay_on_screen_and_in_the_address():
+    n = 50_000
+    table = pd.DataFrame({"lsi_rank": np.arange(1, n + 1), "near_duplicate_group": -1})
+    nothing = pd.DataFrame({"action": [], "disputed": []})
+    chosen = Filter(low=round(1 - 20 / n, 6), high=1.0)
+    again = Filter.from_query({name: [str(value)] for name, value in chosen.to_query().items()})
+    assert again == chosen
+    assert np.flatnonzero(again.mask(table, nothing, None)).tolist() == list(range(20))
+    assert list(chosen.chips()) == ["LSI 99.96% to 100%"]
+
+
+def test_nothing_passes_a_lasso_on_a_map_that_is_not_there():
+    table = pd.DataFrame({"lsi_rank": [1, 2], "near_duplicate_group": -1})
+    lasso = Lasso("set", ((-1.00004, -1.0), (3.0, -1.0), (0.0, 3.0)))
+    assert lasso.points[0][0] == -1.0
+    assert not Filter(lassos=(lasso,)).mask(table, pd.DataFrame({"action": [], "disputed": []}), None).any()

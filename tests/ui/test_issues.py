@@ -10,8 +10,9 @@ from lsi.ui import issues
 from lsi.ui.issues import queue_items
 from lsi.ui.session import View
 
-SCORES = pd.DataFrame({"id": ["a", "b", "c"], "given_label": [1, 1, 2]})
+SCORES = pd.DataFrame({"id": ["a", "b", "c"], "given_label": [1, 1, 2], "suggested_label": [0, 1, 1]})
 PROBABILITIES = Probabilities(np.array([[0.7, 0.2, 0.1], [0.2, 0.6, 0.2], [0.1, 0.2, 0.7]]), 3)
+JUDGED = Probabilities(np.array([[0.9, 0.05, 0.05], [0.2, 0.6, 0.2], [0.1, 0.7, 0.2]]), 3)
 
 
 @pytest.fixture
@@ -21,6 +22,7 @@ def view(monkeypatch, tmp_path) -> View:
     monkeypatch.setattr(issues, "by_key", lambda key: view)
     manifest = {"dataset": {"has_images": False}}  # instead of the files that it would read
     vars(view.run).update(scores=SCORES, probabilities=PROBABILITIES, manifest=manifest)
+    monkeypatch.setattr(Run, "judged", JUDGED)
     return view
 
 
@@ -44,10 +46,12 @@ def test_the_queue_shows_a_sample_without_a_decision(view):
         "id": "c",
         "text": "",
         "given": 2,
-        "top": [[2, 0.7], [1, 0.2], [0, 0.1]],
+        "suggested": 1,
+        "top": [[1, 0.7], [2, 0.2], [0, 0.1]],
         "decision": None,
         "label": None,
     }
+    assert items[1]["suggested"] is None, "nothing is suggested where the label is the likeliest"
 
 
 def test_an_undo_of_something_else_than_what_was_seen_is_said(view, tmp_path, monkeypatch):

@@ -25,6 +25,7 @@ from lsi.ui import bar, deciding, export_view, login, session
 from lsi.ui.filters import Filter
 from lsi.ui.login import Person
 from lsi.ui.roles import Role
+from lsi.ui.runs_view import table_key
 from lsi.ui.server import MIDDLEWARE, ROUTES, inline_script_hashes, start
 from tests.ui.conftest import ROOT
 
@@ -201,7 +202,7 @@ def test_a_link_to_a_run_that_is_gone_says_so_until_another_is_chosen(app, calib
     first, second = two_runs(app, calibrated)
     app.query_params["run"] = "thirty-0000000000000000"
     app.run()
-    assert "which is not here" in app.warning[0].value
+    assert "is not here" in app.warning[0].value
     shown = app.selectbox(key="run_box").value
     app.selectbox(key="run_box").select(second if shown == first else first).run()
     assert not app.warning
@@ -383,7 +384,7 @@ def test_read_only_decides_nothing_even_when_asked(app, cache, monkeypatch, how)
 def test_only_an_admin_deletes_runs_and_a_login_is_the_reviewer(app, cache, monkeypatch, role, may_delete):
     sign_in(monkeypatch, role)
     visit(app, "runs")
-    app.session_state["runs_table"] = {"selection": {"rows": [0], "columns": []}}
+    app.session_state[table_key(list_runs(cache))] = {"selection": {"rows": [0], "columns": []}}
     app.run()
     labels = [b.label for b in app.button]
     assert ("Delete this run" in labels) == may_delete
@@ -397,7 +398,7 @@ def test_what_was_done_is_written_down_under_the_name_of_who_did_it(app, cache, 
     monkeypatch.setattr(jobs, "start", lambda settings, cache: started.append(settings) or jobs.Job(cache / "none"))
     sign_in(monkeypatch, "admin")
     visit(app, "runs")
-    app.session_state["runs_table"] = {"selection": {"rows": [0], "columns": []}}
+    app.session_state[table_key(list_runs(cache))] = {"selection": {"rows": [0], "columns": []}}
     app.run()
     title = next(b for b in app.button if b.label == "Rename")
     title.click().run()

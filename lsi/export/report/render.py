@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from markupsafe import Markup
 
 from lsi.audit.curation import CurationCheck
+from lsi.audit.label_issues import most_suspect_first
 from lsi.data import Images
 from lsi.data.thumbnails import thumbnail
 from lsi.errors import DataError
@@ -52,7 +53,7 @@ def render(
     table = run.captioned()
     by_lsi = np.argsort(-table["lsi"].to_numpy(), kind="stable")
     suspects = np.flatnonzero(table["is_label_issue"])
-    suspects = suspects[np.argsort(table["label_score"].to_numpy()[suspects], kind="stable")]
+    suspects = suspects[most_suspect_first(table.iloc[suspects])]
 
     def tiles(rows: np.ndarray) -> list[dict[str, Any]]:
         return [_tile(run, table.iloc[int(i)], int(i), images) for i in rows]

@@ -1,5 +1,5 @@
 // The review queue: one key a decision. Decisions are a numbered log that Python confirms, so none is lost or taken twice.
-// data: items [{i, id, text, given, top: [[class, probability]…], decision, label, near: [[i, class]…]}], classes,
+// data: items [{i, id, text, given, suggested, top: [[class, probability]…], decision, label, near: [[i, class]…]}], classes,
 // typical {class: [i…]}, base, ack, at, revision, read_only. Out: `log` [[number, i, action, class]…], `current`.
 const stores = new WeakMap();
 const LABELS = { keep: "kept", exclude: "excluded", unsure: "unsure", relabel: "relabelled", clear: "" };
@@ -41,7 +41,8 @@ export default function (component) {
   }
   if (s.seq < data.ack) s.seq = data.ack;
   s.log = s.log.filter((entry) => entry[0] > data.ack);
-  if (s.mark !== data.mark) { s.mark = data.mark; s.at = data.at || 0; s.decisions.clear(); s.own = []; }
+  const fresh = s.mark !== data.mark;
+  if (fresh) { s.mark = data.mark; s.at = data.at || 0; s.decisions.clear(); s.own = []; }
   if (s.revision !== data.revision) { s.revision = data.revision; s.decisions.clear(); s.log.forEach((e) => { e[2] === "undo" ? s.decisions.delete(e[1]) : s.decisions.set(e[1], [e[2], e[3]]); }); }
   Object.assign(s, { root, data, setStateValue });
   latest = s;
@@ -53,7 +54,8 @@ export default function (component) {
   search(s);
   panning(s);
   draw(s);
-  if (!s.started) { s.started = true; root.focus({ preventScroll: true }); publish(s); }
+  if (!s.started) root.focus({ preventScroll: true });
+  if (!s.started || fresh) { s.started = true; publish(s); } // the page below shows what goes with the sample on screen
 }
 
 function key(s, event) {
@@ -97,8 +99,8 @@ function act(s, what) {
   if (!item) return;
   if (what === "skip") return go(s, s.at + 1);
   if (what === "suggestion") {
-    const other = item.top.find((t) => t[0] !== item.given);
-    return other && decide(s, "relabel", other[0]);
+    if (item.suggested !== null) decide(s, "relabel", item.suggested);
+    return;
   }
   decide(s, what, null);
 }
@@ -233,7 +235,7 @@ function draw(s) {
   q(".bar span").style.width = (items.length ? (100 * settled) / items.length : 0) + "%";
   s.root.dataset.position = item ? item.i : "";
   q(".done").hidden = !!item;
-  q(".done span").textContent = settled === items.length ? "All of them are decided." : `That was the last one; ${items.length - settled} are undecided.`;
+  q(".done span").textContent = settled === items.length ? "All of them are decided." : `That was the last one; ${items.length - settled} ${items.length - settled === 1 ? "is" : "are"} undecided.`;
   q(".work").hidden = !item;
   if (!item) return;
   const image = q(".picture img");
@@ -253,10 +255,11 @@ function draw(s) {
   const decided = decision(s, item);
   q(".decision").textContent = decided && LABELS[decided[0]] ? LABELS[decided[0]] + (decided[1] != null ? " as " + classes[decided[1]] : "") : "";
   q(".classes").replaceChildren(...item.top.map(([c, p], n) => row(s, item, c, p, n)));
-  const suggested = item.top.find((t) => t[0] !== item.given);
+  const suggested = item.suggested;
+  q("[data-do=suggestion]").hidden = s.data.read_only || suggested === null;
   q(".evidence").replaceChildren(...(base ? [
     strip(s, "Typical", classes[item.given], (s.data.typical[item.given] || []).map((i) => [i, item.given])),
-    suggested && strip(s, "Typical", classes[suggested[0]], (s.data.typical[suggested[0]] || []).map((i) => [i, suggested[0]])),
+    suggested !== null && strip(s, "Typical", classes[suggested], (s.data.typical[suggested] || []).map((i) => [i, suggested])),
     strip(s, "Most alike, with a label that is not suspected", "", item.near || [], true),
   ].filter(Boolean) : []));
 }

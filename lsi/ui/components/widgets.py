@@ -38,6 +38,12 @@ def remember(cookie: str, value: str, path: str) -> None:
     component(key=f"remember-{cookie}", data={"cookie": cookie, "value": value, "path": path})
 
 
+def one_entry_a_page() -> None:
+    """Let what a page writes into the address replace it, so that Back leads to the page before."""
+    v2: Any = st.components.v2  # type: ignore[attr-defined]
+    v2.component("lsi_address", js=(_HERE / "address.js").read_text(encoding="utf-8"))(key="address")
+
+
 @dataclass(frozen=True)
 class Tiles:
     """What the gallery shows.
@@ -166,7 +172,7 @@ def gallery(tiles: Tiles, key: str, act: Callable[[str, list[int]], str] | None 
     log.decide = lambda entry: "" if act is None else act(str(entry[0]), [int(i) for i in entry[1]])
     state = st.session_state.get(key) or {}
     selected = [int(i) for i in state.get("selected") or []]
-    columns = {"order": np.int32, "given": np.int32, "predicted": np.int32, "value": np.float32, "issue": np.uint8,
+    columns = {"order": np.int32, "given": np.int32, "predicted": np.int32, "value": np.float64, "issue": np.uint8,
                "decision": np.uint8, "label": np.int32}  # fmt: skip
     result = _component("gallery")(
         key=key,
