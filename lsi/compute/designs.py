@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from lsi.compute.preparation import Prepared
-from lsi.compute.raw_features import RawFeatures, Where, extracted
+from lsi.compute.raw_features import Pictures, RawFeatures, Where, extracted
 from lsi.compute.tasks import Targets
 from lsi.config import Settings
 from lsi.data import Dataset
@@ -112,7 +112,7 @@ def targets_of(
     else:
         view = ViewedImages(dataset.images, 1, settings.seed)
         mark = key(samples=prepared.mark, view=1, seed=settings.seed)
-        partner = extracted(view, mark, settings.features, where, is_measured=False).values[rows]
+        partner = extracted(Pictures(view, mark), settings.features, where, is_measured=False).values[rows]
     values = fit_standardisation(partner, settings.features.pca).apply(np.asarray(partner, dtype=np.float64))
     m = values.shape[1]
     return Targets(values, np.zeros(m), np.ones(m))

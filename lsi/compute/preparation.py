@@ -12,7 +12,7 @@ from lsi.compute.decided import Decided, apply_decisions
 from lsi.compute.tasks import task_of
 from lsi.config import NoiseSettings, ScoreSettings, Settings, Task
 from lsi.data import Dataset, Plan, noise
-from lsi.data.checksums import Checksums
+from lsi.data.checksums import Checksums, stamps_of
 from lsi.data.images import JoinedImages
 from lsi.data.pixels import PixelSurvey, ScaledImages, measure
 from lsi.data.sampling import stratified
@@ -190,9 +190,12 @@ def with_checksums(dataset: Dataset, cache: Path, place: Path | None, progress: 
     if dataset.images is None:
         return dataset
     known = Checksums.read(cache / CHECKSUMS / f"{key(place=str(place or dataset.name))}.parquet")
-    dataset = replace(dataset, image_checksums=known.of(dataset.images, progress))
+    stamps = stamps_of(dataset.images)  # before the content: what changes in between has changed since
+    dataset = replace(dataset, image_checksums=known.of(dataset.images, progress), image_stamps=stamps)
     if dataset.unlabelled is not None and dataset.unlabelled.images is not None:
-        beside = replace(dataset.unlabelled, image_checksums=known.of(dataset.unlabelled.images, progress))
+        others = dataset.unlabelled
+        stamps = stamps_of(dataset.unlabelled.images)
+        beside = replace(others, image_checksums=known.of(dataset.unlabelled.images, progress), image_stamps=stamps)
         dataset = replace(dataset, unlabelled=beside)
     return dataset
 

@@ -13,7 +13,9 @@ from lsi.compute.known_features import Content, fill, known_rows
 from lsi.compute.preparation import Prepared
 from lsi.config import DataSettings, EngineSettings, FeatureSettings
 from lsi.data import Dataset
+from lsi.data.checksums import stamps_of
 from lsi.data.images import ChosenImages, pixel_limits
+from lsi.data.plan import counted
 from lsi.errors import DataError, UsageError
 from lsi.features import (
     FEATURES_VERSION,
@@ -30,7 +32,7 @@ from lsi.features import (
     plan,
     weights_of_text_encoder,
 )
-from lsi.features.extract import STAGE, Batches
+from lsi.features.extract import STAGE, Batches, Plan
 from lsi.files import read_json, save_array, write_json
 from lsi.hashing import file_checksum, fingerprint, key
 from lsi.progress import Progress
@@ -119,7 +121,8 @@ def raw_features(
         return RawFeatures(np.asarray(dataset.features), {}, "given", {}, prepared.mark, "given")
     if dataset.images is None:
         return _embedded(prepared, how, where)
-    return extracted(dataset.images, prepared.mark, how, where, made_of=_made_of(prepared), like=like)
+    pictures = Pictures(dataset.images, prepared.mark, _made_of(prepared), dataset.image_stamps)
+    return extracted(pictures, how, where, like=like)
 
 
 def check_readable(raw: RawFeatures, data_settings: DataSettings) -> None:
@@ -190,38 +193,57 @@ def _backbone(how: FeatureSettings, images: Any) -> tuple[Backbone, list[str]]:
     return replace(found, mean=mean or found.mean, std=std or found.std), notes
 
 
+@dataclass(frozen=True)
+class Pictures:
+    """Images, and what they are.
+
+    Attributes:
+        images: n images, read one by one.
+        mark: a hash of what they are.
+        made_of: the content of each image, and what else its pixels depend on; None: not to be told from others.
+        stamps: (n, 2) size and time of change when they were looked at, as `stamps_of` gives them; None: not known.
+    """
+
+    images: Any
+    mark: str
+    made_of: tuple[tuple[str, ...], Any] | None = None
+    stamps: np.ndarray | None = None
+
+    def check_unchanged(self) -> None:
+        """Raise where a file has changed since it was looked at.
+
+        Raises:
+            DataError: it has: what was computed may be of the one or the other.
+        """
+        if self.stamps is None:
+            return
+        changed = np.flatnonzero((stamps_of(self.images) != self.stamps).any(axis=1))
+        if len(changed):
+            stamp = self.images.stamp(int(changed[0]))
+            first = "" if stamp is None else f", such as {stamp[0]}"
+            raise DataError(f"{counted(len(changed), 'image')} changed while features were computed{first}: compute "
+                            "again.")  # fmt: skip
+
+
 def extracted(
-    images: Any,
-    mark: str,
-    how: FeatureSettings,
-    where: Where,
-    is_measured: bool = True,
-    made_of: tuple[tuple[str, ...], Any] | None = None,
-    like: RawFeatures | None = None,
+    pictures: Pictures, how: FeatureSettings, where: Where, is_measured: bool = True, like: RawFeatures | None = None
 ) -> RawFeatures:
     """Return the raw features of images, from the cache, or extracted.
 
     Args:
-        images: n images, read one by one.
-        mark: a hash of what they are.
+        pictures: the images.
         how: backbone, image size, and mean and deviation of its pixels.
         where: they are made and kept.
         is_measured: whether the quality of the images is measured while they are read.
-        made_of: the content of each image, and what else its pixels depend on; None: not to be told from others.
         like: of other images, whose backbone, size and channels these are to have.
 
     Raises:
         UsageError: there is no such backbone.
-        DataError: no image could be read.
+        DataError: no image could be read, or one changed meanwhile.
     """
-    if like is not None and like.kind == "extracted" and how.backbone == "auto":
-        how = replace(how, backbone=like.backbone)
-    backbone, notes = _backbone(how, images)
-    planned = replace(plan(images, backbone, how.image_size, how.batch_size), is_measured=is_measured)
-    if like is not None and like.kind == "extracted":
-        planned = replace(planned, size=like.facts["image_size"], channels=like.facts["channels"])
-    if how.precision == "auto" and bfloat16_is_fast(where.device):
-        planned = replace(planned, bfloat16_from=backbone.bfloat16_from)
+    images = pictures.images
+    backbone, planned, notes = _planned(images, how, where, like)
+    planned = replace(planned, is_measured=is_measured)
     facts = {"weights": backbone.weights_hash, "image_size": planned.size, "channels": planned.channels,
              "bfloat16_from": planned.bfloat16_from}  # fmt: skip
     made_with = {
@@ -232,8 +254,10 @@ def extracted(
         "is_measured": is_measured,
         **facts,
     }
-    name, arrays = key(images=mark, **made_with), ("features", *(["quality"] if is_measured else []))
-    content = None if made_of is None else Content(key(pixels=made_of[1], **made_with), made_of[0])
+    name, arrays = key(images=pictures.mark, **made_with), ("features", *(["quality"] if is_measured else []))
+    of, content = pictures.made_of, None
+    if of is not None:
+        content = Content(key(pixels=of[1], **made_with), of[0])
 
     def compute(chosen: Any, folder: Path) -> dict[int, str]:
         with _batches_on(where.engine) as batches:
@@ -249,6 +273,7 @@ def extracted(
             where.progress.report(STAGE, len(images) - len(new), len(images), "images")
             fill(entry, arrays, known, lambda folder: failures.update(compute(new, folder)))
             failures = {int(known.missing[i]): reason for i, reason in failures.items()}
+        pictures.check_unchanged()
         write_json(entry.path("skipped.json"), failures)
         return [*names, *([] if content is None else content.write(entry))]
 
@@ -260,6 +285,22 @@ def extracted(
     resize = f"bicubic to {planned.size} × {planned.size} px, without a crop; values in 0 … 1"
     facts |= {"transform": {"resize": resize, **scale}, "notes": notes}
     return RawFeatures(values, skipped, backbone.name, facts, name, quality=quality)
+
+
+def _planned(
+    images: Any, how: FeatureSettings, where: Where, like: RawFeatures | None
+) -> tuple[Backbone, Plan, list[str]]:
+    """Return the backbone, how it reads the images, and what there is to say of that."""
+    like = like if like is not None and like.kind == "extracted" else None
+    if like is not None and how.backbone == "auto":
+        how = replace(how, backbone=like.backbone)
+    backbone, notes = _backbone(how, images)
+    planned = plan(images, backbone, how.image_size, how.batch_size)
+    if like is not None:
+        planned = replace(planned, size=like.facts["image_size"], channels=like.facts["channels"])
+    if how.precision == "auto" and bfloat16_is_fast(where.device):
+        planned = replace(planned, bfloat16_from=backbone.bfloat16_from)
+    return backbone, planned, notes
 
 
 @contextmanager

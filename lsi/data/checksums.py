@@ -85,6 +85,16 @@ class Checksums:
             pq.write_table(table, temporary)
 
 
+def stamps_of(images: Images) -> np.ndarray:
+    """Return size in bytes and time of change in nanoseconds of each image's file, (n, 2); −1 where it has none."""
+    found = np.full((len(images), 2), -1, dtype=np.int64)
+    for i in range(len(images)):
+        stamp = images.stamp(i)
+        if stamp is not None:
+            found[i] = stamp[1:]
+    return found
+
+
 def _settled(mtime_ns: int) -> bool:
     """Say whether a file changed so long ago that another change would have another time; wait a tick for it."""
     tick = _TICK_NS if mtime_ns % 1_000_000_000 else _COARSE_TICK_NS

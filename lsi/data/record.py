@@ -36,6 +36,7 @@ class Dataset:
         files: the files that hold several samples; none where each sample is a file, or comes with a package.
         metadata: n rows of all other columns that the data have, or None.
         image_checksums: hashes of the images' content where they are known already, n texts; None: computed when asked.
+        image_stamps: size and time of change of the images' files when their content was looked at, where known.
         unlabelled: the samples without a label, left out of the fit; None where there are none.
         plan: how the data were read, or None where they come with a package.
     """
@@ -56,6 +57,7 @@ class Dataset:
     files: tuple[Path, ...] = ()
     metadata: pd.DataFrame | None = None
     image_checksums: tuple[str, ...] | None = None
+    image_stamps: Int[np.ndarray, "n 2"] | None = None
     unlabelled: "Dataset | None" = None
     plan: Plan | None = None
 
@@ -133,6 +135,7 @@ class Dataset:
             index=self.source_index[chosen],
             true_label=pick(self.true_label),
             targets=pick(self.targets),
+            image_stamps=pick(self.image_stamps),
             image_checksums=None if self.image_checksums is None else tuple(self.image_checksums[i] for i in chosen),
             metadata=None if self.metadata is None else self.metadata.iloc[chosen].reset_index(drop=True),
         )

@@ -97,26 +97,9 @@ def _samples(
         split: whose arrays they are, of a file that holds those of several.
         every: the arrays of images of all splits, which share one range of pixel values.
     """
-    values, labels = _first(arrays, _VALUES), _first(arrays, _LABELS)
-    if values is None:
-        values = _only_candidate(arrays)
-    if values is None:
-        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
-        raise DataError(f"{where}: expected an array called images or features, got {shapes}.")
-    if values.ndim < 2:
-        raise DataError(
-            f"{where}: expected features (n, d) or images (n, height, width[, channels]), got shape {values.shape}."
-        )
-    if labels is not None and labels is arrays.get("targets") and "targets" in options.targets:
-        labels = None
-    beside = next((p for p in _labels_beside(path) if p.is_file()), None)
-    if labels is None and beside is not None:
-        labels = load_arrays(beside)["data"]
+    values = _samples_in(arrays, where)
+    labels = _labels_of(path, arrays, options, len(values), where)
     n, notes, features, images = len(values), (), None, None
-    if labels is not None and not labels.ndim:
-        raise DataError(f"{where}: expected {n:,} labels, one for each row of the samples, got a single value.")
-    if labels is not None and len(labels) != n:
-        raise DataError(f"{where}: expected {n:,} labels, one for each row of the samples, got {len(labels):,}.")
     if values.ndim == 2:
         features = _features(values, where)
     else:
@@ -146,6 +129,44 @@ def _samples(
         ignored=_unused(arrays, used, options, n),
         notes=notes,
     )
+
+
+def _samples_in(arrays: dict[str, np.ndarray], where: str) -> np.ndarray:
+    """Return the array of features or images.
+
+    Raises:
+        DataError: there is none, or it has another shape.
+    """
+    values = _first(arrays, _VALUES)
+    if values is None:
+        values = _only_candidate(arrays)
+    if values is None:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise DataError(f"{where}: expected an array called images or features, got {shapes}.")
+    if values.ndim < 2:
+        raise DataError(
+            f"{where}: expected features (n, d) or images (n, height, width[, channels]), got shape {values.shape}."
+        )
+    return values
+
+
+def _labels_of(path: Path, arrays: dict[str, np.ndarray], options: Options, n: int, where: str) -> np.ndarray | None:
+    """Return the labels of n samples, from the file or the one beside it; None where there are none.
+
+    Raises:
+        DataError: there are fewer or more of them.
+    """
+    labels = _first(arrays, _LABELS)
+    if labels is not None and labels is arrays.get("targets") and "targets" in options.targets:
+        labels = None
+    beside = next((p for p in _labels_beside(path) if p.is_file()), None)
+    if labels is None and beside is not None:
+        labels = load_arrays(beside)["data"]
+    if labels is not None and not labels.ndim:
+        raise DataError(f"{where}: expected {n:,} labels, one for each row of the samples, got a single value.")
+    if labels is not None and len(labels) != n:
+        raise DataError(f"{where}: expected {n:,} labels, one for each row of the samples, got {len(labels):,}.")
+    return labels
 
 
 def _names(arrays: dict[str, np.ndarray], labels: np.ndarray | None, n: int) -> tuple[np.ndarray, np.ndarray | None]:

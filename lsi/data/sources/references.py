@@ -4,7 +4,8 @@ import os
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -69,6 +70,7 @@ class Resolver:
 
     tree: Tree
     table: str
+    _listings: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def resolve(self, values: Sequence[str], column: str, splits: Sequence[str] | None = None) -> References:
         """Return the file of each value.
@@ -92,7 +94,7 @@ class Resolver:
                 )
         texts = [_plain(value) for value in values]
         of_rows = self._splits(len(texts), splits)
-        rule, hits, looked = self._best(list(zip(texts, of_rows, strict=True)))
+        rule, _, _ = self._best(list(zip(texts, of_rows, strict=True)))
         if rule is None:
             shown = next((t for t in texts if t), "")
             near = [base for tier in self._tiers for base in tier]
@@ -103,7 +105,7 @@ class Resolver:
         elsewhere = [text_of_path(f"{base}/") for base in used if base and base != self._own]
         notes = [f"{where}: paths are relative to {' and '.join(elsewhere)}"] if elsewhere else []
         notes += [f"{where}: names stand without their suffix {rule.suffix}"] if rule.suffix else []
-        missing = [name for name in names if not self.tree.has(name)] if hits < looked or len(names) <= looked else []
+        missing = [name for name in names if not self._has(name)]
         return References(names, "; ".join(notes), len(missing), text_of_path(missing[0]) if missing else "")
 
     def fits(self, values: Sequence[str]) -> bool:
@@ -176,7 +178,7 @@ class Resolver:
             some = lost[:: max(1, len(lost) // _LOOKED_AT)]
             more = [b for b in rule.tier if b not in bases and any(self._is_file(rule.name(b, text)) for text in some)]
             bases = [b for b in rule.tier if b in bases or b in more]
-            if not more or (len(bases) == 1 and all(self._is_file(rule.name(bases[0], text)) for text in some)):
+            if not more:
                 break
             lost = [text for text in lost if not any(self._is_file(rule.name(b, text)) for b in bases)]
         return bases
@@ -206,7 +208,21 @@ class Resolver:
         return name if path is None else os.path.realpath(path)
 
     def _is_file(self, name: str) -> bool:
-        return PurePosixPath(name).suffix.lower() not in (".csv", ".json", ".jsonl", ".txt") and self.tree.has(name)
+        return PurePosixPath(name).suffix.lower() not in (".csv", ".json", ".jsonl", ".txt") and self._has(name)
+
+    def _has(self, name: str) -> bool:
+        """Say whether there is a file of that name; what a folder lists is not asked for one by one."""
+        folder, _, last = name.rpartition("/")
+        return last in self._listed(folder) or self.tree.has(name)
+
+    def _listed(self, folder: str) -> frozenset[str]:
+        """Return the names of the files in a folder of this machine, none where it cannot be listed."""
+        if folder not in self._listings:
+            self._listings[folder] = frozenset()
+            if isinstance(self.tree, LocalTree):
+                with suppress(OSError), os.scandir(self.tree.root / folder) as entries:
+                    self._listings[folder] = frozenset(entry.name for entry in entries if entry.is_file())
+        return self._listings[folder]
 
     @property
     def _own(self) -> str:
