@@ -10,6 +10,8 @@ from sklearn.metrics import roc_auc_score
 from benchmarks.evidence.probes import fitted, scores_of
 from benchmarks.evidence.problems import Source, flipped, sources
 from lsi.audit.through_noise import judge_labels
+from lsi.laplace.scores.evaluate import size_of
+from lsi.laplace.scores.structures import resolve
 
 SIZES, COMPONENTS = (96, 224), (32, 64, 128, 512, 0)
 
@@ -38,14 +40,13 @@ def one(source: Source, cache: Path, quick: bool) -> dict[str, Any]:
 
 
 def _figures(
-    features: np.ndarray, given: np.ndarray, clean: np.ndarray, prior: float | None = None, structure: str = "full"
+    features: np.ndarray, given: np.ndarray, clean: np.ndarray, prior: float | None = None, structure: str = "auto"
 ) -> dict[str, float]:
-    if structure == "full" and features.shape[1] * (int(clean.max()) + 1) > 12_000:
-        structure = "kron"  # as the product does
     start = time.perf_counter()
     probe = fitted(features.astype(np.float32), given, int(clean.max()) + 1, prior)
+    structure = resolve(structure, size_of(probe))
     scores = scores_of(probe, structure)
-    label_probabilities = judge_labels(probe, given, scores.loo_probabilities).dense()
+    label_probabilities = judge_labels(probe, given, scores.loo_probabilities, structure=structure).dense()
     spent = time.perf_counter() - start
     wrong = given != clean
     return {

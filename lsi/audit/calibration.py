@@ -51,6 +51,7 @@ def calibrate(
     labels: Int[np.ndarray, " n"],
     label_probabilities: "Float[np.ndarray, 'n k'] | Probabilities",
     seed: int = 0,
+    structure: str = "auto",
 ) -> Calibration:
     """Plant flips, score again, and return the probability that each label is wrong.
 
@@ -59,6 +60,7 @@ def calibrate(
         labels: given labels 0 … k − 1.
         label_probabilities: (n, k) class probabilities that labels are judged by, those behind `label_score`.
         seed: of the planted flips.
+        structure: of the posteriors that leave-one-out takes: full, kron or auto.
 
     Raises:
         UsageError: n·k² is too large: each of some hundred iterations of the noise model takes that many products.
@@ -71,7 +73,7 @@ def calibrate(
         )
     label_probabilities = Probabilities.of(label_probabilities).dense()
     repeats = int(np.clip(np.ceil(PLANTED_IN_ALL / (PLANTED * len(labels))), *REPEATS))
-    rounds = [_planted(probe, labels, np.random.default_rng([seed, i])) for i in range(repeats)]
+    rounds = [_planted(probe, labels, np.random.default_rng([seed, i]), structure) for i in range(repeats)]
     unseen, before = (np.concatenate([getattr(r, name) for r in rounds]) for name in ("probabilities", "before"))
     free = fit_noise(temper(label_probabilities, _inverse_temperature(unseen, before)), labels).p_wrong.mean()
     share = float(free + label_issues(labels, label_probabilities).mean()) / 2
@@ -88,14 +90,15 @@ class _Planted:
     before: np.ndarray
 
 
-def _planted(probe: Probe, labels: np.ndarray, rng: np.random.Generator) -> _Planted:
+def _planted(probe: Probe, labels: np.ndarray, rng: np.random.Generator, structure: str) -> _Planted:
     """Flip labels, score them anew, and return what the scores say of the flipped samples."""
     objective, n, k = probe.objective, len(labels), probe.objective.n_outputs
     chosen = np.sort(rng.choice(n, max(1, round(PLANTED * n)), replace=False))
     flipped = labels.copy()
     flipped[chosen] = (labels[chosen] + rng.integers(1, k, len(chosen))) % k
     refitted = fit(objective.with_targets(torch.from_numpy(flipped).to(probe.weights.device)), probe.weights)
-    judged = judge_labels(refitted, flipped, leave_one_out_probabilities(refitted))
+    seen = leave_one_out_probabilities(refitted, structure)
+    judged = judge_labels(refitted, flipped, seen, structure=structure)
     return _Planted(judged.rows(chosen), labels[chosen])
 
 

@@ -7,6 +7,9 @@ The model of a given label y, with z the hidden right label and q the class prob
 
 Expectation-maximisation over z gives the rates ε and the confusions C, as in Dawid and Skene (1979); the exponent h
 lets annotators err where the model doubts as well. P(wrong) of a label is the posterior probability that z ≠ y.
+
+C is set to the share of what moved, as without q_y^h, which is not the exact maximiser beside it: the likelihood may
+stop short of its maximum. The counts behind suspects and calibration were measured with this step.
 """
 
 from dataclasses import dataclass

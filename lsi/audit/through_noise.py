@@ -40,6 +40,7 @@ def judge_labels(
     labels: Int[np.ndarray, " n"],
     seen: "Float[np.ndarray, 'n k'] | Probabilities",
     confirmed: Bool[np.ndarray, " n"] | None = None,
+    structure: str = "auto",
 ) -> Probabilities:
     """Return the class probabilities that labels are judged by: without suspects, then through the noise.
 
@@ -50,16 +51,18 @@ def judge_labels(
         labels: given labels 0 … k − 1.
         seen: leave-one-out class probabilities by that probe, from which the suspects come.
         confirmed: (n,) which labels are right for certain: they are no suspects; None: none.
+        structure: of the posteriors that leave-one-out takes: full, kron or auto.
 
     Raises:
         ConvergenceError: a probe did not converge.
     """
     suspects = label_issues(labels, seen)
-    first = probabilities_without_suspects(probe, suspects if confirmed is None else suspects & ~confirmed)
+    left_out = suspects if confirmed is None else suspects & ~confirmed
+    first = probabilities_without_suspects(probe, left_out, structure=structure)
     n, k = first.shape
     if n * k > MOST_VALUES or n * k**2 > MOST_PRODUCTS:
         return first
-    return probabilities_through_noise(probe, labels, first, confirmed)
+    return probabilities_through_noise(probe, labels, first, confirmed, structure)
 
 
 def probabilities_through_noise(
@@ -67,6 +70,7 @@ def probabilities_through_noise(
     labels: Int[np.ndarray, " n"],
     first: Probabilities,
     confirmed: Bool[np.ndarray, " n"] | None = None,
+    structure: str = "auto",
 ) -> Probabilities:
     """Return leave-one-out class probabilities by a probe that is fitted through the noise, (n, k).
 
@@ -75,6 +79,7 @@ def probabilities_through_noise(
         labels: given labels 0 … k − 1.
         first: class probabilities to begin with, all classes of them.
         confirmed: (n,) which labels are right for certain: they stand for themselves; None: none.
+        structure: of the posteriors that leave-one-out takes: full, kron or auto.
 
     Raises:
         ConvergenceError: a probe did not converge.
@@ -89,7 +94,7 @@ def probabilities_through_noise(
         hidden = _hidden(p, given, noise, certain)
         through = Objective(likelihood, objective.design, hidden, objective.prior_precision)
         probe = fit(through, probe)
-        found = leave_one_out_probabilities(probe)
+        found = leave_one_out_probabilities(probe, structure)
         p = torch.from_numpy(found.dense()).to(p)
         noise = _transitions(_hidden(p, given, noise, certain), given, share)
     return found

@@ -23,7 +23,7 @@ from lsi.probabilities import Probabilities
 
 
 def probabilities_without_suspects(
-    probe: Probe, suspects: Bool[np.ndarray, " n"], folder: Path | None = None
+    probe: Probe, suspects: Bool[np.ndarray, " n"], folder: Path | None = None, structure: str = "auto"
 ) -> Probabilities:
     """Refit without `suspects` and return out-of-sample class probabilities.
 
@@ -32,6 +32,7 @@ def probabilities_without_suspects(
     Args:
         probe: fitted on n samples.
         suspects: (n,) which labels are suspected; where none or all are, nothing is left out for good.
+        structure: of the posterior that leave-one-out takes: full, kron or auto.
         folder: where the likeliest classes of many samples lie; None: in memory.
 
     Raises:
@@ -43,17 +44,22 @@ def probabilities_without_suspects(
     result = Probabilities.allocate(len(suspects), objective.n_outputs, folder=folder)
     keep = torch.from_numpy(~suspects).to(probe.weights.device)
     refitted = fit(objective.rows(keep), probe)
-    _fill(result, np.flatnonzero(~suspects), refitted, refitted.objective, posterior_of(refitted))
+    _fill(result, np.flatnonzero(~suspects), refitted, refitted.objective, posterior_of(refitted, structure))
     if suspects.any():
         _fill(result, np.flatnonzero(suspects), refitted, objective.rows(~keep), None)
     return result
 
 
-def leave_one_out_probabilities(probe: Probe) -> Probabilities:
-    """Return the leave-one-out probabilities of all samples by one Newton step each, and nothing else."""
+def leave_one_out_probabilities(probe: Probe, structure: str = "auto") -> Probabilities:
+    """Return the leave-one-out probabilities of all samples by one Newton step each, and nothing else.
+
+    Args:
+        probe: fitted on n samples.
+        structure: of its posterior: full, kron or auto.
+    """
     n = len(probe.objective.design)
     result = Probabilities.allocate(n, probe.objective.n_outputs)
-    _fill(result, np.arange(n), probe, probe.objective, posterior_of(probe))
+    _fill(result, np.arange(n), probe, probe.objective, posterior_of(probe, structure))
     return result
 
 

@@ -52,6 +52,9 @@ def design_of(prepared: Prepared, raw: RawFeatures, settings: Settings, store: S
     rows, columns, unused = raw.rows, None, None
     if prepared.task == "self" and (prepared.dataset.images is None or raw.kind == "embeddings"):
         # one random half of ready-made features predicts the other
+        if raw.values.shape[1] < 2:
+            raise DataError(f"{prepared.dataset.name}: expected two features or more, of which one half predicts the "
+                            "other, got one: give labels, or more features.")  # fmt: skip
         order = np.random.default_rng(settings.seed).permutation(raw.values.shape[1])
         cut = len(order) // 2
         columns, unused = np.sort(order[cut:]), raw.values[rows][:, np.sort(order[:cut])]

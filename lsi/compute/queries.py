@@ -11,7 +11,7 @@ import torch
 
 from lsi.export import check_selection, select, selection_of
 from lsi.laplace.explanation import Explanation, explain_label
-from lsi.laplace.loo import leave_group_out
+from lsi.laplace.loo import leave_group_out, leave_one_out
 from lsi.laplace.posterior import Full, Kron
 from lsi.laplace.probe import Probe, fit
 from lsi.laplace.ridge import Ridge, fit_ridge
@@ -49,6 +49,11 @@ class ClassifierFit:
         """Return the LSI in nats of leaving these rows out together, by one Newton step."""
         return float(leave_group_out(self.probe, self.posterior, torch.from_numpy(positions)).lsi)
 
+    def information_apart(self, positions: np.ndarray) -> float:
+        """Return the sum of the LSI in nats of leaving each of these rows out alone, under the same posterior."""
+        removals = leave_one_out(self.probe, self.posterior, torch.from_numpy(positions))
+        return float(sum(removal.closed.terms.lsi.double().sum() for removal in removals))
+
 
 @dataclass(frozen=True)
 class RegressionFit:
@@ -59,6 +64,10 @@ class RegressionFit:
     def group_information(self, positions: np.ndarray) -> float:
         """Return the LSI in nats of leaving these rows out together, exact."""
         return self.head.group_lsi(torch.from_numpy(positions))
+
+    def information_apart(self, positions: np.ndarray) -> float:
+        """Return the sum of the LSI in nats of leaving each of these rows out alone, exact."""
+        return sum(self.head.group_lsi(torch.from_numpy(positions[i : i + 1])) for i in range(len(positions)))
 
 
 def refit_of_run(run: Run) -> ClassifierFit | RegressionFit:

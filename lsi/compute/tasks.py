@@ -23,7 +23,7 @@ from lsi.laplace.design_matrix import Design, DesignMatrix
 from lsi.laplace.likelihood import Softmax
 from lsi.laplace.posterior import Full, Kron
 from lsi.laplace.probe import Probe
-from lsi.laplace.scores import LeaveOneOut, Method, Scores, compute, score_ridge
+from lsi.laplace.scores import LeaveOneOut, Method, Scores, compute, score_ridge, structure_of
 from lsi.probabilities import Probabilities
 
 Stage = Callable[[str], AbstractContextManager[None]]
@@ -101,14 +101,14 @@ def classify(
         loo = LeaveOneOut(score.loo, score.refit_top, (), score.certify)
         method = Method(score.prior_precision, score.structure, loo, score.preset)
         result = compute(Softmax(len(dataset.class_names)), design, labels, method, seed)
-    scores, probe = result.scores, result.probe
+    scores, probe, structure = result.scores, result.probe, structure_of(result.posterior)
     with stage("labels through the noise"):
         confirmed = np.zeros(len(dataset), bool) if confirmed is None else confirmed
-        judged = judge_labels(probe, dataset.labels, scores.probabilities, confirmed)
+        judged = judge_labels(probe, dataset.labels, scores.probabilities, confirmed, structure)
     calibration = None
     if score.calibrate:
         with stage("planted flips"):
-            calibration = calibrate(probe, dataset.labels, judged, seed)
+            calibration = calibrate(probe, dataset.labels, judged, seed, structure)
             calibration = replace(calibration, p_wrong=np.where(confirmed, 0.0, calibration.p_wrong))
     table = scores.to_frame()
     table["is_label_issue"] = label_issues(dataset.labels, judged, "expected_errors") & ~confirmed

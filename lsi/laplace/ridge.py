@@ -13,6 +13,7 @@ Everything runs in float64: the cost is that of a few (n × D)·(D × m) product
 leave-one-out log-likelihood; for a fixed c the best σ² is mean ‖eᵢ‖²/(m(1 − hᵢ)), so the search has one dimension.
 """
 
+import logging
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,8 @@ from torch import Tensor
 
 from lsi.errors import NumericalError, UsageError
 from lsi.laplace.posterior.terms import Terms, log_excess
+
+log = logging.getLogger(__name__)
 
 _DECADES = 9.0
 _TOLERANCE = 1e-3
@@ -160,6 +163,9 @@ def _choose(phi: Tensor, t: Tensor, prior: float | None, noise: float | None) ->
     grid = centre + np.linspace(-_DECADES, _DECADES, 19) * math.log(10) / 2
     found = [badness(x) for x in grid]
     best = int(np.argmin(found))
+    if best in (0, len(grid) - 1):
+        log.warning("the best λσ² lies at the edge of its grid, %.3g: the features may say nothing of the targets, or "
+                    "everything", math.exp(grid[best]))  # fmt: skip
     bounds = (grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)])
     refined: Any = minimize_scalar(badness, bounds=bounds, method="bounded", options={"xatol": _TOLERANCE})
     c = math.exp(float(refined.x))

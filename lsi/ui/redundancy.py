@@ -152,7 +152,7 @@ def _row(view: View, group: int, drop: set[int]) -> None:
                  "little, since the others still say the same."):  # fmt: skip
         try:
             together = view.group_lsi(tuple(int(i) for i in rows.index))
-            st.markdown(f"Together **{together:.3g} nats**; one by one {rows['lsi'].sum():.3g} nats in all.")
+            st.markdown(f"Together **{together[0]:.3g} nats**; one by one {together[1]:.3g} nats in all.")
         except LsiError as error:
             st.info(plain(error))
     actions = decisions(view)["action"]

@@ -117,8 +117,8 @@ class View:
 
         return queries.refit_of_run(self.run)
 
-    def group_lsi(self, positions: tuple[int, ...]) -> float:
-        """Return the LSI of leaving these samples out together, in nats."""
+    def group_lsi(self, positions: tuple[int, ...]) -> tuple[float, float]:
+        """Return the LSI of leaving these samples out together, and the sum of that of each alone, in nats."""
         return _group_lsi(self.key, positions)
 
     @cached_property
@@ -196,8 +196,9 @@ def _digest(key: tuple[str, int], positions: tuple[int, ...]) -> tuple[str, int,
 
 
 @cached(LRUCache(4_096), key=_digest, lock=Lock())  # a selection may be of a million samples
-def _group_lsi(key: tuple[str, int], positions: tuple[int, ...]) -> float:
-    return by_key(key).fit.group_information(np.array(positions))
+def _group_lsi(key: tuple[str, int], positions: tuple[int, ...]) -> tuple[float, float]:
+    fit, rows = by_key(key).fit, np.array(positions)
+    return fit.group_information(rows), fit.information_apart(rows)
 
 
 @lru_cache(maxsize=16)

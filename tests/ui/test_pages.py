@@ -475,8 +475,11 @@ def test_image_routes_check_what_they_are_asked(client, cache, path, code):
 def test_a_view_answers_for_groups_and_reports(cache, monkeypatch):
     monkeypatch.setenv("LSI_CACHE", str(cache))
     view = session.open_view(next(r for r in list_runs(cache) if r.name.startswith("digits")).name)
-    assert view.group_lsi((3,)) == pytest.approx(view.table["lsi"].iloc[3], rel=1e-3)
-    assert view.group_lsi((3, 4)) > view.group_lsi((3,))
+    together, apart = view.group_lsi((3,))
+    assert together == pytest.approx(apart, rel=1e-5)
+    assert apart == pytest.approx(view.table["lsi"].iloc[3], rel=1e-3)
+    assert view.group_lsi((3, 4))[0] > together
+    assert view.group_lsi((3, 4))[1] == pytest.approx(view.table["lsi"].iloc[[3, 4]].sum(), rel=1e-3)
     assert view.fit is view.fit
     report = export_view._report(view, "me").decode()
     assert "data:image/webp;base64," in report

@@ -70,7 +70,9 @@ def _kron_terms(
     rest = torch.ones(k, dtype=torch.bool, device=phi.device).index_fill_(0, top, False)
     root = means.sqrt()
     rows = kron.logit_basis[top]
-    block = torch.einsum("bc,cij,ec->ibje", rows, spectra, rows) + constant[:, None, :, None]
+    products = (rows[:, None, :] * rows[None, :, :]).reshape(count * count, -1)  # two factors at a time: little memory
+    block = (products @ spectra.flatten(1)).reshape(count, count, s, s).permute(2, 0, 3, 1)
+    block = block + constant[:, None, :, None]
     block = block * root[:, top, None, None] * root[None, None, :, top]
     diagonal = torch.einsum("kc,cij->kij", kron.logit_basis[rest].square(), spectra) + constant
     diagonal = diagonal * root.T[rest][:, :, None] * root.T[rest][:, None, :]

@@ -18,7 +18,7 @@ from lsi.laplace.loo.shared_basis import Spectra, closed_form_in_basis
 from lsi.laplace.posterior import Full, Kron
 from lsi.laplace.probe import Probe
 
-_BATCH_BYTES = 96 * 2**20
+_BATCH_BYTES, _BLOCK_BYTES = 96 * 2**20, 768 * 2**20
 _FEWEST, _MOST = 16, 8192
 _CACHED = 1024  # rows whose arrays stay in the processor's caches
 
@@ -75,7 +75,8 @@ def batch_rows(probe: Probe, posterior: Full | Kron, *, with_delta: bool) -> int
     """Return how many samples are taken out at a time.
 
     With the full posterior their responses take near 100 MB: (b, m, D) numbers, or with Δ (b, m, m, D); about eight
-    (b, m, m) blocks in float64 come on top. With kron a sample needs k numbers, or with Δ (m, D) as well.
+    (b, m, m) blocks in float64 come on top, in near 800 MB. With kron a sample needs k numbers, or with Δ (m, D) as
+    well.
 
     Args:
         probe: the fitted probe.
@@ -89,7 +90,9 @@ def batch_rows(probe: Probe, posterior: Full | Kron, *, with_delta: bool) -> int
     width = (m if isinstance(posterior, Full) and with_delta else 1) * m * d
     if isinstance(posterior, Kron):
         return max(1, min(_MOST, _BATCH_BYTES // (8 * width)))
-    return max(_FEWEST, min(_MOST, _BATCH_BYTES // (width * posterior.covariance.element_size())))
+    responses = _BATCH_BYTES // (width * posterior.covariance.element_size())
+    blocks = _BLOCK_BYTES // (8 * 8 * m * m)
+    return max(_FEWEST, min(_MOST, responses, blocks))
 
 
 def remove(

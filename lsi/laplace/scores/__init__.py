@@ -1,6 +1,6 @@
 """LSI of every sample and its three terms; `score` is the library's front door."""
 
-from lsi.laplace.scores.evaluate import LeaveOneOut, evaluate, posterior_of
+from lsi.laplace.scores.evaluate import LeaveOneOut, evaluate, posterior_of, structure_of
 from lsi.laplace.scores.front import Method, Result, as_design_and_labels, compute, score
 from lsi.laplace.scores.record import Scores
 from lsi.laplace.scores.regression import RegressionResult, RegressionScores, score_ridge
@@ -18,4 +18,5 @@ __all__ = [
     "posterior_of",
     "score",
     "score_ridge",
+    "structure_of",
 ]

@@ -17,7 +17,7 @@ from lsi.laplace.design_matrix import Shard
 from lsi.laplace.likelihood import Likelihood
 from lsi.laplace.loo import batch_rows, certify, refit, remove
 from lsi.laplace.posterior import Diagonal, Full, Kron, Terms
-from lsi.laplace.probe import Probe
+from lsi.laplace.probe import DECREMENT_TOLERANCE, Probe, fit
 from lsi.laplace.scores.predictions import Predictions, predictions_of
 from lsi.laplace.scores.record import Scores
 from lsi.laplace.scores.structures import Size, resolve
@@ -59,9 +59,19 @@ def size_of(probe: Probe) -> Size:
     return Size(n, d, probe.objective.likelihood.n_coordinates)
 
 
-def posterior_of(probe: Probe) -> Full | Kron:
-    """Return the posterior that "auto" means for this probe."""
-    return Full.fit(probe) if resolve("auto", size_of(probe)) == "full" else Kron.fit(probe)
+def posterior_of(probe: Probe, structure: str = "auto") -> Full | Kron:
+    """Return the posterior of a probe.
+
+    Args:
+        probe: the fitted probe.
+        structure: full, kron, or auto for what that means here.
+    """
+    return Full.fit(probe) if resolve(structure, size_of(probe)) == "full" else Kron.fit(probe)
+
+
+def structure_of(posterior: Full | Kron) -> Structure:
+    """Return the structure of a posterior, so that what goes on from it stays with the same."""
+    return "kron" if isinstance(posterior, Kron) else "full"
 
 
 def posterior_for(probe: Probe, structures: Sequence[Structure]) -> Full | Kron:
@@ -191,6 +201,8 @@ def _refitted(
         raise UsageError(f"refit_samples must lie in 0 … {len(scores.lsi) - 1}, got {chosen.min()} … {chosen.max()}.")
     names = ("lsi", "mean_term", "trace_term", "logdet_term", "covariance_error", "loo_residual")
     columns = {name: getattr(scores, name).copy() for name in names}
+    if probe.newton_decrement > DECREMENT_TOLERANCE:  # Δ would hold what the probe of a large problem is off
+        probe = fit(probe.objective, probe, DECREMENT_TOLERANCE)
     kept = scores.predictions_copy()
     exact = posterior
     if isinstance(posterior, Full) and scores.structure == "full" and posterior.covariance.dtype != torch.float64:
