@@ -52,12 +52,8 @@ def design_of(prepared: Prepared, raw: RawFeatures, settings: Settings, store: S
     rows, columns, unused = raw.rows, None, None
     if prepared.task == "self" and (prepared.dataset.images is None or raw.kind == "embeddings"):
         # one random half of ready-made features predicts the other
-        if raw.values.shape[1] < 2:
-            raise DataError(f"{prepared.dataset.name}: expected two features or more, of which one half predicts the "
-                            "other, got one: give labels, or more features.")  # fmt: skip
-        order = np.random.default_rng(settings.seed).permutation(raw.values.shape[1])
-        cut = len(order) // 2
-        columns, unused = np.sort(order[cut:]), raw.values[rows][:, np.sort(order[:cut])]
+        columns, others = _halves(raw.values.shape[1], settings.seed, prepared.dataset.name)
+        unused = raw.values[rows][:, others]
     how, dtype = settings.features, settings.score.dtype
     # components of probabilities would leave classes out
     most = 0 if raw.kind == "probabilities" else how.pca
@@ -83,6 +79,21 @@ def design_of(prepared: Prepared, raw: RawFeatures, settings: Settings, store: S
 
     entry = store.get(DESIGNS, name, write)
     return DesignEntry(name, read_design(entry.folder), entry.path(VALUES), unused)
+
+
+def _halves(n_columns: int, seed: int, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return two random halves of the features, each in rising order.
+
+    Raises:
+        DataError: there is one feature alone.
+    """
+    if n_columns < 2:
+        raise DataError(
+            f"{name}: expected two features or more, of which one half predicts the other, got one: give labels, or "
+            "more features."
+        )
+    order = np.random.default_rng(seed).permutation(n_columns)
+    return np.sort(order[n_columns // 2 :]), np.sort(order[: n_columns // 2])
 
 
 def targets_of(

@@ -16,6 +16,7 @@ from torchvision.datasets import ImageFolder
 
 from lsi.cli import main
 from lsi.compute import pipeline
+from lsi.compute.queries import report_of_run
 from lsi.compute.uncomputed import data_as_run
 from lsi.config import DATABASE, DataSettings, FeatureSettings, NoiseSettings, Settings
 from lsi.errors import DataError, LsiError, UsageError
@@ -137,6 +138,21 @@ def test_a_file_of_decisions_excludes_the_rows_that_the_data_have_now(pair, fold
     assert [Path(samples[i][0]).name for i in lists["removed_indices"]] == ["4.png"]
     assert not np.isin(lists["removed_indices"], lists["kept_indices"]).any()
     assert len(lists["kept_indices"]) == len(samples) - 2  # one image is broken
+
+
+def test_a_report_tells_what_was_decided_before_the_run_from_what_was_decided_since(pair, cache):
+    _, child = pair
+    with closing(Reviews.of_cache(cache)) as reviews:
+        html = report_of_run(child, None, reviews.current(child.subject))
+        body = " ".join(html[html.index("</script>") :].split())
+        assert "before this run was computed: <b>1</b> excluded, <b>1</b> relabelled, <b>1</b> confirmed." in body
+        assert "left unsure" not in body
+        assert "Nobody has decided anything since." in body
+        reviews.record(child.subject, "bob", [Decision(0, "exclude")])
+        html = report_of_run(child, None, reviews.current(child.subject))
+    body = " ".join(html[html.index("</script>") :].split())
+    assert "Decided by people since: <b>1</b> excluded." in body
+    assert "Curated by the decisions of the reviewers." in body
 
 
 def test_a_keep_of_the_sample_confirms_no_label(folder, cache):

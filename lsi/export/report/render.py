@@ -71,7 +71,8 @@ def render(
         manifest=manifest,
         what=what_lsi_is(run.noun),
         plan=[without_place(run, line) for line in run.plan_lines],
-        decided=_decided(run, decisions, tiles),
+        before=_before(run),
+        decided=_decided(run, _since(run, decisions), tiles),
         flagged=quality_words(manifest.get("quality")),
         changed=len(images.changes()) if images is not None else 0,
         noun=run.noun,
@@ -103,6 +104,22 @@ def _decided(run: Run, decisions: pd.DataFrame | None, tiles: Callable) -> dict[
         tile["new"] = run.class_names[int(label)]
     excluded = tiles(gone.index[:SUSPECTS].to_numpy())
     return {"counts": {str(k): int(v) for k, v in counts.items()}, "relabelled": relabelled, "excluded": excluded}
+
+
+def _before(run: Run) -> dict[str, int]:
+    """Return how many samples the decisions that the run started from excluded, relabelled and confirmed."""
+    facts = run.manifest.get("decided") or {}
+    return {name: facts[f"n_{name}"] for name in ("excluded", "relabelled", "confirmed") if facts.get(f"n_{name}")}
+
+
+def _since(run: Run, decisions: pd.DataFrame | None) -> pd.DataFrame | None:
+    """Return the decisions that the run did not start from."""
+    if decisions is None or not run.decided_before:
+        return decisions
+    before = {(str(r["id"]), str(r["content"]), str(r["time"])) for r in run.decided_before}
+    about, times = run.subject, decisions["time"].astype(str)
+    is_new = [(str(about.ids[i]), str(about.contents[i]), when) not in before for i, when in times.items()]
+    return decisions[is_new]
 
 
 def without_place(run: Run, text: str) -> str:
