@@ -34,20 +34,28 @@ def draw(view: View, current_filter: Callable[[], Filter], set_filter: Callable[
     if name is None:
         return
     column, one = view.column(name), chosen.of_column(name)
+    as_range = _is_range(column, one)
 
     def change() -> None:
-        set_filter(current_filter().with_column(_said(name, column)))
+        set_filter(current_filter().with_column(_said(name, column, as_range)))
 
-    keys = (_LOW, _HIGH) if column.is_range else (_VALUES,)
+    keys = (_LOW, _HIGH) if as_range else (_VALUES,)
     unchanged = st.session_state.get(_WRITTEN) == (name, one) and all(key in st.session_state for key in keys)
-    if unchanged and _said(name, column) != one:  # the callback was ended for a newer change before it had done so
+    if unchanged and _said(name, column, as_range) != one:  # a newer change ended the callback
         change()
         one = current_filter().of_column(name)
     st.session_state[_WRITTEN] = (name, one)
-    if column.is_range:
+    if as_range:
         _range(column, one, change)
     else:
         _values(column, one, change)
+
+
+def _is_range(column: Column, one: ColumnFilter) -> bool:
+    """Say whether a range is shown: where the filter has one, as addresses may, or where it suits the column."""
+    if one.low is not None or one.high is not None:
+        return column.numbers is not None
+    return column.is_range and one.values in ((), (EMPTY,))
 
 
 def _values(column: Column, one: ColumnFilter, change: Callable[[], None]) -> None:
@@ -77,10 +85,10 @@ def _range(column: Column, one: ColumnFilter, change: Callable[[], None]) -> Non
         st.toggle(f"Only (empty): {column.n_missing:,}", key=_EMPTY, on_change=change)
 
 
-def _said(name: str, column: Column) -> ColumnFilter:
+def _said(name: str, column: Column, as_range: bool) -> ColumnFilter:
     """Return what the controls say of a column; limits in the wrong order change places."""
     state = st.session_state
-    if not column.is_range:
+    if not as_range:
         return ColumnFilter(name, tuple(state[_VALUES]))
     if state.get(_EMPTY) and column.n_missing:
         return ColumnFilter(name, (EMPTY,))

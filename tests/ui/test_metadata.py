@@ -56,6 +56,24 @@ def test_values_of_a_column_are_chosen_in_the_filter(rich_app, rich):
     assert not rich_app.exception
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "one"),
+    [
+        ("in.iso", "150.0..900.0", ColumnFilter("iso", (), 150.0, 900.0)),
+        ("is.exposure", "0.00271", ColumnFilter("exposure", ("0.00271",))),
+    ],
+)
+def test_a_filter_that_the_column_has_no_usual_control_for_stays(rich_app, rich, name, value, one):
+    """A range of few numbers, and a value of many: an address may say either."""
+    rich_app.query_params[name] = value
+    visit(rich_app, "samples")
+    for _ in range(2):
+        assert f"**{passing(rich, Filter(columns=(one,)))}** of 60 images" in written(rich_app)
+        assert list(np.atleast_1d(rich_app.query_params[name])) == [value]
+        rich_app.run()
+    assert not rich_app.exception
+
+
 def test_an_address_of_columns_and_flags_is_read_back(rich_app, rich):
     chosen = Filter(quality=("is_dark", "is_blurry"), columns=(ColumnFilter("iso", ("100", "3200")),))
     for name, value in chosen.to_query().items():
