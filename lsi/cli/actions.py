@@ -24,11 +24,11 @@ from lsi.compute import maps, pipeline, queries
 from lsi.data import Plan
 from lsi.errors import UsageError
 from lsi.export import issue_table
-from lsi.files import write_json
+from lsi.files import read_json, write_json
 from lsi.laplace.explanation import Explanation
 from lsi.progress import Progress, Status
 from lsi.runs.comparison import compare
-from lsi.runs.layout import DESIGN, FILES
+from lsi.runs.layout import DESIGN, FILES, MANIFEST
 from lsi.runs.listing import delete_run, find_run, list_runs, used_by_runs
 from lsi.runs.run import Run
 from lsi.runs.store import Store
@@ -140,12 +140,14 @@ def _copy(run: Run, output: Path) -> None:
     if output.exists() and not output.is_dir():
         raise UsageError(f"--output: expected a folder, got the file {output}.")
     output.mkdir(parents=True, exist_ok=True)
-    for name in set(FILES) - set(run.files):  # of a run that was copied here before
-        (output / name).unlink(missing_ok=True)
-    shutil.rmtree(output / DESIGN, ignore_errors=True)
+    earlier = read_json(output / MANIFEST)
+    if isinstance(earlier, dict) and {"dataset", "settings"} <= earlier.keys() and "export" not in earlier:
+        for name in set(FILES) - set(run.files):  # of a run that was copied here before
+            (output / name).unlink(missing_ok=True)
+        shutil.rmtree(output / DESIGN, ignore_errors=True)
     for name in run.files:
         shutil.copy2(run.folder / name, output / name)
-    shutil.copytree(run.design_folder, output / DESIGN)  # so that the copy stands on its own
+    shutil.copytree(run.design_folder, output / DESIGN, dirs_exist_ok=True)  # so that the copy stands on its own
 
 
 def _show(command: commands.Show) -> None:

@@ -79,7 +79,8 @@ def refit_of_run(run: Run) -> ClassifierFit | RegressionFit:
     """
     if run.task == "classification":
         probe = fit(model.objective_of(run), model.weights_of(run))
-        return ClassifierFit(probe, posterior_of(probe))
+        is_kron = run.manifest["leave_one_out"]["structure"] == "kron"
+        return ClassifierFit(probe, posterior_of(probe, "kron" if is_kron else "auto"))
     facts, targets = run.manifest["probe"], torch.from_numpy(model.targets_of(run))
     phi = run.design_matrix.values
     return RegressionFit(fit_ridge(phi, targets, facts["prior_precision"], facts["noise_variance"]))

@@ -198,7 +198,7 @@ def regress(
         result = score_ridge(design.values, values, prior, None, seed)
         scores, head = result.scores, result.head
     table = scores.to_frame()
-    table["given_label"] = table["predicted_label"] = np.zeros(len(dataset), np.int64)
+    table["given_label"] = table["predicted_label"] = table["suggested_label"] = np.zeros(len(dataset), np.int64)
     residuals = scores.targets - scores.loo_predictions
     table["loo_residual_norm"] = np.linalg.norm(residuals * targets.scale, axis=1)
     for i, name in enumerate(targets.names[:SHOWN_TARGETS]):

@@ -99,13 +99,20 @@ def _rows_of(
         if values.ndim != 1 or len(values) != length:
             continue
         keys = [str(v) for v in values]
-        if _is_count(values):
-            continue
         rows, counts = rows_by_name(keys, [str(i) for i in dataset.ids])
+        is_count = _is_count(values)
         if (rows >= 0).all():
+            if is_count and counts and (rows != np.arange(len(rows))).any():
+                raise DataError(
+                    f"{where}: its column {name} counts its own rows and also gives the numbers in the samples' names, in "
+                    f"another order ({dataset.ids[0]} is row {rows[0]:,}): write the samples' ids into the column, or "
+                    "leave it out where the rows are in the order of the data."
+                )
             loose = {rule: count for rule, count in counts.items() if rule != BY_END}
             by = "".join(f", {count:,} of them by {rule}" for rule, count in loose.items())
             return rows, f"{what} are joined by the column {name}{by}"
+        if is_count:
+            continue
         if is_image or (rows >= 0).any() or len(set(keys)) == len(keys):
             row = int(np.flatnonzero(rows < 0)[0])
             raise DataError(

@@ -16,7 +16,7 @@ from lsi.features.growing import GrowingArrays
 from lsi.features.measures import MEASURES, measure
 from lsi.progress import Progress
 
-FEATURES_VERSION = 2  # rises when the same images and backbone give other numbers or files
+FEATURES_VERSION = 3  # rises when the same images and backbone give other numbers or files
 STAGE, MEASURING = "features", "image quality"
 _THREADS = 2
 _MEASURED_AT_ONCE = 64
@@ -263,7 +263,7 @@ def _resized(image: Image.Image, size: int) -> np.ndarray:
 
 def _some_readable(images, most: int) -> Iterator[Image.Image]:
     """Yield evenly spaced images, and the others after them where too few of these can be read."""
-    n_readable, step = 0, max(1, len(images) // most)
+    n_readable, step = 0, max(1, -(-len(images) // most))
     for i in (i for start in range(step) for i in range(start, len(images), step)):
         try:
             yield images.read(i)

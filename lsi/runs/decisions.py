@@ -41,6 +41,7 @@ from lsi.runs.rows import (
     batch_to_mark,
     check_name,
     count_decided,
+    given_of,
     history_of,
     names_of,
     stamp,
@@ -350,10 +351,8 @@ class Reviews:
 def _row(about: Subject, decision: Decision) -> dict[str, Any]:
     """Return the columns of a decision; a label that was given and not shown is that of the run."""
     columns = vars(decision).copy()
-    if not columns.pop("is_of_label"):
-        columns["given"] = None
-    elif decision.given is None and about.given is not None:
-        columns["given"] = int(about.given[decision.sample])
+    is_of_label = columns.pop("is_of_label")
+    columns["given"] = given_of(about, decision.sample, decision.given) if is_of_label else None
     return columns | names_of(about, decision.sample, *(columns[name] for name in ("label", "given", "suggested")))
 
 

@@ -222,9 +222,8 @@ class RunImages:
             return
         now = _facts_or_none(text_path(owner))
         with self._lock:
-            before = self._seen.setdefault(owner, (self._sizes[index], self._times[index]))
-            if now != before:
-                self._seen[owner], self._opened = now, None
+            if self._seen.setdefault(owner, now) != now:  # since it was first asked for
+                self._opened, self._seen = None, {owner: now}
 
     def _files_unchanged(self) -> bool:
         return all(
@@ -258,6 +257,8 @@ class RunImages:
 
     def _row_of_content(self, checksum: str) -> int | None:
         if self._rows_by_content is None:
+            for owner in set(self._owners) - {""}:
+                self._seen.setdefault(owner, _facts_or_none(text_path(owner)))
             images = self._images
             self._rows_by_content = {images.checksum(i): i for i in reversed(range(len(images)))}
         return self._rows_by_content.get(checksum)

@@ -112,7 +112,7 @@ def in_force(about: Subject, records: list[dict[str, Any]]) -> pd.DataFrame:
         if position >= 0:
             action, label = _on(about, position, record)
             given = record.get("given_name")
-            is_of_label = action != "keep" or given is not None or "given_name" not in record
+            is_of_label = record["action"] != "keep" or given is not None or "given_name" not in record
             who = str(record.get("reviewer") or ""), record.get("time") or ""
             rows[position] = (action, label, *who, is_of_label, given)
     rows = {position: row for position, row in rows.items() if row[0] != "relabel" or about.given is not None}
@@ -136,7 +136,7 @@ def records_to_add(content: Any, about: Subject | None = None) -> tuple[str, lis
     content = as_decisions(content)
     records = records_of(content)
     dataset = content.get("dataset") or (None if about is None else about.dataset)
-    if about is not None and len(records) and (find(about, records) >= 0).all():
+    if about is not None and (find(about, records) >= 0).any():
         dataset = about.dataset  # the same samples under the name that their folder has now
     if not all("content" in record for record in records) or not isinstance(dataset, str):
         if about is None:

@@ -68,6 +68,11 @@ def names_of(about: Subject, sample: int, *labels: int | None) -> dict[str, Any]
     return {"sample_id": about.ids[sample], "content": about.contents[sample]} | dict(names)
 
 
+def given_of(about: Subject, sample: int, shown: int | None) -> int | None:
+    """Return the given label that was shown, or that of the run where none was; None where there are no classes."""
+    return int(about.given[sample]) if shown is None and about.given is not None else shown
+
+
 def adopt(connection: Connection, about: Subject) -> None:
     """Say of the rows that name the run alone which samples and classes they mean, and put batches in their order."""
     table = DECISIONS.c
@@ -88,7 +93,8 @@ def adopt(connection: Connection, about: Subject) -> None:
         update(DECISIONS).where(table.id == bindparam("key")).values(batch=bindparam("number")), renumbered
     )
     named = [
-        {"key": row.id, "dataset": about.dataset} | names_of(about, row.sample, row.label, row.given, row.suggested)
+        {"key": row.id, "dataset": about.dataset}
+        | names_of(about, row.sample, row.label, given_of(about, row.sample, row.given), row.suggested)
         for row in rows
     ]
     columns = ("dataset", "sample_id", "content", "label_name", "given_name", "suggested_name")

@@ -91,7 +91,8 @@ class Run:
         `suggested_label` that by the probabilities that labels are judged by, which a suspected label differs from.
         """
         table = table_of(self.folder / SCORES)
-        if "suggested_label" in table.columns or "predicted_label" not in table.columns:
+        has_own = "suggested_label" in table.columns and "suggested_label" not in self.metadata_names
+        if has_own or "predicted_label" not in table.columns:
             return table
         return table.assign(suggested_label=table["predicted_label"])  # no classes, or of a version with one
 
@@ -112,9 +113,14 @@ class Run:
         return pd.DataFrame({"index": [], "id": [], "predicted_label": [], "confidence": []})
 
     @property
+    def metadata_names(self) -> list[str]:
+        """The names of the columns of the data, as the table of scores has them."""
+        return self.manifest.get("dataset", {}).get("metadata") or []
+
+    @property
     def metadata(self) -> list[str]:
         """The names of the columns of the data that stand in `scores` beside what was computed."""
-        return [c for c in self.manifest["dataset"].get("metadata") or () if c in self.scores.columns]
+        return [c for c in self.metadata_names if c in self.scores.columns]
 
     @property
     def plan_lines(self) -> list[str]:

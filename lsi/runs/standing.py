@@ -34,10 +34,23 @@ def standing(history: pd.DataFrame, about: Subject) -> pd.DataFrame:
 
 
 def in_force(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the latest of the standing rows of each sample, indexed by it, without those taken back or foreign."""
-    latest = rows.drop_duplicates("sample", keep="last").set_index("sample")
+    """Return the latest of the standing rows of each sample, indexed by it, without those taken back or foreign.
+
+    A keep that says nothing of the label leaves in force what was said of it before.
+    """
+    latest = _latest(rows).set_index("sample")
     latest = latest.assign(disputed=latest.index.isin(disagreements(rows)))
     return latest.loc[~latest["action"].isin(["clear", FOREIGN]), _COLUMNS]
+
+
+def _latest(rows: pd.DataFrame) -> pd.DataFrame:
+    latest = rows.drop_duplicates("sample", keep="last")
+    apart = latest["sample"][~latest["is_of_label"].to_numpy(dtype=bool)]
+    if apart.empty:
+        return latest
+    of_label = rows[rows["is_of_label"].to_numpy(dtype=bool)].drop_duplicates("sample", keep="last")
+    said = of_label[of_label["sample"].isin(apart) & of_label["action"].isin(["keep", "relabel"])]
+    return pd.concat([latest[~latest["sample"].isin(said["sample"])], said])
 
 
 def n_foreign(rows: pd.DataFrame) -> int:

@@ -150,9 +150,10 @@ def _run_box(names: list[str]) -> View | None:
     if st.session_state.get("next_run") in names:
         choose(st.session_state.pop("next_run"))
     if st.session_state.get(_RUN) not in names:
-        if st.session_state.get(_RUN):  # it was deleted meanwhile
-            st.session_state[_MISSING] = st.session_state[_RUN]
+        gone = st.session_state.get(_RUN) or st.session_state.get(_MISSING)  # deleted meanwhile, or asked for
         choose(names[0])
+        if gone:
+            st.session_state[_MISSING] = gone
     st.session_state[_RUN_BOX] = st.session_state[_RUN]
     offered = names[:_OFFERED]
     if st.session_state[_RUN] not in offered:
@@ -167,13 +168,19 @@ def _run_box(names: list[str]) -> View | None:
 
 
 def _chosen() -> None:
-    st.session_state.pop(_MISSING, None)
     choose(st.session_state[_RUN_BOX])
+
+
+def forget(name: str) -> None:
+    """Let a run that this session deleted be the chosen one no longer; its end is no surprise."""
+    if st.session_state.get(_RUN) == name:
+        del st.session_state[_RUN]
 
 
 def choose(name: str) -> None:
     """Choose a run, and drop the parts of the filter that refer to positions or classes of another one."""
     st.session_state[_RUN] = name
+    st.session_state.pop(_MISSING, None)
     view, chosen = open_view(name), current_filter()
     if view is not None:
         known = set(view.run.class_names) if view.labelled else set()

@@ -15,7 +15,7 @@ from lsi.runs.listing import delete_run
 from lsi.runs.run import Run
 from lsi.runs.titles import LENGTH, label_of, rename, unusual_settings, when
 from lsi.runs.trail import trail
-from lsi.ui.bar import choose
+from lsi.ui.bar import choose, forget
 from lsi.ui.buttons import button
 from lsi.ui.deciding import note, reviewer, reviews
 from lsi.ui.detail import picture
@@ -100,6 +100,7 @@ def _rename(run: Run, title: str, name: str) -> None:
 def _delete(run: Run, name: str) -> None:
     note(name, "deleted", run.name, title=run.title, dataset=run.subject_name)
     delete_run(run)
+    forget(run.name)
 
 
 def what_was_done() -> None:

@@ -206,3 +206,27 @@ def test_a_task_that_does_not_fit_is_a_sentence(capsys, tmp_path):
     ):
         assert main(["compute", "--data", str(tmp_path), "--cache", str(tmp_path / "c"), *words]) in (1, 2)
         assert message in capsys.readouterr().err
+
+
+def test_a_copy_of_a_run_removes_files_of_runs_alone(tmp_path, capsys):
+    """A folder of somebody's own may hold a table and a folder of the same names."""
+    out = tmp_path / "out"
+    (out / "design").mkdir(parents=True)
+    for name in ("unlabelled.parquet", "design/plan.txt"):
+        (out / name).write_text("mine")
+    arguments = [
+        "compute",
+        "--dataset",
+        "digits",
+        "--subset",
+        "60",
+        "--cache",
+        str(tmp_path / "c"),
+        "--output",
+        str(out),
+    ]
+    assert main(arguments) == 0
+    assert (out / "unlabelled.parquet").read_text() == (out / "design" / "plan.txt").read_text() == "mine"
+    (out / "decided.json").write_text("{}")
+    assert main(arguments) == 0
+    assert not (out / "decided.json").exists(), "of a run that was copied here before"

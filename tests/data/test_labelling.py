@@ -60,7 +60,9 @@ def test_labels_of_other_images_are_refused(folder):
         labelled(folder, pd.DataFrame({"path": ids, "label": "cat"}))
 
 
-def test_labels_without_names_are_taken_in_order_and_it_is_said(folder):
+def test_labels_without_names_are_taken_in_order_and_it_is_said(tmp_path):
+    folder = tmp_path / "photos"
+    plant(folder, [f"{('cat', 'dog')[i % 2]}/photo {i}.png" for i in range(12)])
     ids = ids_of(folder)
     data = labelled(folder, pd.DataFrame({"id": range(len(ids)), "label": [i[:3] for i in ids]}))
     assert (data.labels == data.true_label).all()

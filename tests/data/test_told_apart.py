@@ -90,6 +90,27 @@ def test_labels_are_joined_by_stems_and_numbers(tmp_path, form):
             opened(folder, labels=f"{tmp_path / 'l.csv'}:label")
 
 
+def test_a_column_that_counts_and_names_samples_in_another_order_is_refused(tmp_path):
+    """A folder of 1.png … 12.png lists 10 before 2: which of the two orders is meant nobody can say."""
+    plant(tmp_path / "photos", [f"{i}.png" for i in range(1, 13)])
+    table = pd.DataFrame({"id": range(1, 13), "label": [f"c{i % 3}" for i in range(1, 13)]})
+    table.to_csv(tmp_path / "l.csv", index=False)
+    with pytest.raises(DataError, match="counts its own rows and also gives the numbers in the samples' names"):
+        opened(tmp_path / "photos", labels=f"{tmp_path / 'l.csv'}:label")
+    table.sample(frac=1, random_state=0).to_csv(tmp_path / "l.csv", index=False)
+    data = opened(tmp_path / "photos", labels=f"{tmp_path / 'l.csv'}:label")
+    assert [data.class_names[c] for c in data.labels] == [f"c{int(str(i)[:-4]) % 3}" for i in data.ids]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_column_that_counts_is_no_name_of_samples_that_are_numbered(tmp_path, first):
+    np.savez(tmp_path / "d.npz", images=np.zeros((6, 4, 4), np.uint8))
+    table = pd.DataFrame({"id": range(first, first + 6), "label": list("abcabc")})
+    table.to_csv(tmp_path / "l.csv", index=False)
+    data = opened(tmp_path / "d.npz", labels=f"{tmp_path / 'l.csv'}:label")
+    assert [data.class_names[c] for c in data.labels] == list("abcabc")
+
+
 def test_targets_are_joined_by_their_names(tmp_path):
     folder = class_folders(tmp_path / "photos", ("cat", "dog"), 6)
     ids = [str(i) for i in opened(folder).ids]

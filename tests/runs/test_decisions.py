@@ -617,3 +617,11 @@ def test_no_decision_is_recorded_about_another_sample_than_asked(reviews, decisi
     with pytest.raises(UsageError, match=message):
         reviews.record(RUN, "ann", [Decision(3, "keep"), decision])
     assert reviews.history(RUN).empty
+
+
+def test_a_keep_of_the_sample_leaves_what_was_said_of_its_label(reviews):
+    reviews.record(RUN, "ann", [Decision(1, "relabel", 4), Decision(2, "keep"), Decision(3, "exclude")])
+    reviews.record(RUN, "bob", [Decision(i, "keep", is_of_label=False) for i in (1, 2, 3, 4)])
+    found = reviews.current(RUN)
+    assert found["action"].to_dict() == {1: "relabel", 2: "keep", 3: "keep", 4: "keep"}
+    assert found["is_of_label"].to_dict() == {1: True, 2: True, 3: False, 4: False}

@@ -220,7 +220,7 @@ class Resolver:
         if folder not in self._listings:
             self._listings[folder] = frozenset()
             if isinstance(self.tree, LocalTree):
-                with suppress(OSError), os.scandir(self.tree.root / folder) as entries:
+                with suppress(OSError, ValueError), os.scandir(self.tree.root / folder) as entries:
                     self._listings[folder] = frozenset(entry.name for entry in entries if entry.is_file())
         return self._listings[folder]
 

@@ -173,7 +173,9 @@ def _splits_of_folders(paths: Sequence[str], notes: list[str]) -> list[str] | No
         return None
     notes.append("Rows are of the split whose folder their image lies in.")
     if n_named < len(found):
-        notes.append(f"{counted(len(found) - n_named, 'row')} of no split: no folder of a split holds what they name.")
+        count = len(found) - n_named
+        are = "is" if count == 1 else "are"
+        notes.append(f"{counted(count, 'row')} {are} of no split: the image lies in no folder of one.")
     return found
 
 

@@ -97,7 +97,8 @@ def _decided(run: Run, decisions: pd.DataFrame | None, tiles: Callable) -> dict[
     """
     if decisions is None or decisions.empty:
         return {}
-    counts = decisions["action"].value_counts()
+    of_label = decisions.get("is_of_label", pd.Series(True, decisions.index)).to_numpy(dtype=bool)
+    counts = decisions["action"][of_label].value_counts()  # a keep of the sample confirms no label
     changed, gone = (decisions[decisions["action"] == action] for action in ("relabel", "exclude"))
     relabelled = tiles(changed.index[:SUSPECTS].to_numpy())
     for tile, label in zip(relabelled, changed["label"], strict=False):
@@ -117,8 +118,9 @@ def _since(run: Run, decisions: pd.DataFrame | None) -> pd.DataFrame | None:
     if decisions is None or not run.decided_before:
         return decisions
     before = {(str(r["id"]), str(r["content"]), str(r["time"])) for r in run.decided_before}
-    about, times = run.subject, decisions["time"].astype(str)
-    is_new = [(str(about.ids[i]), str(about.contents[i]), when) not in before for i, when in times.items()]
+    about, times = run.subject, decisions["time"].map(str)
+    rows = zip(decisions.index.tolist(), times, strict=True)
+    is_new = [(str(about.ids[i]), str(about.contents[i]), when) not in before for i, when in rows]
     return decisions[is_new]
 
 

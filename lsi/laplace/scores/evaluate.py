@@ -66,7 +66,9 @@ def posterior_of(probe: Probe, structure: str = "auto") -> Full | Kron:
         probe: the fitted probe.
         structure: full, kron, or auto for what that means here.
     """
-    return Full.fit(probe) if resolve(structure, size_of(probe)) == "full" else Kron.fit(probe)
+    if structure == "auto":
+        structure = resolve("auto", size_of(probe))
+    return Full.fit(probe) if structure == "full" else Kron.fit(probe)
 
 
 def structure_of(posterior: Full | Kron) -> Structure:

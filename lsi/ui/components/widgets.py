@@ -82,8 +82,9 @@ class ReviewItems:
     Attributes:
         mark: changes when other samples are shown.
         base: of the image addresses; empty where there are no images.
-        items: a sample each: `i` (position), `id`, `text`, `given`, `top` (class and probability), `decision`, `label`,
-            `near` (position and class of the most alike whose labels are not suspected).
+        items: a sample each: `i` (position), `id`, `text`, `given`, `suggested` (None: its own label), `top` (class and
+            probability), `decision`, `label`, `near` (position and class of the most alike whose labels are not
+            suspected).
         classes: class names.
         typical: positions of typical samples, by class.
         at: number of the item that the queue opens at.
