@@ -105,8 +105,8 @@ def _rows_of(
             if is_count and counts and (rows != np.arange(len(rows))).any():
                 raise DataError(
                     f"{where}: its column {name} counts its own rows and also gives the numbers in the samples' names, "
-                    f"in another order ({dataset.ids[0]} is row {rows[0]:,}): write the samples' ids into the column, or "
-                    "leave it out where the rows are in the order of the data."
+                    f"in another order ({dataset.ids[0]} is row {rows[0]:,}): write the samples' ids into the column, "
+                    "or leave it out where the rows are in the order of the data."
                 )
             loose = {rule: count for rule, count in counts.items() if rule != BY_END}
             by = "".join(f", {count:,} of them by {rule}" for rule, count in loose.items())
