@@ -230,7 +230,7 @@ def _decided(view: View) -> None:
 def _counts(decided: pd.DataFrame) -> None:
     counts = decided["action"].value_counts()
     summary = ", ".join(f"{counts[d]:,} {d}" for d in DECISIONS[1:] if d in counts)
-    st.markdown(f"Decided: **{len(decided):,}**", width="content", help=summary or "Nothing is decided yet.")
+    st.markdown(f"Decisions: {summary or 'none yet'}", width="content")
 
 
 def _read_url() -> None:

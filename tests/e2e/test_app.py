@@ -186,7 +186,7 @@ def test_gallery_selects_ranges_and_opens_details(page: Page):
     tiles.nth(3).click(modifiers=["Shift"])
     expect(page.get_by_role("button", name=re.compile("Decide: 4 selected images"))).to_be_visible()
     page.locator(".tile").nth(1).dblclick()
-    expect(page.get_by_text("Self-confidence")).to_be_visible()
+    expect(page.get_by_text("Its label", exact=True)).to_be_visible()
     expect(page.get_by_text("2 of 2,000", exact=True).first).to_be_visible()
     assert "panel=Detail" in page.url
     page.get_by_role("button", name="Keep", exact=True).click()

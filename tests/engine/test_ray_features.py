@@ -70,7 +70,8 @@ def how(images, backbone="pixels"):
 def there(images, cluster, folder, backbone="pixels"):
     from lsi.engine.ray_features import batches_of
 
-    failures = extract(images, how(images, backbone), folder, CPU, Progress(), batches_of(cluster))
+    planned = how(Pictures(len(images)), backbone)  # looks at images in this process, which may not be killed
+    failures = extract(images, planned, folder, CPU, Progress(), batches_of(cluster))
     return failures, np.load(folder / "features.npy"), np.load(folder / "quality.npy")
 
 
