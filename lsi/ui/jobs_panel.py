@@ -11,7 +11,7 @@ from lsi.ui.awaited import AWAITED, await_job, is_own
 from lsi.ui.bar import DRAWN_WITHOUT_RUNS
 from lsi.ui.buttons import button
 from lsi.ui.deciding import note, reviewer
-from lsi.ui.login import looks_only
+from lsi.ui.login import is_required, looks_only
 from lsi.ui.session import cache, run_label, run_names
 from lsi.ui.wording import plain
 
@@ -56,7 +56,7 @@ def follow(is_home: bool) -> None:
             return
         done = [job for job in shown if job.folder.name in awaited and job.state == "done"]
         if done and done[0].run_name in run_names():
-            is_mine = is_own(done[0]) or bool(st.session_state.get(DRAWN_WITHOUT_RUNS))
+            is_mine = not is_required() or is_own(done[0]) or bool(st.session_state.get(DRAWN_WITHOUT_RUNS))
             _arrived(str(done[0].run_name), is_home and is_mine)
         st.session_state[AWAITED] = running
         st.rerun()
