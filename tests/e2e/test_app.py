@@ -197,6 +197,29 @@ def test_gallery_selects_ranges_and_opens_details(page: Page):
     expect(page.get_by_text(re.compile("^Support ")).first).to_be_visible()
 
 
+def test_back_leads_to_the_page_before_with_its_filter(page: Page):
+    """A filter and each place in the queue change the address, and make no step of their own."""
+    first_run(page)
+    page.get_by_role("button", name="Review them").click()
+    expect(page.get_by_role("heading", name="Label issues", exact=True)).to_be_visible()
+    queue = page.locator(".queue")
+    queue.wait_for()
+    settle(page)
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(500)
+    settle(page)
+    assert "at=" in page.url
+    assert "issues=1" in page.url
+    follow(page, "Runs")
+    page.go_back()
+    expect(page.get_by_role("heading", name="Label issues", exact=True)).to_be_visible()
+    settle(page)
+    assert "issues=1" in page.url
+    page.go_back()
+    expect(page.get_by_role("heading", name="Which images matter?")).to_be_visible()
+
+
 def test_reload_in_the_middle_of_a_job_keeps_it(page: Page):
     first_run(page)
     unfold(page, "Compute another run")
