@@ -69,7 +69,13 @@ def names_of(about: Subject, sample: int, *labels: int | None) -> dict[str, Any]
 
 
 def given_of(about: Subject, sample: int, shown: int | None) -> int | None:
-    """Return the given label that was shown, or that of the run where none was; None where there are no classes."""
+    """Return the given label that was shown, or that of the run where none was; None where there are no classes.
+
+    Args:
+        about: the samples.
+        sample: position of one.
+        shown: what was shown, None where that is not known.
+    """
     return int(about.given[sample]) if shown is None and about.given is not None else shown
 
 

@@ -26,8 +26,7 @@ def per_class(view: View, positions: np.ndarray) -> None:
     st.subheader("Information per class", anchor=False)
     rows = view.run.scores.iloc[positions]
     figure = charts.lsi_boxes_by_class(rows, view.run.class_names)
-    with st.container(key="class-charts-boxes"):  # scrolls where the screen is narrow
-        st.plotly_chart(figure, alt="Boxes of LSI, one for each class, on a log scale")
+    st.plotly_chart(figure, alt="Boxes of LSI, one for each class, on a log scale")
     if len(tuple(figure.data)) < len(view.run.class_names):
         st.caption(
             f"The {len(tuple(figure.data))} classes of highest median, 5th to 95th percentile; the table has all."
@@ -108,10 +107,9 @@ def confused_pairs(rows: pd.DataFrame) -> pd.DataFrame:
 def _matrix(view: View, rows: pd.DataFrame) -> None:
     names = view.run.class_names
     st.caption(f"A click on a cell opens its {view.noun}.")
-    with st.container(key="class-charts-matrix"):
-        event: Any = st.plotly_chart(charts.matrix(rows, names), key=f"matrix-{view.run.name}", on_select="rerun",
-                                     selection_mode="points", config={"displayModeBar": False},
-                                     alt="Matrix of suspected labels, given by suggested class")  # fmt: skip
+    event: Any = st.plotly_chart(charts.matrix(rows, names), key=f"matrix-{view.run.name}", on_select="rerun",
+                                 selection_mode="points", config={"displayModeBar": False},
+                                 alt="Matrix of suspected labels, given by suggested class")  # fmt: skip
     for point in event["selection"]["points"]:
         _open(names, round(point["y"]), round(point["x"]))  # both axes count the classes
 

@@ -24,9 +24,6 @@ _STYLE = """<style>
 .stMainBlockContainer > .stVerticalBlock { gap: 0.6rem; }
 .st-key-controls { margin: -0.35rem 0; }
 .stToastContainer { top: auto !important; bottom: 1rem; }
-.st-key-run_box { width: clamp(240px, 50vw - 340px, 560px) !important; }
-[class*="st-key-class-charts"] { overflow-x: auto; }
-[class*="st-key-class-charts"] .stPlotlyChart { min-width: 640px; }
 .st-key-bar h1 { font-size: 1.25rem; padding: 0; white-space: nowrap; }
 </style>"""
 PAGES = [
