@@ -54,7 +54,6 @@ def export_selection(command: commands.Export) -> None:
             )
         decisions = _decisions(command.cache, run)
         chosen, records = selection_of(run, decisions), decision_records(run.subject, decisions)
-        _warn_of_foreign(command.cache, run)
     else:
         chosen = select(
             run,
@@ -252,7 +251,6 @@ def write_report(command: commands.Report) -> None:
     run = find_run(command.cache, command.run)
     path = command.output or Path(f"{run.name}.html")
     decisions, positions = _decisions(command.cache, run), maps.cached_projection(run, command.cache)
-    _warn_of_foreign(command.cache, run)
     if command.static is not None:
         from lsi.export.web.site import check_site_folder, write_site
 
@@ -270,19 +268,15 @@ def write_report(command: commands.Report) -> None:
 
 
 def _decisions(cache: Path, run: Run) -> pd.DataFrame:
+    """Return the decisions in force, and say on standard error how many name a class that the run does not have."""
     from lsi.runs.decisions import Reviews  # SQLAlchemy takes half a second to import, and few commands need it
 
-    return Reviews.of_cache(cache).current(run.subject)
-
-
-def _warn_of_foreign(cache: Path, run: Run) -> None:
-    """Say on standard error how many decisions name a class that the run does not have."""
-    from lsi.runs.decisions import Reviews
-
-    foreign = Reviews.of_cache(cache).n_foreign(run.subject)
+    reviews = Reviews.of_cache(cache)
+    foreign = reviews.n_foreign(run.subject)
     if foreign:
         print(f"lsi: {counted(foreign, 'decision')} left out: they name a class that {run.name} does not have",
               file=sys.stderr)  # fmt: skip
+    return reviews.current(run.subject)
 
 
 def _remarks(cache: Path, run: Run) -> list[dict[str, Any]]:

@@ -190,14 +190,14 @@ def with_checksums(dataset: Dataset, cache: Path, place: Path | None, progress: 
     if dataset.images is None:
         return dataset
     known = Checksums.read(cache / CHECKSUMS / f"{key(place=str(place or dataset.name))}.parquet")
-    stamps = stamps_of(dataset.images)  # before the content: what changes in between has changed since
-    dataset = replace(dataset, image_checksums=known.of(dataset.images, progress), image_stamps=stamps)
-    if dataset.unlabelled is not None and dataset.unlabelled.images is not None:
-        others = dataset.unlabelled
-        stamps = stamps_of(dataset.unlabelled.images)
-        beside = replace(others, image_checksums=known.of(dataset.unlabelled.images, progress), image_stamps=stamps)
-        dataset = replace(dataset, unlabelled=beside)
-    return dataset
+
+    def looked_at(part: Dataset | None) -> Dataset | None:
+        if part is None or part.images is None:
+            return part
+        stamps = stamps_of(part.images)  # before the content: what changes in between has changed since
+        return replace(part, image_checksums=known.of(part.images, progress), image_stamps=stamps)
+
+    return replace(looked_at(dataset) or dataset, unlabelled=looked_at(dataset.unlabelled))
 
 
 def _check_task(task: Task, asked: NoiseSettings, score: ScoreSettings) -> None:
