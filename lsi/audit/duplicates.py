@@ -12,6 +12,8 @@ from jaxtyping import Float, Int
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from lsi.compiled import import_compiled
+
 THRESHOLD = 0.13
 EXACT_LIMIT = 20_000
 # cosine distances of exact copies come out up to 5e-7 in float32, whatever their length or d (measured to d = 4,096)
@@ -48,9 +50,8 @@ def neighbours(features: Float[np.ndarray, "n d"], count: int = 10, seed: int = 
     unit = _unit(features)
     if len(unit) <= EXACT_LIMIT:
         return _exact(unit, count)
-    from pynndescent import NNDescent
-
-    search = NNDescent(unit, metric="cosine", n_neighbors=count + 1, random_state=seed, n_jobs=-1)
+    pynndescent = import_compiled("pynndescent")
+    search = pynndescent.NNDescent(unit, metric="cosine", n_neighbors=count + 1, random_state=seed, n_jobs=-1)
     graph = search.neighbor_graph
     assert graph is not None
     index, distance = graph

@@ -155,6 +155,28 @@ def test_a_report_tells_what_was_decided_before_the_run_from_what_was_decided_si
     assert "Curated by the decisions of the reviewers." in body
 
 
+def test_decisions_are_about_labels_that_were_flipped_on_purpose(folder, cache):
+    flipped = replace(settings_of(folder), noise=NoiseSettings(corrupt_label=0.2))
+    run = pipeline.run(flipped, cache)
+    wrong = run.scores[run.scores["is_corrupted"]]
+    mended, gone = wrong.iloc[0], wrong.iloc[1]
+    decide(run, cache, **{f"n{Path(mended['id']).stem}": ("relabel", mended["id"].partition("/")[0]),
+                          f"n{Path(gone['id']).stem}": ("exclude", None)})  # fmt: skip
+    child = pipeline.run(replace(flipped, decisions=DATABASE), cache)
+    before, after = run.scores.set_index("id"), child.scores.set_index("id")
+    assert list(after.index) == list(before.index.drop(gone["id"]))
+    names = np.array(run.class_names)
+    now = dict(zip(after.index, names[after["given_label"]], strict=True))
+    assert now.pop(mended["id"]) == mended["id"].partition("/")[0]
+    assert now == {i: names[before.loc[i, "given_label"]] for i in now}  # flipped as before
+    assert not after.loc[mended["id"], "is_corrupted"]
+    assert after["is_corrupted"].sum() == len(wrong) - 2
+    assert after.loc[mended["id"], "label_in_data"] == names[mended["given_label"]]
+    noisy = NoiseSettings(corrupt_data=1.0, corrupt_data_label=(0,))
+    with pytest.raises(UsageError, match="corrupt_data draws its noise anew"):
+        pipeline.run(replace(flipped, noise=noisy, decisions=DATABASE), cache)
+
+
 def test_a_keep_of_the_sample_confirms_no_label(folder, cache):
     """Said of an image as no duplicate of others, or in a run without classes, it leaves the label open."""
     run = pipeline.run(settings_of(folder), cache)
