@@ -1,7 +1,7 @@
 """Libraries that numba compiles, with what it compiles kept on disk.
 
-umap and pynndescent compile some three hundred functions, most of them anew in every process, which takes half a minute.
-numba can keep them beside their source, or in the user's own cache: it has to be asked for each function.
+umap and pynndescent compile some three hundred functions, most of them anew in every process, which takes half a
+minute. numba can keep them beside their source, or in the user's own cache: it has to be asked for each function.
 """
 
 import warnings

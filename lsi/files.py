@@ -90,6 +90,7 @@ def new_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> np.memmap
         StorageError: the disk has too little room.
     """
     try:
+        path.unlink(missing_ok=True)  # whoever has mapped an earlier file keeps it
         array = open_memmap(path, "w+", np.dtype(dtype), shape)
         with path.open("r+b") as file:
             _take_space(file, array.offset, array.nbytes)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from lsi.audit.label_issues import label_issues
 from lsi.audit.noise_model import fit_noise, temper
@@ -52,6 +52,7 @@ def calibrate(
     label_probabilities: "Float[np.ndarray, 'n k'] | Probabilities",
     seed: int = 0,
     structure: str = "auto",
+    confirmed: Bool[np.ndarray, " n"] | None = None,
 ) -> Calibration:
     """Plant flips, score again, and return the probability that each label is wrong.
 
@@ -61,6 +62,7 @@ def calibrate(
         label_probabilities: (n, k) class probabilities that labels are judged by, those behind `label_score`.
         seed: of the planted flips.
         structure: of the posteriors that leave-one-out takes: full, kron or auto.
+        confirmed: (n,) which labels are right for certain; None: none.
 
     Raises:
         UsageError: n·k² is too large: each of some hundred iterations of the noise model takes that many products.
@@ -73,12 +75,14 @@ def calibrate(
         )
     label_probabilities = Probabilities.of(label_probabilities).dense()
     repeats = int(np.clip(np.ceil(PLANTED_IN_ALL / (PLANTED * len(labels))), *REPEATS))
-    rounds = [_planted(probe, labels, np.random.default_rng([seed, i]), structure) for i in range(repeats)]
+    confirmed = np.zeros(n, bool) if confirmed is None else confirmed
+    rounds = [_planted(probe, labels, np.random.default_rng([seed, i]), structure, confirmed) for i in range(repeats)]
     unseen, before = (np.concatenate([getattr(r, name) for r in rounds]) for name in ("probabilities", "before"))
-    free = fit_noise(temper(label_probabilities, _inverse_temperature(unseen, before)), labels).p_wrong.mean()
-    share = float(free + label_issues(labels, label_probabilities).mean()) / 2
+    tempered = temper(label_probabilities, _inverse_temperature(unseen, before))
+    free = fit_noise(tempered, labels, confirmed=confirmed).p_wrong.mean()
+    share = float(free + label_issues(labels, label_probabilities, confirmed=confirmed).mean()) / 2
     inverse_temperature = _inverse_temperature(unseen, before, share)
-    model = fit_noise(temper(label_probabilities, inverse_temperature), labels, share)
+    model = fit_noise(temper(label_probabilities, inverse_temperature), labels, share, confirmed)
     return Calibration(model.p_wrong, model.noise, inverse_temperature, len(before))
 
 
@@ -90,7 +94,9 @@ class _Planted:
     before: np.ndarray
 
 
-def _planted(probe: Probe, labels: np.ndarray, rng: np.random.Generator, structure: str) -> _Planted:
+def _planted(
+    probe: Probe, labels: np.ndarray, rng: np.random.Generator, structure: str, confirmed: np.ndarray
+) -> _Planted:
     """Flip labels, score them anew, and return what the scores say of the flipped samples."""
     objective, n, k = probe.objective, len(labels), probe.objective.n_outputs
     chosen = np.sort(rng.choice(n, max(1, round(PLANTED * n)), replace=False))
@@ -98,7 +104,7 @@ def _planted(probe: Probe, labels: np.ndarray, rng: np.random.Generator, structu
     flipped[chosen] = (labels[chosen] + rng.integers(1, k, len(chosen))) % k
     refitted = fit(objective.with_targets(torch.from_numpy(flipped).to(probe.weights.device)), probe.weights)
     seen = leave_one_out_probabilities(refitted, structure)
-    judged = judge_labels(refitted, flipped, seen, structure=structure)
+    judged = judge_labels(refitted, flipped, seen, confirmed & (flipped == labels), structure)
     return _Planted(judged.rows(chosen), labels[chosen])
 
 

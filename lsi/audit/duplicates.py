@@ -56,10 +56,19 @@ def neighbours(features: Float[np.ndarray, "n d"], count: int = 10, seed: int = 
     assert graph is not None
     index, distance = graph
     # a sample is its own first neighbour, except where exact duplicates come before it
+    _fill(index, distance, unit)
     is_itself = index == np.arange(len(unit))[:, None]
     is_itself[~is_itself.any(axis=1), -1] = True
     shape = (len(unit), count)
     return Neighbours(index[~is_itself].reshape(shape).astype(np.int64), distance[~is_itself].reshape(shape))
+
+
+def _fill(index: np.ndarray, distance: np.ndarray, unit: np.ndarray) -> None:
+    """Put the nearest of all samples into the rows where the approximate search found too few."""
+    for row in np.flatnonzero((index < 0).any(axis=1)):
+        to_all = 1 - unit @ unit[row]
+        index[row] = np.argsort(to_all, kind="stable")[: index.shape[1]]
+        distance[row] = np.maximum(to_all[index[row]], 0)
 
 
 def near_duplicates(

@@ -27,6 +27,7 @@ def label_issues(
     labels: Int[np.ndarray, " n"],
     probabilities: "Float[np.ndarray, 'n k'] | Probabilities",
     filter_by: str = "low_self_confidence",
+    confirmed: Bool[np.ndarray, " n"] | None = None,
 ) -> Bool[np.ndarray, " n"]:
     """Return which labels are suspected.
 
@@ -42,6 +43,7 @@ def label_issues(
             learning estimates from the worst end of that score; `confident_learning` takes what lies off the diagonal
             of the confident joint; `predicted_neq_given` what is predicted as another class; the prune rules remove
             per class, per noise rate, or only what both agree on.
+        confirmed: (n,) which labels are right for certain: they are neither suspected nor counted; None: none.
 
     Raises:
         UsageError: no filter has that name.
@@ -51,6 +53,8 @@ def label_issues(
     table = Probabilities.of(probabilities)
     seen = _read(labels, table)
     differs = seen.predicted != labels
+    if confirmed is not None:
+        differs &= ~confirmed
     if filter_by == "predicted_neq_given":
         return differs
     confident = _confident_class(table, _thresholds(labels, seen.of_given, table.n_classes))
@@ -58,10 +62,11 @@ def label_issues(
     if filter_by == "confident_learning":
         return suspected
     if filter_by == "expected_errors":
-        return _worst(seen.of_given, min(_expected(labels, table), int(suspected.sum()))) & differs
+        count = min(_expected(labels, table, confirmed), int(suspected.sum()))
+        return _worst(seen.of_given, count, confirmed) & differs
     if filter_by in ("low_self_confidence", "low_normalized_margin"):
         score = seen.of_given if filter_by == "low_self_confidence" else (seen.of_given - seen.of_other + 1) / 2
-        return _worst(score, int(suspected.sum()))
+        return _worst(score, int(suspected.sum()), confirmed)
     joint = calibrated_joint(labels, confident, table.n_classes)
     pruned = np.ones(len(labels), dtype=bool)
     if filter_by in ("prune_by_class", "both"):
@@ -71,7 +76,7 @@ def label_issues(
     return pruned & differs
 
 
-def _expected(labels: np.ndarray, table: Probabilities) -> int:
+def _expected(labels: np.ndarray, table: Probabilities, confirmed: np.ndarray | None) -> int:
     """Return how many labels the noise model expects to be wrong and a deviation of their number (Poisson) more.
 
     All of them where the model would take too long.
@@ -79,7 +84,7 @@ def _expected(labels: np.ndarray, table: Probabilities) -> int:
     n, k = len(labels), table.n_classes
     if n * k > MOST_VALUES or n * k**2 > MOST_PRODUCTS:
         return n
-    expected = float(fit_noise(table.dense(), labels).p_wrong.sum())
+    expected = float(fit_noise(table.dense(), labels, confirmed=confirmed).p_wrong.sum())
     return round(expected + np.sqrt(expected))
 
 
@@ -185,8 +190,10 @@ def _confident_class(table: Probabilities, thresholds: np.ndarray) -> np.ndarray
     return confident
 
 
-def _worst(scores: np.ndarray, count: int) -> np.ndarray:
+def _worst(scores: np.ndarray, count: int, confirmed: np.ndarray | None) -> np.ndarray:
     is_issue = np.zeros(len(scores), dtype=bool)
+    if confirmed is not None:
+        scores = np.where(confirmed, np.inf, scores)
     is_issue[np.argsort(scores)[:count]] = True
     return is_issue
 

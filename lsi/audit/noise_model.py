@@ -15,7 +15,7 @@ stop short of its maximum. The counts behind suspects and calibration were measu
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
 
 DOUBT_EXPONENT = 0.25  # h; 0: errors do not depend on the image, 1: they are in proportion to the model's own doubt
@@ -44,13 +44,19 @@ def temper(probabilities: Float[np.ndarray, "n k"], inverse_temperature: float) 
     return raised / raised.sum(axis=1, keepdims=True)
 
 
-def fit_noise(q: Float[np.ndarray, "n k"], labels: Int[np.ndarray, " n"], share: float | None = None) -> NoiseFit:
+def fit_noise(
+    q: Float[np.ndarray, "n k"],
+    labels: Int[np.ndarray, " n"],
+    share: float | None = None,
+    confirmed: Bool[np.ndarray, " n"] | None = None,
+) -> NoiseFit:
     """Fit rates and confusions of the noise by expectation-maximisation.
 
     Args:
         q: (n, k) probabilities of the right label.
         labels: (n,) given labels 0 … k − 1.
         share: of wrong labels to hold the rates to; by default they are free.
+        confirmed: (n,) which labels are right for certain; None: none.
     """
     n, k = q.shape
     by_label = csr_array((np.ones(n), labels, np.arange(n + 1)), shape=(n, k)).T.tocsr()  # (k, n): sums by given label
@@ -63,6 +69,8 @@ def fit_noise(q: Float[np.ndarray, "n k"], labels: Int[np.ndarray, " n"], share:
         joint *= q
         joint *= of_given_doubt[:, None]
         joint /= doubt @ confusion.T + 1e-300
+        if confirmed is not None:
+            joint[confirmed] = 0
         right = (1 - rate[labels]) * of_given
         total = joint.sum(axis=1) + right + 1e-300
         wrong, likelihood = joint.sum(axis=1) / total, float(np.log(total).mean())

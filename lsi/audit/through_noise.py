@@ -56,9 +56,8 @@ def judge_labels(
     Raises:
         ConvergenceError: a probe did not converge.
     """
-    suspects = label_issues(labels, seen)
-    left_out = suspects if confirmed is None else suspects & ~confirmed
-    first = probabilities_without_suspects(probe, left_out, structure=structure)
+    suspects = label_issues(labels, seen, confirmed=confirmed)
+    first = probabilities_without_suspects(probe, suspects, structure=structure)
     n, k = first.shape
     if n * k > MOST_VALUES or n * k**2 > MOST_PRODUCTS:
         return first
@@ -86,8 +85,9 @@ def probabilities_through_noise(
     """
     objective, device = probe.objective, probe.weights.device
     p, given = torch.from_numpy(first.dense()).to(device, torch.float64), torch.from_numpy(labels).to(device)
-    share = max(float(label_issues(labels, first).mean()), float(fit_noise(first.dense(), labels).p_wrong.mean()))
-    noise = torch.from_numpy(fit_noise(first.dense(), labels, share).noise).to(p)
+    counted = label_issues(labels, first, confirmed=confirmed)
+    share = max(float(counted.mean()), float(fit_noise(first.dense(), labels, confirmed=confirmed).p_wrong.mean()))
+    noise = torch.from_numpy(fit_noise(first.dense(), labels, share, confirmed).noise).to(p)
     certain = torch.from_numpy(np.zeros(len(labels), bool) if confirmed is None else confirmed).to(device)
     likelihood, found = SoftLabels(objective.n_outputs), first
     for _ in range(ROUNDS):

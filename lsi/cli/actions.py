@@ -166,9 +166,8 @@ def _issues(command: commands.Issues) -> None:
         _print_issues(command, table, ["index", "id", *table.columns[4:]], "residual")
         return
     labels, probabilities = run.scores["given_label"].to_numpy(), run.label_probabilities
-    table["is_label_issue"] = label_issues(labels, probabilities, command.filter_by)
-    if "is_confirmed" in run.scores.columns:
-        table["is_label_issue"] &= ~run.scores["is_confirmed"]
+    confirmed = run.scores["is_confirmed"].to_numpy() if "is_confirmed" in run.scores.columns else None
+    table["is_label_issue"] = label_issues(labels, probabilities, command.filter_by, confirmed)
     table["label_score"] = self_confidence(labels, probabilities)
     _print_issues(command, table, ["index", "id", "given_name", "predicted_name", "label_score"], command.filter_by)
 

@@ -1,11 +1,14 @@
 """The design matrix of a run and its targets, made of raw features."""
 
+import logging
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
 
 from lsi.compute.preparation import Prepared
 from lsi.compute.raw_features import Pictures, RawFeatures, Where, extracted
@@ -19,6 +22,8 @@ from lsi.hashing import fingerprint, key
 from lsi.laplace.design_matrix import DesignMatrix
 from lsi.runs.layout import DESIGNS
 from lsi.runs.store import Entry, Store
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -114,10 +119,10 @@ def targets_of(
     if prepared.task == "regression":
         assert dataset.targets is not None
         values = dataset.targets[rows]
+        varies = _which_vary(values, dataset)
+        values, names = values[:, varies], tuple(compress(dataset.target_names, varies))
         mean, scale = values.mean(axis=0), values.std(axis=0)
-        _check_targets_differ(scale, dataset)
-        scale = np.where(scale > 0, scale, 1.0)
-        return Targets((values - mean) / scale, mean, scale, dataset.target_names)
+        return Targets((values - mean) / scale, mean, scale, names)
     if prepared.task == "paired":
         assert dataset.targets is not None
         partner = dataset.targets[rows]
@@ -132,11 +137,16 @@ def targets_of(
     return Targets(values, np.zeros(m), np.ones(m))
 
 
-def _check_targets_differ(scale: np.ndarray, dataset: Dataset) -> None:
-    constant = np.flatnonzero(scale == 0)
-    if len(constant) == len(scale):
-        name = dataset.target_names[0] if dataset.target_names else "0"
-        raise DataError(f"{dataset.name}: target {name} is the same in every sample: there is nothing to predict.")
+def _which_vary(values: Float[np.ndarray, "n m"], dataset: Dataset) -> Bool[np.ndarray, " m"]:
+    """Return which targets differ between samples: one that does not would count as predicted without an error."""
+    varies = np.ptp(values, axis=0) > 0
+    names = dataset.target_names or tuple(map(str, range(len(varies))))
+    constant = ", ".join(name for name, differs in zip(names, varies, strict=True) if not differs)
+    if not varies.any():
+        raise DataError(f"{dataset.name}: target {names[0]} is the same in every sample: there is nothing to predict.")
+    if constant:
+        log.warning("left out, as the same in every sample: target %s", constant)
+    return varies
 
 
 def standardisation_facts(design: Design) -> dict[str, Any]:

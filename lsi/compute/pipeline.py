@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 
 SCORES_VERSION = 10  # rises when the same settings give other numbers or files
 # settings that change no result, by their group
-NO_EFFECT = {"features": ("batch_size",), "where": ("engine", "ray_address", "memory")}
+NO_EFFECT = {"features": ("batch_size",), "where": ("engine", "ray_address")}
 
 
 @dataclass
@@ -107,7 +107,10 @@ def run_key(settings: Settings, prepared: Prepared) -> str:
     for group, names in NO_EFFECT.items():
         values[group] = {k: v for k, v in values[group].items() if k not in names}
     del values["decisions"]  # what they come to counts
+    if settings.score.structure != "auto":
+        del values["where"]["memory"]  # else it may choose the structure
     decided = {} if prepared.decided is None else {"decided": prepared.decided.mark}
+    beside = dataset.unlabelled
     arrays = {"labels": dataset.labels, "true_label": dataset.true_label, "targets": dataset.targets}
     return key(
         scores=SCORES_VERSION,
@@ -116,15 +119,19 @@ def run_key(settings: Settings, prepared: Prepared) -> str:
         files=contents(settings.features),
         samples=dataset.fingerprint,
         text=None if dataset.text is None else fingerprint(*map(str, dataset.text)),
-        metadata=None
-        if dataset.metadata is None
-        else fingerprint_of_texts(dataset.metadata.columns, *(dataset.metadata[c] for c in dataset.metadata)),
-        unlabelled=None if dataset.unlabelled is None else dataset.unlabelled.fingerprint,
+        metadata=_mark_of_columns(dataset),
+        unlabelled=beside and (beside.fingerprint, _mark_of_columns(beside)),
         names=(dataset.name, dataset.class_names, dataset.target_names),
         task=prepared.task,
         **decided,
         **{name: None if array is None else fingerprint(array) for name, array in arrays.items()},
     )
+
+
+def _mark_of_columns(dataset: Dataset) -> str | None:
+    """Return a hash of the columns that the data bring, None where they bring none."""
+    columns = dataset.metadata
+    return None if columns is None else fingerprint_of_texts(columns.columns, *(columns[c] for c in columns))
 
 
 def _compute(settings: Settings, prepared: Prepared, store: Store, stages: "Stages") -> RunContent:

@@ -79,11 +79,16 @@ def refit_of_run(run: Run) -> ClassifierFit | RegressionFit:
     """
     if run.task == "classification":
         probe = fit(model.objective_of(run), model.weights_of(run))
-        is_kron = run.manifest["leave_one_out"]["structure"] == "kron"
-        return ClassifierFit(probe, posterior_of(probe, "kron" if is_kron else "auto"))
+        facts = run.manifest["leave_one_out"]
+        return ClassifierFit(probe, posterior_of(probe, facts.get("steps") or _steps_of_before(facts["structure"])))
     facts, targets = run.manifest["probe"], torch.from_numpy(model.targets_of(run))
     phi = run.design_matrix.values
     return RegressionFit(fit_ridge(phi, targets, facts["prior_precision"], facts["noise_variance"]))
+
+
+def _steps_of_before(structure: str) -> str:
+    """Return whose leave-one-out steps a run of before took, which did not write it down."""
+    return "auto" if structure == "diag" else structure
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,11 @@ from lsi.features import (
     weights_of_text_encoder,
 )
 from lsi.features.extract import STAGE, Batches, Plan
+from lsi.features.vector_files import ids_beside
 from lsi.files import read_json, save_array, write_json
 from lsi.hashing import file_checksum, fingerprint, key
 from lsi.progress import Progress
+from lsi.references import split_file
 from lsi.runs.store import Entry, Store
 
 _ROUNDING, _COMPARED = 1e-6, 8192  # of features of one image in several batches; rows that are compared at once
@@ -148,6 +150,9 @@ def contents(how: FeatureSettings) -> dict[str, str]:
     found = {name: hash_of_model(path) if name == "backbone" else file_checksum(path)
              for name, path in how.files.items() if path.is_file()}  # fmt: skip
     found = dict.fromkeys(how.files, "") | found
+    ids = None if how.vectors is None else ids_beside(split_file(how.vectors)[0])
+    if ids is not None:
+        found["ids"] = f"{ids.name}:{file_checksum(ids)}"
     if how.vectors is None and how.backbone_kind == "function":
         found["backbone"] = load_backbone(how.backbone, how.weights).weights_hash
     return found

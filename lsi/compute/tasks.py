@@ -5,7 +5,7 @@ Both give the same: columns of the table, one row a sample, and what the manifes
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from lsi.audit.calibration import Calibration, calibrate
 from lsi.audit.label_issues import label_issues, residual_issues, self_confidence, suggested_labels
 from lsi.audit.through_noise import judge_labels
-from lsi.config import ScoreSettings, Task
+from lsi.config import ScoreSettings, Structure, Task
 from lsi.data import Dataset
 from lsi.errors import UsageError
 from lsi.laplace.design_matrix import Design, DesignMatrix
@@ -108,17 +108,16 @@ def classify(
     calibration = None
     if score.calibrate:
         with stage("planted flips"):
-            calibration = calibrate(probe, dataset.labels, judged, seed, structure)
-            calibration = replace(calibration, p_wrong=np.where(confirmed, 0.0, calibration.p_wrong))
+            calibration = calibrate(probe, dataset.labels, judged, seed, structure, confirmed)
     table = scores.to_frame()
-    table["is_label_issue"] = label_issues(dataset.labels, judged, "expected_errors") & ~confirmed
+    table["is_label_issue"] = label_issues(dataset.labels, judged, "expected_errors", confirmed)
     table["label_score"], table["suggested_label"] = self_confidence(dataset.labels, judged), suggested_labels(judged)
     if calibration is not None:
         table["p_wrong"] = calibration.p_wrong
     probabilities = {"loo_probabilities": scores.probabilities, "label_probabilities": judged}
     weights = {"class_weights": probe.logit_weights.cpu().numpy()} | _kept_form(result.posterior)
     arrays = _kept_covariance(result.posterior)
-    return TaskResult(table, _facts(scores, probe), arrays, weights, probabilities, calibration)
+    return TaskResult(table, _facts(scores, probe, structure), arrays, weights, probabilities, calibration)
 
 
 def _kept_covariance(posterior: Full | Kron) -> dict[str, np.ndarray]:
@@ -137,7 +136,7 @@ def _kept_form(posterior: Full | Kron) -> dict[str, np.ndarray]:
     return {name: value.float().cpu().numpy() for name, value in parts.items()}
 
 
-def _facts(scores: Scores, probe: Probe) -> dict[str, Any]:
+def _facts(scores: Scores, probe: Probe, steps: Structure) -> dict[str, Any]:
     """Return what the manifest says of a softmax probe and its leave-one-out."""
     choice, certified = scores.prior_choice, scores.loo_residual[np.isfinite(scores.loo_residual)]
     prior_choice = None
@@ -148,12 +147,14 @@ def _facts(scores: Scores, probe: Probe) -> dict[str, Any]:
             "n_samples": choice.n_samples,
             "folds": choice.folds,
             "at_edge": choice.at_edge,
+            "n_failed": choice.n_failed,
         }
     return {
         "probe": {
             "prior_precision": scores.prior_precision,
             "n_params": scores.n_params,
             "converged": scores.converged,
+            "stalled": probe.stalled,
             "newton_decrement": scores.newton_decrement,
             "gradient_norm": probe.gradient_norm,
             "newton_steps": probe.n_newton_steps,
@@ -162,6 +163,7 @@ def _facts(scores: Scores, probe: Probe) -> dict[str, Any]:
         "prior_choice": prior_choice,
         "leave_one_out": {
             "structure": scores.structure,
+            "steps": steps,  # of which posterior leave-one-out takes its steps: diag takes those of full, or of kron
             "n_refitted": int(scores.refitted.sum()),
             "n_certified": len(certified),
             "largest_residual": float(certified.max()) if len(certified) else None,

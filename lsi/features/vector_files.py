@@ -94,14 +94,22 @@ def _from_arrays(path: Path, name: str, usual: tuple[str, ...]) -> VectorFile:
     )
 
 
-def _keys_beside(path: Path) -> np.ndarray | None:
-    """Return the ids in NAME_ids.npy or NAME_ids.txt, a line each, beside NAME.npy; None where there are none."""
-    arrays, lines = path.with_name(path.stem + "_ids.npy"), path.with_name(path.stem + "_ids.txt")
-    if arrays.is_file():
-        found = read_npz(arrays)
-        return _texts(found) if isinstance(found, np.ndarray) else None
-    if not lines.is_file():
+def ids_beside(path: Path) -> Path | None:
+    """Return the file of ids beside NAME.npy, NAME_ids.npy or NAME_ids.txt; None where there is none."""
+    if path.suffix.lower() != ".npy":
         return None
+    names = (path.with_name(f"{path.stem}_ids{suffix}") for suffix in (".npy", ".txt"))
+    return next((file for file in names if file.is_file()), None)
+
+
+def _keys_beside(path: Path) -> np.ndarray | None:
+    """Return the ids in the file beside NAME.npy, in a text a line each; None where there are none."""
+    lines = ids_beside(path)
+    if lines is None:
+        return None
+    if lines.suffix == ".npy":
+        found = read_npz(lines)
+        return _texts(found) if isinstance(found, np.ndarray) else None
     try:
         return np.array(lines.read_text(encoding="utf-8-sig").splitlines(), dtype=object)
     except UnicodeDecodeError:

@@ -330,7 +330,9 @@ class Run:
         from lsi.laplace.likelihood import Softmax
         from lsi.laplace.objective import predict
 
-        phi = torch.from_numpy(self.design.recipe.apply(np.asarray(raw_features)))
+        raw = np.asarray(raw_features)
+        raw = raw if raw.dtype in (np.float32, np.float64) else raw.astype(np.float32)  # as when the run read them
+        phi = torch.from_numpy(self.design.recipe.apply(raw))
         with arrays_of(self.folder / PROBE) as arrays:
             if self.task == "classification":
                 weights = torch.from_numpy(arrays["class_weights"])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lsi.audit.label_issues import class_thresholds, label_issues, self_confidence
+from lsi.audit.noise_model import fit_noise
 from lsi.config import IssueRule
 from lsi.errors import UsageError
 
@@ -94,6 +95,31 @@ def test_where_the_noise_model_takes_too_long_confident_learning_counts(monkeypa
         with monkeypatch.context() as patch:
             patch.setattr(f"lsi.audit.label_issues.{limit}", 1_000)
             np.testing.assert_array_equal(label_issues(labels, p, "expected_errors"), label_issues(labels, p))
+
+
+@pytest.mark.parametrize("rule", get_args(IssueRule))
+def test_confirmed_labels_take_no_place_of_a_suspect(rule):
+    """The suspects that are right are confirmed, even where they are the likeliest to be wrong: the others stay."""
+    labels, right, p = drawn(4_000, 5, 0.1, 6.0)
+    before = np.flatnonzero(label_issues(labels, p, rule))
+    confirmed = np.zeros(len(labels), bool)
+    confirmed[before[labels[before] == right[before]]] = True
+    certain = np.flatnonzero(confirmed)
+    p[certain] = 0.002
+    p[certain, (labels[certain] + 1) % 5] = 0.992
+    after = label_issues(labels, p, rule, confirmed)
+    assert not after[confirmed].any()
+    assert after.sum() >= 0.8 * (len(before) - confirmed.sum())
+    assert not label_issues(labels, p, rule, np.ones(len(labels), bool)).any()
+
+
+def test_a_confirmed_label_is_right_to_the_noise_model_and_raises_no_rate():
+    labels, _, p = drawn(2_000, 5, 0.2, 6.0)
+    free = fit_noise(p, labels)
+    confirmed = free.p_wrong > 0.5
+    held = fit_noise(p, labels, confirmed=confirmed)
+    assert (held.p_wrong[confirmed] == 0).all()
+    assert held.p_wrong.mean() < 0.3 * free.p_wrong.mean()
 
 
 def test_unknown_rule_is_an_error():

@@ -119,6 +119,18 @@ def test_an_empty_cell_of_another_labelling_is_a_missing_label(tmp_path):
     assert (len(run.scores), len(run.unlabelled)) == (12, 4)
 
 
+def test_a_target_that_never_differs_takes_no_part(tmp_path, caplog):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 3))
+    np.savez(tmp_path / "t.npz", features=x, a=x[:, 0] + 0.1 * rng.normal(size=60), b=np.full(60, 0.1))
+    alone = computed(tmp_path, data=tmp_path / "t.npz", task="regression", targets="a").scores
+    both = computed(tmp_path, data=tmp_path / "t.npz", task="regression", targets="a,b")
+    assert both.target_names == ["a"]
+    for column in ("lsi", "leverage", "label_score"):
+        np.testing.assert_array_equal(both.scores[column], alone[column])
+    assert "the same in every sample: target b" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("content", "settings", "message"),
     [

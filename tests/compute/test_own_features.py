@@ -119,6 +119,18 @@ def test_a_run_depends_on_what_is_in_its_files(folder, cache, tmp_path, field):
     assert keys[0] != keys[1]
 
 
+@pytest.mark.parametrize("suffix", [".txt", ".npy"])
+def test_a_run_depends_on_the_ids_beside_its_vectors(folder, tmp_path, suffix):
+    prepared, ids = pipeline.prepare(settings(folder)), tmp_path / f"emb_ids{suffix}"
+    np.save(tmp_path / "emb.npy", np.eye(3, dtype=np.float32))
+    asked = settings(folder, embeddings=str(tmp_path / "emb.npy"))
+    keys = {pipeline.run_key(asked, prepared)}
+    for names in (["a", "b", "c"], ["b", "a", "c"]):
+        np.save(ids, np.array(names)) if suffix == ".npy" else ids.write_text("\n".join(names))
+        keys.add(pipeline.run_key(asked, prepared))
+    assert len(keys) == 3
+
+
 def test_a_run_depends_on_what_a_function_of_ones_own_returns(folder, monkeypatch):
     prepared = pipeline.prepare(settings(folder))
     here = "tests.compute.test_own_features"

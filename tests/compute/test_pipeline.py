@@ -82,7 +82,7 @@ CHANGED = {  # another value of every field that is neither a number nor a switc
     "probabilities": "x.npy", "engine": "ray", "ray_address": "auto", "memory": "8GiB",
     "decisions": "database",
 }  # fmt: skip
-NO_EFFECT = {"batch_size", "engine", "ray_address", "memory", "decisions"}  # decisions: what they come to counts
+NO_EFFECT = {"batch_size", "engine", "ray_address", "decisions"}  # decisions: what they come to counts
 
 
 def changed(record: Any, name: str) -> Any:
@@ -108,6 +108,26 @@ def test_every_setting_is_in_the_key(group):
         settings = dataclasses.replace(NOISY, **{group: other}) if group else other
         is_same = pipeline.run_key(settings, prepared) == before
         assert is_same == (field.name in NO_EFFECT), field.name
+
+
+def test_memory_counts_only_where_it_may_choose_the_structure():
+    prepared, of = prepare(NOISY), dataclasses.replace
+    for structure in ("auto", "full", "kron"):
+        asked = of(NOISY, score=of(NOISY.score, structure=structure))
+        with_memory = of(asked, where=of(asked.where, memory="1GiB"))
+        is_same = pipeline.run_key(asked, prepared) == pipeline.run_key(with_memory, prepared)
+        assert is_same == (structure != "auto")
+
+
+def test_columns_of_samples_without_a_label_are_in_the_key():
+    prepared, beside = prepare(NOISY), prepare(NOISY).dataset.take(np.arange(3))
+    columns = (pd.DataFrame({"site": ["a", "b", "c"]}), pd.DataFrame({"site": ["a", "b", "d"]}))
+    keys = set()
+    for metadata in columns:
+        apart = dataclasses.replace(beside, metadata=metadata)
+        dataset = dataclasses.replace(prepared.dataset, unlabelled=apart)
+        keys.add(pipeline.run_key(NOISY, dataclasses.replace(prepared, dataset=dataset)))
+    assert len(keys) == 2
 
 
 def test_weights_are_in_the_key():

@@ -204,6 +204,8 @@ def test_the_probe_predicts_its_own_raw_features_to_the_bit(tmp_path, monkeypatc
     np.testing.assert_array_equal(lsi.open_run(run.folder).predict(raw.values), expected)
     some = lsi.open_run(str(run.folder)).predict(raw.values[5:9])
     np.testing.assert_allclose(some, expected[5:9], rtol=1e-6 if dtype == "float32" else 1e-12)
+    whole = np.round(raw.values[5:9] * 16).astype(np.uint8)
+    np.testing.assert_array_equal(run.predict(whole), run.predict(whole.astype(np.float32)))
     with pytest.raises(DataError, match=r"raw features of shape \(n, 64\), got \(2, 63\)"):
         run.predict(np.zeros((2, 63)))
 

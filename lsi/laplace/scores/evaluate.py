@@ -1,5 +1,6 @@
 """From a fitted probe to scores: one pass over the samples, then refits and certificates where they are asked for."""
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,8 @@ from lsi.laplace.scores.predictions import Predictions, predictions_of
 from lsi.laplace.scores.record import Scores
 from lsi.laplace.scores.structures import Size, resolve
 from lsi.probabilities import Probabilities
+
+log = logging.getLogger(__name__)
 
 FIGURES = ("lsi", "mean_term", "trace_term", "logdet_term", "leverage", "covariance_error")
 CERTIFY_FLOPS = 4e11
@@ -65,10 +68,11 @@ def posterior_of(probe: Probe, structure: str = "auto") -> Full | Kron:
     Args:
         probe: the fitted probe.
         structure: full, kron, or auto for what that means here.
+
+    Raises:
+        UsageError: it does not fit into the memory that is free.
     """
-    if structure == "auto":
-        structure = resolve("auto", size_of(probe))
-    return Full.fit(probe) if structure == "full" else Kron.fit(probe)
+    return Full.fit(probe) if resolve(structure, size_of(probe)) == "full" else Kron.fit(probe)
 
 
 def structure_of(posterior: Full | Kron) -> Structure:
@@ -83,6 +87,8 @@ def posterior_for(probe: Probe, structures: Sequence[Structure]) -> Full | Kron:
     """
     exact = tuple(s for s in structures if s != "kron")
     large = exact == ("diag",) and resolve("auto", size_of(probe)) == "kron"
+    if large:
+        log.warning("structure diag takes its leave-one-out steps from kron: those of the full posterior are too large")
     return Kron.fit(probe) if not exact or large else Full.fit(probe)
 
 

@@ -35,7 +35,7 @@ class Scores:
         structure: full, kron or diag.
         prior_precision: λ on the summed loss.
         n_params: p = k(d + 1).
-        converged: the probe met its tolerance (always true: an unconverged probe raises).
+        converged: the probe met its tolerance, or rounding let it come no nearer (else it raises).
         newton_decrement: the proof, the probe's distance to its MAP in posterior standard deviations.
         prior_choice: how λ was chosen, if it was.
     """
