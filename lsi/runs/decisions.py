@@ -39,6 +39,7 @@ from lsi.runs.rows import (
     add_batch,
     adopt,
     batch_to_mark,
+    batches_on,
     check_name,
     count_decided,
     given_of,
@@ -165,7 +166,9 @@ class Reviews:
         _check(about, decisions)
         with self.change(about, reviewer) as connection:
             mine = (DECISIONS.c.dataset == about.dataset) & (DECISIONS.c.reviewer == reviewer)
-            connection.execute(update(DECISIONS).where(mine & DECISIONS.c.undone).values(discarded=True))
+            undone = mine & DECISIONS.c.undone & ~DECISIONS.c.discarded
+            gone = undone & DECISIONS.c.batch.in_(batches_on(connection, undone, about))
+            connection.execute(update(DECISIONS).where(gone).values(discarded=True))
             shared = {"time": datetime.now(UTC), "reviewer": reviewer, "run": about.run, "dataset": about.dataset}
             rows = [shared | _row(about, decision) for decision in decisions]
             add_batch(connection, about.dataset, rows)
@@ -339,7 +342,7 @@ class Reviews:
         """
         by_reviewer = (DECISIONS.c.dataset == about.dataset) & (DECISIONS.c.reviewer == reviewer)
         with self.change(about, reviewer) as connection:
-            batch = batch_to_mark(connection, by_reviewer, undone)
+            batch = batch_to_mark(connection, by_reviewer, about, undone)
             if batch is None:
                 return 0
             changed = update(DECISIONS).where(by_reviewer, DECISIONS.c.batch == batch).values(undone=undone)

@@ -153,22 +153,37 @@ def version_of(connection: Connection, about: Subject) -> tuple[int, int]:
     return int(latest or 0), sum(int(change or 0) for change in changes)
 
 
-def batch_to_mark(connection: Connection, rows: ColumnElement[bool], undone: bool) -> int | None:
+def batches_on(connection: Connection, rows: ColumnElement[bool], about: Subject) -> list[int]:
+    """Return the batches that decide about a sample of a run, and not only about other data of the same name.
+
+    Args:
+        connection: within the change.
+        rows: among which of the dataset's.
+        about: the samples, as the run has them.
+    """
+    found = connection.execute(select(DECISIONS.c.batch, DECISIONS.c.sample_id, DECISIONS.c.content).where(rows)).all()
+    if not found:
+        return []
+    batches, ids, contents = (list(column) for column in zip(*found, strict=True))
+    at = about.find([name or "" for name in ids], [content or "" for content in contents])
+    return sorted({batch for batch, position in zip(batches, at.tolist(), strict=True) if position >= 0})
+
+
+def batch_to_mark(connection: Connection, rows: ColumnElement[bool], about: Subject, undone: bool) -> int | None:
     """Return the batch that undo takes back, or that redo brings back; None where there is none.
 
     Args:
         connection: within the change.
         rows: which are the reviewer's about the dataset.
+        about: the samples, as the run has them: what was decided about others alone is no batch here.
         undone: True for the latest that stands, False for the first that was taken back after it.
     """
     table = DECISIONS.c
-    standing = connection.execute(select(func.max(table.batch)).where(rows, ~table.undone)).scalar()
+    standing = max(batches_on(connection, rows & ~table.undone, about), default=None)
     if undone:
         return standing
-    redoable = rows & table.undone & ~table.discarded
-    if standing is not None:
-        redoable &= table.batch > standing
-    return connection.execute(select(func.min(table.batch)).where(redoable)).scalar()
+    redoable = batches_on(connection, rows & table.undone & ~table.discarded, about)
+    return min((batch for batch in redoable if standing is None or batch > standing), default=None)
 
 
 def check_name(what: str, name: str, length: int) -> None:

@@ -29,8 +29,11 @@ def standing(history: pd.DataFrame, about: Subject) -> pd.DataFrame:
     if rows.empty:
         return rows.assign(is_of_label=True)
     actions, labels = zip(*(_in_run(about, row) for row in rows.to_dict("records")), strict=True)
-    is_of_label = (rows["action"] != "keep") | rows["given_name"].notna() | rows["dataset"].isna()
-    return rows.assign(action=actions, label=labels, is_of_label=is_of_label)
+    return rows.assign(action=actions, label=labels, is_of_label=_is_of_label(rows))
+
+
+def _is_of_label(rows: pd.DataFrame) -> pd.Series:
+    return (rows["action"] != "keep") | rows["given_name"].notna() | rows["dataset"].isna()
 
 
 def in_force(rows: pd.DataFrame) -> pd.DataFrame:
@@ -38,30 +41,39 @@ def in_force(rows: pd.DataFrame) -> pd.DataFrame:
 
     A keep that says nothing of the label leaves in force what was said of it before.
     """
-    latest = _latest(rows).set_index("sample")
+    latest = _latest(rows, ["sample"]).set_index("sample")
     latest = latest.assign(disputed=latest.index.isin(disagreements(rows)))
     return latest.loc[~latest["action"].isin(["clear", FOREIGN]), _COLUMNS]
 
 
-def _latest(rows: pd.DataFrame) -> pd.DataFrame:
-    latest = rows.drop_duplicates("sample", keep="last")
-    apart = latest["sample"][~latest["is_of_label"].to_numpy(dtype=bool)]
+def _latest(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Return the latest row of each group; where that says nothing of the label, the latest that does, if it stands."""
+    latest = rows.drop_duplicates(by, keep="last")
+    apart = latest[~latest["is_of_label"].to_numpy(dtype=bool)]
     if apart.empty:
         return latest
-    of_label = rows[rows["is_of_label"].to_numpy(dtype=bool)].drop_duplicates("sample", keep="last")
-    said = of_label[of_label["sample"].isin(apart) & of_label["action"].isin(["keep", "relabel"])]
-    return pd.concat([latest[~latest["sample"].isin(said["sample"])], said])
+    of_label = rows[rows["is_of_label"].to_numpy(dtype=bool)].drop_duplicates(by, keep="last")
+    of_label = of_label[of_label["action"].isin(["keep", "relabel"])]
+    said = of_label[pd.MultiIndex.from_frame(of_label[by]).isin(pd.MultiIndex.from_frame(apart[by]))]
+    is_said = pd.MultiIndex.from_frame(latest[by]).isin(pd.MultiIndex.from_frame(said[by]))
+    return pd.concat([latest[~is_said], said])
 
 
 def n_foreign(rows: pd.DataFrame) -> int:
     """Return on how many samples the latest of the standing rows names a class that the run does not know."""
-    return int((rows.drop_duplicates("sample", keep="last")["action"] == FOREIGN).sum())
+    of_label = rows[rows["is_of_label"].to_numpy(dtype=bool)]
+    return int((of_label.drop_duplicates("sample", keep="last")["action"] == FOREIGN).sum())
 
 
 def disagreements(rows: pd.DataFrame) -> list[int]:
-    """Return the samples on which the latest standing rows of two reviewers differ."""
-    latest = rows.drop_duplicates(["sample", "reviewer"], keep="last")
-    latest = latest[latest["action"] != "clear"]
+    """Return the samples on which the latest standing rows of two reviewers differ.
+
+    A keep that says nothing of the label contradicts no other label.
+    """
+    latest = _latest(rows, ["sample", "reviewer"])
+    doubted = latest["sample"][latest["action"].isin(["exclude", "unsure"])]
+    silent = ~latest["is_of_label"].to_numpy(dtype=bool) & ~latest["sample"].isin(doubted)
+    latest = latest[(latest["action"] != "clear") & ~silent]
     decided = [f"{action}/{label}" for action, label in zip(latest["action"], latest["label"], strict=True)]
     counts = latest.assign(decided=decided).groupby("sample")["decided"].nunique()
     return [int(s) for s in counts.index[counts > 1]]
@@ -70,8 +82,8 @@ def disagreements(rows: pd.DataFrame) -> list[int]:
 def elsewhere(history: pd.DataFrame, about: Subject) -> list[dict[str, Any]]:
     """Return as records what is in force on samples that the run does not have, or for classes it does not know."""
     rows = history[~history["undone"] & history["dataset"].notna()]
-    rows = rows.drop_duplicates(["sample_id", "content"], keep="last")
-    rows = rows[rows["action"] != "clear"]
+    rows = _latest(rows.assign(is_of_label=_is_of_label(rows)), ["sample_id", "content"])
+    rows = rows[rows["action"] != "clear"].sort_index()
     positions = about.find(rows["sample_id"].tolist(), rows["content"].tolist())
     return [
         _record(row)

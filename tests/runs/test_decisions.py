@@ -625,3 +625,29 @@ def test_a_keep_of_the_sample_leaves_what_was_said_of_its_label(reviews):
     found = reviews.current(RUN)
     assert found["action"].to_dict() == {1: "relabel", 2: "keep", 3: "keep", 4: "keep"}
     assert found["is_of_label"].to_dict() == {1: True, 2: True, 3: False, 4: False}
+
+
+def test_a_keep_of_the_sample_disputes_no_label_and_loses_none_on_the_way(reviews):
+    reviews.record(RUN, "ann", [Decision(i, "relabel", 4) for i in (1, 2, 3)] + [Decision(5, "exclude")])
+    reviews.record(RUN, "bob", [Decision(i, "keep", is_of_label=False) for i in (1, 5)] + [Decision(2, "keep")])
+    reviews.record(RUN, "ann", [Decision(3, "keep", is_of_label=False)])
+    reviews.record(RUN, "bob", [Decision(3, "keep")])
+    assert reviews.disagreements(RUN) == [2, 3, 5]
+    without = subject("later", "data", given=0, classes=3, ids=range(100))
+    records = {r["id"]: (r["action"], r["label_name"]) for r in reviews.elsewhere(without)}
+    assert records["s1"] == ("relabel", "c4")
+    assert reviews.n_foreign(without) == 3  # 1, and what was kept as a class that is not there
+
+
+def test_undo_takes_back_what_was_decided_about_the_data_on_screen(reviews):
+    """Two folders called train are one dataset to the database, and the samples tell them apart."""
+    cats = subject("cats", "train", ids=range(50))
+    dogs = Subject("dogs", "train", [f"d{i}" for i in range(50)], [f"x{i}" for i in range(50)])
+    reviews.record(cats, "ann", [Decision(i, "exclude") for i in range(10)])
+    reviews.record(dogs, "ann", [Decision(3, "keep")])
+    assert [reviews.undo(dogs, "ann") for _ in range(2)] == [1, 0]
+    assert len(reviews.current(cats)) == 10
+    assert reviews.undo(cats, "ann") == 10
+    reviews.record(dogs, "ann", [Decision(4, "exclude")])  # ends redo of dogs alone
+    assert reviews.redo(dogs, "ann") == 0
+    assert reviews.redo(cats, "ann") == 10
