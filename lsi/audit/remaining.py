@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 
 from lsi.errors import ConvergenceError
 
+WEAK = 0.5  # leave-one-out accuracy below which a probe judges labels no better than they judge it
 # suspects are judged by a probe that was fitted without them, which is sure of itself: on digits, clothes and the human
 # labels of CIFAR-10 the best a lies between −2.5 and −5.2, the best b between 0.7 and 1.7
 _PRIOR_MEAN = np.array([-3.0, 1.2])

@@ -24,6 +24,7 @@ from lsi.compute import maps, pipeline, queries
 from lsi.data import Plan
 from lsi.errors import UsageError
 from lsi.export import issue_table
+from lsi.export.untouched import refuse_foreign_manifest, refuse_sources
 from lsi.files import read_json, write_json
 from lsi.laplace.explanation import Explanation
 from lsi.progress import Progress, Status
@@ -139,6 +140,8 @@ def _step_back() -> None:
 def _copy(run: Run, output: Path) -> None:
     if output.exists() and not output.is_dir():
         raise UsageError(f"--output: expected a folder, got the file {output}.")
+    refuse_foreign_manifest(output)
+    refuse_sources(run, [output / name for name in run.files])
     output.mkdir(parents=True, exist_ok=True)
     earlier = read_json(output / MANIFEST)
     if isinstance(earlier, dict) and {"dataset", "settings"} <= earlier.keys() and "export" not in earlier:

@@ -4,7 +4,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -12,13 +12,14 @@ from lsi.cli import commands
 from lsi.cli.noting import has_database, note
 from lsi.cli.output import print_json, text_table
 from lsi.compute import maps, queries
-from lsi.compute.uncomputed import data_as_run, moved_rows
+from lsi.compute.uncomputed import data_as_run
 from lsi.config import EMBEDDED, DataSettings
 from lsi.data.plan import counted
 from lsi.errors import UsageError
 from lsi.export import (
     Selection,
     export,
+    note_written,
     planted_labels,
     refuse_changed,
     refuse_earlier,
@@ -33,8 +34,20 @@ from lsi.export import (
 from lsi.export.tables import write_spreadsheet
 from lsi.files import atomic, read_json
 from lsi.runs.listing import find_run, list_runs
-from lsi.runs.records import decision_records, left_by_rule, records_of, records_to_add, remark_records, remarks_in
+from lsi.runs.moved import moved_rows
+from lsi.runs.records import (
+    as_decisions,
+    decision_records,
+    left_by_rule,
+    records_of,
+    records_to_add,
+    remark_records,
+    remarks_in,
+)
 from lsi.runs.run import Run
+
+if TYPE_CHECKING:
+    from lsi.runs.decisions import Reviews
 
 
 def export_selection(command: commands.Export) -> None:
@@ -52,7 +65,7 @@ def export_selection(command: commands.Export) -> None:
                 "--decisions exports what people decided; leave --drop-issues, --keep-one, --drop-leaks, --keep-top "
                 "and --keep-share out."
             )
-        decisions = _decisions(command.cache, run)
+        decisions, run = _decisions(command.cache, run), _as_it_stands(command.cache, run)
         chosen, records = selection_of(run, decisions), decision_records(run.subject, decisions)
     else:
         chosen = select(
@@ -72,7 +85,7 @@ def apply_decisions(command: commands.Apply) -> None:
     Raises:
         DataError: it is no file of decisions, or they belong to other data.
     """
-    content = _read(command.file)
+    content = as_decisions(_read(command.file))
     records, said = records_of(content), remarks_in(content)
     if command.run and command.is_data_named:
         raise UsageError("Give --run or the data, not both.")
@@ -104,7 +117,7 @@ def _read(file: Path) -> Any:
 
 
 def _run_of(cache: Path, content: Any) -> Run | None:
-    """Return the run that decisions were made on, or else the newest one on the same data.
+    """Return the run that decisions were made on, or else the newest one on the same data as they are.
 
     Raises:
         UsageError: there is none, and the data are not those that come with the package.
@@ -112,13 +125,15 @@ def _run_of(cache: Path, content: Any) -> Run | None:
     runs = list_runs(cache)
     named = [run for run in runs if run.name == content.get("run")]
     alike = [run for run in runs if run.manifest["dataset"]["name"] == content.get("dataset")]
-    if named or alike:
-        return (named or alike)[0]
+    untouched = [run for run in alike if not run.decided_before]  # others bring decisions that the file does not
+    if named or untouched:
+        return (named or untouched)[0]
     if content.get("dataset") in EMBEDDED:
         return None
+    but = " but such as started from other decisions" if alike else ""
     raise UsageError(
-        f"{cache} holds no run on {content.get('dataset') or content.get('run')}: name the data with --data, as they "
-        "were named when the run was computed."
+        f"{cache} holds no run on {content.get('dataset') or content.get('run')}{but}: name the data with --data, as "
+        "they were named when the run was computed."
     )
 
 
@@ -132,7 +147,7 @@ def move_decisions(command: commands.Decisions) -> None:
     from lsi.runs.remarks import add_rows, remarks_elsewhere, rows_of
 
     if command.action == "export":
-        run = find_run(command.cache, command.run or "latest")
+        run = _as_it_stands(command.cache, find_run(command.cache, command.run or "latest"))
         reviews = Reviews.of_cache(command.cache)
         records = decision_records(run.subject, reviews.current(run.subject))
         others = reviews.elsewhere(run.subject) if command.all else []
@@ -198,11 +213,13 @@ def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selectio
     written = export(run, chosen, command.output, command.formats, records, said)
     if command.images and run.images is None:
         raise UsageError("These samples have no images: leave --images out.")
-    written += [write_images(run, chosen, command.output, how) for how in command.images]
+    pictures = [write_images(run, chosen, command.output, how) for how in command.images]
+    note_written(command.output, pictures)
+    written += pictures
     if isinstance(command, commands.Export):
         for tool in command.tools:
             written += write_for(run, chosen, command.output, tool, command.image_root, said)
-    _warn_of_changes(run)
+    _warn_of_changes(run, command.cache)
     _warn_of_noise(run, chosen)
     counts = totals(run, chosen)
     if command.json:
@@ -212,10 +229,10 @@ def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selectio
     print("\n".join(str(p) for p in written))
 
 
-def _warn_of_changes(run: Run) -> None:
+def _warn_of_changes(run: Run, cache: Path) -> None:
     """Say on standard error where the data are no longer those that the indices refer to."""
     changes = {} if run.images is None else run.images.changes()
-    moved = 0 if changes or not run.has_scores else moved_rows(run)  # without scores the data were read just now
+    moved = 0 if changes or not run.has_scores else moved_rows(run, cache)  # without scores the data were read just now
     if changes:
         print(
             f"lsi: {len(changes):,} of {len(run.scores):,} images have changed since this run: indices refer to the "
@@ -269,14 +286,30 @@ def write_report(command: commands.Report) -> None:
 
 def _decisions(cache: Path, run: Run) -> pd.DataFrame:
     """Return the decisions in force, and say on standard error how many name a class that the run does not have."""
-    from lsi.runs.decisions import Reviews  # SQLAlchemy takes half a second to import, and few commands need it
-
-    reviews = Reviews.of_cache(cache)
+    reviews = _reviews(cache)
     foreign = reviews.n_foreign(run.subject)
     if foreign:
         print(f"lsi: {counted(foreign, 'decision')} left out: they name a class that {run.name} does not have",
               file=sys.stderr)  # fmt: skip
     return reviews.current(run.subject)
+
+
+def _as_it_stands(cache: Path, run: Run) -> Run:
+    """Return the run with those of the decisions it started from that still stand, and say how many samples return."""
+    now = _reviews(cache).as_it_stands(run)
+    left, still = ({(r["id"], r["content"]) for r in one.decided_before if r["action"] == "exclude"}
+                   for one in (run, now))  # fmt: skip
+    gone = len(left - still)
+    if gone:
+        print(f"lsi: {counted(gone, 'exclusion')} that {run.name} started from {'was' if gone == 1 else 'were'} taken "
+              "back since: compute again, so that what was left out returns", file=sys.stderr)  # fmt: skip
+    return now
+
+
+def _reviews(cache: Path) -> "Reviews":
+    from lsi.runs.decisions import Reviews  # SQLAlchemy takes half a second to import, and few commands need it
+
+    return Reviews.of_cache(cache)
 
 
 def _remarks(cache: Path, run: Run) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from lsi.errors import DataError, LsiError, UsageError
 from lsi.files import read_json
 from lsi.hashing import fingerprint
 from lsi.runs.listing import list_runs
-from lsi.runs.records import decision_records, find, in_force, records_of
+from lsi.runs.records import BY_RULE, decision_records, find, in_force, records_of
 from lsi.runs.run import Run
 from lsi.runs.subject import Subject
 
@@ -86,7 +86,9 @@ def apply_decisions(
     chosen = np.flatnonzero(stays)
     before = np.array(dataset.class_names, dtype=object)[dataset.labels] if task == "classification" else None
     cleaned, _ = replace(dataset, labels=labels).take(chosen).without_empty_classes()
-    facts = {"parent": parent, "source": DATABASE if source == DATABASE else "file", "n_excluded": int((~stays).sum()),
+    n_by_rule = int((decided["reviewer"].isin(BY_RULE) & (decided["time"] == "")).sum())
+    facts = {"parent": parent, "source": DATABASE if source == DATABASE else "file",
+             "n_excluded": int((~stays).sum()) - n_by_rule, "n_by_rule": n_by_rule,
              "n_relabelled": int(changed.sum()), "n_confirmed": int(is_kept.sum()),
              "n_elsewhere": n_elsewhere}  # fmt: skip
     now = decision_records(about, decided)  # one a sample, with its row in the source as it is now

@@ -12,7 +12,7 @@ from lsi.compute.decided import Decided, apply_decisions
 from lsi.compute.tasks import task_of
 from lsi.config import NoiseSettings, ScoreSettings, Settings, Task
 from lsi.data import Dataset, Plan, noise
-from lsi.data.checksums import Checksums, stamps_of
+from lsi.data.checksums import with_checksums
 from lsi.data.images import JoinedImages
 from lsi.data.pixels import PixelSurvey, ScaledImages, measure
 from lsi.data.sampling import stratified
@@ -22,8 +22,6 @@ from lsi.hashing import fingerprint, key
 from lsi.progress import Progress
 
 log = logging.getLogger(__name__)
-
-CHECKSUMS = "checksums"  # folder of the cache
 
 
 @dataclass(frozen=True)
@@ -179,28 +177,6 @@ def scaled(dataset: Dataset, progress: Progress | None = None) -> tuple[Dataset,
     if unlabelled is not None and beside is not None:
         unlabelled = replace(unlabelled, images=ScaledImages(beside, survey.pixel_range))
     return replace(dataset, images=ScaledImages(dataset.images, survey.pixel_range), unlabelled=unlabelled), survey
-
-
-def with_checksums(dataset: Dataset, cache: Path, place: Path | None, progress: Progress | None = None) -> Dataset:
-    """Return the dataset with the checksums of its images, those of images that stayed the same without reading them.
-
-    Args:
-        dataset: the samples.
-        cache: where checksums are kept.
-        place: of the data; None where they come with a package or from torchvision.
-        progress: told how many images have been read.
-    """
-    if dataset.images is None:
-        return dataset
-    known = Checksums.read(cache / CHECKSUMS / f"{key(place=str(place or dataset.name))}.parquet")
-
-    def looked_at(part: Dataset | None) -> Dataset | None:
-        if part is None or part.images is None:
-            return part
-        stamps = stamps_of(part.images)  # before the content: what changes in between has changed since
-        return replace(part, image_checksums=known.of(part.images, progress), image_stamps=stamps)
-
-    return replace(looked_at(dataset) or dataset, unlabelled=looked_at(dataset.unlabelled))
 
 
 def _check_task(task: Task, asked: NoiseSettings, score: ScoreSettings) -> None:

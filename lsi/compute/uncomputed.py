@@ -1,4 +1,4 @@
-"""Data as a run without scores, for exports that need the data and decisions alone, and how data moved since a run."""
+"""Data as a run without scores, for exports that need the data and decisions alone."""
 
 from pathlib import Path
 
@@ -7,9 +7,8 @@ import pandas as pd
 
 from lsi.compute.preparation import Prepared, prepare
 from lsi.config import DataSettings, Settings
-from lsi.data import Dataset, load
-from lsi.environment import default_data_root
-from lsi.errors import DataError, LsiError
+from lsi.data import Dataset
+from lsi.errors import DataError
 from lsi.files import atomic, save_array, write_json
 from lsi.progress import Progress
 from lsi.runs.images import describe_images, file_facts
@@ -52,19 +51,6 @@ def data_as_run(settings: DataSettings, cache: Path, folder: Path, progress: Pro
             samples.iloc[rows].to_parquet(temporary, index=False)
     write_json(folder / MANIFEST, _manifest(everything, prepared, dataset, table))
     return Run(folder)
-
-
-def moved_rows(run: Run) -> int:
-    """Return how many of a run's samples stand at another row of the source now; 0 where the data cannot be opened."""
-    try:
-        dataset = load(run.settings.data, default_data_root())
-    except (LsiError, OSError):
-        return 0
-    parts = [dataset] if dataset.unlabelled is None else [dataset, dataset.unlabelled]
-    now = {(index, str(name)) for part in parts
-           for index, name in zip(part.source_index.tolist(), part.ids, strict=True)}  # fmt: skip
-    before = zip(run.scores["index"].tolist(), run.scores["id"], strict=True)
-    return sum(place not in now for place in before)
 
 
 def _readable(dataset: Dataset, progress: Progress | None) -> np.ndarray:

@@ -6,7 +6,7 @@ again.
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lsi.data.images import Images
+from lsi.data.record import Dataset
 from lsi.files import atomic
+from lsi.hashing import key
 from lsi.progress import Progress
 
+FOLDER = "checksums"  # of the cache
 _TICK_NS = 100_000_000  # of the clock of a file system
 _COARSE_TICK_NS = 2_000_000_000  # of one that knows whole seconds alone
 
@@ -93,6 +96,28 @@ def stamps_of(images: Images) -> np.ndarray:
         if stamp is not None:
             found[i] = stamp[1:]
     return found
+
+
+def with_checksums(dataset: Dataset, cache: Path, place: Path | None, progress: Progress | None = None) -> Dataset:
+    """Return the dataset with the checksums of its images, those of images that stayed the same without reading them.
+
+    Args:
+        dataset: the samples.
+        cache: where checksums are kept.
+        place: of the data; None where they come with a package or from torchvision.
+        progress: told how many images have been read.
+    """
+    if dataset.images is None:
+        return dataset
+    known = Checksums.read(cache / FOLDER / f"{key(place=str(place or dataset.name))}.parquet")
+
+    def looked_at(part: Dataset | None) -> Dataset | None:
+        if part is None or part.images is None:
+            return part
+        stamps = stamps_of(part.images)  # before the content: what changes in between has changed since
+        return replace(part, image_checksums=known.of(part.images, progress), image_stamps=stamps)
+
+    return replace(looked_at(dataset) or dataset, unlabelled=looked_at(dataset.unlabelled))
 
 
 def _settled(mtime_ns: int) -> bool:

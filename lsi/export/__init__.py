@@ -4,7 +4,17 @@ from lsi.export.check import check_selection
 from lsi.export.image_folders import refuse_earlier
 from lsi.export.images import ImageFormat, refuse_changed, write_images
 from lsi.export.leaks import has_splits, leak_table, leaks, leaks_to_drop
-from lsi.export.lists import FORMATS, Format, export, issue_table, relabel_table, totals, write_decisions, write_indices
+from lsi.export.lists import (
+    FORMATS,
+    Format,
+    export,
+    issue_table,
+    note_written,
+    relabel_table,
+    totals,
+    write_decisions,
+    write_indices,
+)
 from lsi.export.selection import (
     Selection,
     duplicates_to_drop,
@@ -32,6 +42,7 @@ __all__ = [
     "leak_table",
     "leaks",
     "leaks_to_drop",
+    "note_written",
     "planted_labels",
     "refuse_changed",
     "refuse_earlier",

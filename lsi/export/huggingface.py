@@ -13,6 +13,7 @@ from lsi.data.images import encoded
 from lsi.export.names import Names, portable_name
 from lsi.export.selection import Selection
 from lsi.export.tables import final_labels, plan_of, source_columns, splits_of
+from lsi.export.untouched import refuse_sources
 from lsi.files import atomic
 from lsi.runs.images import RunImages
 from lsi.runs.run import Run
@@ -55,6 +56,7 @@ def write_parquet(run: Run, selection: Selection, images: RunImages, folder: Pat
     index, ids = run.scores["index"].tolist(), run.scores["id"].tolist()
 
     def write(path: Path, positions: np.ndarray) -> Path:
+        refuse_sources(run, [path])
         with atomic(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
             for group, pictures in _groups(images, positions, index):
                 columns = [pa.array(pictures, _IMAGE), pa.array([index[i] for i in group], pa.int64()),

@@ -11,8 +11,8 @@ import numpy as np
 from lsi.errors import DataError, UsageError
 from lsi.export.huggingface import write_parquet
 from lsi.export.image_folders import write_folders
-from lsi.export.lists import check_folder
 from lsi.export.selection import Selection
+from lsi.export.untouched import check_folder
 from lsi.runs.images import RunImages
 from lsi.runs.run import Run
 

@@ -1,6 +1,7 @@
 """Index lists and tables out of a run, written where the person asks for them, never over the data."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +25,7 @@ from lsi.export.tables import (
     write_csv,
     write_spreadsheet,
 )
+from lsi.export.untouched import MANIFEST, check_folder, refuse_sources
 from lsi.files import atomic, read_json, remove_leftovers, save_array, write_json
 from lsi.runs.records import exclusion_records
 from lsi.runs.run import Run
@@ -31,16 +33,12 @@ from lsi.runs.run import Run
 Format = Literal["txt", "csv", "json", "npy", "parquet"]
 LEFTOVER_SECONDS = 3600.0  # another export may be writing into the same folder
 FORMATS: tuple[Format, ...] = ("txt", "csv", "json", "npy", "parquet")
-
-
-def check_folder(run: Run, folder: Path) -> None:
-    """Raise where `folder` is the run's own.
-
-    Raises:
-        UsageError: it is.
-    """
-    if folder.resolve() == run.folder.resolve():
-        raise UsageError("Export into a folder of its own: this one holds the run.")
+_LISTS = [f"{name}_indices.{how}" for name in ("kept", "removed") for how in FORMATS]
+_OF_TOOLS = ("label-studio.json", "label-studio.xml", "fiftyone.json", "fiftyone_dataset.py")
+NAMES = (
+    *_LISTS, *_OF_TOOLS, "cleaned.csv", "cleaned.parquet", "audit.csv", "relabel.csv", "leaks.csv", "issues.csv",
+    "spreadsheet.csv", "subset.py", MANIFEST,
+)  # fmt: skip
 
 
 def write_indices(path: Path, values: np.ndarray, how: Format) -> None:
@@ -90,12 +88,13 @@ def export(
         remarks: tags and notes on the samples, as `remark_records` gives them.
 
     Raises:
-        UsageError: a format is unknown, or the folder is the run's own.
+        UsageError: a format is unknown, the folder is the run's own, or what was computed from would be overwritten.
     """
     unknown = set(formats) - set(FORMATS)
     if unknown:
         raise UsageError(f"Expected formats among {', '.join(FORMATS)}, got {', '.join(sorted(unknown))}.")
     check_folder(run, folder)
+    refuse_sources(run, [folder / name for name in NAMES])
     remove_leftovers(folder, LEFTOVER_SECONDS)
     _remove_earlier(folder)
     index = run.scores["index"].to_numpy()
@@ -120,27 +119,38 @@ def export(
         pq.write_table(cleaned, temporary)
     write_spreadsheet(folder / "spreadsheet.csv", _for_people(audit, issues))
     facts = {"run": run.name, **totals(run, selection), "source_length": plan_of(run).get("source_length") or None}
-    write_json(folder / "manifest.json", run.manifest | {"export": facts})
+    write_json(folder / MANIFEST, run.manifest | {"export": facts})
     with atomic(folder / "subset.py") as temporary:
         shutil.copyfile(Path(__file__).with_name("subset.py"), temporary)
     written += [folder / name for name in (*tables, "cleaned.parquet", "spreadsheet.csv")]
     made = exclusion_records(run.subject, selection.removed, "rule") if decisions is None else decisions
     write_decisions(folder / "decisions.json", run, made, remarks)
-    return [*written, folder / "decisions.json", folder / "manifest.json", folder / "subset.py"]
+    return [*written, folder / "decisions.json", folder / MANIFEST, folder / "subset.py"]
 
 
-_OF_TOOLS = ("label-studio.json", "label-studio.xml", "fiftyone.json", "fiftyone_dataset.py")
+def note_written(folder: Path, paths: list[Path]) -> None:
+    """Write into the manifest of an export which Parquet files of images lie beside it, for the next one to remove.
+
+    Args:
+        folder: of the export.
+        paths: what was written for images: files, and folders of files.
+    """
+    files = [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
+    names = [file.relative_to(folder).as_posix() for file in files if file.suffix == ".parquet"]
+    manifest = read_json(folder / MANIFEST) or {}
+    write_json(folder / MANIFEST, manifest | {"export": manifest.get("export", {}) | {"images": names}})
 
 
 def _remove_earlier(folder: Path) -> None:
-    """Remove the lists and tables of an earlier export into the same folder, so that none contradicts the new ones."""
-    facts = folder / "manifest.json"
-    found = read_json(facts) if facts.is_file() else None
+    """Remove what an earlier export wrote into the same folder, so that nothing contradicts what is written now."""
+    found = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else None
     if not isinstance(found, dict) or "export" not in found:
         return
-    lists = [f"{name}_indices.{how}" for name in ("kept", "removed") for how in FORMATS]
-    for name in (*lists, "leaks.csv", "issues.csv", *_OF_TOOLS):  # all others are written by every export
+    for name in (*_LISTS, "leaks.csv", "issues.csv", *_OF_TOOLS):  # all others are written by every export
         (folder / name).unlink(missing_ok=True)
+    for name in found["export"].get("images", ()):
+        if re.fullmatch(r"(huggingface/)?[^/\\]+\.parquet", name):
+            (folder / name).unlink(missing_ok=True)
 
 
 def write_decisions(

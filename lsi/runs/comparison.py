@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
-from lsi.audit.remaining import estimate_remaining_errors
+from lsi.audit.remaining import WEAK, estimate_remaining_errors
 from lsi.errors import UsageError
 from lsi.runs.run import Run
 
@@ -137,15 +137,17 @@ def _figures_of(run: Run) -> dict[str, float]:
     if run.task == "classification":
         figures["leave-one-out accuracy"] = summary["loo_accuracy"]
         figures["suspected labels"] = float(summary["n_label_issues"])
-        p = table["label_score"].to_numpy()[table["is_label_issue"].to_numpy()]
-        estimate = estimate_remaining_errors(p, np.array([]), np.array([], dtype=bool))
-        figures["of these expected wrong, at least"] = float(np.floor(estimate.low))
-        figures["of these expected wrong, at most"] = float(np.ceil(estimate.high))
+        if summary["loo_accuracy"] >= WEAK:  # below, the app gives no number either
+            p = table["label_score"].to_numpy()[table["is_label_issue"].to_numpy()]
+            estimate = estimate_remaining_errors(p, np.array([]), np.array([], dtype=bool))
+            figures["of these expected wrong, at least"] = float(np.floor(estimate.low))
+            figures["of these expected wrong, at most"] = float(np.ceil(estimate.high))
         if run.manifest.get("calibration"):
             figures["expected wrong by planted flips"] = run.manifest["calibration"]["expected_wrong"]
     else:
         figures["leave-one-out R²"] = run.manifest["targets"]["loo_r2"]
-        figures["suspected targets"] = float(summary["n_label_issues"])
+        if run.task == "regression":
+            figures["suspected targets"] = float(summary["n_label_issues"])
     figures["near duplicates"] = float(summary["n_near_duplicates"])
     return figures
 

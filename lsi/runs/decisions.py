@@ -252,6 +252,24 @@ class Reviews:
         """
         return elsewhere(self.history(about), about)
 
+    def as_it_stands(self, run: Run) -> Run:
+        """Return a run with those of the decisions it started from that nobody has taken back since.
+
+        Decisions that never were in this database, of a file that was not read in, stand as they are.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        if not run.decided_before:
+            return run
+        history = self.history(run.subject)
+        met = set(zip(history["sample_id"], history["content"], strict=True))
+        now = {(record["id"], record["content"]): record for record in elsewhere(history, run.subject)}
+        keys = [(record["id"], record["content"]) for record in run.decided_before]
+        standing = [old | now.get(key, {}) for key, old in zip(keys, run.decided_before, strict=True)
+                    if key not in met or key in now]  # fmt: skip
+        return run.with_decided_before(standing)
+
     def counts(self) -> dict[str, int]:
         """Return of how many samples of each dataset a decision is in force.
 

@@ -1,5 +1,6 @@
 """A run is a folder that stands on its own: written by whoever computes, read by whoever looks."""
 
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +41,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and most readers of a run ne
     from lsi.features.design import Design
     from lsi.laplace.design_matrix import DesignMatrix
 
+WITH_NOISE = " with noise"  # behind the hash of an image to which noise was added
 _CAPTIONED = 2  # so many targets fit below an image
 
 
@@ -214,6 +216,12 @@ class Run:
         """The decisions that the run started from, as records, of samples that left too; none for most runs."""
         return (read_json(self.folder / DECIDED) or {}).get("decisions", [])
 
+    def with_decided_before(self, records: list[dict[str, Any]]) -> "Run":
+        """Return the run as if it had started from these decisions: those of its own that still stand, say."""
+        run = copy(self)
+        vars(run)["decided_before"] = records
+        return run
+
     @property
     def parent(self) -> str | None:
         """The name of the run whose decisions this one started from, where that is known."""
@@ -224,7 +232,7 @@ class Run:
         samples, contents, n = self.folder / SAMPLES, self.folder / CONTENTS, len(self.scores)
         if samples.is_file():
             table = table_of(samples, ["checksum", "noisy"]).iloc[:n]
-            noise = np.where(table["noisy"].to_numpy(dtype=bool), " with noise", "").astype(object)
+            noise = np.where(table["noisy"].to_numpy(dtype=bool), WITH_NOISE, "").astype(object)
             return table["checksum"].to_numpy(dtype=object) + noise
         if contents.is_file():
             return np.load(contents).astype(str).astype(object)

@@ -5,11 +5,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from lsi.audit.remaining import ErrorEstimate, estimate_remaining_errors
+from lsi.audit.remaining import WEAK, ErrorEstimate, estimate_remaining_errors
 from lsi.ui.deciding import label_decisions, reviews
 from lsi.ui.session import View, by_key
-
-WEAK = 0.5  # leave-one-out accuracy below which a probe judges labels no better than they judge it
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,15 @@ from lsi.export import (
     Selection,
     check_selection,
     export,
+    note_written,
     planted_labels,
     selection_of,
     totals,
+    write_decisions,
     write_images,
 )
-from lsi.hashing import fingerprint
+from lsi.hashing import fingerprint, key
+from lsi.runs.moved import moved_rows
 from lsi.runs.records import (
     decision_records,
     exclusion_records,
@@ -38,12 +41,13 @@ from lsi.ui.awaited import await_job
 from lsi.ui.buttons import pressed
 from lsi.ui.deciding import decisions, note, remarks_on, reviewer, reviews
 from lsi.ui.login import looks_only
-from lsi.ui.session import View, cache
+from lsi.ui.session import View, cache, open_view
 from lsi.ui.wording import plain
 
 if TYPE_CHECKING:
     from lsi.audit.curation import CurationCheck
 
+CHECKED_AT_ONCE = 50_000  # samples whose rows in the source are looked at while the page is drawn
 IMAGES: dict[str, ImageFormat | None] = {
     "None": None,
     "One folder per class": "copy",
@@ -60,8 +64,8 @@ def counts(view: View, positions: np.ndarray) -> Selection:
         selection = selection.within(positions)
     came = totals(view.run, selection)
     names = {"Kept": "n_kept", "Excluded": "n_removed", "Relabelled": "n_relabelled"}
-    for column, (name, key) in zip(st.columns(3), names.items(), strict=True):
-        column.metric(name, f"{came[key]:,}", border=True)
+    for column, (name, part) in zip(st.columns(3), names.items(), strict=True):
+        column.metric(name, f"{came[part]:,}", border=True)
     if not came["n_removed"] and not came["n_relabelled"]:
         st.info("Nothing is excluded or relabelled yet: decide on the other pages, or export everything as it is.")
     if "split" in view.table.columns and view.table["split"].str.contains("test", case=False).any():
@@ -109,13 +113,25 @@ def recompute(view: View) -> None:
     if pressed("Recompute with my decisions", "recompute", icon=":material/restart_alt:", disabled=not changed):
         try:
             note(reviewer(), "started", view.run.subject_name, decisions_of=view.run.name)
-            await_job(jobs.start(replace(view.run.settings, decisions=DATABASE), cache()))
+            await_job(jobs.start(replace(view.run.settings, decisions=_what_is_decided(view)), cache()))
         except LsiError as error:
             st.error(plain(error))
             return
         st.switch_page(st.session_state["pages"]["overview"])
     if not changed:
         st.caption("Nothing is decided on these samples yet.")
+
+
+def _what_is_decided(view: View) -> str:
+    """Return where the next run finds what is decided: the database, or a file with what this run's own file said."""
+    if (view.run.manifest.get("decided") or {}).get("source") != "file":
+        return DATABASE
+    run = reviews().as_it_stands(view.run)
+    records = decision_records(run.subject, decisions(view))
+    path = cache() / jobs.UPLOADS / f"decisions-{key(run=run.name, before=run.decided_before, now=records)}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_decisions(path, run, records)
+    return str(path)
 
 
 def read_in(view: View) -> None:
@@ -169,6 +185,12 @@ def download(view: View, selection: Selection) -> None:
         "of all with what was decided (`audit.csv`; `spreadsheet.csv` is the one to open in Excel), cleanlab's "
         "columns, a checked subset for PyTorch and pandas (`subset.py`), the decisions and the manifest."
     )
+    if len(view.table) <= CHECKED_AT_ONCE and (moved := _moved(view.run.name)):
+        st.warning(
+            f"{moved:,} of {len(view.table):,} {view.noun} stand at another row of the source than when this run was "
+            "computed. The index lists speak of the source as it was; names still hold. Compute again to have them "
+            "right."
+        )
     how = None
     if view.has_images:
         how = st.segmented_control("Kept images, under their new labels", list(IMAGES), default="None", key="images",
@@ -195,6 +217,13 @@ def download(view: View, selection: Selection) -> None:
     )
 
 
+@st.cache_data(ttl=60, max_entries=32, show_spinner=False)
+def _moved(name: str) -> int:
+    """Return how many of a run's samples stand at another row of the source now."""
+    view = open_view(name)
+    return 0 if view is None else moved_rows(view.run, cache())
+
+
 def _archive(view: View, name: str, selection: Selection, how: ImageFormat | None) -> bytes:
     came = totals(view.run, selection)
     note(name, "exported", view.run.name, images=how or "none", **came)
@@ -205,7 +234,7 @@ def _archive(view: View, name: str, selection: Selection, how: ImageFormat | Non
         records = decision_records(about, decided) + exclusion_records(about, hidden, "filter")
         export(view.run, selection, folder, decisions=records, remarks=remark_records(about, remarks_on(view)))
         if how is not None and view.has_images:
-            write_images(view.run, selection, folder, how)
+            note_written(folder, [write_images(view.run, selection, folder, how)])
         path = shutil.make_archive(str(Path(root) / "archive"), "zip", folder)
         return Path(path).read_bytes()
 

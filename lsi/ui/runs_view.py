@@ -252,4 +252,5 @@ def parent_line(view: View) -> None:
     st.markdown(
         f"Computed from {counted(int(counts.sum()), 'decision')} on {name}: {counts[0]:,} excluded, {counts[1]:,} "
         f"relabelled, {counts[2]:,} confirmed."
+        + (f" A rule had left out {facts['n_by_rule']:,}." if facts.get("n_by_rule") else "")
     )

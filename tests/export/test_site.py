@@ -67,7 +67,7 @@ def test_the_data_are_those_of_the_run_and_of_what_was_said(run, tmp_path):
 
 def test_every_sample_has_its_image_and_no_name_of_a_disk_or_of_data_gets_into_the_page(run, tmp_path):
     data = written(run, tmp_path)
-    assert sorted(p.name for p in (tmp_path / "images").iterdir()) == sorted(f"{i}.webp" for i in range(45))
+    assert sorted(p.name for p in (tmp_path / data["base"]).iterdir()) == sorted(f"{i}.webp" for i in range(45))
     for path in (tmp_path / PAGE, tmp_path / DATA):
         assert "secret place" not in path.read_text(encoding="utf-8")
     page = (tmp_path / PAGE).read_text(encoding="utf-8")
@@ -76,12 +76,16 @@ def test_every_sample_has_its_image_and_no_name_of_a_disk_or_of_data_gets_into_t
 
 
 def test_a_site_is_written_anew_and_foreign_files_stay(run, tmp_path):
+    images = tmp_path / "site" / written(run, tmp_path / "site")["base"]
+    (images / "45.webp").write_bytes(b"of a larger run")
+    (images / "mine.txt").write_text("mine")
+    for folder in ("images", "images-0123456789abcdef"):  # of a version before, and of another run
+        (tmp_path / "site" / folder).mkdir()
+        (tmp_path / "site" / folder / "7.webp").write_bytes(b"another image")
     written(run, tmp_path / "site")
-    (tmp_path / "site" / "images" / "45.webp").write_bytes(b"of a larger run")
-    (tmp_path / "site" / "images" / "mine.txt").write_text("mine")
-    written(run, tmp_path / "site")
-    assert not (tmp_path / "site" / "images" / "45.webp").exists()
-    assert (tmp_path / "site" / "images" / "mine.txt").read_text() == "mine"
+    assert not (images / "45.webp").exists()
+    assert (images / "mine.txt").read_text() == "mine"
+    assert [p.name for p in (tmp_path / "site").iterdir() if p.is_dir()] == [images.name]
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / DATA).write_text("somebody's")
     (tmp_path / "file").write_text("")
@@ -97,7 +101,8 @@ def test_the_command_writes_site_and_report(run, tmp_path, capsys):
     cache = ["--cache", str(run.folder.parent.parent)]
     assert main(["report", run.name, "--static", str(tmp_path / "site"), *cache]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "site" / PAGE)
-    assert sorted(p.name for p in (tmp_path / "site").iterdir()) == ["data.js", "images", "index.html", "report.html"]
+    data, images, *rest = sorted(p.name for p in (tmp_path / "site").iterdir())
+    assert (data, images[:7], rest) == ("data.js", "images-", ["index.html", "report.html"])
     assert main(["report", run.name, "--static", str(tmp_path / "site"), *cache]) == 0
     assert main(["report", run.name, "--static", "a", "--output", "b", *cache]) == 2
 

@@ -1,11 +1,13 @@
 """A run as a folder for any web server, or none: gallery, map, filter and details, with no Python behind them.
 
-`index.html` brings its script and style, `data.js` the numbers, `images` a WebP an image. The page asks nobody else and
-opens from a disk too. It shows what the run and the reviewers said when it was written.
+`index.html` brings its script and style, `data.js` the numbers, `images-…` a WebP an image: a folder a run, so that
+neither a browser nor an end before its time shows the images of one run under the scores of another. The page asks
+nobody else and opens from a disk too. It shows what the run and the reviewers said when it was written.
 """
 
 import base64
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,11 +25,13 @@ from lsi.export.report import without_place
 from lsi.export.web import PARTS
 from lsi.export.wording import what_lsi_is
 from lsi.files import atomic
+from lsi.hashing import key
 from lsi.runs.records import ACTIONS, decision_codes, new_labels, texts_by_sample
 from lsi.runs.run import Run
 
-DATA, IMAGES, PAGE = "data.js", "images", "index.html"
+DATA, PAGE = "data.js", "index.html"
 SIDE = 256  # px of the longer side of an image; smaller ones stay as they are
+_IMAGES = re.compile(r"images(-[0-9a-f]{16})?")  # without a hash: of versions before
 _MARK = "window.LSI = "
 _OTHER = (138, 146, 154, 220)
 
@@ -54,13 +58,17 @@ def write_site(
     """
     check_site_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    if run.images is not None:
-        _write_images(run, folder / IMAGES)
+    images = "" if run.images is None else f"images-{key(run=run.name)}"
+    if images:
+        _write_images(run, folder / images)
     with atomic(folder / DATA) as temporary:
-        text = json.dumps(_data(run, positions, decisions, remarks), allow_nan=False)
+        text = json.dumps({"base": images} | _data(run, positions, decisions, remarks), allow_nan=False)
         temporary.write_text(f"{_MARK}{text};\n", encoding="utf-8")
     with atomic(folder / PAGE) as temporary:
         temporary.write_text(_page(run), encoding="utf-8")
+    for other in folder.iterdir():
+        if other.is_dir() and _IMAGES.fullmatch(other.name) and other.name != images:
+            _remove_images(other, keep=set())
     return folder / PAGE
 
 
@@ -79,8 +87,10 @@ def check_site_folder(folder: Path) -> None:
         with data.open("rb") as file:
             is_ours = file.read(len(_MARK)) == _MARK.encode()
     else:  # one whose first writing was ended before its data came
-        images = folder / IMAGES
-        is_ours = {path.name for path in folder.iterdir()} == {IMAGES} and all(map(_is_numbered, images.glob("*")))
+        is_ours = all(
+            _IMAGES.fullmatch(path.name) and path.is_dir() and all(map(_is_numbered, path.iterdir()))
+            for path in folder.iterdir()
+        )
     if not is_ours:
         raise UsageError(f"{folder} holds other files: name an empty folder, or one with a site of an earlier report.")
 
@@ -89,10 +99,7 @@ def _write_images(run: Run, folder: Path) -> None:
     """Write a WebP for each sample, and take away those that an earlier site had more."""
     folder.mkdir(exist_ok=True)
     assert run.images is not None
-    names = {f"{position}.webp" for position in range(len(run.scores))}
-    for path in folder.glob("*.webp"):
-        if _is_numbered(path) and path.name not in names:
-            path.unlink()
+    _remove_images(folder, keep={f"{position}.webp" for position in range(len(run.scores))})
     for position in range(len(run.scores)):
         try:
             data = thumbnail(run.images.read(position), SIDE)
@@ -100,6 +107,15 @@ def _write_images(run: Run, folder: Path) -> None:
             data = placeholder(str(error), 128)
         with atomic(folder / f"{position}.webp") as temporary:
             temporary.write_bytes(data)
+
+
+def _remove_images(folder: Path, keep: set[str]) -> None:
+    """Take away the images of an earlier site, and their folder where it holds nothing else."""
+    for path in folder.iterdir():
+        if _is_numbered(path) and path.name not in keep:
+            path.unlink()
+    if not keep and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _is_numbered(path: Path) -> bool:
@@ -124,7 +140,7 @@ def _data(
               if tags or notes}  # fmt: skip
     return {
         "name": run.name, "noun": run.noun, "task": run.task, "classes": texts, "actions": ["", *ACTIONS],
-        "base": IMAGES if run.images is not None else "", "suffix": ".webp",
+        "suffix": ".webp",
         "ids": [without_place(run, str(name)) for name in table["id"]],
         "texts": table["text"].astype(str).tolist() if run.images is None and "text" in table.columns else [],
         "columns": {name: _packed(values, kind) for name, (values, kind) in columns.items()},

@@ -1,0 +1,61 @@
+"""What an export leaves as it is: the run's own folder, the files that the run was computed from, and foreign ones."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from lsi.errors import UsageError
+from lsi.files import read_json
+from lsi.references import split_file
+from lsi.runs.run import Run
+
+MANIFEST = "manifest.json"
+
+
+def check_folder(run: Run, folder: Path) -> None:
+    """Raise where `folder` is the run's own, or holds a manifest.json that no export wrote.
+
+    Raises:
+        UsageError: it does.
+    """
+    if folder.resolve() == run.folder.resolve():
+        raise UsageError("Export into a folder of its own: this one holds the run.")
+    refuse_foreign_manifest(folder)
+
+
+def refuse_foreign_manifest(folder: Path) -> None:
+    """Raise where a folder holds a manifest.json that neither an export nor a run wrote.
+
+    Raises:
+        UsageError: it does.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        return
+    found = read_json(path)
+    if not isinstance(found, dict) or not ("export" in found or {"dataset", "settings"} <= found.keys()):
+        raise UsageError(f"{path} is somebody else's: export into a folder of its own, so that it stays.")
+
+
+def refuse_sources(run: Run, paths: Iterable[Path]) -> None:
+    """Raise where a file to be written is one that the run was computed from.
+
+    Args:
+        run: the run.
+        paths: of what is to be written.
+
+    Raises:
+        UsageError: the first such file.
+    """
+    sources = _sources(run)
+    for path in paths:
+        if path.exists() and path.resolve() in sources:
+            raise UsageError(f"{path} is what the run was computed from: export into another folder, so that it stays.")
+
+
+def _sources(run: Run) -> set[Path]:
+    """Return the files that a run was computed from, as far as its manifest names them."""
+    settings = run.manifest.get("settings") or {}
+    named = [value for group in ("data", "features") for value in (settings.get(group) or {}).values()]
+    named += [file["path"] for file in (run.manifest.get("images") or {}).get("files") or ()]
+    files = (split_file(value)[0] for value in named if isinstance(value, str) and value)
+    return {path.resolve() for path in files if path.is_file()}
