@@ -1,5 +1,7 @@
 """What an export says and leaves, as a person meets it."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +50,69 @@ def test_what_is_no_export_is_not_touched(place, tmp_path):
     assert (tmp_path / "kept_indices.npy").read_text() == "mine"
 
 
+def test_what_a_run_was_computed_from_is_not_overwritten(place, tmp_path, capsys):
+    """A cleaned table laid beside its images, or Parquet of an earlier export, is the data of the next run."""
+    cache = ["--cache", str(tmp_path / "cache")]
+    first = export(place, "--images", "huggingface", "--formats", "txt")
+    for source in (first / "train.parquet", first / "cleaned.csv"):
+        folder = tmp_path / source.stem
+        folder.mkdir()
+        shutil.copy(source, folder)
+        if source.suffix == ".csv":
+            shutil.copytree(place / "data", folder, dirs_exist_ok=True)
+        data, content = folder / source.name, source.read_bytes()
+        assert main(["compute", "--data", str(data), "--backbone", "pixels", "--quiet", *cache]) == 0
+        capsys.readouterr()
+        words = ["export", "latest", "--images", "huggingface", "--output", str(folder), *cache]
+        assert main(words) == 2
+        assert f"{source.name} is what the run was computed from" in capsys.readouterr().err
+        assert data.read_bytes() == content
+        assert (
+            main(["compute", "--data", str(data), "--backbone", "pixels", "--quiet", "--output", str(folder), *cache])
+            == 0
+        )
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "manifest.json").write_text('{"name": "mine"}')
+    for words in (["export", "latest"], ["compute", "--data", str(data), "--backbone", "pixels", "--quiet"]):
+        assert main([*words, "--output", str(tmp_path / "own"), *cache]) == 2
+        assert "manifest.json is somebody else's" in capsys.readouterr().err
+    assert (tmp_path / "own" / "manifest.json").read_text() == '{"name": "mine"}'
+
+
+def test_a_second_export_leaves_no_parquet_of_the_first(place, capsys):
+    out = export(place, "--images", "huggingface", "--formats", "txt")
+    assert read_json(out / "manifest.json")["export"]["images"] == ["train.parquet"]
+    (out / "mine.parquet").write_text("mine")
+    export(place, "--keep-top", "5", "--formats", "txt")
+    assert sorted(p.name for p in out.glob("*.parquet")) == ["cleaned.parquet", "mine.parquet"]
+    (out / "mine.parquet").unlink()
+
+
+def test_apply_takes_no_decision_of_another_run(place, tmp_path, capsys):
+    cache = tmp_path / "cache"
+    file = tmp_path / "d.json"
+    here = ["--cache", str(cache)]
+    data = ["compute", "--data", str(place / "data" / "manifest.csv"), "--backbone", "pixels", "--quiet", *here]
+    assert main(data) == 0
+    assert main(["export", "latest", "--keep-top", "30", "--output", str(tmp_path / "rule"), *here]) == 0
+    other = tmp_path / "rule" / "decisions.json"
+    assert main([*data, "--decisions", str(other)]) == 0
+    assert main(["export", "latest", "--output", str(tmp_path / "child"), *here]) == 0
+    record = read_json(other)["decisions"][0]
+    content = {"run": "elsewhere", "dataset": read_json(other)["dataset"], "decisions": [record]}
+    file.write_text(json.dumps(content))
+    assert main(["apply", str(file), "--output", str(tmp_path / "one"), *here]) == 0
+    assert len((tmp_path / "one" / "removed_indices.txt").read_text().split()) == 1
+    child = read_json(tmp_path / "child" / "manifest.json")["export"]["run"]
+    kept = {**record, "action": "keep", "reviewer": "ann", "time": "2026-01-01 00:00:00+00:00"}
+    file.write_text(json.dumps(content | {"decisions": [kept]}))
+    capsys.readouterr()
+    assert main(["apply", str(file), "--run", child, "--output", str(tmp_path / "two"), *here]) == 1
+    assert "holds no sample" in capsys.readouterr().err
+    facts = read_json(cache / "runs" / child / "manifest.json")["decided"]
+    assert (facts["n_excluded"], facts["n_by_rule"]) == (0, 10)
+
+
 def test_rows_that_stand_elsewhere_now_are_said(place, capsys):
     table = place / "data" / "manifest.csv"
     before = table.read_text()
@@ -61,6 +126,20 @@ def test_rows_that_stand_elsewhere_now_are_said(place, capsys):
         assert "lsi: 2 of 40 samples stand at another row of the source" in capsys.readouterr().err
     finally:
         table.write_text(before)
+
+
+@pytest.mark.parametrize("row", [0, 20])
+def test_rows_without_names_are_told_by_their_content(tmp_path, capsys, row):
+    """Their ids are their numbers, which a row that goes leaves as they were."""
+    rng, file = np.random.default_rng(0), tmp_path / "rows.npz"
+    arrays = {"features": rng.normal(size=(30, 3)), "labels": np.arange(30) % 3}
+    np.savez(file, **arrays)
+    cache = ["--cache", str(tmp_path / "cache")]
+    assert main(["compute", "--data", str(file), "--quiet", *cache]) == 0
+    np.savez(file, **{name: np.delete(values, row, axis=0) for name, values in arrays.items()})
+    capsys.readouterr()
+    assert main(["export", "latest", "--output", str(tmp_path / "out"), *cache]) == 0
+    assert f"lsi: {30 - row} of 30 samples stand at another row of the source" in capsys.readouterr().err
 
 
 def test_labels_that_were_flipped_on_purpose_are_said(place, capsys):

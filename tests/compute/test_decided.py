@@ -252,6 +252,25 @@ def test_an_export_speaks_of_the_data_and_not_of_the_run_before(pair, folder, tm
     assert not (tmp_path / "empty" / "runs").exists()
 
 
+def test_decisions_that_were_taken_back_do_not_return_through_a_file(pair, folder, cache, tmp_path, capsys):
+    """What the run started from is excluded 4, 7 as owl and 9 confirmed; then 4 and 7 are taken back."""
+    run, child = pair
+    decide(run, cache, n4=("clear", None))
+    decide(child, cache, n7=("clear", None))
+    where = ["--run", child.name, "--cache", str(cache)]
+    assert main(["decisions", "export", str(tmp_path / "d.json"), *where]) == 0
+    assert "1 exclusion that" in capsys.readouterr().err
+    found = json.loads((tmp_path / "d.json").read_text())["decisions"]
+    assert sorted((Path(r["id"]).stem, r["action"]) for r in found) == [("12", "unsure"), ("9", "keep")]
+    words = ["export", child.name, "--decisions", "--output", str(tmp_path / "out"), "--cache", str(cache)]
+    assert main(words) == 0
+    assert json.loads((tmp_path / "out" / "decisions.json").read_text())["decisions"] == found
+    decide(run, cache, n4=("exclude", None))
+    assert main(["decisions", "export", str(tmp_path / "d.json"), *where]) == 0
+    again = json.loads((tmp_path / "d.json").read_text())["decisions"]
+    assert ("4", "exclude") in {(Path(r["id"]).stem, r["action"]) for r in again}
+
+
 def test_decisions_without_a_run_are_applied_with_images_too(pair, folder, cache, tmp_path):
     run, _ = pair
     reviews = Reviews.of_cache(cache)
