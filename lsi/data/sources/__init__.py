@@ -8,7 +8,7 @@ from lsi.data.images import SUFFIXES
 from lsi.data.naming import text_of_path
 from lsi.data.record import Dataset
 from lsi.data.sources.arrays import ARRAYS, from_arrays
-from lsi.data.sources.boxes import find_boxes, read_boxes
+from lsi.data.sources.boxes import find_boxes, read_boxes, read_boxes_of_file
 from lsi.data.sources.columnar import COLUMNAR, holds_images, read_columnar
 from lsi.data.sources.columns import Wanted, refuse_columns
 from lsi.data.sources.confined import check_reference
@@ -83,7 +83,7 @@ def _in_file(tree: Tree, name: str, options: Options) -> Samples:
     if _has_end(name, COLUMNAR):
         return read_columnar(tree, [name], options, is_file=True)
     if options.boxes and _has_end(name, (".json",)):
-        return read_boxes(tree, options)
+        return read_boxes_of_file(tree, name, options)
     if _has_end(name, TABLES):
         frame, notes = read_frame(tree, name)
         samples = from_frame(frame, tree, name, options)

@@ -1,12 +1,14 @@
 """Boxes of detection data as samples: each box is cropped from its image, and its class is the label."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
 
 from lsi.data.crops import CroppedImages
+from lsi.data.images import SUFFIXES
 from lsi.data.labels import LabelRules
 from lsi.data.naming import safe_name, text_of_path
 from lsi.data.plan import counted
@@ -15,9 +17,10 @@ from lsi.data.sources.boxes.table import OTHER, BoxTable
 from lsi.data.sources.boxes.voc import is_voc, read_voc
 from lsi.data.sources.boxes.yolo import is_yolo, read_yolo
 from lsi.data.sources.columns import refuse_columns
-from lsi.data.sources.samples import Options, Samples
+from lsi.data.sources.confined import check_reference
+from lsi.data.sources.samples import DEFAULT_SPLIT, Options, Samples
 from lsi.data.sources.tree_images import images_in
-from lsi.data.trees import Tree
+from lsi.data.trees import LocalTree, Tree
 from lsi.data.trees.filenames import suffix_of, without_junk
 from lsi.errors import DataError
 
@@ -60,13 +63,49 @@ def read_boxes(tree: Tree, options: Options) -> Samples:
         )
     table = _READERS[formats[0]](tree, names)
     if not table.boxes:
-        reasons = "; ".join(f"{count:,} {what}" for what, count in table.left_out.counts().items())
-        raise DataError(
-            f"{tree.name}: --boxes: expected {formats[0]} boxes, found none{f': {reasons}' if reasons else ''}."
-        )
+        raise _no_boxes(tree.name, formats[0], table)
     if len(formats) > 1:
         table.notes.append(f"There are {' and '.join(formats[1:])} boxes as well; those of {formats[0]} are read.")
     return _samples(table, tree)
+
+
+def read_boxes_of_file(tree: Tree, name: str, options: Options) -> Samples:
+    """Return one sample for each box of one annotation file of COCO, whatever else lies beside it.
+
+    The images lie in its folder or below; where there are none, in the folder above or below that.
+
+    Args:
+        tree: the folder of the file.
+        name: of the file.
+        options: no column can be named; the split that the file's name says is read where no other is asked for.
+
+    Raises:
+        DataError: the file is no such annotation, or holds no box of an image that is there.
+    """
+    where = f"{tree.name}/{text_of_path(name)}"
+    refuse_columns(options.columns, f"{where}: each box is a sample")
+    names, wider = list(without_junk(tree.names())), tree
+    root = tree.path("")
+    if root is not None and not any(suffix_of(n) in SUFFIXES for n in names):
+        folder = root.resolve()
+        wider, name = LocalTree(folder.parent), f"{folder.name}/{name}"
+        names = list(without_junk(wider.names()))
+    table = read_coco(wider, names, name)
+    if root is not None:
+        check_reference(tree, [str(wider.path(image)) for image in table.images])
+    if not table.boxes:
+        raise _no_boxes(where, "COCO", table)
+    samples = replace(_samples(table, wider), name=safe_name(PurePosixPath(name).stem), place=where)
+    split = table.splits[0]
+    if split is None or options.split != DEFAULT_SPLIT or split == DEFAULT_SPLIT:
+        return samples
+    note = f"{where} was given by itself, so it is read, though it is the split {split}."
+    return replace(samples, splits=None, source_lengths={"": table.lengths[split]}, notes=(*samples.notes, note))
+
+
+def _no_boxes(where: str, kind: str, table: BoxTable) -> DataError:
+    reasons = "; ".join(f"{count:,} {what}" for what, count in table.left_out.counts().items())
+    return DataError(f"{where}: --boxes: expected {kind} boxes, found none{f': {reasons}' if reasons else ''}.")
 
 
 def _samples(table: BoxTable, tree: Tree) -> Samples:

@@ -4,11 +4,13 @@ import json
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from lsi.data.naming import text_of_path
-from lsi.data.sources.boxes.table import Box, BoxTable, ImageFinder, plain_fields
+from lsi.data.plan import some
+from lsi.data.sources.boxes.table import Box, BoxTable, ImageFinder, agreement, plain_fields
 from lsi.data.sources.splits import split_in_name
 from lsi.data.trees import Tree
 from lsi.data.trees.filenames import suffix_of
@@ -17,6 +19,7 @@ from lsi.errors import DataError
 _USUAL = re.compile(r"(^|[_.-])(instances?|coco)([_.-]|\d|$)", re.IGNORECASE)
 _OTHER_TASKS = re.compile(r"^(captions|person_keypoints|image_info|panoptic|stuff)", re.IGNORECASE)
 _MOST = 1e15  # whatever is larger, or infinite, or NaN, is no place in an image
+_WORDS = (b'"images"', b'"annotations"', b'"categories"', b'"bbox"')
 _USED = ("bbox", "segmentation", "category_id", "image_id", "id", "area", "iscrowd", "keypoints")
 
 
@@ -25,27 +28,41 @@ def coco_files(names: Iterable[str]) -> list[str]:
     return sorted(n for n in names if suffix_of(n) == ".json" and _USUAL.search(posixpath.basename(n)[:-5]))
 
 
-def read_coco(tree: Tree, names: list[str]) -> BoxTable:
-    """Return the boxes of all annotations of COCO in a tree; those around crowds are left out.
+def read_coco(tree: Tree, names: list[str], only: str | None = None) -> BoxTable:
+    """Return the boxes of all annotations of COCO in a tree, or of one file; those around crowds are left out.
 
     Args:
         tree: where they lie, with the images.
         names: of its files.
+        only: the file to read, None for all.
 
     Raises:
-        DataError: a file cannot be read, or an entry is not what it should be; the message has its number.
+        DataError: a file cannot be read, or an entry is not what it should be; the message has its number. Or two
+            files hold boxes of one image.
     """
-    usual = coco_files(names)
+    usual = coco_files(names) if only is None else [only]
     others = [n for n in names if suffix_of(n) == ".json" and not _OTHER_TASKS.match(posixpath.basename(n))]
-    finder, table = ImageFinder(names), BoxTable("COCO", "pixels")
-    numbers: Counter[str] = Counter()
+    table = BoxTable("COCO", "pixels")
+    found = _Found(ImageFinder(names), table)
     for name in usual or sorted(others):
         content = _content(tree, name)
         if _is_coco(content):
-            _File(tree, name, content, finder, table, numbers).read()
+            _File(tree, name, content, found).read()
         elif usual:
             raise DataError(f"{tree.name}/{text_of_path(name)}: expected the lists images, annotations and categories.")
+    if usual and only is None:
+        table.notes += _unread(tree, sorted(set(others) - set(usual)))
     return table
+
+
+def _unread(tree: Tree, names: list[str]) -> list[str]:
+    """Return a sentence that names the files which hold boxes of COCO under a name of their own, none without any."""
+    there = [text_of_path(n) for n in names if all(word in tree.read(n) for word in _WORDS)]
+    if not there:
+        return []
+    hold = "holds" if len(there) == 1 else "hold"
+    return [f"{some(there, 4)} {hold} boxes as well, and {'is' if len(there) == 1 else 'are'} not read beside files "
+            "called instances: give it as --data for its own."]  # fmt: skip
 
 
 def _content(tree: Tree, name: str) -> Any:
@@ -70,20 +87,38 @@ def _is_coco(content: Any) -> bool:
     )
 
 
+@dataclass
+class _Found:
+    """What the files before have led to.
+
+    Attributes:
+        finder: of images.
+        table: of all boxes.
+        numbers: of annotations by image.
+        files: the file that the boxes of an image of a split come from.
+    """
+
+    finder: ImageFinder
+    table: BoxTable
+    numbers: Counter[str] = field(default_factory=Counter)
+    files: dict[tuple[str | None, str], str] = field(default_factory=dict)
+
+
 class _File:
     """One annotation file, read into the table of all."""
 
-    def __init__(
-        self, tree: Tree, name: str, content: dict, finder: ImageFinder, table: BoxTable, numbers: Counter[str]
-    ) -> None:
+    def __init__(self, tree: Tree, name: str, content: dict, found: _Found) -> None:
         self.where = f"{tree.name}/{text_of_path(name)}"
-        self.name, self.content, self.finder, self.table, self.numbers = name, content, finder, table, numbers
+        self.name, self.content, self.found, self.table, self.numbers = name, content, found, found.table, found.numbers
         self.split = split_in_name(name)
+        self.files: dict[Any, str | None] = {}
         self.owners: dict[Any, int | None] = {}
 
     def read(self) -> None:
         categories = self._categories()
         images = self._by_id("images")
+        used = {_hashable(e.get("image_id")) for e in self.content["annotations"] if isinstance(e, dict)}
+        self.files = self._files({key: str(image["file_name"]) for key, image in images.items() if key in used})
         table, offset = self.table, self.table.lengths[self.split or ""]
         table.files.append(self.name)
         table.lengths[self.split or ""] += len(self.content["annotations"])
@@ -131,6 +166,25 @@ class _File:
             entries[key] = entry
         return entries
 
+    def _files(self, names: Mapping[Any, str]) -> dict[Any, str | None]:
+        """Return the file of each image by its id; one that several names lead to is that of the name that fits best.
+
+        Raises:
+            DataError: several files fit one name.
+        """
+        beside = posixpath.dirname(self.name)
+        files = {key: self.found.finder.find(name, beside, self.split, self.where) for key, name in names.items()}
+        claims: dict[str, list[Any]] = {}
+        for key, file in files.items():
+            if file is not None:
+                claims.setdefault(file, []).append(key)
+        for file, keys in claims.items():
+            if len({posixpath.normpath(names[key]) for key in keys}) > 1:
+                fits = [agreement(file, names[key]) for key in keys]
+                is_sure = fits.count(max(fits)) == 1
+                files |= {key: None for key, fit in zip(keys, fits, strict=True) if fit < max(fits) or not is_sure}
+        return files
+
     def _owner(self, image_id: Any, images: dict[Any, dict], where: str) -> int | None:
         """Return the number of an annotation's image, None where it is not there."""
         image_id = _hashable(image_id)
@@ -139,13 +193,28 @@ class _File:
             return None
         if image_id not in self.owners:
             image = images[image_id]
-            found = self.finder.find(image["file_name"], posixpath.dirname(self.name), self.split, self.where)
+            found = self.files[image_id]
+            if found is not None:
+                self._check_alone(found)
             size = tuple(v if isinstance(v := image.get(k), int) and 0 < v < 2**31 else 0 for k in ("width", "height"))
             self.owners[image_id] = None if found is None else self.table.add_image(found, (size[0], size[1]))
         owner = self.owners[image_id]
         if owner is None:
             self.table.left_out.add("boxes whose image is not there", f"{where}: {images[image_id]['file_name']}")
         return owner
+
+    def _check_alone(self, image: str) -> None:
+        """Raise where another file of the same split has boxes of an image: each would be a sample twice.
+
+        Raises:
+            DataError: it has.
+        """
+        other = self.found.files.setdefault((self.split, image), self.name)
+        if other != self.name:
+            raise DataError(
+                f"{text_of_path(other)} and {text_of_path(self.name)} both hold boxes of {text_of_path(image)}: "
+                "give one of them as --data."
+            )
 
     def _box(self, entry: dict, number: int, where: str) -> Box | None:
         if entry.get("iscrowd") == 1:

@@ -136,7 +136,7 @@ class ImageFinder:
         """Return the image that a name means, None where there is none.
 
         It may lie beside the annotation, or anywhere below the root: the one whose folders agree with the most folders
-        of the name, and then with the split.
+        of the name, and then with the split. An image in the folder of another split is another image of this name.
 
         Args:
             name: with or without folders, of any machine.
@@ -171,6 +171,9 @@ class ImageFinder:
     def _nearest(
         self, found: list[str], wanted: PurePosixPath, beside: str, split: str | None, where: str
     ) -> str | None:
+        known = (None, split, split_of_path(str(wanted)))
+        if split is not None:
+            found = [name for name in found if split_of_path(_apart(name, beside)) in known]
         if len(found) < 2:
             return found[0] if found else None
         folder = posixpath.normpath(posixpath.join(beside, wanted.parent))
@@ -181,6 +184,31 @@ class ImageFinder:
         if len(found) > 1:
             raise DataError(f"{where}: several images are called {wanted}: {found[0]}, {found[1]}.")
         return found[0]
+
+
+def agreement(image: str, named: str, beside: str = "") -> tuple[int, int]:
+    """Return how well the folders of an image agree with a name that leads to it; the larger, the better.
+
+    Args:
+        image: its name in the tree.
+        named: by an annotation, with or without folders.
+        beside: folder of the annotation.
+
+    Returns:
+        Folders that both share from their ends, and those that image and annotation share from the root.
+    """
+    folders = PurePosixPath(image).parent.parts
+    n_above = len(folders) - len(PurePosixPath(_apart(image, beside)).parent.parts)
+    return _n_shared(folders, PurePosixPath(named.replace("\\", "/")).parent.parts), n_above
+
+
+def _apart(name: str, folder: str) -> str:
+    """Return a file's name below the folders that it shares with another folder: these tell nothing apart."""
+    parts, others = PurePosixPath(name).parts, PurePosixPath(folder).parts
+    n_shared = 0
+    while n_shared < min(len(parts) - 1, len(others)) and parts[n_shared] == others[n_shared]:
+        n_shared += 1
+    return "/".join(parts[n_shared:])
 
 
 def _n_shared(one: tuple[str, ...], other: tuple[str, ...]) -> int:

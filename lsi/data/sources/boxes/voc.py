@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from lsi.data.images import SUFFIXES
 from lsi.data.naming import text_of_path
-from lsi.data.sources.boxes.table import OTHER, Box, BoxTable, ImageFinder, split_of_path
+from lsi.data.sources.boxes.table import OTHER, Box, BoxTable, ImageFinder, agreement, split_of_path
 from lsi.data.sources.splits import split_of
 from lsi.data.trees import Tree
 from lsi.data.trees.filenames import suffix_of
@@ -38,13 +38,17 @@ def read_voc(tree: Tree, names: list[str]) -> BoxTable:
     """
     table, finder = BoxTable("Pascal VOC", "pixels"), ImageFinder(names)
     listed = _listed_splits(tree, names)
-    for name in sorted(name for name in names if suffix_of(name) == ".xml"):
+    files = sorted(name for name in names if suffix_of(name) == ".xml")
+    rivals: dict[str, list[str]] = {}
+    for name in files:
+        rivals.setdefault(posixpath.basename(name), []).append(name)
+    for name in files:
         where = f"{tree.name}/{text_of_path(name)}"
         root = _root(tree.read(name), where)
         objects = root.findall("object")
         stem = posixpath.splitext(posixpath.basename(name))[0]
         image = finder.find_stem(name[:-4], root.findtext("filename") or "", where)
-        if image is None:
+        if image is None or _is_of_another(image, name, rivals[posixpath.basename(name)], tree):
             table.left_out.add("boxes whose image is not there", text_of_path(name), len(objects))
             continue
         if not objects:
@@ -59,6 +63,23 @@ def read_voc(tree: Tree, names: list[str]) -> BoxTable:
         table.rows.append(table.lengths[source])
         table.lengths[source] += 1
     return table
+
+
+def _is_of_another(image: str, name: str, rivals: list[str], tree: Tree) -> bool:
+    """Say whether another annotation of the same name lies nearer to an image.
+
+    Raises:
+        DataError: another lies as near.
+    """
+    fit = agreement(image, name, posixpath.dirname(name))
+    others = {rival: agreement(image, rival, posixpath.dirname(rival)) for rival in rivals if rival != name}
+    alike = [rival for rival, other in others.items() if other == fit]
+    if alike and fit == max(others.values()):
+        raise DataError(
+            f"{tree.name}: {text_of_path(name)} and {text_of_path(alike[0])} both describe {text_of_path(image)}: "
+            "leave one of them out."
+        )
+    return any(other > fit for other in others.values())
 
 
 def _add(

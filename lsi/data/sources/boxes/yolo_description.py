@@ -1,14 +1,17 @@
 """What describes data of YOLO: class names and splits in data.yaml, or class names in classes.txt or obj.names."""
 
 import posixpath
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from lsi.data.images import SUFFIXES
 from lsi.data.naming import text_of_path
+from lsi.data.plan import some
 from lsi.data.sources.boxes.plain_yaml import Value, read_plain_yaml
-from lsi.data.sources.boxes.table import ImageFinder
-from lsi.data.sources.splits import split_of
+from lsi.data.sources.boxes.table import ImageFinder, split_of_path
+from lsi.data.sources.splits import split_of, split_of_folder
 from lsi.data.trees import Tree
 from lsi.data.trees.filenames import suffix_of
 from lsi.errors import DataError
@@ -60,22 +63,46 @@ def read_description(tree: Tree, names: list[str]) -> Description:
     Raises:
         DataError: a file cannot be read.
     """
-    found = sorted(filter(is_description, names), key=lambda name: (name.count("/"), name))
+    found = sorted(filter(is_description, names), key=_rank)
     finder = ImageFinder(names)
     lists = {name for name in names if posixpath.basename(name) in {f"{split}.txt" for split in _SPLITS}}
     files = frozenset({*found, *lists})
-    for name in [n for n in found if n.casefold().endswith((".yaml", ".yml"))]:
+    described = [n for n in found if n.casefold().endswith((".yaml", ".yml"))]
+    for place, name in enumerate(described):
         where = f"{tree.name}/{text_of_path(name)}"
-        values = read_plain_yaml(_text(tree, name), ("names", "path", "kpt_shape", *_SPLITS), where)
+        values = _values(tree, name)
         if values.get("names"):
-            splits = _splits(tree, values, finder, lists)
-            return Description(_class_names(values["names"], where), splits, bool(values.get("kpt_shape")), files)
-    splits = _splits(tree, {posixpath.basename(n)[:-4]: n for n in sorted(lists)}, finder, lists)
+            splits, notes = _splits(tree, values, finder, lists)
+            notes = [f"{text_of_path(name)}: {note}" for note in notes] + _others(tree, name, described[place + 1 :])
+            names_of = _class_names(values["names"], where)
+            return Description(names_of, splits, bool(values.get("kpt_shape")), files, tuple(notes))
+    splits, _ = _splits(tree, {posixpath.basename(n)[:-4]: n for n in sorted(lists)}, finder, lists)
     for name in [n for n in found if not n.casefold().endswith((".yaml", ".yml"))]:
         lines = [line.strip() for line in _text(tree, name).splitlines()]
         return Description({i: line for i, line in enumerate(lines) if line}, splits, files=files)
     note = "No data.yaml, classes.txt or obj.names gives the classes names: they are called by their numbers."
     return Description(None, splits, files=files, notes=(note,))
+
+
+def _rank(name: str) -> tuple[int, bool, str]:
+    """Return what descriptions are ordered by: the nearest to the root first, and data.yaml before others there."""
+    return name.count("/"), posixpath.basename(name).casefold() not in ("data.yaml", "data.yml"), name
+
+
+def _values(tree: Tree, name: str) -> Mapping[str, Value]:
+    where = f"{tree.name}/{text_of_path(name)}"
+    return read_plain_yaml(_text(tree, name), ("names", "path", "kpt_shape", *_SPLITS), where)
+
+
+def _others(tree: Tree, taken: str, names: list[str]) -> list[str]:
+    """Return a sentence where other files give the classes names as well."""
+    others = []
+    for name in names:
+        with suppress(DataError):
+            others += [text_of_path(name)] if _values(tree, name).get("names") else []
+    if not others:
+        return []
+    return [f"{text_of_path(taken)} gives the classes their names; {some(others, 4)} would as well."]
 
 
 def _text(tree: Tree, name: str) -> str:
@@ -93,37 +120,62 @@ def _class_names(value: Value, where: str) -> dict[int, str]:
     raise DataError(f"{where}: expected names as a list, or by class number, got {str(value)[:60]!r}.")
 
 
-def _splits(tree: Tree, values: Mapping[str, Value], finder: ImageFinder, lists: set[str]) -> dict[str, str]:
-    """Return the split of the images that the description's folders and lists hold."""
+def _splits(
+    tree: Tree, values: Mapping[str, Value], finder: ImageFinder, lists: set[str]
+) -> tuple[dict[str, str], list[str]]:
+    """Return the split of the images that the description's folders and lists hold, and what leads to none.
+
+    An image that several lead to is of the split whose folder or list is named with more of its path.
+    """
     splits: dict[str, str] = {}
+    certainty: dict[str, int] = {}
+    notes = []
     for key in _SPLITS:
-        value = values.get(key)
+        value, split = values.get(key), split_of(key) or key
         for place in value if isinstance(value, list) else [value]:
             if not isinstance(place, str):
                 continue
-            for image in _images_of(tree, place, finder, lists):
-                splits.setdefault(image, split_of(key) or key)
-    return splits
+            images, n_parts = _images_of(tree, place, split, finder, lists)
+            for image in images:
+                if n_parts > certainty.get(image, 0):
+                    splits[image], certainty[image] = split, n_parts
+            notes += [] if images else [f"{key} leads to no image here ({place})."]
+    return splits, notes
 
 
-def _images_of(tree: Tree, place: str, finder: ImageFinder, lists: set[str]) -> list[str]:
-    """Return the images below a folder, or in a list of images; paths of other machines count by their ends."""
+def _images_of(tree: Tree, place: str, split: str, finder: ImageFinder, lists: set[str]) -> tuple[list[str], int]:
+    """Return the images below a folder, or in a list of images, and the parts of the path that they are found by.
+
+    Paths of other machines count by their ends, as long as the end still says the split where the path says it.
+
+    Args:
+        tree: where they lie.
+        place: a path.
+        split: that its images are of.
+        finder: of images.
+        lists: names of the lists of images.
+    """
     parts = [part for part in place.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    is_here = not re.match(r"/|[A-Za-z]:", place)
     for start in range(len(parts)):
         tail = "/".join(parts[start:])
         if suffix_of(tail) == ".txt":
             listing = next((name for name in sorted(lists) if f"/{name}".endswith(f"/{tail}")), None)
             if listing is not None:
-                return _listed(tree, listing, finder)
+                return _listed(tree, listing, split, finder), len(parts) - start
+        elif is_here and split_of_folder("/".join(parts)) and not split_of_folder(tail):
+            break
         elif suffix_of(tail) not in SUFFIXES:
             images = [name for name in finder.names if f"/{tail}/" in f"/{name}"]
+            if start and not split_of_folder(tail):
+                images = [name for name in images if split_of_path(name) in (None, split)]
             if images:
-                return images
-    return []
+                return images, len(parts) - start
+    return [], 0
 
 
-def _listed(tree: Tree, listing: str, finder: ImageFinder) -> list[str]:
+def _listed(tree: Tree, listing: str, split: str, finder: ImageFinder) -> list[str]:
     where = f"{tree.name}/{text_of_path(listing)}"
     lines = [line.strip() for line in _text(tree, listing).splitlines()]
-    found = [finder.find(line, posixpath.dirname(listing), None, where) for line in lines if line]
+    found = [finder.find(line, posixpath.dirname(listing), split, where) for line in lines if line]
     return [name for name in found if name is not None]
