@@ -8,8 +8,10 @@ import numpy as np
 from lsi.data.images import sniff
 from lsi.data.labels import LabelRules
 from lsi.data.naming import safe_name, text_of_path
+from lsi.data.sources.beside import with_columns
 from lsi.data.sources.columns import refuse_columns
-from lsi.data.sources.layout import Group, Layout, build, interpret
+from lsi.data.sources.folders import build
+from lsi.data.sources.layout import Group, Layout, interpret
 from lsi.data.sources.samples import Options, Samples, joined
 from lsi.data.sources.splits import ALL, same_split, split_of_file
 from lsi.data.sources.tables import TABLES, from_frame, names_images, read_frame
@@ -48,7 +50,7 @@ def read_tree(tree: Tree, names: list[str], options: Options, name: str) -> Samp
     )
     samples = _samples(tree, layout, name)
     if labelled and tables:
-        return _with_columns(tree, samples, tables, options)
+        return with_columns(tree, samples, tables, options)
     return samples
 
 
@@ -189,41 +191,6 @@ def _of_tables(fitting: dict[str, Samples], tree: Tree, options: Options) -> Sam
     split = same_split(options.split)
     sizes = {name: len(part.ids) for name, part in parts.items() if name != split}
     return replace(chosen, splits=[split] * len(chosen.ids), other_splits=sizes)
-
-
-def _with_columns(tree: Tree, samples: Samples, tables: list[str], options: Options) -> Samples:
-    """Return samples with the columns of the tables beside them whose rows name their images.
-
-    Of an image that several tables name, the first one's values count.
-    """
-    positions = {name: i for i, name in enumerate(samples.ids)}
-    ignored, notes, metadata = dict(samples.ignored), list(samples.notes), samples.metadata
-    for table in tables:
-        try:
-            frame, found = read_frame(tree, table)
-            if not names_images(frame, tree, table, options, by_content=False):
-                continue
-            described = from_frame(frame, tree, table, options)
-        except DataError:
-            continue
-        rows = [(positions[n], i) for i, n in enumerate(map(text_of_path, described.paths)) if n in positions]
-        if not rows:
-            continue
-        columns = frame.drop(columns=[described.columns["image"]])
-        taken = np.full(len(samples.ids), -1)
-        taken[[place for place, _ in rows]] = [i for _, i in rows]
-        own = columns.iloc[taken].reset_index(drop=True).astype(object)
-        own[taken < 0] = None
-        if metadata is None:
-            metadata = own
-        else:
-            names = list(dict.fromkeys([*metadata.columns, *own.columns]))
-            metadata = metadata.combine_first(own)[names]
-        suffix = PurePosixPath(table).suffix.lower()
-        ignored[suffix] = max(0, ignored.get(suffix, 0) - 1)
-        kept = f"{table} names {len(rows):,} of the images: its columns are kept beside; the folders are the labels."
-        notes += [*found, kept]
-    return replace(samples, metadata=metadata, ignored=ignored, notes=tuple(notes))
 
 
 def _nothing(tree: Tree, layout: Layout, tables: list[str]) -> str:

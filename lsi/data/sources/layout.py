@@ -2,86 +2,21 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import PurePosixPath
+from dataclasses import dataclass
 
-from lsi.data.images import HEIC_SUFFIXES, SUFFIXES
 from lsi.data.naming import text_of_path
 from lsi.data.plan import counted, some
+from lsi.data.sources.folders import Folder
 from lsi.data.sources.splits import split_of
 from lsi.data.trees import is_junk
+from lsi.errors import DataError
 
-_IMAGES = SUFFIXES | HEIC_SUFFIXES  # HEIC without its package is reported as unreadable, not passed over
-# the suffixes that torchvision.datasets.ImageFolder lists
-IMAGE_FOLDER_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 _PICTURES = frozenset({"images", "image", "imgs", "img", "jpegimages", "photos", "pictures"})
 _MASKS = frozenset({"masks", "mask", "annotations", "annotation", "segmentationclass", "segmentationobject",
                     "segmentations", "gt", "groundtruth", "ground_truth", "labels", "depth", "trimaps"})  # fmt: skip
 _LIKE_SPLIT = re.compile(
     r"(fold|part|batch|split|subset|train|val|valid|validation|dev|test)s?[-_ ]?\d*([-_ ]\w+)*$", re.I
 )
-
-
-@dataclass
-class Folder:
-    """A folder of a tree.
-
-    Attributes:
-        path: its name relative to the tree's root, "" for the root.
-        files: names of all files in it, without their folder.
-        images: those of them that are images and no junk.
-        folders: its subfolders by name.
-    """
-
-    path: str
-    files: list[str] = field(default_factory=list)
-    images: list[str] = field(default_factory=list)
-    folders: "dict[str, Folder]" = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """Its own name."""
-        return PurePosixPath(self.path).name
-
-    @cached_property
-    def with_images(self) -> "list[Folder]":
-        """The subfolders that hold images at any depth, by name; junk is left out."""
-        return [f for name, f in sorted(self.folders.items()) if not is_junk(name) and f.holds_images]
-
-    @cached_property
-    def holds_images(self) -> bool:
-        """Whether there are images at any depth."""
-        return bool(self.images) or bool(self.with_images)
-
-    def child(self, name: str) -> str:
-        """Return the name, relative to the root, of something in this folder."""
-        return f"{self.path}/{name}" if self.path else name
-
-    def all_images(self) -> list[str]:
-        """Return the images at any depth, in the order of ImageFolder: by folder, then by name."""
-        folders = sorted(self._visible(), key=lambda folder: folder.path)
-        return [folder.child(name) for folder in folders for name in sorted(folder.images)]
-
-    def _visible(self) -> "Iterable[Folder]":
-        yield self
-        for folder in self.with_images:
-            yield from folder._visible()
-
-    def image_folder_order(self) -> list[str]:
-        """Return what `torchvision.datasets.ImageFolder` lists for this folder, hidden files and folders included."""
-        listed = []
-        for _, group in sorted(self.folders.items()):
-            for folder in sorted(group._every(), key=lambda f: f.path):
-                names = sorted(n for n in folder.files if n.lower().endswith(IMAGE_FOLDER_SUFFIXES))
-                listed += [folder.child(n) for n in names]
-        return listed
-
-    def _every(self) -> "Iterable[Folder]":
-        yield self
-        for folder in self.folders.values():
-            yield from folder._every()
 
 
 @dataclass(frozen=True)
@@ -108,38 +43,6 @@ class Layout:
     notes: list[str]
 
 
-def build(names: Iterable[str], is_image: Callable[[str], bool]) -> tuple[Folder, Counter[str]]:
-    """Return the folders that names of files make up, and the number of files that are no images, by their kind.
-
-    Args:
-        names: of files, with / between folders.
-        is_image: tells for a file without a known suffix whether it is an image by its content.
-    """
-    root, ignored = Folder(""), Counter[str]()
-    known: dict[str, Folder] = {"": root}
-    for name in names:
-        path, _, file = name.rpartition("/")
-        folder = known.get(path) or _folder_of(path, known)
-        folder.files.append(file)
-        if any(is_junk(part) for part in name.split("/")):
-            ignored["hidden files"] += 1
-            continue
-        suffix = PurePosixPath(file).suffix.lower()
-        has_no_suffix = not suffix or suffix[1:].isdigit()
-        if suffix in _IMAGES or (has_no_suffix and is_image(name)):
-            folder.images.append(file)
-        else:
-            ignored[suffix or "without suffix"] += 1
-    return root, ignored
-
-
-def _folder_of(path: str, known: dict[str, Folder]) -> Folder:
-    above, _, name = path.rpartition("/")
-    parent = known.get(above) or _folder_of(above, known)
-    known[path] = parent.folders.setdefault(name, Folder(path))
-    return known[path]
-
-
 def interpret(root: Folder, ignored: Counter[str]) -> Layout:
     """Return what the folders mean.
 
@@ -149,16 +52,13 @@ def interpret(root: Folder, ignored: Counter[str]) -> Layout:
     Args:
         root: of the tree.
         ignored: what was ignored so far, by its kind.
+
+    Raises:
+        DataError: which folders are the classes cannot be told.
     """
-    base, wrappers = _unwrapped(root)
-    tables, ignored = [root, *wrappers], Counter(ignored)
-    pictures = _beside_masks(base.with_images)
-    if pictures is not None:
-        for kid in base.with_images:
-            if kid is not pictures:
-                ignored[f"images in {text_of_path(kid.name)}/"] += len(kid.all_images())
-        base, inner = _unwrapped(pictures)
-        tables += [pictures, *inner]
+    ignored = Counter(ignored)
+    base, wrappers = _past_masks(root, ignored)
+    tables = [root, *wrappers]
     kids = base.with_images
     splits = kids if _are_like_splits(kids) else [kid for kid in kids if split_of(kid.name)]
     if splits and (
@@ -166,8 +66,7 @@ def interpret(root: Folder, ignored: Counter[str]) -> Layout:
     ):
         return _of_splits(base, splits, tables, ignored)
     if len(kids) > 1 and all(_holds_splits_alone(kid) for kid in kids):
-        groups = [Group(base, folder.all_images(), kid.name, folder.name) for kid in kids for folder in kid.with_images]
-        return Layout("class folders with splits in them", groups, tables, ignored, [])
+        return _of_classes_with_splits(base, tables, ignored)
     if len(kids) > 1:
         groups, notes = _of_classes(base, None, ignored)
         return Layout("class folders", groups, tables, ignored, notes)
@@ -190,6 +89,37 @@ def _unwrapped(folder: Folder, split: str | None = None) -> tuple[Folder, list[F
         passed.append(folder)
 
 
+def _past_masks(folder: Folder, ignored: Counter[str], split: str | None = None) -> tuple[Folder, list[Folder]]:
+    """Return what the folders around it wrap, that of the images where masks lie beside them, and the folders passed.
+
+    Images in the folders beside them are counted as ignored.
+    """
+    base, passed = _unwrapped(folder, split)
+    pictures = _beside_masks(base.with_images)
+    if pictures is None:
+        return base, passed
+    _ignore(base, pictures, ignored)
+    if base.images:
+        ignored[f"images beside {text_of_path(base.child(pictures.name))}/"] += len(base.images)
+    inner, more = _unwrapped(pictures, split)
+    return inner, [*passed, pictures, *more]
+
+
+def _ignore(base: Folder, pictures: Folder, ignored: Counter[str]) -> None:
+    for kid in base.with_images:
+        if kid is not pictures:
+            ignored[f"images in {text_of_path(base.child(kid.name))}/"] += len(kid.all_images())
+
+
+def _images_of_class(folder: Folder, ignored: Counter[str]) -> list[str]:
+    """Return the images of a class at any depth, without the masks that lie beside them."""
+    pictures = None if folder.images else _beside_masks(folder.with_images)
+    if pictures is None:
+        return folder.all_images()
+    _ignore(folder, pictures, ignored)
+    return pictures.all_images()
+
+
 def _beside_masks(kids: list[Folder]) -> Folder | None:
     """Return the folder of the images where masks and the like lie in the folders beside it, None elsewhere."""
     pictures = [kid for kid in kids if kid.name.casefold() in _PICTURES]
@@ -206,7 +136,11 @@ def _are_like_splits(kids: list[Folder]) -> bool:
 
 
 def _class_folders(folder: Folder) -> list[Folder]:
-    return folder.with_images if len(folder.with_images) > 1 or not folder.images else []
+    """Return the folders of classes; one alone that is called images and holds nothing else is none."""
+    kids = folder.with_images
+    if len(kids) == 1 and kids[0].name.casefold() in _PICTURES and not kids[0].with_images:
+        return []
+    return kids if len(kids) > 1 or not folder.images else []
 
 
 def _holds_splits_alone(folder: Folder) -> bool:
@@ -224,7 +158,7 @@ def _of_splits(base: Folder, splits: list[Folder], tables: list[Folder], ignored
     if base.images:
         ignored["images beside the split folders"] += len(base.images)
     for split in splits:
-        inner, wrappers = _unwrapped(split, split_of(split.name))
+        inner, wrappers = _past_masks(split, ignored, split_of(split.name))
         tables = [*tables, split, *wrappers]
         if _class_folders(inner):
             found, said = _of_classes(inner, split.name, ignored)
@@ -236,15 +170,46 @@ def _of_splits(base: Folder, splits: list[Folder], tables: list[Folder], ignored
     return Layout(kind, groups, tables, ignored, notes)
 
 
+def _of_classes_with_splits(base: Folder, tables: list[Folder], ignored: Counter[str]) -> Layout:
+    """Return class folders that hold splits.
+
+    Raises:
+        DataError: the splits of several hold folders of the same names, which could as well be the classes.
+    """
+    kids = base.with_images
+    splits = [split for kid in kids for split in kid.with_images]
+    inside = [{folder.name for split in kid.with_images for folder in split.with_images} for kid in kids]
+    common = set.intersection(*inside)
+    if len(common) > 1 and not all(name.casefold() in _PICTURES | _MASKS for name in common):
+        folders = some([text_of_path(kid.name) for kid in kids], 3)
+        raise DataError(
+            f"{folders} hold splits with folders of the same names in them "
+            f"({some(map(text_of_path, sorted(common)), 3)}): whether these or the upper folders are the classes "
+            "cannot be told: give one of them as --data."
+        )
+    groups = [
+        Group(base, _images_of_class(split, ignored), kid.name, split.name) for kid in kids for split in kid.with_images
+    ]
+    notes = _on_folders_below(splits) if all(s.with_images and not s.images for s in splits) else []
+    return Layout("class folders with splits in them", groups, tables, ignored, notes)
+
+
+def _on_folders_below(folders: list[Folder]) -> list[str]:
+    """Return a sentence on folders below those of the classes that could be classes; none without any."""
+    inner = sorted(
+        {folder.name for above in folders for folder in above.with_images if not _beside_masks(above.with_images)}
+    )
+    shown = some(map(text_of_path, inner), 4)
+    return [f"The classes are the upper folders, as ImageFolder reads them; below them lie {shown}."] if inner else []
+
+
 def _of_classes(base: Folder, split: str | None, ignored: Counter[str]) -> tuple[list[Group], list[str]]:
-    groups = [Group(base, kid.all_images(), kid.name, split) for kid in base.with_images]
+    groups = [Group(base, _images_of_class(kid, ignored), kid.name, split) for kid in base.with_images]
     notes = []
     if base.images:
         ignored[f"images beside the class folders of {text_of_path(base.path) or 'the folder'}"] += len(base.images)
-    nested = [kid.name for kid in base.with_images if kid.with_images and not kid.images]
-    if nested and len(nested) == len(groups):
-        inner = sorted({folder.name for kid in base.with_images for folder in kid.with_images})
-        notes.append(f"The classes are the upper folders, as ImageFolder reads them; below them lie {some(inner, 4)}.")
+    if all(kid.with_images and not kid.images for kid in base.with_images):
+        notes += _on_folders_below(base.with_images)
     without = [name for name, kid in sorted(base.folders.items()) if not is_junk(name) and not kid.holds_images]
     if without:
         shown = some(map(text_of_path, without), 4)

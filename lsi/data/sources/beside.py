@@ -1,0 +1,114 @@
+"""Tables beside class folders: their columns are kept, and a table that says more than the folders is named."""
+
+import re
+from collections import Counter
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+import numpy as np
+import pandas as pd
+
+from lsi.data.naming import text_of_path
+from lsi.data.plan import some
+from lsi.data.sources.columns import key_columns
+from lsi.data.sources.samples import Options, Samples
+from lsi.data.sources.tables import from_frame, names_images, read_frame
+from lsi.data.trees import Tree
+from lsi.errors import DataError
+
+# of folders that hold parts of one download, rather than a class each
+_PART = re.compile(r"(parts?|batch(es)?|chunks?|shards?|images?|imgs?|photos|pictures|jpe?gs?|pngs?|vol(ume)?s?|data|"
+                   r"sets?|folders?|dirs?|archives?|zips?|splits?|subsets?)[\W_]*$", re.I)  # fmt: skip
+_FORMS = (lambda path: path.name, lambda path: path.stem)
+
+
+def with_columns(tree: Tree, samples: Samples, tables: list[str], options: Options) -> Samples:
+    """Return samples with the columns of the tables beside them whose rows name their images.
+
+    Of an image that several tables name, the first one's values count. A table without a column of a usual name that
+    names images all the same gets a note.
+
+    Args:
+        tree: where the tables lie.
+        samples: images of class folders.
+        tables: names of the tables.
+        options: which columns are what.
+
+    Raises:
+        DataError: the folders are parts of one set, as far as their names say, and a table names their images.
+    """
+    ignored, notes, metadata = dict(samples.ignored), list(samples.notes), samples.metadata
+    for table in tables:
+        try:
+            frame, found = read_frame(tree, table)
+            is_named = names_images(frame, tree, table, options, by_content=False)
+            described = from_frame(frame, tree, table, options) if is_named else None
+        except DataError:
+            continue
+        if described is None:
+            notes += _other_column(frame, table, samples)
+            continue
+        own, n_rows = _values(frame.drop(columns=[described.columns["image"]]), described, samples)
+        if not n_rows:
+            continue
+        _refuse_parts(samples, table, n_rows)
+        if metadata is None:
+            metadata = own
+        else:
+            names = list(dict.fromkeys([*metadata.columns, *own.columns]))
+            metadata = metadata.combine_first(own)[names]
+        suffix = PurePosixPath(table).suffix.lower()
+        ignored[suffix] = max(0, ignored.get(suffix, 0) - 1)
+        kept = f"{table} names {n_rows:,} of the images: its columns are kept beside; the folders are the labels."
+        notes += [*found, kept]
+    return replace(samples, metadata=metadata, ignored=ignored, notes=tuple(notes))
+
+
+def _values(columns: pd.DataFrame, described: Samples, samples: Samples) -> tuple[pd.DataFrame, int]:
+    """Return the values of a table's columns for each sample, None where it names none, and how many it names."""
+    positions = {name: i for i, name in enumerate(samples.ids)}
+    rows = [(positions[n], i) for i, n in enumerate(map(text_of_path, described.paths)) if n in positions]
+    taken = np.full(len(samples.ids), -1)
+    for place, row in rows:
+        taken[place] = row
+    own = columns.iloc[taken].reset_index(drop=True).astype(object)
+    own[taken < 0] = None
+    return own, len(rows)
+
+
+def _other_column(frame: pd.DataFrame, table: str, samples: Samples) -> list[str]:
+    """Return a sentence where a column of any name holds the names of at least half of the images."""
+    forms = [Counter(form(PurePosixPath(str(name))) for name in samples.ids) for form in _FORMS]
+    usual = {column for column, _ in key_columns(list(map(str, frame.columns)))}
+    for column in map(str, frame.columns):
+        values = {_last(str(value)) for value in frame[column]}
+        if column not in usual and all(value.isdigit() for value in values):
+            continue  # a number of anything
+        n_named = max(sum(names[value] == 1 for value in values) for names in forms)
+        if 2 * n_named >= len(samples.ids):
+            _refuse_parts(samples, table, n_named)
+            return [
+                f"{table} names {n_named:,} of the images in its column {column}; the folders are taken as the labels. "
+                "Give it as --data for its own."
+            ]
+    return []
+
+
+def _last(value: str) -> str:
+    return value.replace("\\", "/").rpartition("/")[2]
+
+
+def _refuse_parts(samples: Samples, table: str, n_named: int) -> None:
+    """Raise where a table names most images and the class folders are called as parts of one set are.
+
+    Raises:
+        DataError: they are.
+    """
+    folders = sorted({str(label) for label in samples.labels if label is not None}) if samples.labels else []
+    stems = {re.sub(r"\d+$", "", folder) for folder in folders}
+    if len(folders) < 2 or len(stems) > 1 or not _PART.search(stems.pop()) or 2 * n_named < len(samples.ids):
+        return
+    raise DataError(
+        f"{samples.place}: the folders {some(folders, 3)} differ by a number alone, and {table} names {n_named:,} of "
+        f"their images: as parts of one set they are no classes, so give {table} as --data."
+    )
