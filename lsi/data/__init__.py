@@ -8,7 +8,7 @@ import numpy as np
 from lsi.config import DataSettings
 from lsi.data.images import Images, decode, to_rgb
 from lsi.data.labels import UNLABELLED, LabelRules, class_positions, encode_labels
-from lsi.data.naming import BY_END, rows_by_name
+from lsi.data.naming import BY_END, counts_rows, rows_by_name
 from lsi.data.plan import Plan, counted
 from lsi.data.record import Dataset
 from lsi.data.sources import open_source
@@ -100,7 +100,7 @@ def _rows_of(
             continue
         keys = [str(v) for v in values]
         rows, counts = rows_by_name(keys, [str(i) for i in dataset.ids])
-        is_count = _is_count(values)
+        is_count = counts_rows(values)
         if (rows >= 0).all():
             if is_count and counts and (rows != np.arange(len(rows))).any():
                 raise DataError(
@@ -125,15 +125,6 @@ def _rows_of(
     if length != len(dataset):
         raise DataError(f"{where}: expected {len(dataset)} {what}, one a sample of the data, got {length}.")
     return np.arange(length), "it has no names, so its rows are taken in the order of the samples"
-
-
-def _is_count(values: np.ndarray) -> bool:
-    """Say whether a column numbers its own rows, from 0 or from 1 on."""
-    try:
-        first = int(values[0])
-        return first in (0, 1) and bool((values.astype(np.int64) == np.arange(first, first + len(values))).all())
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return False
 
 
 def _planned(dataset: Dataset) -> Plan | None:

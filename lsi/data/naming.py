@@ -59,6 +59,15 @@ def rows_by_name(
     return rows, counts
 
 
+def counts_rows(values: np.ndarray) -> bool:
+    """Say whether a column numbers its own rows, from 0 or from 1 on, as numbers or as text."""
+    try:
+        first = int(values[0])
+        return first in (0, 1) and bool((values.astype(np.int64) == np.arange(first, first + len(values))).all())
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return False
+
+
 def _stem(text: str) -> Parts:
     parts = parts_of(text)
     return (*parts[:-1], PurePosixPath(parts[-1]).stem) if parts else ()

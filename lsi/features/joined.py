@@ -1,12 +1,12 @@
 """Ready vectors joined to the samples that they belong to, and probabilities turned into features."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from lsi.data.naming import rows_by_name
+from lsi.data.naming import counts_rows, rows_by_name
 from lsi.errors import DataError
 from lsi.features.vector_files import VectorFile, read_vectors
 
@@ -103,15 +103,15 @@ def join_probabilities(
 def _joined(file: VectorFile, ids: np.ndarray, chosen: np.ndarray, what: str, source: Source | None) -> Joined:
     name, ids, notes = file.path.name, np.array([str(i) for i in ids], dtype=object), []
     is_apart = source is not None and source.is_apart
-    if file.keys is None:
+    match = _best_match(file, ids, source)
+    if match is None:
         picked, note = _in_order(file, len(ids), chosen, source)
         notes.append(note)
     else:
-        rows, notes = _match(file, ids)
-        picked = rows[chosen]
+        picked, notes = match.rows[chosen], match.notes(file)
     has_vector = picked >= 0
     if not has_vector.any() and not is_apart:
-        keys = [] if file.keys is None else [repr(k) for k in file.keys[:_SHOWN]]
+        keys = [] if match is None else [repr(k) for k in match.keys[:_SHOWN]]
         raise DataError(f"{file.path}: none of its ids is one of the data's: it has {', '.join(keys)}, the data "
                         f"{', '.join(repr(i) for i in ids[:_SHOWN])}.")  # fmt: skip
     lacking = ids[chosen][~has_vector]
@@ -151,16 +151,66 @@ def _in_order(
     return chosen, f"{name} names no samples: its {length:,} rows are taken in the order of the data"
 
 
-def _match(file: VectorFile, ids: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Return the row of the file for each id, −1 for none, and what there is to say of it."""
-    assert file.keys is not None
-    rows, counts = rows_by_name(file.keys, ids)
-    notes = [f"{count:,} rows of {file.path.name} were joined by {rule}" for rule, count in counts.items()]
-    surplus = np.setdiff1d(np.arange(len(file.keys)), rows)
-    if len(surplus):
-        notes.append(f"{len(surplus):,} of {len(file.keys):,} rows of {file.path.name} belong to no sample: "
-                     + _some(file.keys[surplus]))  # fmt: skip
-    return rows, notes
+@dataclass(frozen=True)
+class _Match:
+    """What one column of keys leads to: its texts, the row of each id, −1 for none, and how many by which rule."""
+
+    column: str
+    keys: np.ndarray
+    rows: np.ndarray
+    counts: Mapping[str, int]
+
+    def notes(self, file: VectorFile) -> list[str]:
+        """Return what there is to say of it."""
+        name, others = file.path.name, [column for column in file.keys if column != self.column]
+        notes = [f"{count:,} rows of {name} were joined by {rule}" for rule, count in self.counts.items()]
+        if others:
+            notes.insert(0, f"{name} is joined by its column {self.column}, not by {' or '.join(others)}")
+        surplus = np.setdiff1d(np.arange(len(self.keys)), self.rows)
+        if len(surplus):
+            notes.append(f"{len(surplus):,} of {len(self.keys):,} rows of {name} belong to no sample: "
+                         + _some(self.keys[surplus]))  # fmt: skip
+        return notes
+
+
+def _best_match(file: VectorFile, ids: np.ndarray, source: Source | None) -> _Match | None:
+    """Return what the column of keys that names most samples leads to, the surest of equals; None for the file's order.
+
+    A column that counts its own rows names samples only where the numbers in their names say the same order.
+
+    Raises:
+        DataError: it gives the numbers in the samples' names in another order.
+    """
+    best: _Match | None = None
+    for column, keys in file.keys.items():
+        rows, counts = rows_by_name(keys, ids)
+        match, n_found = _Match(column, keys, rows, counts), int((rows >= 0).sum())
+        if counts_rows(keys) and (counts or not n_found):
+            if n_found < len(ids) and _has_their_order(file, len(ids), source):
+                continue
+            _check_order(file, match, ids)
+        if best is None or n_found > (best.rows >= 0).sum():
+            best = match
+        if n_found == len(ids):
+            break
+    return best
+
+
+def _has_their_order(file: VectorFile, n_samples: int, source: Source | None) -> bool:
+    """Say whether a file has as many rows as the samples or their source, so that it may be read in their order."""
+    return len(file.values) in (n_samples, 0 if source is None else source.length)
+
+
+def _check_order(file: VectorFile, match: _Match, ids: np.ndarray) -> None:
+    found = np.flatnonzero(match.rows >= 0)
+    back = np.flatnonzero(np.diff(match.rows[found]) < 0)
+    if len(back):
+        sample = found[back[0] + 1]
+        raise DataError(
+            f"{file.path}: its column {match.column} counts its own rows and also gives the numbers in the samples' "
+            f"names, in another order ({ids[sample]} is row {match.rows[sample] + 1:,}): write the samples' ids or "
+            "paths into a column, or leave it out where the rows are in the order of the data."
+        )
 
 
 def _class_order(file: VectorFile, class_names: Sequence[str]) -> tuple[list[int], str]:

@@ -1,7 +1,7 @@
 """Files of ready vectors: rows of numbers with what they belong to, from .npy, .npz, Parquet or CSV."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,9 @@ from lsi.data.npz import read_npz
 from lsi.errors import DataError
 from lsi.references import split_file
 
-# names that are looked for, in any case; the first that is there is taken
-KEYS = ("id", "ids", "key", "keys", "path", "paths", "file", "files", "file_name", "file_names", "filename",
-        "filenames", "image_path", "image_id", "uid", "name", "names", "image", "img")  # fmt: skip
+# names of columns that say whose a row is, in any case, the surest first
+KEYS = ("path", "paths", "image_path", "file_path", "filepath", "file", "files", "file_name", "file_names", "filename",
+        "filenames", "image", "img", "id", "ids", "key", "keys", "uid", "name", "names", "image_id")  # fmt: skip
 _COLUMNS = ("class_names", "classes", "columns")
 # numbers in a table that are no part of a vector unless they are asked for
 _OTHER_NUMBERS = frozenset(
@@ -30,14 +30,15 @@ class VectorFile:
     Attributes:
         path: of the file.
         values: (m, d) numbers as they lie there, memory-mapped where the file allows.
-        keys: (m,) texts that say which sample a row belongs to, or None where the file names none.
+        keys: (m,) texts that say which sample a row belongs to, by the name of their column, the surest first; none
+            where the file names no samples.
         columns: d names of the numbers, or none.
         ignored: names of columns that were not read.
     """
 
     path: Path
     values: np.ndarray
-    keys: np.ndarray | None
+    keys: Mapping[str, np.ndarray]
     columns: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
 
@@ -66,9 +67,7 @@ def read_vectors(specification: str, option: str, usual: tuple[str, ...], wanted
             f"{path}: expected numbers of shape (samples, {usual[0]}), got {found.values.dtype} of shape "
             f"{found.values.shape}."
         )
-    if found.keys is not None:
-        _check_keys(path, found.keys, len(found.values))
-    return found
+    return replace(found, keys=_checked(path, found.keys, len(found.values)))
 
 
 def _from_arrays(path: Path, name: str, usual: tuple[str, ...]) -> VectorFile:
@@ -77,7 +76,8 @@ def _from_arrays(path: Path, name: str, usual: tuple[str, ...]) -> VectorFile:
         if name:
             raise DataError(f"{path}: an .npy file holds one array; leave :{name} out.")
         return VectorFile(path, arrays, _keys_beside(path))
-    keys, columns = _first(arrays, KEYS), _first(arrays, _COLUMNS)
+    keys = [k for k in _every(arrays, KEYS) if arrays[k].ndim == 1]
+    columns = _first(arrays, _COLUMNS)
     chosen = name or _first(arrays, usual)
     if not chosen:
         matrices = [k for k, v in arrays.items() if v.ndim == 2 and v.dtype.kind in "fiu"]
@@ -89,7 +89,7 @@ def _from_arrays(path: Path, name: str, usual: tuple[str, ...]) -> VectorFile:
     return VectorFile(
         path,
         values,
-        _texts(arrays[keys]) if keys else None,
+        {key: _texts(arrays[key]) for key in keys if key != chosen},
         tuple(names) if len(names) == values.shape[-1] else (),
     )
 
@@ -102,23 +102,23 @@ def ids_beside(path: Path) -> Path | None:
     return next((file for file in names if file.is_file()), None)
 
 
-def _keys_beside(path: Path) -> np.ndarray | None:
-    """Return the ids in the file beside NAME.npy, in a text a line each; None where there are none."""
+def _keys_beside(path: Path) -> dict[str, np.ndarray]:
+    """Return the ids in the file beside NAME.npy, in a text a line each; nothing where there are none."""
     lines = ids_beside(path)
     if lines is None:
-        return None
+        return {}
     if lines.suffix == ".npy":
         found = read_npz(lines)
-        return _texts(found) if isinstance(found, np.ndarray) else None
+        return {lines.name: _texts(found)} if isinstance(found, np.ndarray) else {}
     try:
-        return np.array(lines.read_text(encoding="utf-8-sig").splitlines(), dtype=object)
+        return {lines.name: np.array(lines.read_text(encoding="utf-8-sig").splitlines(), dtype=object)}
     except UnicodeDecodeError:
         raise DataError(f"{lines}: expected ids as UTF-8 text, a line each.") from None
 
 
 def _from_table(path: Path, name: str, usual: tuple[str, ...], wanted: Sequence[str]) -> VectorFile:
     table, keys = (_parquet if path.suffix.lower() == ".parquet" else _csv)(path, wanted)
-    rest = {c: v for c, v in table.items() if c != keys}
+    rest = {c: v for c, v in table.items() if c not in keys}
     lists = [c for c, v in rest.items() if _is_list(v)]
     columns: list[str] = []
     if wanted and all(c in rest for c in wanted):
@@ -127,7 +127,7 @@ def _from_table(path: Path, name: str, usual: tuple[str, ...], wanted: Sequence[
         one = name or _first({c: rest[c] for c in lists}, usual) or (lists[0] if len(lists) == 1 else "")
         if not one:
             raise DataError(f"{path}: the columns {', '.join(lists)} hold lists: say which with {path}:NAME.")
-        return VectorFile(path, _stacked(path, one, rest[one]), _key_column(table, keys))
+        return VectorFile(path, _stacked(path, one, rest[one]), _key_columns(table, keys))
     else:
         columns = [c for c, v in rest.items() if _is_number(v) and (c.startswith(name) if name else not _is_other(c))]
     if not columns:
@@ -135,11 +135,11 @@ def _from_table(path: Path, name: str, usual: tuple[str, ...], wanted: Sequence[
         raise DataError(f"{path}: expected a column of lists or columns of numbers{called}, got {', '.join(table)}.")
     values = np.stack([_as_numbers(path, c, rest[c]) for c in columns], axis=1)
     ignored = tuple(c for c, v in rest.items() if c not in columns and _is_number(v))
-    return VectorFile(path, values, _key_column(table, keys), tuple(columns), ignored)
+    return VectorFile(path, values, _key_columns(table, keys), tuple(columns), ignored)
 
 
-def _parquet(path: Path, wanted: Sequence[str]) -> tuple[dict[str, Any], str]:
-    """Return the columns that may matter, as Arrow arrays, and which holds the ids; images and the like stay unread."""
+def _parquet(path: Path, wanted: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Return the columns that may matter, as Arrow arrays, and which hold ids; images and the like stay unread."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -147,16 +147,16 @@ def _parquet(path: Path, wanted: Sequence[str]) -> tuple[dict[str, Any], str]:
         schema = pq.read_schema(path)
         texts = {f.name: None for f in schema if _is_number_type(f.type) or pa.types.is_string(f.type)
                  or pa.types.is_large_string(f.type)}  # fmt: skip
-        keys = _first({c: None for c in texts if c not in wanted}, KEYS)
-        simple = [f.name for f in schema if f.name == keys or _is_number_type(f.type) or _is_list_type(f.type)]
+        keys = _every({c: None for c in texts if c not in wanted}, KEYS)
+        simple = [f.name for f in schema if f.name in keys or _is_number_type(f.type) or _is_list_type(f.type)]
         table = pq.read_table(path, columns=simple)
     except Exception as error:  # Arrow's errors and those of the file system
         raise DataError(f"{path}: not readable as Parquet ({type(error).__name__}: {error}).") from error
     return {name: table[name] for name in table.column_names}, keys
 
 
-def _csv(path: Path, wanted: Sequence[str]) -> tuple[dict[str, Any], str]:
-    """Return the columns as Arrow arrays, and which holds the ids; texts such as "[0.1, 0.2]" become lists."""
+def _csv(path: Path, wanted: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Return the columns as Arrow arrays, and which hold ids; texts such as "[0.1, 0.2]" become lists."""
     import pandas as pd
     import pyarrow as pa
 
@@ -165,8 +165,8 @@ def _csv(path: Path, wanted: Sequence[str]) -> tuple[dict[str, Any], str]:
             header = file.readline()
         how: dict[str, Any] = {"sep": max(",;\t", key=header.count), "encoding": "utf-8-sig"}
         names = [str(c) for c in pd.read_csv(path, nrows=0, **how).columns]
-        keys = _first({c: None for c in names if c not in wanted}, KEYS)
-        as_text: Any = {keys: str} if keys else None  # so that 007 stays 007
+        keys = _every({c: None for c in names if c not in wanted}, KEYS)
+        as_text: Any = dict.fromkeys(keys, str)  # so that 007 stays 007
         frame = pd.read_csv(path, converters=as_text, low_memory=False, **how)
     except UnicodeDecodeError:
         raise DataError(f"{path}: expected UTF-8 text: save the table as CSV UTF-8.") from None
@@ -176,7 +176,7 @@ def _csv(path: Path, wanted: Sequence[str]) -> tuple[dict[str, Any], str]:
         raise DataError(f"{path}: expected a first line with the names of the columns, got {header.strip()[:40]}.")
     table = {}
     for name, values in ((str(c), frame[c]) for c in frame.columns):
-        if name == keys or values.dtype.kind in "fiu":
+        if name in keys or values.dtype.kind in "fiu":
             table[name] = pa.array(values)
         elif len(values) and str(values.iloc[0]).startswith("["):
             table[name] = pa.array(_lists(path, name, values))
@@ -250,8 +250,8 @@ def _as_numbers(path: Path, name: str, column: Any) -> np.ndarray:
     return np.asarray(column.to_numpy(zero_copy_only=False) if not hasattr(column, "chunks") else column.to_numpy())
 
 
-def _key_column(table: Mapping[str, Any], name: str) -> np.ndarray | None:
-    return _texts(np.array(table[name].to_pylist(), dtype=object)) if name else None
+def _key_columns(table: Mapping[str, Any], names: Sequence[str]) -> dict[str, np.ndarray]:
+    return {name: _texts(np.array(table[name].to_pylist(), dtype=object)) for name in names}
 
 
 def _texts(values: np.ndarray) -> np.ndarray:
@@ -267,6 +267,25 @@ def _texts(values: np.ndarray) -> np.ndarray:
     return np.array([text(v) for v in np.asarray(values).reshape(-1).tolist()], dtype=object)
 
 
+def _checked(path: Path, keys: Mapping[str, np.ndarray], count: int) -> Mapping[str, np.ndarray]:
+    """Return the columns that can name samples: a text a row, none twice.
+
+    Raises:
+        DataError: there are such columns, and none of them can; the message is about the first.
+    """
+    fitting: dict[str, np.ndarray] = {}
+    problems: list[DataError] = []
+    for name, values in keys.items():
+        try:
+            _check_keys(path, values, count)
+            fitting[name] = values
+        except DataError as error:
+            problems.append(error)
+    if problems and not fitting:
+        raise problems[0]
+    return fitting
+
+
 def _check_keys(path: Path, keys: np.ndarray, count: int) -> None:
     if len(keys) != count:
         raise DataError(f"{path}: expected {count} ids, one a row of the vectors, got {len(keys)}.")
@@ -278,10 +297,15 @@ def _check_keys(path: Path, keys: np.ndarray, count: int) -> None:
             raise DataError(f"{path}, row {row}: the id {key!r} is also that of row {first[key]}: each may occur once.")
 
 
+def _every(table: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """Return all columns of a table that have one of these names, blanks and case aside, in the order of the names."""
+    there = {c.strip().casefold(): c for c in reversed(list(table))}
+    return [there[n] for n in names if n in there]
+
+
 def _first(table: Mapping[str, Any], names: Sequence[str]) -> str:
     """Return the first of these names that the table has, blanks and case aside; "" where it has none."""
-    there = {c.strip().casefold(): c for c in reversed(list(table))}
-    return next((there[n] for n in names if n in there), "")
+    return next(iter(_every(table, names)), "")
 
 
 def _is_other(name: str) -> bool:

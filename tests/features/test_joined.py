@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsi.errors import DataError
-from lsi.features.joined import FLOOR, Joined, join_embeddings, join_probabilities
+from lsi.features.joined import FLOOR, Joined, Source, join_embeddings, join_probabilities
 
 IDS = np.array(["cat/00.png", "cat/01.png", "dog/00.png", "dog/02.png"])
 VECTORS = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
@@ -143,6 +143,64 @@ def test_paths_are_joined_by_their_end_where_nobody_else_has_it(tmp_path, ids, k
     joined = join_embeddings(str(path), np.array(ids), np.arange(len(ids)))
     np.testing.assert_array_equal(joined.values[:, 0], np.array(rows) + 1)
     assert any(note in n for n in joined.notes)
+
+
+MNIST = [f"{digit}/{i}.png" for digit in "01" for i in sorted(map(str, range(24))) if int(i) % 2 == int(digit)]
+
+
+def numbered_file(file: Path, names: list[str], **columns) -> Path:
+    """Write vectors that begin with the number in a sample's name, and other columns."""
+    values = [[float(Path(name).stem), 0.5] for name in names]
+    return parquet_of(file, pd.DataFrame({**columns, "embedding": values}))
+
+
+def parquet_of(path: Path, frame: pd.DataFrame) -> Path:
+    frame.to_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["path", "file_name", "image"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_paths_count_before_a_column_that_counts_rows(tmp_path, name, first):
+    rows = np.random.default_rng(0).permutation(MNIST).tolist()
+    path = numbered_file(tmp_path / "v.parquet", rows, id=np.arange(first, first + 24), **{name: rows})
+    joined = join_embeddings(str(path), np.array(MNIST), np.arange(24))
+    assert joined.values[:, 0].tolist() == [float(Path(n).stem) for n in MNIST]
+    assert joined.notes == (f"v.parquet is joined by its column {name}, not by id",)
+
+
+@pytest.mark.parametrize("rows", [MNIST, sorted(MNIST, key=lambda n: int(Path(n).stem))])
+def test_a_column_that_counts_rows_and_gives_names_in_another_order_is_refused(tmp_path, rows):
+    path = numbered_file(tmp_path / "v.parquet", rows, id=np.arange(24))
+    with pytest.raises(DataError, match="its column id counts its own rows and also gives the numbers in the samples'"):
+        join_embeddings(str(path), np.array(MNIST), np.arange(24))
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("form", ["{:06d}", "img_{}.png"])
+def test_a_column_that_counts_rows_leaves_their_order(tmp_path, first, form):
+    path = numbered_file(tmp_path / "v.parquet", [f"{i}.png" for i in range(24)], id=np.arange(first, first + 24))
+    joined = join_embeddings(str(path), np.array([form.format(i) for i in range(24)]), np.arange(24))
+    assert joined.values[:, 0].tolist() == list(range(24))
+
+
+def test_a_column_that_counts_the_rows_of_the_source_joins_a_split_of_it(tmp_path):
+    path = numbered_file(tmp_path / "v.parquet", [f"{i}.png" for i in range(24)], id=np.arange(24))
+    ids = np.array([f"{i:06d}" for i in range(5, 24, 3)])
+    source = Source(np.arange(5, 24, 3), 24)
+    assert join_embeddings(str(path), ids, np.arange(7), source).values[:, 0].tolist() == list(range(5, 24, 3))
+
+
+def test_a_column_of_ids_that_names_more_samples_counts(tmp_path):
+    frame = pd.DataFrame({"path": ["x.png", *IDS[1:]], "id": IDS, "name": ["a", "a", "b", "b"]})
+    path = parquet_of(tmp_path / "v.parquet", frame.assign(embedding=VECTORS.tolist()))
+    np.testing.assert_allclose(join_embeddings(str(path), IDS, ALL).values, VECTORS)
+
+
+def test_numbers_that_name_samples_are_no_part_of_a_vector(tmp_path):
+    frame = pd.DataFrame(VECTORS, columns=["f0", "f1", "f2"]).assign(image_id=[7, 8, 9, 10], path=IDS)
+    frame.to_csv(tmp_path / "v.csv", index=False)
+    np.testing.assert_allclose(join_embeddings(str(tmp_path / "v.csv"), IDS, ALL).values, VECTORS, rtol=1e-6)
 
 
 @given(st.permutations(range(6)), st.integers(1, 6), st.booleans())
