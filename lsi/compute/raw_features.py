@@ -14,6 +14,7 @@ from lsi.compute.preparation import Prepared
 from lsi.config import DataSettings, EngineSettings, FeatureSettings
 from lsi.data import Dataset
 from lsi.data.checksums import stamps_of
+from lsi.data.formats import readers
 from lsi.data.images import ChosenImages, pixel_limits
 from lsi.data.plan import counted
 from lsi.errors import DataError, UsageError
@@ -235,6 +236,8 @@ def extracted(
 ) -> RawFeatures:
     """Return the raw features of images, from the cache, or extracted.
 
+    Images that failed are tried again once more kinds can be read here; the features of the others are copied.
+
     Args:
         pictures: the images.
         how: backbone, image size, and mean and deviation of its pixels.
@@ -259,7 +262,10 @@ def extracted(
         "is_measured": is_measured,
         **facts,
     }
-    name, arrays = key(images=pictures.mark, **made_with), ("features", *(["quality"] if is_measured else []))
+    name, arrays = (
+        key(images=pictures.mark, readers=readers(), **made_with),
+        ("features", *(["quality"] if is_measured else [])),
+    )
     of, content = pictures.made_of, None
     if of is not None:
         content = Content(key(pixels=of[1], **made_with), of[0])

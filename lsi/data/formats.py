@@ -60,6 +60,11 @@ _OTHER_CONTENT: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
 )
 
 
+def readers() -> tuple[str, ...]:
+    """Return the suffixes of all images that can be read here: what failed is to be tried again where they change."""
+    return tuple(sorted(SUFFIXES))
+
+
 def sniff(head: bytes) -> str | None:
     """Return the format of an image by its first 64 bytes or more ("PNG", "HEIF", …), None where they tell of none.
 
