@@ -1,11 +1,13 @@
 """Every source of data, one module each; `open_source` finds what lies at a path and picks the one that reads it."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from lsi.config import DataSettings
 from lsi.data.images import SUFFIXES
 from lsi.data.naming import text_of_path
+from lsi.data.plan import some
 from lsi.data.record import Dataset
 from lsi.data.sources.arrays import ARRAYS, from_arrays
 from lsi.data.sources.boxes import find_boxes, read_boxes, read_boxes_of_file
@@ -19,9 +21,16 @@ from lsi.data.sources.splits import ALL, check_split
 from lsi.data.sources.tables import TABLES, from_frame, read_frame
 from lsi.data.sources.torchvision_sets import from_torchvision
 from lsi.data.sources.webdataset import read_webdataset
-from lsi.data.sources.webdataset.shards import is_webdataset, open_shards
-from lsi.data.trees import LocalTree, RemoteTree, Tree, is_archive, open_tree
-from lsi.data.trees.filenames import address_of, expand_braces, local_path, without_junk
+from lsi.data.sources.webdataset.apart import (
+    SHOWN,
+    holds_folders,
+    is_sample_submission,
+    several_archives,
+    table_of_images,
+)
+from lsi.data.sources.webdataset.shards import find_shards, is_webdataset, open_shards
+from lsi.data.trees import LocalTree, RemoteTree, TarTree, Tree, is_archive, open_tree
+from lsi.data.trees.filenames import address_of, expand_braces, local_path, suffix_of, without_junk
 from lsi.data.trees.remote import parent_of
 from lsi.errors import DataError
 
@@ -60,7 +69,10 @@ def open_source(settings: DataSettings, data_root: Path, targets: tuple[str, ...
 def _samples(path: Path, options: Options) -> Samples:
     """Return what lies at a path, an address, or the files that a pattern stands for."""
     if len(expand_braces(str(path))) > 1 and not path.exists():
-        return read_webdataset(open_shards(path), options)
+        shards = open_shards(path)
+        if any(holds_folders(shard) for shard in shards):
+            raise several_archives(text_of_path(str(path)), shards[:SHOWN])
+        return read_webdataset(shards, options)
     address = address_of(path)
     if address is not None:
         if not RemoteTree(address).is_file() or is_archive(address):
@@ -110,25 +122,60 @@ def read_found(tree: Tree, options: Options, name: str) -> Samples:
     if tree.path("") is not None:
         check_reference(tree, names)
     visible = list(without_junk(names))
-    if options.boxes:
-        return read_boxes(tree, options)
     has_images = any(_has_end(n, tuple(SUFFIXES)) for n in visible)
     columnar = [n for n in visible if _has_end(n, COLUMNAR)]
+    root = tree.path("")
+    if root is not None and not has_images and not columnar and any(map(is_archive, visible)):
+        return _in_archives(root, visible, options, name)
+    if options.boxes:
+        return read_boxes(tree, options)
     if columnar and (not has_images or any(holds_images(tree, n) for n in columnar[:3])):
         return read_columnar(tree, columnar, options)
-    if is_webdataset(visible):
-        return read_webdataset([tree], options)
-    archives = [n for n in visible if is_archive(n)]
-    root = tree.path("")
-    if archives and not has_images and root is not None:
-        if len(archives) == 1:
-            return read_found(open_tree(root / archives[0]), options, name)
-        return read_webdataset(open_shards(root), options)
-    samples = read_tree(tree, names, options, name)
+    samples = _with_texts(tree, visible, options) if is_webdataset(visible) else None
+    if samples is None:
+        samples = read_tree(tree, names, options, name)
     boxes = find_boxes(visible)
     if boxes is None:
         return samples
     return replace(samples, notes=(*samples.notes, f"There are {boxes} boxes: --boxes makes each box a sample."))
+
+
+def _with_texts(tree: Tree, names: list[str], options: Options) -> Samples | None:
+    """Return the samples of images with texts beside them; None where a table says their labels and no text does."""
+    samples = read_webdataset([tree], options)
+    found = None if isinstance(tree, TarTree) else table_of_images(tree, names, options)
+    if found is None:
+        return samples
+    table, has_labels = found
+    if has_labels and samples.labels is None:
+        return None
+    note = f"{text_of_path(table)} names the images as well and is not read: give it as --data for its own."
+    return replace(samples, notes=(*samples.notes, note))
+
+
+def _in_archives(root: Path, names: list[str], options: Options, name: str) -> Samples:
+    """Return the samples of the archives that lie in a folder without images: of one, or of shards of one set.
+
+    Raises:
+        DataError: several archives are no shards that hold their labels.
+    """
+    archives = [n for n in names if is_archive(n)]
+    used, notes = archives, []
+    if len(archives) == 1:
+        samples = read_found(open_tree(root / archives[0]), options, name)
+        tables = [n for n in names if _has_end(n, TABLES) and not is_sample_submission(n)]
+        if tables:
+            are = f"{'lies' if len(tables) == 1 else 'lie'} beside {text_of_path(archives[0])} and"
+            notes.append(f"{some(map(text_of_path, tables), 3)} {are} {'is' if len(tables) == 1 else 'are'} not read: "
+                         "unpack the archive beside what names its images, and give the folder.")  # fmt: skip
+    else:
+        used = find_shards(archives)
+        shards = open_shards(root) if used and not options.boxes else []
+        if not any(is_webdataset(shard.names()) for shard in shards):
+            raise several_archives(text_of_path(str(root)), [open_tree(root / n) for n in archives[:SHOWN]])
+        samples = read_webdataset(shards, options)
+    others = Counter(suffix_of(n) or "without suffix" for n in names if n not in used)
+    return replace(samples, ignored=others + Counter(samples.ignored), notes=(*samples.notes, *notes))
 
 
 def _has_end(name: str, ends: tuple[str, ...]) -> bool:

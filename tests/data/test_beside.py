@@ -1,0 +1,117 @@
+"""What lies beside archives and beside images with texts: labels are read or their file is named, never lost."""
+
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from lsi.config import DataSettings
+from lsi.data import Dataset, load
+from lsi.errors import DataError
+from tests.data.trees import TWO, plant
+
+
+def opened(root: Path, **options) -> Dataset:
+    return load(DataSettings(data=root, **options), root.parent)
+
+
+def packed(folder: Path, archive: Path) -> Path:
+    """Pack what lies in a folder, by the archive's suffix, and return the archive."""
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    files = {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    if archive.suffix == ".zip":
+        with zipfile.ZipFile(archive, "w") as target:
+            for name, content in files.items():
+                target.writestr(name, content)
+        return archive
+    with tarfile.open(archive, "w") as target:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            target.addfile(member, io.BytesIO(content))
+    return archive
+
+
+@pytest.mark.parametrize("suffix", ["tar", "zip"])
+def test_class_folders_in_several_archives_are_refused(tmp_path, suffix):
+    for split in ("train", "val"):
+        packed(plant(tmp_path / split, TWO), tmp_path / "d" / f"{split}.{suffix}")
+    message = rf"several archives .*: train\.{suffix} holds 6 images in cat, dog; val\.{suffix} .*unpack them"
+    with pytest.raises(DataError, match=message):
+        opened(tmp_path / "d")
+    assert opened(tmp_path / "d" / f"train.{suffix}").class_names == ("cat", "dog")
+
+
+def test_class_folders_in_the_tars_of_a_pattern_are_refused(tmp_path):
+    for split in ("train", "val"):
+        packed(plant(tmp_path / split, TWO), tmp_path / f"{split}.tar")
+    with pytest.raises(DataError, match=r"several archives .*: train\.tar holds 6 images in cat, dog"):
+        opened(tmp_path / "{train,val}.tar")
+
+
+def test_an_archive_for_each_class_is_refused_and_shards_of_a_pattern_are_read(tmp_path):
+    for name in ("n0001", "n0002"):
+        packed(plant(tmp_path / name, [f"{name}_{i}.png" for i in range(3)]), tmp_path / "d" / f"{name}.tar")
+    with pytest.raises(DataError, match=r"n0001\.tar holds 3 images; n0002\.tar holds 3 images.*n\{01\.\.10\}\.tar"):
+        opened(tmp_path / "d")
+    data = opened(tmp_path / "d" / "n{0001..0002}.tar")
+    assert len(data) == 6
+    assert not data.is_labelled
+
+
+def test_shards_with_labels_are_read_and_what_lies_beside_is_counted(tmp_path):
+    for i in range(2):
+        plant(tmp_path / str(i), [f"{i}{k}.png" for k in range(3)], {f"{i}{k}.cls": "ab"[k % 2] for k in range(3)})
+        packed(tmp_path / str(i), tmp_path / "d" / f"{i}.tar")
+    data = opened(plant(tmp_path / "d", [], {"sizes.json": "{}", "README.md": "x", "more.zip": "x"}))
+    assert dict(data.plan.classes) == {"a": 4, "b": 2}
+    assert dict(data.plan.ignored) == {".json": 1, ".md": 1, ".zip": 1}
+
+
+@pytest.mark.parametrize("archive", ["images.zip", "images.tar"])
+def test_a_table_beside_an_archive_is_named(tmp_path, archive):
+    packed(plant(tmp_path / "images", [f"{i}.png" for i in range(3)]), tmp_path / "kaggle" / archive)
+    rows = "".join(f"{i}.png,{'ab'[i % 2]}\n" for i in range(3))
+    root = plant(tmp_path / "kaggle", [], {"train.csv": f"file,label\n{rows}", "sample_submission.csv": "a\n1\n"})
+    data = opened(root)
+    assert not data.is_labelled
+    assert dict(data.plan.ignored)[".csv"] == 2
+    assert any(note.startswith(f"train.csv lies beside {archive} and is not read: unpack") for note in data.plan.notes)
+
+
+def test_boxes_in_the_one_archive_of_a_folder_are_read(tmp_path):
+    from tests.data.test_boxes import coco, write
+
+    packed(write(tmp_path / "pets", {"instances.json": coco([{}]), "1.png": 1}), tmp_path / "d" / "pets.zip")
+    assert opened(tmp_path / "d", boxes=True).ids.tolist() == ["1.png#0"]
+
+
+LABELS = "file,label\n0.png,a\n1.png,b\n2.png,a\n"
+
+
+@pytest.mark.parametrize("table", ["labels.csv", "images/labels.csv"])
+def test_a_table_says_the_labels_of_images_with_captions(tmp_path, table):
+    captions = {f"images/{i}.txt": "a cat" for i in range(3)}
+    data = opened(plant(tmp_path / "d", [f"images/{i}.png" for i in range(3)], captions | {table: LABELS}))
+    assert dict(data.plan.classes) == {"a": 2, "b": 1}
+
+
+def test_labels_beside_the_images_count_before_a_table_which_is_named(tmp_path):
+    labels = {f"{i}.cls": "xy"[i % 2] for i in range(3)}
+    data = opened(plant(tmp_path / "d", [f"{i}.png" for i in range(3)], labels | {"labels.csv": LABELS}))
+    assert data.class_names == ("x", "y")
+    assert "labels.csv names the images as well and is not read: give it as --data for its own." in data.plan.notes
+
+
+def test_captions_alone_stay_beside_the_images(tmp_path):
+    captions = {f"{i}.txt": "a cat" for i in range(3)}
+    data = opened(plant(tmp_path / "d", [f"{i}.png" for i in range(3)], captions | {"sizes.csv": "a,b\n1,2\n"}))
+    assert data.plan.kind == "WebDataset"
+
+
+def test_boxes_of_darknet_beside_the_images_are_named(tmp_path):
+    boxes = {f"{i}.txt": "0 .5 .5 .2 .2\n" for i in range(3)} | {"classes.txt": "cat\n"}
+    data = opened(plant(tmp_path / "d", [f"{i}.png" for i in range(3)], boxes))
+    assert "There are YOLO boxes: --boxes makes each box a sample." in data.plan.notes
