@@ -121,11 +121,26 @@ def raw_features(
                 "corrupt_data changes images, and the data's own features do not see it: name a --backbone that reads "
                 "the images, or leave corrupt_data out."
             )
+        _refuse_pixels(how, f"{dataset.name} holds ready-made features", dataset.images is not None)
         return RawFeatures(np.asarray(dataset.features), {}, "given", {}, prepared.mark, "given")
     if dataset.images is None:
         return _embedded(prepared, how, where)
     pictures = Pictures(dataset.images, prepared.mark, _made_of(prepared), dataset.image_stamps)
     return extracted(pictures, how, where, like=like)
+
+
+def _refuse_pixels(how: FeatureSettings, why: str, has_images: bool = False) -> None:
+    """Raise where settings are about pixels and none are read.
+
+    Raises:
+        UsageError: they are.
+    """
+    values = {"--image-size": how.image_size, "--mean": how.mean, "--std": how.std}
+    named = [option for option, value in values.items() if value]
+    if named:
+        instead = ", or name a --backbone that reads the images" if has_images else ""
+        them = "it" if len(named) == 1 else "them"
+        raise UsageError(f"{why}, so {' and '.join(named)} can mean nothing: leave {them} out{instead}.")
 
 
 def check_readable(raw: RawFeatures, data_settings: DataSettings) -> None:
@@ -373,6 +388,7 @@ def _embedded(prepared: Prepared, how: FeatureSettings, where: Where) -> RawFeat
     """Return the raw features of texts."""
     if how.backbone not in ("auto", TEXT_ENCODER):
         raise UsageError(f"These data are text: use --backbone auto or {TEXT_ENCODER}.")
+    _refuse_pixels(how, "These data are text")
     texts, weights = prepared.dataset.text, weights_of_text_encoder()
     assert texts is not None
     name = key(version=FEATURES_VERSION, texts=prepared.mark, backbone=TEXT_ENCODER, weights=weights,

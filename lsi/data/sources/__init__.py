@@ -32,7 +32,7 @@ from lsi.data.sources.webdataset.shards import find_shards, is_webdataset, open_
 from lsi.data.trees import LocalTree, RemoteTree, TarTree, Tree, is_archive, open_tree
 from lsi.data.trees.filenames import address_of, expand_braces, local_path, suffix_of, without_junk
 from lsi.data.trees.remote import parent_of
-from lsi.errors import DataError
+from lsi.errors import DataError, UsageError
 
 __all__ = ["open_source", "read_found"]
 
@@ -48,6 +48,7 @@ def open_source(settings: DataSettings, data_root: Path, targets: tuple[str, ...
     Raises:
         DataError: nothing readable lies there, or it can be understood in several ways; the message says which option
             settles it.
+        UsageError: boxes are asked for where there can be none.
     """
     columns = Wanted(settings.image_column, settings.label_column, settings.split_column, settings.id_column)
     needs_labels = settings.task in ("auto", "classification")
@@ -55,6 +56,8 @@ def open_source(settings: DataSettings, data_root: Path, targets: tuple[str, ...
     if settings.data is None:
         if targets:
             raise DataError(f"--targets: no such file: {settings.targets}; columns by name need data with columns.")
+        if settings.boxes:
+            raise UsageError(f"--boxes: {settings.dataset} has no boxes: leave --boxes out, or give --data.")
         name = settings.dataset.lower()
         refuse_columns(columns, f"{settings.dataset}: it has no columns")
         if name in EMBEDDED and settings.split not in (ALL, DEFAULT_SPLIT):
@@ -69,6 +72,7 @@ def open_source(settings: DataSettings, data_root: Path, targets: tuple[str, ...
 def _samples(path: Path, options: Options) -> Samples:
     """Return what lies at a path, an address, or the files that a pattern stands for."""
     if len(expand_braces(str(path))) > 1 and not path.exists():
+        _refuse_boxes(options, str(path))
         shards = open_shards(path)
         if any(holds_folders(shard) for shard in shards):
             raise several_archives(text_of_path(str(path)), shards[:SHOWN])
@@ -86,16 +90,18 @@ def _samples(path: Path, options: Options) -> Samples:
         name = path.name if path.is_dir() else path.name.partition(".")[0]
         return read_found(open_tree(path), options, name)
     if path.suffix.lower() in ARRAYS:
+        _refuse_boxes(options, path.name)
         return from_arrays(path, options)
     return _in_file(LocalTree(path.parent), path.name, options)
 
 
 def _in_file(tree: Tree, name: str, options: Options) -> Samples:
-    """Return the samples of a table in a tree."""
-    if _has_end(name, COLUMNAR):
-        return read_columnar(tree, [name], options, is_file=True)
+    """Return the samples of a table in a tree, or of one file of boxes."""
     if options.boxes and _has_end(name, (".json",)):
         return read_boxes_of_file(tree, name, options)
+    _refuse_boxes(options, name)
+    if _has_end(name, COLUMNAR):
+        return read_columnar(tree, [name], options, is_file=True)
     if _has_end(name, TABLES):
         frame, notes = read_frame(tree, name)
         samples = from_frame(frame, tree, name, options)
@@ -105,6 +111,19 @@ def _in_file(tree: Tree, name: str, options: Options) -> Samples:
         "--data: expected a folder, .zip or .tar of images, or with one subfolder per class, or a table (.csv, .tsv, "
         f".jsonl, .parquet, .arrow), or arrays (.npz, .npy), got {text_of_path(name)}.{one}"
     )
+
+
+def _refuse_boxes(options: Options, name: str) -> None:
+    """Raise where boxes are asked for of a file that has none.
+
+    Raises:
+        UsageError: they are.
+    """
+    if options.boxes:
+        raise UsageError(
+            f"--boxes: expected images with boxes of COCO, YOLO or Pascal VOC, such as a folder or an archive, or a "
+            f".json of COCO, got {text_of_path(name)}: give the folder that holds it, or leave --boxes out."
+        )
 
 
 def read_found(tree: Tree, options: Options, name: str) -> Samples:
