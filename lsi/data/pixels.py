@@ -80,10 +80,10 @@ def measure(images: Images, progress: Progress | None = None) -> PixelSurvey:
     for index in range(len(images)):
         if index % _EVERY == 0:
             progress.report("pixel range", index, len(images), "headers")
-        is_deep, has_frames = _header(images.source(index))
-        n_frames += has_frames
-        if is_deep:
-            deep_ones.append(index)
+        with suppress(DataError):  # what cannot be fetched is reported where it is read
+            is_deep, has_frames = _header(images.source(index))
+            n_frames += has_frames
+            deep_ones += [index] if is_deep else []
     found: list[tuple[bool, Extent]] = []
     with ThreadPoolExecutor(_THREADS) as pool:
         for done, part in enumerate(pool.map(lambda index: _extent(images, index), deep_ones), 1):
