@@ -522,6 +522,20 @@ def test_keys_in_the_gallery_decide_about_what_the_filter_leaves(runs: Runs, tab
     assert count_of(page, "exclude") == excluded + 1
 
 
+def test_a_range_begins_at_the_image_that_was_clicked_also_in_another_order(runs: Runs, tab: Page):
+    page = tab
+    page.goto(f"/samples?run={runs.older}")
+    tiles = page.locator(".gallery .tile")
+    tiles.first.wait_for()
+    settle(page)
+    tiles.nth(3).click()
+    expect(page.get_by_text("1 selected", exact=True)).to_be_visible()
+    choose(page, "Order", "Least information")
+    settle(page)
+    tiles.nth(0).click(modifiers=["Shift"])
+    expect(page.get_by_text("297 selected", exact=True)).to_be_visible()
+
+
 def test_a_reviewers_name_outlasts_a_reload(runs: Runs, browser):
     context = browser.new_context(base_url=runs.address)
     page = context.new_page()

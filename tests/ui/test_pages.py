@@ -348,6 +348,16 @@ def test_decisions_that_wait_for_the_database_are_counted(app):
     assert not app.error
 
 
+def test_what_is_no_position_in_a_selection_breaks_no_page(app):
+    app = visit(app, "samples")
+    key = next(iter(app.session_state["decision_logs"]))
+    app.session_state[key] = {"selected": [3, None, "4", 5], "log": [[1, "keep", [3, None]]]}
+    app.run()
+    assert not app.exception
+    assert [b.label for b in app.button if b.key == "selected-keep"] == ["Keep 2 selected images"]
+    assert "Kept: 1 image" in app.toast[0].value
+
+
 def look_only(monkeypatch, how: str) -> None:
     if how == "LSI_READ_ONLY":
         monkeypatch.setenv("LSI_READ_ONLY", "1")

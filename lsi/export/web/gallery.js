@@ -199,12 +199,12 @@ function say(value) {
 function click(s, slot, event) {
   const position = s.order[slot];
   if (!s.data.selectable) return s.open(position);
-  if (event.shiftKey && s.anchor !== null) {
-    const [a, b] = [Math.min(s.anchor, slot), Math.max(s.anchor, slot)];
-    for (let i = a; i <= b; i++) s.selected.add(s.order[i]);
+  const from = event.shiftKey && s.anchor !== null ? s.order.indexOf(s.anchor) : -1; // another order has it elsewhere
+  if (from >= 0) {
+    for (let i = Math.min(from, slot); i <= Math.max(from, slot); i++) s.selected.add(s.order[i]);
   } else {
     s.selected.has(position) ? s.selected.delete(position) : s.selected.add(position);
-    s.anchor = slot;
+    s.anchor = position;
   }
   s.focus = slot;
   draw(s);

@@ -170,9 +170,9 @@ def gallery(tiles: Tiles, key: str, act: Callable[[str, list[int]], str] | None 
             done; it must not touch Streamlit. None: no key decides.
     """
     log = log_of(key)
-    log.decide = lambda entry: "" if act is None else act(str(entry[0]), [int(i) for i in entry[1]])
+    log.decide = lambda entry: "" if act is None else act(str(entry[0]), _whole_numbers(entry[1]))
     state = st.session_state.get(key) or {}
-    selected = [int(i) for i in state.get("selected") or []]
+    selected = _whole_numbers(state.get("selected"))
     columns = {"order": np.int32, "given": np.int32, "predicted": np.int32, "value": np.float64, "issue": np.uint8,
                "decision": np.uint8, "label": np.int32}  # fmt: skip
     result = _component("gallery")(
@@ -202,6 +202,11 @@ def gallery(tiles: Tiles, key: str, act: Callable[[str, list[int]], str] | None 
     _say(log)
     shown = np.isin(selected, tiles.rows["order"].to_numpy()) if selected else []
     return [i for i, is_shown in zip(selected, shown, strict=True) if is_shown], result.open
+
+
+def _whole_numbers(sent: Any) -> list[int]:
+    """Return the positions in what a browser has sent, and nothing else of it."""
+    return [i for i in sent if type(i) is int] if isinstance(sent, list) else []
 
 
 def queue(shown: ReviewItems, decide: Callable[[int, str, int | None], str], key: str) -> int | None:
