@@ -20,11 +20,11 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from lsi.compute import jobs, maps, pipeline
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, Settings
-from lsi.runs.decisions import Reviews
+from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.listing import list_runs
 from lsi.runs.run import Run
 from tests.cases import image_files
-from tests.e2e.browser import draw_lasso, serve, settle
+from tests.e2e.browser import READY, draw_lasso, free_port, serve, settle
 from tests.e2e.conftest import ARTEFACTS, JOB_MS
 from tests.ui.rich import enrich, pictures
 
@@ -451,6 +451,36 @@ def test_the_queue_is_worked_through_by_keys_from_wherever_one_stopped(browser, 
             page.get_by_text(re.compile(r"^\d+ images in both, \d+ under another label; 0 came and 1 left"))
         ).to_be_visible()
         context.close()
+
+
+def test_a_session_that_takes_over_writes_no_decision_again_and_loses_none(browser, tmp_path):
+    """Another server on the same port knows nothing of the session before, whose page is still open."""
+    cache, port = tmp_path / "cache", free_port()
+    run = Run(cache / "runs" / digits_run(cache, 200))
+    first = run.scores[run.scores["is_label_issue"]].sort_values("label_score").index[0]
+    with serve(cache, port=port) as server:
+        context = browser.new_context(viewport={"width": 1360, "height": 1000}, base_url=server.address)
+        context.set_default_timeout(60_000)
+        page = context.new_page()
+        page.goto(f"/issues?run={run.name}")
+        page.locator(".queue").wait_for()
+        settle(page)
+        page.get_by_role("heading", name="Label issues", exact=True).click()
+        page.keyboard.press("k")
+        expect(page.get_by_text("Decisions: 1 keep")).to_be_visible()
+        settle(page)
+    reviews = Reviews.of_cache(cache)
+    reviews.record(run.subject, "ben", [Decision(int(first), "relabel", int(run.scores["suggested_label"][first]))])
+    page.keyboard.press("x")  # nobody takes it yet
+    page.wait_for_timeout(500)
+    with serve(cache, port=port):
+        page.locator(READY).wait_for()
+        page.keyboard.press("u")
+        expect(page.get_by_text("Decisions: 1 relabel, 1 exclude, 1 unsure")).to_be_visible()
+        settle(page)
+        assert reviews.history(run.subject)["action"].tolist() == ["keep", "relabel", "exclude", "unsure"]
+        context.close()
+    reviews.close()
 
 
 def test_the_map_is_walked_by_keys_and_points_where_the_gallery_points(runs: Runs, tab: Page):

@@ -4,13 +4,20 @@ from lsi.errors import StorageError, UsageError
 from lsi.ui.components import log as logs
 from lsi.ui.components.log import DecisionLog
 
-ENTRIES = [[1, 7, "keep"], [2, 7, "undo"], [3, 8, "exclude"]]
+TOKEN = "of this log"
+ENTRIES = [[1, TOKEN, 7, "keep"], [2, TOKEN, 7, "undo"], [3, TOKEN, 8, "exclude"]]
+
+
+def made() -> DecisionLog:
+    log = DecisionLog()
+    log.token = TOKEN
+    return log
 
 
 @pytest.fixture
 def log(monkeypatch) -> DecisionLog:
     monkeypatch.setattr(logs, "_REST_SECONDS", 0.0)
-    return DecisionLog()
+    return made()
 
 
 def test_a_database_that_fails_in_between_gets_each_decision_once(log):
@@ -26,7 +33,7 @@ def test_a_database_that_fails_in_between_gets_each_decision_once(log):
     assert (log.take(ENTRIES), log.waiting, log.why) == (1, 2, "The database is in use.")
     assert (log.take(ENTRIES), log.waiting) == (0, 2)
     assert (log.take(ENTRIES), log.waiting) == (2, 0)
-    assert written == [entry[1:] for entry in ENTRIES]
+    assert written == [entry[2:] for entry in ENTRIES]
 
 
 def test_a_decision_that_cannot_be_made_is_said_and_holds_up_no_other(log):
@@ -45,7 +52,7 @@ def test_a_decision_that_cannot_be_made_is_said_and_holds_up_no_other(log):
 
 
 def test_a_database_that_does_not_answer_is_not_asked_twice_in_a_row():
-    log, asked = DecisionLog(), []
+    log, asked = made(), []
 
     def decide(entry) -> str:
         asked.append(entry)
@@ -54,3 +61,14 @@ def test_a_database_that_does_not_answer_is_not_asked_twice_in_a_row():
     log.decide = decide
     assert log.take(ENTRIES[:1]) == log.take(ENTRIES) == 0
     assert (len(asked), log.waiting) == (1, 3)
+
+
+def test_what_another_session_has_taken_is_not_taken_again(log):
+    """A browser whose session was lost sends the new one all that it sent before, a keep that was overruled since."""
+    written = []
+    log.decide = lambda entry: written.append(entry) or ""
+    assert log.take([[4, "of the session before", 7, "keep"], [4, "k", [7]]]) == 0
+    assert (log.last, log.waiting, written) == (0, 0, [])
+    assert log.take([[4, "of the session before", 7, "keep"], [1, TOKEN, 8, "exclude"]]) == 1
+    assert written == [[8, "exclude"]]
+    assert len({DecisionLog().token for _ in range(9)}) == 9

@@ -340,7 +340,7 @@ def test_decisions_that_wait_for_the_database_are_counted(app):
     key = next(iter(app.session_state["decision_logs"]))
     log = app.session_state["decision_logs"][key]
     log.waiting, log.why, log._failed = 2, "The database is in use.", time.monotonic()
-    app.session_state[key] = {"log": [[1, "k", [0]], [2, "k", [1]]]}
+    app.session_state[key] = {"log": [[1, log.token, "k", [0]], [2, log.token, "k", [1]]]}
     app.run()
     assert "2 decisions are not written yet" in app.error[0].value
     log._failed = float("-inf")
@@ -351,7 +351,8 @@ def test_decisions_that_wait_for_the_database_are_counted(app):
 def test_what_is_no_position_in_a_selection_breaks_no_page(app):
     app = visit(app, "samples")
     key = next(iter(app.session_state["decision_logs"]))
-    app.session_state[key] = {"selected": [3, None, "4", 5], "log": [[1, "keep", [3, None]]]}
+    token = app.session_state["decision_logs"][key].token
+    app.session_state[key] = {"selected": [3, None, "4", 5], "log": [[1, token, "keep", [3, None]]]}
     app.run()
     assert not app.exception
     assert [b.label for b in app.button if b.key == "selected-keep"] == ["Keep 2 selected images"]

@@ -1,6 +1,7 @@
 // A virtualised gallery: only the rows on screen are in the document. Images come from the server's image route.
 // data: key, base, suffix (of the addresses, if any), size, height, rows (Arrow: order, given, predicted, value, issue, decision, label), classes, decisions, selected, selectable, decides, fills,
-// ack. Out: `selected` (positions), `log` [[number, keep | exclude | suggestion, positions]…], and as a trigger `open`.
+// ack, token (of the log that acknowledges).
+// Out: `selected` (positions), `log` [[number, token, keep | exclude | suggestion, positions]…], and as a trigger `open`.
 // Beside a map they tell each other by the event "lsi-point" over which sample the pointer is.
 const stores = new WeakMap();
 const MARKS = { keep: "✓ keep", exclude: "✕ exclude", unsure: "? unsure", relabel: "✎ relabel" };
@@ -33,8 +34,14 @@ export default function (component) {
     root, sheet, data, mark: data.mark, ...columns(data.rows),
     publish: () => setStateValue("selected", [...s.selected]),
     open: (position) => setTriggerValue("open", position),
-    act: (what, positions) => { s.log.push([++s.seq, what, positions]); setStateValue("log", s.log.slice()); },
+    act: (what, positions) => { s.log.push([++s.seq, s.token, what, positions]); setStateValue("log", s.log.slice()); },
   });
+  if (s.token !== data.token) { // another session takes over: it gets what the one before has not acknowledged
+    s.token = data.token;
+    s.seq = data.ack;
+    s.log = s.log.map((entry) => [++s.seq, s.token, ...entry.slice(2)]);
+    if (s.log.length) setStateValue("log", s.log.slice());
+  }
   s.seq = Math.max(s.seq, data.ack);
   s.log = s.log.filter((entry) => entry[0] > data.ack);
   if (data.key !== s.key) { // a new widget: nothing of another run stays selected

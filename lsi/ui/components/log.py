@@ -1,5 +1,6 @@
 """The decisions that a component sends, as a numbered log of which no entry is lost or taken twice."""
 
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -16,15 +17,20 @@ _REST_SECONDS = 1.0  # after a database did not answer, which may itself take te
 class DecisionLog:
     """The last entry of a component's log that was taken; `take` touches nothing of Streamlit: nothing can end it.
 
+    An entry is a list: its number, the token of the log that it was written for, and what was decided.
+
     Attributes:
+        token: tells this log from those of other sessions, whose numbers mean nothing here: a browser sends what it
+            has sent before to the session that takes the place of a lost one.
         last: number of that entry.
-        decide: takes a new entry without its number, and returns what to say of it; empty for nothing.
+        decide: takes a new entry without its number and token, and returns what to say of it; empty for nothing.
         said: what is not shown yet.
         waiting: how many entries the database did not take.
         why: the reason.
     """
 
     def __init__(self) -> None:
+        self.token = secrets.token_hex(8)
         self.last = 0
         self.decide: Callable[[list[Any]], str] = lambda entry: ""
         self.said: list[str] = []
@@ -34,18 +40,18 @@ class DecisionLog:
         self._failed = float("-inf")
 
     def take(self, log: list[Any]) -> int:
-        """Pass entries that are new to `decide`, each once, and return how many were taken.
+        """Pass entries of this log that are new to `decide`, each once, and return how many were taken.
 
         Where the database does not take one, it and those after it wait for the next call, in their order.
         """
         with self._lock:
-            new = [entry for entry in log if entry[0] > self.last]
+            new = [entry for entry in log if entry[1] == self.token and entry[0] > self.last]
             if self.waiting and time.monotonic() - self._failed < _REST_SECONDS:
                 self.waiting = len(new)
                 return 0
             for taken, entry in enumerate(new):
                 try:
-                    said = self.decide(entry[1:])
+                    said = self.decide(entry[2:])
                 except StorageError as error:
                     self.waiting, self.why, self._failed = len(new) - taken, str(error), time.monotonic()
                     return taken

@@ -1,6 +1,7 @@
 // The review queue: one key a decision. Decisions are a numbered log that Python confirms, so none is lost or taken twice.
 // data: items [{i, id, text, given, suggested, top: [[class, probability]…], decision, label, near: [[i, class]…]}], classes,
-// typical {class: [i…]}, base, ack, at, revision, read_only. Out: `log` [[number, i, action, class]…], `current`.
+// typical {class: [i…]}, base, ack, token (of the log that acknowledges), at, revision, read_only.
+// Out: `log` [[number, token, i, action, class]…], `current`.
 const stores = new WeakMap();
 const LABELS = { keep: "kept", exclude: "excluded", unsure: "unsure", relabel: "relabelled", clear: "" };
 const KEYS = { k: "keep", s: "suggestion", Enter: "suggestion", x: "exclude", u: "unsure", b: "back", ArrowLeft: "back",
@@ -39,12 +40,19 @@ export default function (component) {
     stores.set(root, s);
     window.addEventListener("pagehide", () => send(s));
   }
+  const takesOver = s.token !== data.token; // another session: it gets what the one before has not acknowledged
+  if (takesOver) {
+    s.token = data.token;
+    s.seq = data.ack;
+    s.log = s.log.map((entry) => [++s.seq, s.token, ...entry.slice(2)]);
+  }
   if (s.seq < data.ack) s.seq = data.ack;
   s.log = s.log.filter((entry) => entry[0] > data.ack);
   const fresh = s.mark !== data.mark;
   if (fresh) { s.mark = data.mark; s.at = data.at || 0; s.decisions.clear(); s.own = []; }
-  if (s.revision !== data.revision) { s.revision = data.revision; s.decisions.clear(); s.log.forEach((e) => { e[2] === "undo" ? s.decisions.delete(e[1]) : s.decisions.set(e[1], [e[2], e[3]]); }); }
+  if (s.revision !== data.revision) { s.revision = data.revision; s.decisions.clear(); s.log.forEach((e) => { e[3] === "undo" ? s.decisions.delete(e[2]) : s.decisions.set(e[2], [e[3], e[4]]); }); }
   Object.assign(s, { root, data, setStateValue });
+  if (takesOver) send(s);
   latest = s;
   root.onkeydown = (event) => key(s, event);
   root.querySelectorAll("button[data-do]").forEach((b) => {
@@ -138,7 +146,7 @@ function undo(s) {
 }
 
 function note(s, position, action, label) {
-  s.log.push([++s.seq, position, action, label]);
+  s.log.push([++s.seq, s.token, position, action, label]);
   if (!s.sending) s.sending = setTimeout(() => send(s), 150); // quick keys travel together
 }
 
