@@ -53,7 +53,7 @@ def controls(view: View) -> None:
                      format_func=lambda flag: f"{FLAGS[flag].words} {counts[flag]:,}",
                      help=f"The {view.noun} that have one of these flags at least.")  # fmt: skip
     decided = decisions(view)
-    if chosen.disputed or len(decided["reviewer"].unique()) > 1:
+    if chosen.disputed or decided["disputed"].to_numpy(dtype=bool).any():
         st.toggle("Reviewers disagree", key="f_disputed", on_change=_changed)
     if chosen.differs or {"true_label", "label_in_data"} & set(table.columns):
         st.toggle("Labellings differ", key="f_differs", on_change=_changed,

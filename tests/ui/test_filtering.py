@@ -2,7 +2,9 @@
 
 import pytest
 
-from lsi.ui import column_filter, filtering
+from lsi.runs.decisions import Decision
+from lsi.runs.listing import list_runs
+from lsi.ui import column_filter, deciding, filtering
 from lsi.ui.filters import Filter
 from tests.ui.test_pages import visit, written
 
@@ -28,6 +30,16 @@ def test_another_control_leaves_a_range_that_is_finer_than_the_slider(app):
     assert page.session_state["filter"] == Filter(low=0.123, high=0.9, duplicates=True)
     page.slider(key="f_range").set_value((20, 90)).run()
     assert page.session_state["filter"] == Filter(low=0.2, high=0.9, duplicates=True)
+
+
+def test_disagreement_can_be_filtered_also_where_one_reviewer_decided_everything_last(app, cache):
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    deciding.reviews().record(run.subject, "ann", [Decision(0, "keep"), Decision(1, "keep")])
+    page = visit(app, "samples")
+    assert not [t for t in page.toggle if t.label == "Reviewers disagree"]
+    deciding.reviews().record(run.subject, "bob", [Decision(0, "keep"), Decision(1, "exclude")])
+    next(t for t in page.run().toggle if t.label == "Reviewers disagree").set_value(True).run()
+    assert any("**1** of 400 images" in str(m.value) for m in page.markdown)
 
 
 @pytest.mark.parametrize("is_lost", [False, True])
