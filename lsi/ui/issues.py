@@ -32,30 +32,60 @@ _SAID = {"keep": "confirmed", "relabel": "relabelled", "exclude": "excluded", "u
 
 
 def suspects(view: View, positions: np.ndarray) -> np.ndarray:
-    """Return the suspected labels among these positions, the least probable label first, 2,000 at the most."""
+    """Return the suspected labels among these positions, the least probable label first."""
     suspected = positions[view.table["is_label_issue"].to_numpy()[positions]]
-    return suspected[most_suspect_first(view.run.scores.iloc[suspected])][:MOST]
+    return suspected[most_suspect_first(view.run.scores.iloc[suspected])]
+
+
+def first_of(suspected: np.ndarray, decided: pd.Index) -> np.ndarray:
+    """Return as many suspects as a list holds, in their order: of more than that the undecided ones before the others.
+
+    Args:
+        suspected: positions of the suspects, the least probable label first.
+        decided: positions of the samples whose labels are decided.
+    """
+    is_decided = np.isin(suspected, decided)
+    rows = np.concatenate([np.flatnonzero(~is_decided), np.flatnonzero(is_decided)])[:MOST]
+    return suspected[np.sort(rows)]
 
 
 def worklist(view: View) -> np.ndarray:
-    """Return the suspects to review, the least probable label first: as they were when the list was made.
+    """Return the suspects to review, the least probable label first, 2,000 at the most.
+
+    They are those of when the list was made.
 
     It is made anew for another run or filter, or when that is asked for, and not because something was decided.
     """
     mark = (view.key, current_filter())
     kept = st.session_state.get("worklist")
     if kept is None or kept[0] != mark:
-        kept = (mark, suspects(view, filtered(view)))
+        kept = (mark, first_of(suspects(view, filtered(view)), label_decisions(view).index))
         st.session_state["worklist"] = kept
     return kept[1]
 
 
-def renew(view: View, positions: np.ndarray) -> None:
-    """Where decisions have changed what passes the filter, offer to make the list anew."""
-    if not np.array_equal(positions, suspects(view, filtered(view))):
-        button("Apply the filter again", icon=":material/refresh:", type="tertiary",
-                  on_click=lambda: st.session_state.pop("worklist", None),
+def renew(view: View, positions: np.ndarray, passing: np.ndarray) -> None:
+    """Where more are suspected than the list holds, say so; where decisions have changed what passes, offer it anew.
+
+    Args:
+        view: the run.
+        positions: the suspects on the list.
+        passing: all suspects that pass the filter now.
+    """
+    what, n = "label" if view.labelled else "target", len(positions)
+    if n < len(passing):
+        order = "the least probable" if view.labelled else "those with the longest residuals"
+        st.markdown(
+            f"This list holds **{n:,} of {len(passing):,}** suspected {what}s: {order} among the undecided ones come "
+            "first. The next ones follow once these are decided."
+        )
+    if not np.isin(positions, passing).all() or n < min(MOST, len(passing)):
+        button("Apply the filter again", icon=":material/refresh:", type="tertiary", on_click=_forget_list,
                   help="The list stays as it was while you decide.")  # fmt: skip
+
+
+def _forget_list() -> None:
+    st.session_state.pop("worklist", None)
 
 
 def progress(view: View) -> None:
@@ -209,19 +239,32 @@ def alike(view: View, positions: np.ndarray) -> dict[int, list[tuple[int, int]]]
     }
 
 
-def ending(view: View, positions: np.ndarray) -> None:
-    """Where all of the list is decided, say what was decided and where to go on."""
+def ending(view: View, positions: np.ndarray, passing: np.ndarray) -> None:
+    """Where all of the list is decided, say what was decided and where to go on.
+
+    Args:
+        view: the run.
+        positions: the suspects on the list.
+        passing: all suspects that pass the filter now.
+    """
     place = st.container()  # drawn also where it stays empty, so that what follows keeps its place
-    actions = label_decisions(view)["action"].reindex(positions)
-    if actions.isna().any():
+    decided = label_decisions(view)["action"]
+    if decided.reindex(positions).isna().any():
         return
-    counts = actions.value_counts()
+    left = passing[~np.isin(passing, decided.index)]
+    done = positions if len(left) else np.union1d(positions, passing)  # the lists before this one count as well
+    counts = decided.reindex(done).value_counts()
     words = ", ".join(f"{int(counts[name]):,} {said}" for name, said in _SAID.items() if name in counts)
+    of_list = " of this list" if len(left) else ""
     place.success(
-        f"{'The only one is' if len(positions) == 1 else f'All {len(positions):,} are'} decided: {words}.",
+        f"{'The only one' if len(done) == 1 else f'All {len(done):,}'}{of_list} {'is' if len(done) == 1 else 'are'} "
+        f"decided: {words}.{f' {len(left):,} more are suspected and undecided.' if len(left) else ''}",
         icon=":material/check:",
     )
     with place.container(horizontal=True):
+        if len(left):
+            button(f"Review the next {min(MOST, len(left)):,}", _forget_list, key="after-next", type="primary",
+                   icon=":material/arrow_forward:")  # fmt: skip
         for page, text in (("redundancy", "Look at duplicates and quality"), ("export", "Check, export, recompute")):
             if pressed(text, f"after-{page}", type="tertiary", icon=":material/arrow_forward:"):
                 go(page, Filter())

@@ -4,11 +4,13 @@ import pytest
 
 from lsi.probabilities import Probabilities
 from lsi.runs.decisions import Decision, Reviews
+from lsi.runs.listing import list_runs
 from lsi.runs.run import Run
 from lsi.runs.subject import Subject
-from lsi.ui import issues
+from lsi.ui import deciding, issues
 from lsi.ui.issues import queue_items
 from lsi.ui.session import View
+from tests.ui.test_pages import visit, written
 
 SCORES = pd.DataFrame({"id": ["a", "b", "c"], "given_label": [1, 1, 2], "suggested_label": [0, 1, 1]})
 PROBABILITIES = Probabilities(np.array([[0.7, 0.2, 0.1], [0.2, 0.6, 0.2], [0.1, 0.2, 0.7]]), 3)
@@ -66,3 +68,46 @@ def test_an_undo_of_something_else_than_what_was_seen_is_said(view, tmp_path, mo
     assert issues.take_back(view, "ann", 0) == ""
     assert issues.take_back(view, "ann", -1) == "Nothing to undo"
     reviews.engine.dispose()
+
+
+def test_a_list_holds_the_undecided_ones_first_and_keeps_their_order(monkeypatch):
+    monkeypatch.setattr(issues, "MOST", 3)
+    found = np.array([7, 2, 9, 4, 1])
+    assert issues.first_of(found, pd.Index([])).tolist() == [7, 2, 9]
+    assert issues.first_of(found, pd.Index([2, 7])).tolist() == [9, 4, 1]
+    assert issues.first_of(found, pd.Index([2, 4, 9])).tolist() == [7, 2, 1]
+
+
+def test_more_suspects_than_a_list_holds_are_said_and_follow_list_by_list(app, cache, monkeypatch):
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    total = int(run.scores["is_label_issue"].sum())
+    monkeypatch.setattr(issues, "MOST", total - 2)
+    page = visit(app, "issues")
+    first = page.session_state["worklist"][1]
+    assert f"This list holds **{total - 2} of {total}** suspected labels" in written(page)
+    deciding.reviews().record(run.subject, "me", [Decision(int(i), "keep") for i in first])
+    page.run()
+    assert [s.value for s in page.success] == [
+        f"All {total - 2} of this list are decided: {total - 2} confirmed. 2 more are suspected and undecided."
+    ]
+    page.button(key="after-next").click().run()
+    rest = set(page.session_state["worklist"][1]) - set(first)
+    assert len(rest) == 2
+    deciding.reviews().record(run.subject, "me", [Decision(int(i), "exclude") for i in rest])
+    page.run()
+    assert [s.value for s in page.success] == [f"All {total} are decided: {total - 2} confirmed, 2 excluded."]
+    assert not [b for b in page.button if b.key == "after-next"]
+
+
+def test_suspected_numbers_beyond_a_list_are_said_and_follow(app, unlabelled, monkeypatch):
+    run = unlabelled["regression"]
+    suspected = run.scores.index[run.scores["is_label_issue"]]
+    monkeypatch.setattr(issues, "MOST", len(suspected) - 1)
+    app.query_params["run"] = run.name
+    page = visit(app, "issues")
+    assert f"{len(suspected) - 1} of {len(suspected)}** suspected targets" in written(page)
+    first = page.session_state["worklist"][1]
+    deciding.reviews().record(run.subject, "me", [Decision(int(i), "exclude") for i in first])
+    page.run()
+    page.button(key="after-next").click().run()
+    assert set(suspected) - set(first) <= set(page.session_state["worklist"][1])
