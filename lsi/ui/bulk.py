@@ -6,7 +6,7 @@ from jaxtyping import Int
 
 from lsi.ui import said
 from lsi.ui.buttons import button
-from lsi.ui.deciding import decide, reviewer, suggested
+from lsi.ui.deciding import decide, reviewer, suggested, undecided
 from lsi.ui.login import looks_only
 from lsi.ui.session import View
 
@@ -30,10 +30,13 @@ def actions(view: View, positions: "list[int] | Int[np.ndarray, ' s']", what: st
                   icon=":material/block:")  # fmt: skip
         button(f"Keep {them}", key=f"{key}-keep", on_click=decide, args=(view, name, chosen, "keep"))
         if view.labelled:
-            changed = suggested(view, positions)
-            if changed:
-                button(f"Take the suggestion for {len(changed):,}", key=f"{key}-suggestion", on_click=decide,
-                          args=(view, name, changed, "suggestion"))  # fmt: skip
+            offered = suggested(view, positions)
+            changed = undecided(view, offered)
+            stay = len(offered) - len(changed)
+            if offered:
+                button(f"Take the suggestion for {len(changed):,}{f' ({stay:,} decided stay)' if stay else ''}",
+                       key=f"{key}-suggestion", on_click=decide, args=(view, name, changed, "suggestion"),
+                       disabled=not changed)  # fmt: skip
         button("Clear their decisions", key=f"{key}-clear", on_click=decide, args=(view, name, chosen, "clear"))
         said.on_several(view, positions, them, key)
         if not view.labelled:

@@ -137,6 +137,12 @@ def suggested(view: View, positions: "list[int] | np.ndarray") -> list[int]:
     return rows.index[rows["is_label_issue"] & (rows["given_label"] != rows["suggested_label"])].tolist()
 
 
+def undecided(view: View, positions: list[int]) -> list[int]:
+    """Return those of the positions on whose label nothing was decided yet."""
+    decided = set(label_decisions(view).index.tolist())
+    return [i for i in positions if i not in decided]
+
+
 def record(
     view: View,
     name: str,

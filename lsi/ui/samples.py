@@ -12,7 +12,7 @@ from lsi.runs.records import decision_codes, new_labels
 from lsi.ui import flags
 from lsi.ui.bar import current_filter, set_filter
 from lsi.ui.components import Tiles, gallery
-from lsi.ui.deciding import carry_out, decisions, reviewer, suggested
+from lsi.ui.deciding import carry_out, decisions, reviewer, suggested, undecided
 from lsi.ui.filters import DECISIONS
 from lsi.ui.login import looks_only
 from lsi.ui.session import View
@@ -152,5 +152,18 @@ def gallery_key(view: View, key: str = GALLERY) -> str:
 
 
 def _act(view: View, name: str, what: str, positions: list[int]) -> str:
-    """Decide about tiles by a key: keep, exclude, or take the suggestion where there is one; return what was done."""
-    return carry_out(view, name, suggested(view, positions) if what == "suggestion" else positions, what)
+    """Decide about tiles by a key: keep, exclude, or take the suggestion where there is one; return what was done.
+
+    Of several tiles those whose labels are decided keep what was decided when suggestions are taken.
+    """
+    if what != "suggestion":
+        return carry_out(view, name, positions, what)
+    offered = suggested(view, positions)
+    changed = undecided(view, offered) if len(positions) > 1 else offered
+    stay = len(offered) - len(changed)
+    said = carry_out(view, name, changed, what)
+    return (
+        f"{said} {stay:,} that {'was' if stay == 1 else 'were'} decided before {'stays' if stay == 1 else 'stay'}."
+        if stay
+        else said
+    )

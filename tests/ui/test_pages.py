@@ -21,7 +21,7 @@ from lsi.errors import StorageError
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.listing import list_runs
 from lsi.runs.trail import trail
-from lsi.ui import bar, deciding, export_view, login, session
+from lsi.ui import bar, deciding, export_view, login, samples, session
 from lsi.ui.filters import Filter
 from lsi.ui.login import Person
 from lsi.ui.roles import Role
@@ -318,6 +318,28 @@ def test_deciding_undo_and_export_agree(app, cache):
     assert [m.value for m in fresh.metric] == [f"{400 - count:,}", f"{count:,}", "0"]
     next(b for b in fresh.button if b.label == "Undo").click().run()
     assert [m.value for m in fresh.metric] == ["400", "0", "0"]
+
+
+def test_suggestions_for_several_leave_what_people_decided(app, cache, monkeypatch):
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    app.query_params["issues"] = "1"
+    visit(app, "samples")
+    view = session.open_view(run.name)
+    offered = deciding.suggested(view, list(range(400)))
+    kept, single = offered[:2], offered[2]
+    deciding.reviews().record(run.subject, "ann", [Decision(i, "keep") for i in kept])
+    app.run()
+    button = app.button(key="filtered-suggestion")
+    assert button.label == f"Take the suggestion for {len(offered) - 2} (2 decided stay)"
+    said = samples._act(view, "me", "suggestion", [*kept, single])
+    assert said == "Took the suggestion: 1 image. Undo takes it back. 2 that were decided before stay."
+    button.click().run()
+    decided = deciding.decisions(view)["action"]
+    assert decided[kept].tolist() == ["keep", "keep"]
+    assert set(decided[offered[2:]]) == {"relabel"}
+    assert app.button(key="filtered-suggestion").disabled
+    samples._act(view, "me", "suggestion", kept[:1])
+    assert deciding.decisions(view)["action"][kept[0]] == "relabel", "one tile is decided on purpose"
 
 
 def test_a_database_that_fails_is_a_sentence_beside_the_page(app, cache, monkeypatch):
