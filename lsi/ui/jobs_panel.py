@@ -15,7 +15,7 @@ from lsi.ui.login import is_required, looks_only
 from lsi.ui.session import cache, run_label, run_names
 from lsi.ui.wording import plain
 
-_SHOWN = 3
+_SHOWN = 3  # of the jobs that have ended
 _SECONDS, _FIRST_SECONDS = 1.0, 0.5  # between two looks at a job; where nothing else is to be seen
 # what a job does, one step after the other, and the stages that belong to each; the first of them fills the step's bar
 _STEPS = (
@@ -29,9 +29,10 @@ _STEPS = (
 
 
 def follow(is_home: bool) -> None:
-    """Show the latest jobs; while one runs, look again every second, or oftener where there is no run yet.
+    """Show the jobs that run and the latest others; while one runs, look again and again.
 
-    At its end the Overview shows its run; another page stays in the run on screen and says where the new one is.
+    That is every second, or oftener where there is no run yet. At its end the Overview shows its run; another page
+    stays in the run on screen and says where the new one is.
 
     Args:
         is_home: whether the page is the Overview.
@@ -54,10 +55,7 @@ def follow(is_home: bool) -> None:
         # The first look is part of the page: running it anew from here would lose a click that it has not reached.
         if look == 0 or running == awaited:
             return
-        done = [job for job in shown if job.folder.name in awaited and job.state == "done"]
-        if done and done[0].run_name in run_names():
-            is_mine = not is_required() or is_own(done[0]) or bool(st.session_state.get(DRAWN_WITHOUT_RUNS))
-            _arrived(str(done[0].run_name), is_home and is_mine)
+        _announce([job for job in shown if job.folder.name in awaited and job.state == "done"], is_home)
         st.session_state[AWAITED] = running
         st.rerun()
 
@@ -65,15 +63,38 @@ def follow(is_home: bool) -> None:
     panel()
 
 
-def _arrived(run: str, is_home: bool) -> None:
-    if is_home:
+def _announce(done: list[jobs.Job], is_home: bool) -> None:
+    """Say which runs have come; on the Overview the newest of this session's own takes the place of the one on screen.
+
+    Args:
+        done: jobs that were awaited, the newest first.
+        is_home: whether the page is the Overview.
+    """
+    names, takes_page = run_names(), is_home
+    for job in done:
+        if job.run_name not in names:
+            continue
+        is_mine = not is_required() or is_own(job) or bool(st.session_state.get(DRAWN_WITHOUT_RUNS))
+        _arrived(str(job.run_name), takes_page and is_mine)
+        takes_page = takes_page and not is_mine
+
+
+def _arrived(run: str, takes_page: bool) -> None:
+    if takes_page:
         st.session_state["next_run"] = run
     else:
         st.toast(f"Computed: {plain(run_label(run))}. It is among the runs now.")
 
 
 def _latest() -> list[jobs.Job]:
-    return jobs.list_jobs(cache())[:_SHOWN]
+    """Return all jobs that run or whose end is awaited, and of the others the newest that nobody dismissed."""
+    awaited, found, rest = st.session_state.get(AWAITED, set()), [], _SHOWN
+    for job in jobs.list_jobs(cache()):
+        is_followed = job.folder.name in awaited or job.state == "running"
+        if is_followed or (rest > 0 and not job.is_dismissed):
+            found.append(job)
+            rest -= not is_followed
+    return found
 
 
 def _running(shown: list[jobs.Job]) -> set[str]:

@@ -10,7 +10,7 @@ from lsi.compute import jobs
 from lsi.config import Settings
 from lsi.files import write_json
 from lsi.runs.listing import list_runs
-from lsi.ui import bar, browse, preview
+from lsi.ui import bar, browse, jobs_panel, preview
 from tests.cases import image_files
 from tests.ui.conftest import ROOT
 
@@ -381,3 +381,41 @@ def test_a_usual_choice_is_written_once_so_that_a_click_on_its_way_is_not_undone
     app.run()
     assert app.button_group(key="compute-field-kind").value == "A folder or file"
     assert not app.button_group(key="compute-field-kind").proto.set_value
+
+
+def several(cache, monkeypatch, **states: str) -> dict[str, jobs.Job]:
+    """Jobs of these names and states, the oldest first."""
+    found = {}
+    for i, (name, state) in enumerate(states.items()):
+        job = found[name] = jobs.Job(cache / "jobs" / name)
+        settings = dataclasses.replace(Settings(), data=dataclasses.replace(Settings().data, data=cache / name))
+        dismissed = {"dismissed": True} if state == "dismissed" else {}
+        facts = {"pid": 0, "started": float(i), "settings": settings.to_dict(), "said": state} | dismissed
+        write_json(job.folder / jobs.JOB, facts)
+        (job.folder / jobs.LOG).write_text("lsi: no such folder\n")
+    monkeypatch.setattr(jobs.Job, "state", property(lambda job: str(job.facts["said"]).replace("dismissed", "failed")))
+    return found
+
+
+def test_a_running_job_stays_on_the_page_whatever_came_after_it(app, cache, monkeypatch):
+    several(cache, monkeypatch, long="running", old="failed", two="failed", three="failed", gone="dismissed",
+            four="failed", none="dismissed")  # fmt: skip
+    app.run()
+    assert progress_of(app)[0] == "long: starting"
+    assert [e.value for e in app.error] == [f"{name}: no such folder" for name in ("four", "three", "two")]
+
+
+def test_a_job_that_ends_while_newer_ones_are_there_is_announced_as_well(app, cache, monkeypatch):
+    """Of two that end at once the newer one takes the Overview, and the other one is said."""
+    made = several(cache, monkeypatch, a="done", b="done", c="failed", d="failed", e="failed", f="failed")
+    monkeypatch.setattr(jobs_panel.st, "session_state", {"awaited": {"a", "b"}})
+    monkeypatch.setattr(jobs_panel, "cache", lambda: cache)
+    assert [job.folder.name for job in jobs_panel._latest()] == ["f", "e", "d", "b", "a"]
+    for name in ("a", "b"):
+        write_json(made[name].folder / jobs.PROGRESS, {"run": f"run-{name}"})
+    arrived = []
+    monkeypatch.setattr(jobs_panel, "run_names", lambda: ["run-a", "run-b"])
+    monkeypatch.setattr(jobs_panel, "_arrived", lambda *what: arrived.append(what))
+    jobs_panel._announce([made["b"], made["a"]], is_home=True)
+    jobs_panel._announce([made["b"], made["a"]], is_home=False)
+    assert arrived == [("run-b", True), ("run-a", False), ("run-b", False), ("run-a", False)]
