@@ -29,11 +29,11 @@ _DECIDED = {"keep": "**kept**", "relabel": "**relabelled**", "exclude": "**exclu
 
 
 def groups(view: View, positions: np.ndarray) -> None:
-    """Show the groups of which a sample is on screen, those with several labels or splits first."""
+    """Show the groups of which a sample is on screen: leaks first, then those with several labels or splits."""
     st.subheader("Near duplicates", anchor=False)
     shown = set(view.table["near_duplicate_group"].iloc[positions].tolist())
     table = view.table[view.table["near_duplicate_group"].isin(shown)]
-    ordered = _ordered(table)
+    ordered = _ordered(table, _leaking_groups(view))
     if not ordered:
         st.info(f"None of these {view.noun} is a near duplicate of another.")
         return
@@ -42,6 +42,13 @@ def groups(view: View, positions: np.ndarray) -> None:
         f"{counted(len(ordered), 'group')}. Of each group the {view.one} {_stays(view)} stays, or what somebody "
         f"decided to keep; {counted(len(drop), view.one)} can go."
     )
+    hidden = len(table) - int(np.isin(table.index.to_numpy(), positions).sum())
+    if hidden:
+        also = int((~np.isin(drop, positions)).sum())
+        st.markdown(
+            f"Groups are shown and counted whole: {counted(hidden, view.one)} of them "
+            f"{'does' if hidden == 1 else 'do'} not pass the filter, of which {also:,} can go."
+        )
     if not looks_only() and len(drop):
         button(f"Exclude redundant {view.noun}: {len(drop):,}", on_click=decide,
                   args=(view, reviewer(), [int(i) for i in drop], "exclude"), icon=":material/block:")  # fmt: skip
@@ -51,17 +58,22 @@ def groups(view: View, positions: np.ndarray) -> None:
         _row(view, group, set(drop.tolist()))
 
 
-def leaking(view: View) -> None:
+def leaking(view: View, is_filtered: bool) -> None:
     """Say which images of one split look like images of another, and let those leave that are learned from.
 
     The filter does not count: it would hide the other half of a pair. What is excluded already leaks no longer.
+
+    Args:
+        view: the run.
+        is_filtered: whether a filter hides some of its samples elsewhere on the page.
     """
     if not has_splits(view.table):
         return
-    actions = decisions(view)["action"]
-    table = view.table.drop(index=actions.index[actions == "exclude"])
+    actions, table = decisions(view)["action"], _staying(view)
     found = leaks(table)
     st.subheader("Leaks between splits", anchor=False)
+    if is_filtered:
+        st.markdown(f"The filter does not count here: these are all leaks of the {len(view.table):,} {view.noun}.")
     if found.empty:
         st.info(f"No {view.one} is a near duplicate of one in another split.")
         return
@@ -78,7 +90,18 @@ def leaking(view: View) -> None:
         button(f"Exclude from training what looks like what is held out: {len(drop):,}", key="drop-leaks",
                on_click=decide, args=(view, reviewer(), [int(i) for i in drop], "exclude"),
                icon=":material/water_drop:")  # fmt: skip
-    st.caption("The groups come first below. An export lists them in leaks.csv.")
+    where = "Those of these groups that the filter shows" if is_filtered else "These groups"
+    st.caption(f"{where} come first below. An export lists them in leaks.csv.")
+
+
+def _staying(view: View) -> pd.DataFrame:
+    """Return the rows of the table that nobody excluded."""
+    actions = decisions(view)["action"]
+    return view.table.drop(index=actions.index[actions == "exclude"])
+
+
+def _leaking_groups(view: View) -> set[int]:
+    return set(leaks(_staying(view))["near_duplicate_group"].tolist()) if has_splits(view.table) else set()
 
 
 def redundant(table: pd.DataFrame, actions: pd.Series) -> np.ndarray:
@@ -111,8 +134,15 @@ def budget(view: View, positions: np.ndarray) -> None:
     rule = st.segmented_control("What stays", list(_RULES), default=EVEN, required=True, key="rule")
     st.write(_RULES[str(rule)].format(noun=view.noun))
     share = st.slider(f"Share of the {view.noun} to keep", 1, 100, 80, format="%d %%", key="budget") / 100
-    count = max(1, round(share * len(positions)))
     actions = decisions(view)["action"]
+    has_left = np.isin(positions, actions.index[(actions == "exclude").to_numpy()].to_numpy())
+    positions, n_left = positions[~has_left], int(has_left.sum())
+    if n_left:
+        st.markdown(f"{counted(n_left, view.one)} {'was' if n_left == 1 else 'were'} excluded already: the share is of "
+                    f"the other {len(positions):,}.")  # fmt: skip
+    if not len(positions):
+        return
+    count = max(1, round(share * len(positions)))
     confirmed = np.isin(positions, actions.index[actions.isin(["keep", "relabel"])].to_numpy())
     kept = positions[:count] if rule == HIGHEST else spread(view.run, positions, count)
     extra = np.setdiff1d(positions[confirmed], kept)
@@ -132,13 +162,16 @@ def budget(view: View, positions: np.ndarray) -> None:
     bulk.actions(view, positions[~np.isin(positions, kept)], "superfluous", "budget")
 
 
-def _ordered(table: pd.DataFrame) -> list[int]:
+def _ordered(table: pd.DataFrame, leaking_groups: set[int]) -> list[int]:
+    """Return the groups in the order shown: leaks, then those of several labels or splits, and the nearest first."""
     grouped = table[table["near_duplicate_group"] >= 0].groupby("near_duplicate_group")
     mixed = grouped["given_label"].nunique() > 1  # noqa: PD101 - of each group, not of the column
     if "split" in table.columns:
         mixed |= grouped["split"].nunique() > 1  # noqa: PD101
     distance = grouped["nearest_distance"].min()
-    facts = pd.DataFrame({"mixed": ~mixed, "distance": distance}).sort_values(["mixed", "distance"])
+    apart = ~distance.index.isin(list(leaking_groups))
+    facts = pd.DataFrame({"apart": apart, "same": ~mixed, "distance": distance})
+    facts = facts.sort_values(["apart", "same", "distance"])
     return [int(g) for g in facts.index]
 
 

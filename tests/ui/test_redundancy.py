@@ -3,7 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from lsi.ui.redundancy import redundant
+from lsi.runs.decisions import Decision
+from lsi.runs.listing import list_runs
+from lsi.ui import deciding, session
+from lsi.ui.filters import Filter
+from lsi.ui.redundancy import _ordered, redundant
+from tests.ui.test_pages import visit, written
 
 TABLE = pd.DataFrame(
     {"near_duplicate_group": [0, 0, 0, 1, 1, -1], "label_score": [0.9, 0.5, 0.4, 0.8, 0.7, 0.1], "lsi": np.arange(6.0)}
@@ -28,3 +33,38 @@ def test_nothing_that_somebody_decided_about_is_excluded():
 def test_one_of_a_group_always_stays():
     assert goes(p0="exclude") == [2, 4]
     assert goes(p0="exclude", p1="exclude", p3="exclude") == []
+
+
+def test_leaks_come_before_groups_of_several_labels_and_those_before_the_rest():
+    table = pd.DataFrame({"near_duplicate_group": [0, 0, 1, 1, 2, 2, -1], "given_label": [0, 0, 0, 1, 0, 0, 0],
+                          "nearest_distance": [0.1, 0.1, 0.3, 0.3, 0.2, 0.2, 9.0]})  # fmt: skip
+    assert _ordered(table, set()) == [1, 0, 2]
+    assert _ordered(table, {2}) == [2, 1, 0]
+
+
+def test_what_is_excluded_already_is_no_part_of_what_stays(app, cache):
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    lowest = np.argsort(run.scores["lsi"].to_numpy())[:100]
+    deciding.reviews().record(run.subject, "me", [Decision(int(i), "exclude") for i in lowest])
+    page = visit(app, "redundancy")
+    assert "100 images were excluded already: the share is of the other 300." in written(page)
+    assert "**240** images stay; " in written(page)
+    page.button_group(key="rule").set_value("Highest information first").run()
+    assert "**240** images stay and hold" in written(page)
+    page.button(key="budget-exclude").click().run()
+    assert len(deciding.decisions(session.open_view(run.name))) == 160
+
+
+def test_groups_are_counted_whole_and_say_what_of_them_the_filter_hides(app, cache, monkeypatch):
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    view = session.open_view(run.name)
+    group = np.full(400, -1)
+    group[[3, 5, 8]] = 0
+    monkeypatch.setitem(vars(view), "table", view.table.assign(near_duplicate_group=group, nearest_distance=0.1))
+    page = visit(app, "redundancy")
+    assert "1 group. Of each group" in written(page)
+    assert "do not pass the filter" not in written(page)
+    page.session_state["filter"] = Filter(text=view.table["id"].iloc[5])
+    page.run()
+    assert "2 images of them do not pass the filter" in written(page)
+    assert "Exclude redundant images: 2" in written(page)
