@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from lsi.audit.curation import CurationCheck
 
 CHECKED_AT_ONCE = 50_000  # samples whose rows in the source are looked at while the page is drawn
+_ONLY_FILTERED = "only_filtered"
 IMAGES: dict[str, ImageFormat | None] = {
     "None": None,
     "One folder per class": "copy",
@@ -59,7 +60,7 @@ def counts(view: View, positions: np.ndarray) -> Selection:
     """Show how many samples stay, go and change their label; return them."""
     selection = selection_of(view.run, decisions(view))
     if len(positions) < len(view.table) and st.toggle(
-        f"Only the {counted(len(positions), view.one)} that the filter leaves", key="only_filtered"
+        f"Only the {counted(len(positions), view.one)} that the filter leaves", key=_ONLY_FILTERED
     ):
         selection = selection.within(positions)
     came = totals(view.run, selection)
@@ -175,8 +176,14 @@ def read_in(view: View) -> None:
             st.rerun()
 
 
-def download(view: View, selection: Selection) -> None:
-    """Offer everything as one archive, with the images where they are asked for, and the report."""
+def download(view: View, selection: Selection, positions: np.ndarray) -> None:
+    """Offer everything as one archive, with the images where they are asked for, and the report.
+
+    Args:
+        view: the run.
+        selection: what the decisions and the filter come to while the page is drawn.
+        positions: rows that the filter leaves.
+    """
     st.subheader("Files", anchor=False)
     came = totals(view.run, selection)
     st.write(
@@ -195,9 +202,9 @@ def download(view: View, selection: Selection) -> None:
     if view.has_images:
         how = st.segmented_control("Kept images, under their new labels", list(IMAGES), default="None", key="images",
                                    required=True, help="For links: `--images link` in a terminal.")  # fmt: skip
-    name = reviewer()
+    name, within = reviewer(), positions if st.session_state.get(_ONLY_FILTERED) else None
     with st.container(horizontal=True):
-        st.download_button("Download", lambda: _archive(view, name, selection, IMAGES.get(str(how))),
+        st.download_button("Download", lambda: _archive(view, name, within, IMAGES.get(str(how))),
                            f"{view.run.name}.zip", "application/zip", on_click="ignore",
                            icon=":material/download:")  # fmt: skip
         st.download_button("Report", lambda: _report(view, name), f"{view.run.name}.html", "text/html",
@@ -224,13 +231,24 @@ def _moved(name: str) -> int:
     return 0 if view is None else moved_rows(view.run, cache())
 
 
-def _archive(view: View, name: str, selection: Selection, how: ImageFormat | None) -> bytes:
+def _archive(view: View, name: str, within: np.ndarray | None, how: ImageFormat | None) -> bytes:
+    """Return the archive of the decisions that are in force at the click: all of its files are of that one state.
+
+    Args:
+        view: the run.
+        name: of who takes it.
+        within: rows of its table outside which everything leaves; None for all.
+        how: the form of the images, None for none.
+    """
+    decided, about = decisions(view), view.run.subject
+    selection = in_force = selection_of(view.run, decided)
+    if within is not None:
+        selection = in_force.within(within)
     came = totals(view.run, selection)
     note(name, "exported", view.run.name, images=how or "none", **came)
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root) / "files"
-        decided, about = decisions(view), view.run.subject
-        hidden = np.setdiff1d(selection.removed, selection_of(view.run, decided).removed)
+        hidden = np.setdiff1d(selection.removed, in_force.removed)
         records = decision_records(about, decided) + exclusion_records(about, hidden, "filter")
         export(view.run, selection, folder, decisions=records, remarks=remark_records(about, remarks_on(view)))
         if how is not None and view.has_images:

@@ -4,11 +4,15 @@ import asyncio
 import base64
 import hashlib
 import io
+import json
 import re
 import socket
 import time
+import zipfile
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import streamlit
 from PIL import Image
@@ -20,6 +24,7 @@ from lsi.compute import jobs
 from lsi.errors import StorageError
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.listing import list_runs
+from lsi.runs.titles import rename
 from lsi.runs.trail import trail
 from lsi.ui import bar, deciding, export_view, login, samples, session
 from lsi.ui.filters import Filter
@@ -342,6 +347,28 @@ def test_suggestions_for_several_leave_what_people_decided(app, cache, monkeypat
     assert deciding.decisions(view)["action"][kept[0]] == "relabel", "one tile is decided on purpose"
 
 
+def test_an_archive_is_of_one_state_of_the_decisions(app, cache, monkeypatch):
+    """Somebody decides between the page and the click: lists, columns and decisions say the same."""
+    offered = {}
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    first, second = np.flatnonzero(run.scores["id"].str.contains("1"))[:2].tolist()
+    deciding.reviews().record(run.subject, "me", [Decision(first, "exclude")])
+    app.query_params["text"] = "1"
+    visit(app, "export").toggle(key="only_filtered").set_value(True).run()
+    monkeypatch.setattr(export_view.st, "download_button", lambda label, data, *_, **__: offered.update({label: data}))
+    app.run()
+    deciding.reviews().record(run.subject, "ann", [Decision(first, "keep"), Decision(second, "exclude")])
+    files = zipfile.ZipFile(io.BytesIO(offered["Download"]()))
+    audit = pd.read_csv(io.BytesIO(files.read("audit.csv")), dtype={"id": str}).set_index("id")
+    removed = {int(i) for i in files.read("removed_indices.txt").split()}
+    records = {r["id"]: r["action"] for r in json.loads(files.read("decisions.json"))["decisions"]}
+    for position, action in ((first, "keep"), (second, "exclude")):
+        row = run.scores.iloc[position]
+        assert (int(row["index"]) in removed) == (action == "exclude")
+        assert records[str(row["id"])] == audit.loc[str(row["id"]), "decision"] == action
+    assert len(removed) == 1 + int((~run.scores["id"].str.contains("1")).sum())
+
+
 def test_a_database_that_fails_is_a_sentence_beside_the_page(app, cache, monkeypatch):
     def fail(*_) -> int:
         raise StorageError("The database is in use by another program.")
@@ -424,6 +451,43 @@ def test_only_an_admin_deletes_runs_and_a_login_is_the_reviewer(app, cache, monk
     assert "Rename" in labels
     assert deciding.reviewer() == f"{role}@example.org"
     assert not [t for t in app.text_input if t.label == "Reviewer"]
+
+
+def test_a_title_is_saved_as_it_was_typed_though_the_page_was_drawn_before(app, cache):
+    visit(app, "runs")
+    run = list_runs(cache)[0]
+    app.session_state[table_key(list_runs(cache))] = {"selection": {"rows": [0], "columns": []}}
+    app.run()
+    app.text_input(key=f"title-{run.name}").set_value("first try")
+    app.button(key=f"rename-{run.name}").click().run()
+    assert not app.exception
+    assert list_runs(cache)[0].title == "first try"
+    rename(list_runs(cache)[0], "")
+
+
+def test_a_role_that_was_taken_away_does_nothing_from_a_page_that_is_open(app, cache, monkeypatch):
+    run, others = next(r for r in list_runs(cache) if r.name.startswith("digits")), len(list_runs(cache))
+    for key, page, entry in (("gallery", "samples", ["exclude", [3]]), ("queue", "issues", [3, "keep", None])):
+        sign_in(monkeypatch, "reviewer")
+        visit(app, page)
+        token = app.session_state["decision_logs"][f"{key}-{run.name}"].token
+        app.session_state[f"{key}-{run.name}"] = {"log": [[1, token, *entry]]}
+        sign_in(monkeypatch, "viewer")
+        app.run()
+        assert not app.exception
+        assert [t.value for t in app.toast] == ["Read-only: nothing can be changed here."]
+    for label in ("Rename", "Delete this run"):
+        sign_in(monkeypatch, "admin")
+        visit(app, "runs")
+        app.session_state[table_key(list_runs(cache))] = {"selection": {"rows": [0], "columns": []}}
+        app.run()
+        button = next(b for b in app.button if b.label == label)
+        sign_in(monkeypatch, "reviewer" if label.startswith("Delete") else "viewer")
+        button.click().run()
+        assert not app.exception
+        assert len(app.toast) == 1
+    assert len(list_runs(cache)) == others
+    assert not len(trail(deciding.reviews()))
 
 
 def test_what_was_done_is_written_down_under_the_name_of_who_did_it(app, cache, monkeypatch):
