@@ -4,7 +4,7 @@ import streamlit as st
 
 from lsi.export.wording import what_lsi_is
 from lsi.ui import form, jobs_panel, overview, runs_view
-from lsi.ui.bar import current_view
+from lsi.ui.bar import current_view, why_none
 from lsi.ui.login import looks_only
 
 view = current_view()
@@ -13,10 +13,7 @@ st.title(f"Which {noun} matter?", anchor=False)
 st.write(what_lsi_is(noun))
 jobs_panel.follow(is_home=True)
 if view is None:
-    st.info(
-        "The first run is being computed: 2,000 images of clothes, 5 % of their labels flipped on purpose. It takes "
-        "seconds."
-    )
+    st.info(why_none("below"))
 else:
     runs_view.parent_line(view)
     overview.headline(view)

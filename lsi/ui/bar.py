@@ -18,6 +18,7 @@ from lsi.ui.components import one_entry_a_page, remember
 from lsi.ui.deciding import COOKIE, decisions, redo, remarks_on, remembered, reviewer, undo
 from lsi.ui.filtering import controls, current_filter, has_filter, set_filter
 from lsi.ui.filters import DECISIONS, Filter
+from lsi.ui.first_run import FIRST
 from lsi.ui.login import is_required, looks_only, signs_in_here
 from lsi.ui.session import View, cache, labels_apart, open_view, run_label, run_names
 from lsi.ui.wording import plain
@@ -41,15 +42,26 @@ def page_view() -> View:
     """Return the chosen run; where there is none, say what to do and end the page."""
     view = current_view()
     if view is None:
-        st.info(_why_none())
+        st.info(why_none())
         st.stop()
     return view
 
 
-def _why_none() -> str:
-    if any(job.state == "running" for job in jobs.list_jobs(cache())):
+def why_none(where: str = "on the Overview") -> str:
+    """Return why there is no run to show, and what to do.
+
+    Args:
+        where: the form is that starts one.
+    """
+    running = [job.settings for job in jobs.list_jobs(cache()) if job.state == "running"]
+    if any(settings.data == FIRST.data and settings.noise == FIRST.noise for settings in running):
+        return (
+            "The first run is being computed: 2,000 images of clothes, 5 % of their labels flipped on purpose. It "
+            "takes seconds, and this page shows it as soon as it is done."
+        )
+    if running:
         return "The first run is being computed. This page shows it as soon as it is done."
-    return "There is no run yet." if looks_only() else "There is no run yet. Start one on the Overview."
+    return "There is no run yet." if looks_only() else f"There is no run yet. Start one {where}."
 
 
 def need_labels(view: View, what: str) -> None:

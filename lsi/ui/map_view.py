@@ -43,7 +43,7 @@ def _wait(view: View) -> None:
     """Look again every two seconds while a job is at it; else offer to compute."""
     if view.projection() is not None:
         st.rerun()
-    if not any(job.alive for job in jobs.list_jobs(cache())):
+    if not any(_is_at(job, view) for job in jobs.list_jobs(cache())):
         st.info("The map of this run is not computed yet.")
         if not looks_only() and pressed("Compute it now", "compute-map", icon=":material/play_arrow:"):
             with st.spinner("UMAP …"):
@@ -51,6 +51,11 @@ def _wait(view: View) -> None:
             st.rerun()
     else:
         st.info("The map is being computed: it follows the scores, and takes half a minute for small data.")
+
+
+def _is_at(job: jobs.Job, view: View) -> bool:
+    """Say whether a job computes this run: its map follows the scores."""
+    return (job.run_name == view.run.name or job.settings == view.run.settings) and job.alive
 
 
 def draw(view: View, where: np.ndarray, shown: np.ndarray, height: int = 600) -> int | None:

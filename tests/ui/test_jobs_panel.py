@@ -11,6 +11,8 @@ from lsi.config import Settings
 from lsi.files import write_json
 from lsi.runs.listing import list_runs
 from lsi.ui import bar, browse, jobs_panel, preview
+from lsi.ui.first_run import FIRST
+from lsi.ui.session import View
 from tests.cases import image_files
 from tests.ui.conftest import ROOT
 
@@ -349,6 +351,39 @@ def test_a_page_without_a_run_says_whether_the_first_one_is_on_its_way(app, tmp_
     assert [said.value for said in app.info] == [
         "The first run is being computed. This page shows it as soon as it is done."
     ]
+
+
+def test_the_overview_without_a_run_says_what_is_so(app, tmp_path, monkeypatch):
+    """A job that failed, was cancelled, or whose run was deleted is no run on its way."""
+    monkeypatch.setenv("LSI_CACHE", str(tmp_path / "empty"))
+    job = ended(tmp_path / "empty", monkeypatch)
+    app.run()
+    assert [said.value for said in app.info] == ["There is no run yet. Start one below."]
+    facts = job.facts
+    write_json(job.folder / jobs.JOB, facts | {"settings": FIRST.resolved().to_dict()})
+    monkeypatch.setattr(jobs.Job, "state", property(lambda _: "running"))
+    app.run()
+    assert ["2,000 images of clothes" in said.value for said in app.info] == [True]
+    monkeypatch.setattr(jobs.Job, "state", property(lambda _: "done"))
+    monkeypatch.setenv("LSI_READ_ONLY", "1")
+    app.run()
+    assert [said.value for said in app.info] == ["There is no run yet."]
+
+
+def test_a_map_waits_for_the_job_of_its_own_run_alone(app, cache, monkeypatch):
+    job = ended(cache, monkeypatch)
+    monkeypatch.setattr(jobs.Job, "alive", property(lambda _: True))
+    monkeypatch.setattr(View, "projection", lambda _: None)
+    app.run()
+    app.switch_page(str(ROOT / "pages" / "map.py")).run()
+    assert field(app, "button", "Compute it now")
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    for facts, progress in (({}, {"run": run.name}), ({"settings": run.settings.to_dict()}, {})):
+        write_json(job.folder / jobs.JOB, job.facts | facts)
+        write_json(job.folder / jobs.PROGRESS, progress)
+        app.run()
+        assert not [b for b in app.button if b.label == "Compute it now"]
+        assert any("The map is being computed" in i.value for i in app.info)
 
 
 def test_a_cache_that_cannot_be_written_is_said_on_the_page(app, tmp_path, monkeypatch):
