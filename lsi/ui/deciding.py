@@ -17,6 +17,7 @@ from lsi.ui.login import is_required, looks_only, signed_in
 from lsi.ui.session import View, by_key, cache
 
 COOKIE = "lsi_reviewer"
+REFUSED = "Read-only: nothing can be changed here."
 DONE = {
     "keep": "Kept",
     "relabel": "Relabelled",
@@ -87,6 +88,17 @@ def note(name: str, what: str, about: str, **facts: Any) -> None:
     trail.note(reviews(), name, what, about, **facts)
 
 
+def refused() -> bool:
+    """Say whether this session may change nothing by now, and tell it so; to be asked at each act.
+
+    A page may have been drawn for a role that was taken away since, and callbacks run before the page is drawn anew.
+    """
+    if not looks_only():
+        return False
+    st.toast(REFUSED, icon=":material/lock:")
+    return True
+
+
 def decide(view: View, name: str, positions: list[int], what: str, label: int | None = None) -> None:
     """Record one decision for each position, and say so: a callback of buttons.
 
@@ -100,8 +112,7 @@ def decide(view: View, name: str, positions: list[int], what: str, label: int | 
         what: keep, relabel, exclude, unsure, clear, or suggestion for the class that is suggested for each.
         label: the new class of a relabel.
     """
-    if looks_only():
-        st.toast("Read-only: nothing can be decided here.", icon=":material/lock:")
+    if refused():
         return
     st.toast(carry_out(view, name, positions, what, label))
 

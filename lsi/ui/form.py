@@ -9,7 +9,7 @@ from lsi.references import check_backbone_is_no_code, kind_of_backbone
 from lsi.ui.awaited import await_job
 from lsi.ui.buttons import button
 from lsi.ui.data_step import FIELD, data_settings, file_of, path_of, said, which_data, which_labels
-from lsi.ui.deciding import note, reviewer
+from lsi.ui.deciding import note, refused, reviewer
 from lsi.ui.session import cache
 from lsi.ui.wording import plain
 
@@ -91,6 +91,8 @@ def _score_fields() -> None:
 
 
 def _compute() -> None:
+    if refused():
+        return
     try:
         settings = Settings(
             data_settings(),

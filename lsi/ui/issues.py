@@ -17,7 +17,7 @@ from lsi.ui import bulk, detail, estimate, said, samples
 from lsi.ui.bar import KEPT, current_filter, filtered, go
 from lsi.ui.buttons import button, pressed
 from lsi.ui.components import ReviewItems, queue
-from lsi.ui.deciding import decide, label_decisions, record, remarks_on, reviewer, reviews
+from lsi.ui.deciding import REFUSED, decide, label_decisions, record, remarks_on, reviewer, reviews
 from lsi.ui.filters import Filter
 from lsi.ui.login import looks_only
 from lsi.ui.session import View, by_key
@@ -157,11 +157,11 @@ def review(view: View, positions: np.ndarray) -> int | None:
     """Show the queue and return the position on screen."""
     decided = label_decisions(view)
     items = queue_items(view, positions, decided)
-    name, forbidden = reviewer(), looks_only()
+    name = reviewer()
 
     def apply(position: int, action: str, label: int | None) -> str:
-        if forbidden:
-            return ""
+        if looks_only():
+            return REFUSED
         if action == "undo":
             return take_back(view, name, position)
         record(view, name, [position], action, label)
@@ -175,7 +175,7 @@ def review(view: View, positions: np.ndarray) -> int | None:
         typical=typical(view),
         at=opening_place(positions, decided.index),
         revision=sum(reviews().version(view.run.subject)),
-        read_only=forbidden,
+        read_only=looks_only(),
     )
     return queue(shown, apply, f"{QUEUE}-{view.run.name}")
 

@@ -10,7 +10,7 @@ from lsi.compute import jobs
 from lsi.ui.awaited import AWAITED, await_job, is_own
 from lsi.ui.bar import DRAWN_WITHOUT_RUNS
 from lsi.ui.buttons import button
-from lsi.ui.deciding import note, reviewer
+from lsi.ui.deciding import note, refused, reviewer
 from lsi.ui.login import is_required, looks_only
 from lsi.ui.session import cache, run_label, run_names
 from lsi.ui.wording import plain
@@ -130,15 +130,24 @@ def _ended(job: jobs.Job, state: str) -> None:
         again = "Resume" if state == "cancelled" else "Try again"
         button(again, key=f"again-{job.folder.name}", icon=":material/replay:", on_click=_again,
                args=(job, reviewer()))  # fmt: skip
-        button("Dismiss", key=f"dismiss-{job.folder.name}", icon=":material/close:", on_click=job.dismiss)
+        button("Dismiss", key=f"dismiss-{job.folder.name}", icon=":material/close:", on_click=_dismiss, args=(job,))
+
+
+def _dismiss(job: jobs.Job) -> None:
+    if not refused():
+        job.dismiss()
 
 
 def _again(job: jobs.Job, name: str) -> None:
+    if refused():
+        return
     note(name, "started", name_of(job), job=job.folder.name)
     await_job(jobs.start(job.settings, cache()))
 
 
 def _cancel(job: jobs.Job, name: str) -> None:
+    if refused():
+        return
     note(name, "cancelled", name_of(job), job=job.folder.name)
     job.cancel()
 

@@ -17,7 +17,7 @@ from lsi.runs.titles import LENGTH, label_of, rename, unusual_settings, when
 from lsi.runs.trail import trail
 from lsi.ui.bar import choose, forget
 from lsi.ui.buttons import button
-from lsi.ui.deciding import note, reviewer, reviews
+from lsi.ui.deciding import note, refused, reviewer, reviews
 from lsi.ui.detail import picture
 from lsi.ui.login import is_admin, looks_only
 from lsi.ui.session import View, labels_apart, open_view
@@ -79,9 +79,8 @@ def _actions(run: Run) -> None:
                   args=(run.name,))  # fmt: skip
         if looks_only():
             return
-        title = st.text_input("Title", run.title, key=f"title-{run.name}", max_chars=LENGTH, width=320)
-        button("Rename", key=f"rename-{run.name}", icon=":material/edit:", on_click=_rename,
-               args=(run, title, reviewer()))  # fmt: skip
+        st.text_input("Title", run.title, key=f"title-{run.name}", max_chars=LENGTH, width=320)
+        button("Rename", key=f"rename-{run.name}", icon=":material/edit:", on_click=_rename, args=(run, reviewer()))
         if not is_admin():
             return
         with st.popover("Delete", icon=":material/delete:"):
@@ -92,12 +91,19 @@ def _actions(run: Run) -> None:
             button("Delete this run", key=f"delete-{run.name}", on_click=_delete, args=(run, reviewer()))
 
 
-def _rename(run: Run, title: str, name: str) -> None:
+def _rename(run: Run, name: str) -> None:
+    """Take the title from its field: what was drawn last may not know yet what was typed."""
+    if refused():
+        return
+    title = str(st.session_state[f"title-{run.name}"])
     note(name, "renamed", run.name, title=title)
     rename(run, title)
 
 
 def _delete(run: Run, name: str) -> None:
+    if not is_admin():
+        st.toast("An admin alone deletes runs.", icon=":material/lock:")
+        return
     note(name, "deleted", run.name, title=run.title, dataset=run.subject_name)
     delete_run(run)
     forget(run.name)
@@ -121,7 +127,7 @@ def what_was_done() -> None:
 
 
 def _trail_csv() -> str:
-    return spreadsheet_safe(trail(reviews())).to_csv(index=False)
+    return spreadsheet_safe(trail(reviews())).to_csv(index=False) if is_admin() else ""
 
 
 def side_by_side(view: View, runs: list[Run]) -> None:

@@ -12,7 +12,7 @@ from lsi.runs.records import decision_codes, new_labels
 from lsi.ui import flags
 from lsi.ui.bar import current_filter, set_filter
 from lsi.ui.components import Tiles, gallery
-from lsi.ui.deciding import carry_out, decisions, reviewer, suggested, undecided
+from lsi.ui.deciding import REFUSED, carry_out, decisions, reviewer, suggested, undecided
 from lsi.ui.filters import DECISIONS
 from lsi.ui.login import looks_only
 from lsi.ui.session import View
@@ -156,6 +156,8 @@ def _act(view: View, name: str, what: str, positions: list[int]) -> str:
 
     Of several tiles those whose labels are decided keep what was decided when suggestions are taken.
     """
+    if looks_only():
+        return REFUSED
     if what != "suggestion":
         return carry_out(view, name, positions, what)
     offered = suggested(view, positions)

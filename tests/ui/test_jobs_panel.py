@@ -454,3 +454,17 @@ def test_a_job_that_ends_while_newer_ones_are_there_is_announced_as_well(app, ca
     jobs_panel._announce([made["b"], made["a"]], is_home=True)
     jobs_panel._announce([made["b"], made["a"]], is_home=False)
     assert arrived == [("run-b", True), ("run-a", False), ("run-b", False), ("run-a", False)]
+
+
+@pytest.mark.parametrize("label", ["Try again", "Dismiss", "Cancel", "Compute"])
+def test_who_may_only_look_by_now_starts_and_ends_nothing(app, cache, monkeypatch, started, label):
+    job = ended(cache, monkeypatch)
+    monkeypatch.setattr(jobs.Job, "cancel", pytest.fail)
+    if label == "Cancel":
+        monkeypatch.setattr(jobs.Job, "state", property(lambda _: "running"))
+    app.run()
+    monkeypatch.setenv("LSI_READ_ONLY", "1")
+    field(app, "button", label).click().run()
+    assert not app.exception
+    assert [t.value for t in app.toast] == ["Read-only: nothing can be changed here."]
+    assert (started, job.is_dismissed) == ([], False)
