@@ -24,8 +24,8 @@ from lsi.ui.session import View, cache, labels_apart, open_view, run_label, run_
 from lsi.ui.wording import plain
 
 # the chosen run has a key that is no widget's: Streamlit forgets those of a widget when the page changes
-LOOKS = ("order", "tile", "panel", "colour", "tool")  # widgets that stand in the address themselves
-KEPT = "at"  # the place in the review queue; a page that has none drops it
+LOOKS = ("order", "tile", "panel", "colour", "colour_column", "tool")  # widgets that stand in the address themselves
+KEPT = "at"  # the place in the review queue, or the sample in detail; a page that has none drops it
 DRAWN_WITHOUT_RUNS = "drawn_without_runs"  # whether there was no run yet when the page on screen began
 _OFFERED = 200  # runs in the box at the head, the newest; the page Runs has all of them
 _RUN, _RUN_BOX, _SLOT = "chosen_run", "run_box", "bar_slot"

@@ -283,4 +283,4 @@ def _read_range(text: str) -> tuple[float, float]:
         low, high = (float(v) for v in text.split("-"))
     except ValueError:
         return 0.0, 1.0
-    return (low, high) if 0 <= low < high <= 1 else (0.0, 1.0)
+    return (low, high) if 0 <= low <= high <= 1 else (0.0, 1.0)

@@ -74,7 +74,7 @@ def draw(view: View, where: np.ndarray, shown: np.ndarray, height: int = 600) ->
                                     bind="query-params")  # fmt: skip
         name = None
         if kind == _COLUMN:
-            name = st.selectbox("Column", view.columns, key="colour_column", width=220)
+            name = st.selectbox("Column", view.columns, key="colour_column", width=220, bind="query-params")
         tool = st.segmented_control("Select with", ("Lasso", "Box"), default="Lasso", required=True, key="tool",
                                     help=_HOW, bind="query-params")  # fmt: skip
     painted = _colouring(view, str(kind), name)

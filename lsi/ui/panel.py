@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 
 from lsi.ui import detail, map_view, samples
+from lsi.ui.bar import KEPT
 from lsi.ui.buttons import button
 from lsi.ui.deciding import DONE, decide, decisions, reviewer, suggested
 from lsi.ui.login import looks_only
@@ -21,8 +22,11 @@ def choose(view: View) -> str | None:
         opened = (st.session_state.get(key) or {}).get("open")
         if opened is not None:
             _open(view, int(opened))
-    return st.segmented_control("Beside the gallery", (MAP, INFORMATION, DETAIL), key=_PANEL, bind="query-params",
-                                label_visibility="collapsed")  # fmt: skip
+    chosen = st.segmented_control("Beside the gallery", (MAP, INFORMATION, DETAIL), key=_PANEL, bind="query-params",
+                                  label_visibility="collapsed")  # fmt: skip
+    if chosen != DETAIL and KEPT in st.query_params:
+        del st.query_params[KEPT]
+    return chosen
 
 
 def draw(view: View, which: str | None, positions: np.ndarray, order: np.ndarray) -> None:
@@ -50,10 +54,20 @@ def _open(view: View, position: int) -> None:
     st.session_state[_PANEL] = DETAIL
 
 
-def _detail(view: View, order: np.ndarray) -> None:
+def _position(view: View, order: np.ndarray) -> int:
+    """Return the sample in detail: the one that was opened, or that an address names, or else the first."""
+    if _OPENED not in st.session_state:
+        named = st.query_params.get(KEPT, "")
+        if named.isdecimal() and int(named) < len(view.table):
+            st.session_state[_OPENED] = (view.run.name, int(named))
     run, position = st.session_state.get(_OPENED, (None, None))
-    if run != view.run.name or position is None:
-        position = int(order[0])
+    return position if run == view.run.name and position is not None else int(order[0])
+
+
+def _detail(view: View, order: np.ndarray) -> None:
+    position = _position(view, order)
+    if st.query_params.get(KEPT) != str(position):
+        st.query_params[KEPT] = str(position)
     found = np.flatnonzero(order == position)
     at = int(found[0]) if len(found) else -1  # the next one is the first
     with st.container(horizontal=True, vertical_alignment="center"):

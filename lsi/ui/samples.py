@@ -67,6 +67,9 @@ def _brush(values: np.ndarray) -> None:
     boxes = st.session_state["histogram"]["selection"]["box"]
     if boxes:
         low, high = sorted(float(v) for v in boxes[0]["x"])
+        if not ((values >= low) & (values <= high)).any():
+            st.toast("Nothing lies in that part.")
+            return
         shares = (np.mean(values < low), np.mean(values <= high))
         set_filter(replace(current_filter(), low=round(float(shares[0]), 6), high=round(float(shares[1]), 6)))
 

@@ -123,6 +123,10 @@ def test_the_map_selects_what_lies_inside_and_the_legend_filters(address, visit)
     expect(page.locator("output")).to_have_text(re.compile(r"^[1-9]\d* of 400 images$"))
     half = int(page.locator("output").inner_text().split()[0])
     assert 20 < half < 380
+    again = page.url
+    page.goto("about:blank")
+    page.goto(again)
+    expect(page.locator("output")).to_have_text(f"{half} of 400 images")
     draw(1.0)
     expect(page.locator("output")).to_have_text("All 400 images")
     page.get_by_label("Class", exact=True).last.check()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from lsi.errors import UsageError
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.subject import Subject
+from lsi.ui import samples
 from lsi.ui.columns import ColumnFilter
 from lsi.ui.filters import DECISIONS, Filter, Lasso, decision_codes, in_polygon
 from lsi.ui.flags import FLAGS
@@ -135,6 +136,20 @@ def test_text_is_looked_for_in_paths_and_in_texts():
 )
 def test_a_url_that_makes_no_sense_filters_nothing(query):
     assert Filter.from_query(query) == Filter()
+
+
+def test_a_range_that_holds_nothing_stays_one_in_its_address():
+    nothing = Filter(low=0.43, high=0.43)
+    assert Filter.from_query({"lsi": [str(nothing.to_query()["lsi"])]}) == nothing
+
+
+@pytest.mark.parametrize(("box", "share"), [([2.4, 1.6], (0.25, 0.5)), ([4.2, 9.0], None), ([2.2, 2.8], None)])
+def test_a_brush_over_an_empty_part_of_the_histogram_changes_nothing(monkeypatch, box, share):
+    chosen = []
+    monkeypatch.setattr(samples.st, "session_state", {"histogram": {"selection": {"box": [{"x": box}]}}})
+    monkeypatch.setattr(samples, "set_filter", lambda new: chosen.append((new.low, new.high)))
+    samples._brush(np.array([1.0, 2.0, 3.0, 4.0]))
+    assert chosen == ([share] if share else [])
 
 
 def test_polygon_is_the_even_odd_rule():

@@ -26,7 +26,7 @@ from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.listing import list_runs
 from lsi.runs.titles import rename
 from lsi.runs.trail import trail
-from lsi.ui import bar, deciding, export_view, login, samples, session
+from lsi.ui import bar, classes, deciding, export_view, login, map_view, samples, session
 from lsi.ui.filters import Filter
 from lsi.ui.login import Person
 from lsi.ui.roles import Role
@@ -297,6 +297,45 @@ def test_a_gallerys_selection_belongs_to_its_run(cache, calibrated, monkeypatch)
         app.run()
         assert not app.exception
     assert sorted(seen) == sorted(f"gallery-{name}" for name in (first, second))
+
+
+def test_an_address_opens_the_sample_that_stood_in_detail(app, cache):
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    order = np.argsort(-run.scores["lsi"].to_numpy(), kind="stable")
+    app.query_params["panel"], app.query_params["at"] = "Detail", str(order[7])
+    visit(app, "samples")
+    assert any(c.value == "8 of 400" for c in app.caption)
+    app.button(key="step-Next").click().run()
+    assert "".join(app.query_params["at"]) == str(order[8])
+    app.button_group(key="panel").set_value("Information").run()
+    assert "at" not in app.query_params
+
+
+def test_an_address_holds_the_column_that_colours_the_map(app, rich):
+    app.query_params["run"], app.query_params["colour"], app.query_params["colour_column"] = rich.name, "Column", "iso"
+    visit(app, "map")
+    assert app.selectbox(key="colour_column").value == "iso"
+
+
+def test_lists_that_are_cut_say_so(app, monkeypatch):
+    monkeypatch.setattr(map_view, "_LISTED", 7)
+    monkeypatch.setattr(classes, "SHOWN_PAIRS", 2)
+    assert "Of these 400 images the 7 of most information as a table" in written(visit(app, "map"))
+    assert "The table lists the first 2 pairs." in written(visit(app, "classes"))
+
+
+def test_suspected_numbers_are_called_targets_in_the_filter_too(app, unlabelled):
+    app.query_params["run"], app.query_params["issues"] = unlabelled["regression"].name, "1"
+    visit(app, "samples")
+    assert [b.label for b in app.button if str(b.key).startswith("chip-")] == ["suspected targets"]
+
+
+def test_what_is_kept_as_no_duplicate_is_not_counted_as_confirmed(app, cache):
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    kept = [Decision(0, "keep"), Decision(1, "keep", is_of_label=False), Decision(2, "keep", is_of_label=False)]
+    deciding.reviews().record(run.subject, "me", kept)
+    app.run()
+    assert "1 confirmed, 2 kept." in written(app)
 
 
 def test_overview_says_what_lsi_is_and_leads_on(app):

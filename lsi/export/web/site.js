@@ -7,6 +7,7 @@ const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buff
 const all = Object.fromEntries(Object.entries(site.columns).map(([name, text]) => [name, new KINDS[name](bytes(text))]));
 const paint = Object.fromEntries(Object.entries(site.colours).map(([name, text]) => [name, new Uint32Array(bytes(text))]));
 const n = all.lsi.length, hasMap = "x" in all, classified = site.task === "classification";
+const MODES = { s: "set", a: "add", d: "subtract" }; // as the app writes lassos in its addresses
 const find = (selector) => document.querySelector(selector);
 const [controls, colours, dialog] = [".controls", ".colours", "dialog"].map(find);
 const arrow = (columns) => ({ getChild: (name) => ({ toArray: () => columns[name] }) });
@@ -36,6 +37,7 @@ function begin() {
     if (["checkbox", "radio"].includes(element.type)) element.checked = element.value === value;
     else if (element.type === "search" || [...element.options].some((o) => o.value === value)) element.value = value;
   }
+  lassos = hasMap ? asked.getAll("lasso").map(readLasso).filter(Boolean) : [];
   find("main").classList.toggle("alone", !hasMap);
   controls.oninput = colours.oninput = show;
   controls.onsubmit = (event) => event.preventDefault();
@@ -44,6 +46,20 @@ function begin() {
   dialog.querySelector(".close").onclick = () => dialog.close();
   dialog.onkeydown = (event) => { if (event.key === "ArrowLeft") step(-1); if (event.key === "ArrowRight") step(1); };
   show();
+}
+
+function readLasso(text) {
+  const points = text.slice(1).split("_").map((p) => p.split(",").map(Number));
+  return text[0] in MODES && points.length > 2 && points.every((p) => p.length === 2 && p.every(Number.isFinite)) ? { mode: MODES[text[0]], points } : null;
+}
+
+function writeLasso(lasso) {
+  return Object.keys(MODES).find((key) => MODES[key] === lasso.mode) + lasso.points.map((p) => p.join(",")).join("_");
+}
+
+// Corners are kept as the address writes them: it then shows exactly the same samples.
+function rounded(lasso) {
+  return { mode: lasso.mode, points: lasso.points.map((p) => p.map((v) => Math.round(v * 1e4) / 1e4)) };
 }
 
 function inside(x, y, points) { // by the even-odd rule
@@ -81,6 +97,7 @@ function show() {
   });
   drawMap();
   const address = new URLSearchParams([...new FormData(controls), ...new FormData(colours)].filter(([, value]) => value));
+  lassos.forEach((l) => address.append("lasso", writeLasso(l)));
   history.replaceState(null, "", `#${address}`);
 }
 
@@ -91,7 +108,7 @@ function drawMap() {
   shown.forEach((i) => { color[i] = paint[name][i]; });
   map({
     parentElement: find(".right"),
-    setStateValue: (_, drawn) => { lassos = drawn; show(); },
+    setStateValue: (_, drawn) => { lassos = drawn.map(rounded); show(); },
     setTriggerValue: (what, value) => (what === "open" ? open(value) : choose(name, value)),
     data: { mark: "site", base: site.base, suffix: site.suffix, classes: site.classes, legend, tool: "lasso", focus: opened, height: 640, lassos,
       filters: { Class: site.classes, Suspected: ["suspected"] }[name] || [],
