@@ -184,7 +184,7 @@ def _thumbnail(key: tuple[str, int], position: int, size: int, enlarge: bool) ->
     return thumbnail(images.read(position), size, enlarge=enlarge)
 
 
-@lru_cache(maxsize=256)
+@cached(LRUCache(64 * _MIB, getsizeof=lambda found: found.support.nbytes + found.label_lsi.nbytes), lock=Lock())
 def _explain(key: tuple[str, int], position: int) -> "Explanation":
     from lsi.compute import queries
 

@@ -1,10 +1,14 @@
 """What pages share is held within bytes, whatever is looked at."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from cachetools import LRUCache
 
+from lsi.compute import queries
+from lsi.laplace.explanation import Explanation
 from lsi.ui import session
 from lsi.ui.columns import read_column
 
@@ -14,7 +18,7 @@ KEY = ("a run", 1)
 @pytest.fixture
 def empty():
     """The shared caches, empty before and after."""
-    shared = (session._thumbnail, session._column, session._group_lsi)
+    shared = (session._thumbnail, session._column, session._group_lsi, session._explain)
     for one in shared:
         one.cache_clear()
     yield shared
@@ -67,3 +71,21 @@ def test_a_large_group_is_remembered_by_a_short_name(empty, monkeypatch):
     assert session._group_lsi(KEY, large[1:]) == session._group_lsi(("a run", 2), large)
     assert asked == [100_000, 99_999, 100_000]
     assert all(len(name) == 3 and len(name[2]) == 64 for name in session._group_lsi.cache)
+
+
+def test_explanations_are_held_up_to_their_bytes_and_not_their_number(empty, monkeypatch):
+    """Each has a number for every sample of its run: ten million bytes at 1.28 million samples."""
+    n, computed = 2**20, []
+
+    def explain(run, position: int) -> Explanation:
+        computed.append(position)
+        return Explanation(position, 0, 1, np.zeros(n), np.zeros(2), np.arange(2))
+
+    monkeypatch.setattr(queries, "explain_sample", explain)
+    monkeypatch.setattr(session, "by_key", lambda _: SimpleNamespace(run=None))
+    for position in range(20):
+        session._explain(("a run", 0), position)
+    session._explain(("a run", 0), 19)
+    assert computed == list(range(20))
+    session._explain(("a run", 0), 0)
+    assert computed[-1] == 0
