@@ -217,7 +217,7 @@ def _drop_what_the_run_lacks(view: View) -> None:
 
 def chips(view: View, shown: int) -> None:
     """Show what is on screen: the count, and the parts of the filter, each removable."""
-    parts = current_filter().chips()
+    parts = current_filter().chips("labels" if view.labelled else "targets")
     with st.session_state[_SLOT]:
         total = len(view.table)
         st.markdown(

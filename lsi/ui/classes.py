@@ -83,9 +83,10 @@ def confusions(view: View, positions: np.ndarray) -> None:
         }
     )
     total = int(pairs["count"].sum())
+    listed = f" The table lists the first {SHOWN_PAIRS:,} pairs." if len(pairs) > SHOWN_PAIRS else ""
     st.caption(
-        f"{counted(len(pairs), 'pair')} of classes, {counted(total, view.one)}, the largest first. A click on a row "
-        f"opens its {view.noun}; the magnifying glass of the table searches it."
+        f"{counted(len(pairs), 'pair')} of classes, {counted(total, view.one)}, the largest first.{listed} A click on "
+        f"a row opens its {view.noun}; the magnifying glass of the table searches it."
     )
     event: Any = st.dataframe(shown.head(SHOWN_PAIRS), hide_index=True, on_select="rerun", selection_mode="single-row",
                               key=f"pairs-{view.run.name}", height=min(420, 38 + 35 * len(shown)))  # fmt: skip

@@ -145,8 +145,12 @@ class Filter:
         rest = tuple(other for other in self.columns if other.column != one.column)
         return replace(self, columns=(*rest, one) if one.is_active else rest)
 
-    def chips(self) -> dict[str, "Filter"]:
-        """Return the name of every active part, with the filter that is left when it is removed."""
+    def chips(self, suspected: str = "labels") -> dict[str, "Filter"]:
+        """Return the name of every active part, with the filter that is left when it is removed.
+
+        Args:
+            suspected: what can be suspected, in the plural: labels or targets.
+        """
         lists = {"class": "classes", "predicted": "predicted", "decision": "decision", "split": "split", "tag": "tags"}
         parts: dict[str, Filter] = {
             f"{word} {', '.join(getattr(self, name))}": replace(self, **{name: ()})
@@ -159,7 +163,7 @@ class Filter:
                 f"LSI {_percent(self.low)} to {_percent(self.high)}",
                 {"low": 0.0, "high": 1.0},
             ),
-            (self.issues, "suspected labels", {"issues": False}),
+            (self.issues, f"suspected {suspected}", {"issues": False}),
             (self.duplicates, "near duplicates", {"duplicates": False}),
             (self.disputed, "reviewers disagree", {"disputed": False}),
             (self.differs, "labellings differ", {"differs": False}),

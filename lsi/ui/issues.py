@@ -253,8 +253,8 @@ def ending(view: View, positions: np.ndarray, passing: np.ndarray) -> None:
         return
     left = passing[~np.isin(passing, decided.index)]
     done = positions if len(left) else np.union1d(positions, passing)  # the lists before this one count as well
-    counts = decided.reindex(done).value_counts()
-    words = ", ".join(f"{int(counts[name]):,} {said}" for name, said in _SAID.items() if name in counts)
+    counts, kinds = decided.reindex(done).value_counts(), _SAID if view.labelled else _SAID | {"keep": "kept"}
+    words = ", ".join(f"{int(counts[name]):,} {said}" for name, said in kinds.items() if name in counts)
     of_list = " of this list" if len(left) else ""
     place.success(
         f"{'The only one' if len(done) == 1 else f'All {len(done):,}'}{of_list} {'is' if len(done) == 1 else 'are'} "

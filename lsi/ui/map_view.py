@@ -22,6 +22,7 @@ from lsi.ui.login import looks_only
 from lsi.ui.session import View, cache
 
 _COLUMN = "Column"
+_LISTED = 5_000  # samples in the table
 COLOURS = ("LSI", "Class", "Suspected", "Decision", _COLUMN)
 
 _HOW = (
@@ -128,8 +129,11 @@ def table(view: View, shown: np.ndarray) -> None:
     columns = ["index", "id", "lsi"]
     if view.run.task in ("classification", "regression"):
         columns = ["index", "id", "given", "predicted", "lsi", "label_score"]
-    with st.expander(f"The same {counted(len(shown), view.one)} as a table"):
-        st.dataframe(view.table.iloc[shown[:5_000]][columns], hide_index=True)
+    which = f"The same {counted(len(shown), view.one)}"
+    if len(shown) > _LISTED:
+        which = f"Of these {len(shown):,} {view.noun} the {_LISTED:,} of most information"
+    with st.expander(f"{which} as a table"):
+        st.dataframe(view.table.iloc[shown[:_LISTED]][columns], hide_index=True)
 
 
 def _lassoed(lassos: tuple[Lasso, ...]) -> None:

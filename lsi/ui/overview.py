@@ -17,7 +17,7 @@ from lsi.ui.flags import FLAGS
 from lsi.ui.session import View
 from lsi.ui.wording import nats, plain
 
-_DECIDED = {"keep": "confirmed", "relabel": "relabelled", "exclude": "excluded", "unsure": "unsure"}
+_DECIDED = {"confirm": "confirmed", "keep": "kept", "relabel": "relabelled", "exclude": "excluded", "unsure": "unsure"}
 
 
 def headline(view: View) -> None:
@@ -56,7 +56,9 @@ def _alike(view: View, count: int) -> None:
 
 def _leaving(view: View) -> None:
     """Show what was decided, and the way out."""
-    actions = decisions(view)["action"].value_counts()
+    decided = decisions(view)
+    is_confirmed = (decided["action"] == "keep") & decided["is_of_label"].astype(bool)
+    actions = decided["action"].mask(is_confirmed, "confirm").value_counts()
     words = ", ".join(f"{int(actions[name]):,} {said}" for name, said in _DECIDED.items() if name in actions)
     st.metric("3. Decisions", f"{int(actions.sum()):,}", help=f"On these {view.noun}, whichever run they were made on.")
     st.markdown(f"{words}." if words else "Nothing is decided yet.")
