@@ -35,6 +35,7 @@ from lsi.compute.tasks import RegressionTask, TaskResult, classify, regress
 from lsi.compute.unlabelled import predict_unlabelled
 from lsi.config import EMBEDDED, Settings
 from lsi.data import Dataset, Plan
+from lsi.data.formats import readers
 from lsi.data.plan import counted
 from lsi.devices import choose_device
 from lsi.features import FEATURES_VERSION
@@ -118,6 +119,7 @@ def run_key(settings: Settings, prepared: Prepared) -> str:
         settings=values | {"device": choose_device(settings.device)},
         files=contents(settings.features),
         samples=dataset.fingerprint,
+        readers=None if dataset.images is None else readers(),  # what could not be read may be readable here
         text=None if dataset.text is None else fingerprint(*map(str, dataset.text)),
         metadata=_mark_of_columns(dataset),
         unlabelled=beside and (beside.fingerprint, _mark_of_columns(beside)),

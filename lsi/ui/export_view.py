@@ -240,19 +240,19 @@ def _archive(view: View, name: str, within: np.ndarray | None, how: ImageFormat 
         within: rows of its table outside which everything leaves; None for all.
         how: the form of the images, None for none.
     """
-    decided, about = decisions(view), view.run.subject
-    selection = in_force = selection_of(view.run, decided)
+    decided, about, run = decisions(view), view.run.subject, reviews().as_it_stands(view.run)
+    selection = in_force = selection_of(run, decided)
     if within is not None:
         selection = in_force.within(within)
-    came = totals(view.run, selection)
-    note(name, "exported", view.run.name, images=how or "none", **came)
+    came = totals(run, selection)
+    note(name, "exported", run.name, images=how or "none", **came)
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root) / "files"
         hidden = np.setdiff1d(selection.removed, in_force.removed)
         records = decision_records(about, decided) + exclusion_records(about, hidden, "filter")
-        export(view.run, selection, folder, decisions=records, remarks=remark_records(about, remarks_on(view)))
+        export(run, selection, folder, decisions=records, remarks=remark_records(about, remarks_on(view)))
         if how is not None and view.has_images:
-            note_written(folder, [write_images(view.run, selection, folder, how)])
+            note_written(folder, [write_images(run, selection, folder, how)])
         path = shutil.make_archive(str(Path(root) / "archive"), "zip", folder)
         return Path(path).read_bytes()
 
