@@ -56,7 +56,7 @@ def export_selection(command: commands.Export) -> None:
     Raises:
         UsageError: rules and decisions are asked for at once, or images of samples without any.
     """
-    run = find_run(command.cache, command.run)
+    run = _as_it_stands(command.cache, find_run(command.cache, command.run))
     records = None
     if command.decisions:
         kept = command.keep_top is not None or command.keep_share is not None
@@ -65,7 +65,7 @@ def export_selection(command: commands.Export) -> None:
                 "--decisions exports what people decided; leave --drop-issues, --keep-one, --drop-leaks, --keep-top "
                 "and --keep-share out."
             )
-        decisions, run = _decisions(command.cache, run), _as_it_stands(command.cache, run)
+        decisions = _decisions(command.cache, run)
         chosen, records = selection_of(run, decisions), decision_records(run.subject, decisions)
     else:
         chosen = select(
@@ -95,7 +95,8 @@ def apply_decisions(command: commands.Apply) -> None:
         run = _run_of(command.cache, content)
         data = data if run is not None else DataSettings(content["dataset"])
     if run is not None:
-        _write(command, run, selection_from_records(run, records), records, said)
+        chosen = selection_from_records(run, records)
+        _write(command, _without_other_decisions(run, records), chosen, records, said)
         return
     with TemporaryDirectory() as place:
         run = data_as_run(data, command.cache, Path(place) / "data")
@@ -214,7 +215,8 @@ def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selectio
     if command.images and run.images is None:
         raise UsageError("These samples have no images: leave --images out.")
     pictures = [write_images(run, chosen, command.output, how) for how in command.images]
-    note_written(command.output, pictures)
+    for name in note_written(command.output, pictures):
+        print(f"lsi: {command.output / name} is of an earlier export and stays as it is", file=sys.stderr)
     written += pictures
     if isinstance(command, commands.Export):
         for tool in command.tools:
@@ -241,8 +243,8 @@ def _warn_of_changes(run: Run, cache: Path) -> None:
         )
     if moved:
         print(
-            f"lsi: {moved:,} of {len(run.scores):,} samples stand at another row of the source than when this run was "
-            "computed: indices refer to the data as they were; ids still hold",
+            f"lsi: {moved:,} of {len(run.scores):,} samples are no longer at the row of the source where they were "
+            "when this run was computed: indices refer to the data as they were",
             file=sys.stderr,
         )
 
@@ -294,8 +296,28 @@ def _decisions(cache: Path, run: Run) -> pd.DataFrame:
     return reviews.current(run.subject)
 
 
+def _without_other_decisions(run: Run, records: list[dict[str, Any]]) -> Run:
+    """Return the run with those of the decisions it started from that a file holds, and say what the file wants back.
+
+    Args:
+        run: the run.
+        records: of the file.
+    """
+    said = {(record.get("id"), record.get("content")): record["action"] for record in records}
+    before = [record for record in run.decided_before if (record["id"], record["content"]) in said]
+    gone = {(r["id"], r["content"]) for r in run.decided_before if r["action"] == "exclude"}
+    wanted = sum(action != "exclude" for sample, action in said.items() if sample in gone)
+    if wanted:
+        print(f"lsi: {run.name} holds {counted(wanted, 'sample')} no longer that the file keeps: name the data with "
+              "--data to have them", file=sys.stderr)  # fmt: skip
+    still = [r for r in before if r["action"] != "exclude" or said[r["id"], r["content"]] == "exclude"]
+    return run.with_decided_before(still)
+
+
 def _as_it_stands(cache: Path, run: Run) -> Run:
     """Return the run with those of the decisions it started from that still stand, and say how many samples return."""
+    if not run.decided_before or not has_database(cache):
+        return run
     now = _reviews(cache).as_it_stands(run)
     left, still = ({(r["id"], r["content"]) for r in one.decided_before if r["action"] == "exclude"}
                    for one in (run, now))  # fmt: skip

@@ -86,6 +86,8 @@ def apply_decisions(
     chosen = np.flatnonzero(stays)
     before = np.array(dataset.class_names, dtype=object)[dataset.labels] if task == "classification" else None
     cleaned, _ = replace(dataset, labels=labels).take(chosen).without_empty_classes()
+    if task == "classification":
+        cleaned.check_trainable()
     n_by_rule = int((decided["reviewer"].isin(BY_RULE) & (decided["time"] == "")).sum())
     facts = {"parent": parent, "source": DATABASE if source == DATABASE else "file",
              "n_excluded": int((~stays).sum()) - n_by_rule, "n_by_rule": n_by_rule,

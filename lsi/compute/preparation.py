@@ -115,8 +115,7 @@ def prepare(
     log.info("%s: task %s", dataset.name, task)
     _check_task(task, settings.noise, settings.score)
     if settings.decisions is not None and settings.noise.corrupt_data > 0:
-        raise UsageError("corrupt_data draws its noise anew for the samples that decisions leave: leave one of the two "
-                         "out.")  # fmt: skip
+        raise UsageError("corrupt_data and decisions exclude each other: what stays would get other noise.")
     if settings.noise.human_label_noise:
         name = settings.data.dataset.lower()
         dataset = dataset.relabel(noise.human_labels(name, default_data_root(), len(dataset)))
@@ -126,13 +125,13 @@ def prepare(
         dataset, _ = dataset.take(chosen).without_empty_classes()
     if cache is not None:
         dataset = with_checksums(dataset, cache, settings.data.data, progress)
+    if task == "classification":
+        dataset.check_trainable()
     dataset = _with_label_noise(dataset, settings.noise.corrupt_label, settings.seed)
     decided = None
     if settings.decisions is not None:  # on the labels that a reviewer saw, wrong ones that were made among them
         dataset, stays, decided = apply_decisions(dataset, task, settings, cache or default_cache())
         chosen = chosen[stays]
-    if task == "classification":
-        dataset.check_trainable()
     corrupted = np.zeros(len(dataset), bool)
     if dataset.true_label is not None:
         corrupted = dataset.labels != dataset.true_label

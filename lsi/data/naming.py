@@ -1,5 +1,6 @@
 """Names: of samples that have none, and names that are fit for a folder."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -9,6 +10,8 @@ from jaxtyping import Int
 
 Parts = tuple[str, ...]  # of a path
 BY_END = "the end of their path"
+
+ROW = re.compile(r"\d{6,}")  # the name of a row that has none of its own
 
 
 def numbered(n: int) -> np.ndarray:

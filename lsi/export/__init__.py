@@ -7,6 +7,7 @@ from lsi.export.leaks import has_splits, leak_table, leaks, leaks_to_drop
 from lsi.export.lists import (
     FORMATS,
     Format,
+    excluded_before,
     export,
     issue_table,
     note_written,
@@ -36,6 +37,7 @@ __all__ = [
     "audit_table",
     "check_selection",
     "duplicates_to_drop",
+    "excluded_before",
     "export",
     "has_splits",
     "issue_table",

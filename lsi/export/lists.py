@@ -1,7 +1,6 @@
 """Index lists and tables out of a run, written where the person asks for them, never over the data."""
 
 import json
-import re
 import shutil
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +24,7 @@ from lsi.export.tables import (
     write_csv,
     write_spreadsheet,
 )
-from lsi.export.untouched import MANIFEST, check_folder, refuse_sources
+from lsi.export.untouched import MANIFEST, check_folder, earlier_export, refuse_sources
 from lsi.files import atomic, read_json, remove_leftovers, save_array, write_json
 from lsi.runs.records import exclusion_records
 from lsi.runs.run import Run
@@ -37,7 +36,7 @@ _LISTS = [f"{name}_indices.{how}" for name in ("kept", "removed") for how in FOR
 _OF_TOOLS = ("label-studio.json", "label-studio.xml", "fiftyone.json", "fiftyone_dataset.py")
 NAMES = (
     *_LISTS, *_OF_TOOLS, "cleaned.csv", "cleaned.parquet", "audit.csv", "relabel.csv", "leaks.csv", "issues.csv",
-    "spreadsheet.csv", "subset.py", MANIFEST,
+    "spreadsheet.csv", "subset.py", "decisions.json", MANIFEST,
 )  # fmt: skip
 
 
@@ -118,7 +117,8 @@ def export(
     with atomic(folder / "cleaned.parquet") as temporary:
         pq.write_table(cleaned, temporary)
     write_spreadsheet(folder / "spreadsheet.csv", _for_people(audit, issues))
-    facts = {"run": run.name, **totals(run, selection), "source_length": plan_of(run).get("source_length") or None}
+    facts = {"run": run.name, **totals(run, selection), "source_length": plan_of(run).get("source_length") or None,
+             "images": _images_beside(folder)}  # fmt: skip
     write_json(folder / MANIFEST, run.manifest | {"export": facts})
     with atomic(folder / "subset.py") as temporary:
         shutil.copyfile(Path(__file__).with_name("subset.py"), temporary)
@@ -128,29 +128,33 @@ def export(
     return [*written, folder / "decisions.json", folder / MANIFEST, folder / "subset.py"]
 
 
-def note_written(folder: Path, paths: list[Path]) -> None:
-    """Write into the manifest of an export which Parquet files of images lie beside it, for the next one to remove.
+def note_written(folder: Path, paths: list[Path]) -> list[str]:
+    """Note in the manifest of an export which Parquet files of images lie beside it, and return those of before.
 
     Args:
         folder: of the export.
-        paths: what was written for images: files, and folders of files.
+        paths: what was written for images now: files, and folders of files.
     """
     files = [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
     names = [file.relative_to(folder).as_posix() for file in files if file.suffix == ".parquet"]
+    before = [name for name in _images_beside(folder) if name not in names]
     manifest = read_json(folder / MANIFEST) or {}
-    write_json(folder / MANIFEST, manifest | {"export": manifest.get("export", {}) | {"images": names}})
+    write_json(folder / MANIFEST, manifest | {"export": manifest.get("export", {}) | {"images": [*before, *names]}})
+    return before
+
+
+def _images_beside(folder: Path) -> list[str]:
+    """Return the Parquet files of images that earlier exports into a folder wrote and that still lie there."""
+    found = earlier_export(folder) or {}
+    return [name for name in found.get("images", ()) if (folder / str(name)).is_file()]
 
 
 def _remove_earlier(folder: Path) -> None:
-    """Remove what an earlier export wrote into the same folder, so that nothing contradicts what is written now."""
-    found = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else None
-    if not isinstance(found, dict) or "export" not in found:
+    """Remove the lists and tables of an earlier export into the same folder, so that none contradicts the new ones."""
+    if earlier_export(folder) is None:
         return
     for name in (*_LISTS, "leaks.csv", "issues.csv", *_OF_TOOLS):  # all others are written by every export
         (folder / name).unlink(missing_ok=True)
-    for name in found["export"].get("images", ()):
-        if re.fullmatch(r"(huggingface/)?[^/\\]+\.parquet", name):
-            (folder / name).unlink(missing_ok=True)
 
 
 def write_decisions(
@@ -210,8 +214,13 @@ def _for_people(audit: pa.Table, issues: pd.DataFrame | None) -> pd.DataFrame:
     return pd.concat([table, reasons[[c for c in reasons.columns if c not in table.columns]]], axis=1)
 
 
+def excluded_before(run: Run) -> int:
+    """Return how many samples the decisions that a run started from left out."""
+    return sum(record["action"] == "exclude" for record in run.decided_before)
+
+
 def totals(run: Run, selection: Selection) -> dict[str, int]:
     """Return how many of the data's samples are kept, removed and relabelled, before the run or since."""
-    before = sum(record["action"] == "exclude" for record in run.decided_before)
+    before = excluded_before(run)
     return {"n_kept": len(selection.kept), "n_removed": len(selection.removed) + before,
             "n_relabelled": len(relabelled(run, selection))}  # fmt: skip

@@ -128,6 +128,6 @@ def selection_from_records(run: Run, records: list[dict[str, Any]]) -> Selection
     """
     records = records_of({"decisions": records})
     left = {(r["id"], r["content"]) for r in run.decided_before if r["action"] == "exclude"}
-    present = [r for r in records if r["action"] != "exclude" or (r.get("id"), r.get("content")) not in left]
+    present = [r for r in records if (r.get("id"), r.get("content")) not in left]
     check_found(run.subject, present)
     return selection_of(run, in_force(run.subject, present))

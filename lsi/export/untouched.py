@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from lsi.errors import UsageError
 from lsi.files import read_json
@@ -22,6 +23,13 @@ def check_folder(run: Run, folder: Path) -> None:
     refuse_foreign_manifest(folder)
 
 
+def earlier_export(folder: Path) -> dict[str, Any] | None:
+    """Return what the manifest in a folder says of the export that wrote it; None where none did."""
+    found = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else None
+    facts = found.get("export") if isinstance(found, dict) else None
+    return facts if isinstance(facts, dict) else None
+
+
 def refuse_foreign_manifest(folder: Path) -> None:
     """Raise where a folder holds a manifest.json that neither an export nor a run wrote.
 
@@ -29,15 +37,17 @@ def refuse_foreign_manifest(folder: Path) -> None:
         UsageError: it does.
     """
     path = folder / MANIFEST
-    if not path.is_file():
+    if not path.is_file() or earlier_export(folder) is not None:
         return
     found = read_json(path)
-    if not isinstance(found, dict) or not ("export" in found or {"dataset", "settings"} <= found.keys()):
+    if not isinstance(found, dict) or not {"dataset", "settings"} <= found.keys():
         raise UsageError(f"{path} is somebody else's: export into a folder of its own, so that it stays.")
 
 
 def refuse_sources(run: Run, paths: Iterable[Path]) -> None:
     """Raise where a file to be written is one that the run was computed from.
+
+    Among the data themselves no file is written over at all: a table there may say the labels.
 
     Args:
         run: the run.
@@ -46,16 +56,18 @@ def refuse_sources(run: Run, paths: Iterable[Path]) -> None:
     Raises:
         UsageError: the first such file.
     """
-    sources = _sources(run)
+    sources, data = _sources(run)
     for path in paths:
-        if path.exists() and path.resolve() in sources:
+        if path.exists() and (path.resolve() in sources or path.parent.resolve() == data):
             raise UsageError(f"{path} is what the run was computed from: export into another folder, so that it stays.")
 
 
-def _sources(run: Run) -> set[Path]:
-    """Return the files that a run was computed from, as far as its manifest names them."""
+def _sources(run: Run) -> tuple[set[Path], Path | None]:
+    """Return the files that a run was computed from, as far as its manifest names them, and the folder of its data."""
     settings = run.manifest.get("settings") or {}
     named = [value for group in ("data", "features") for value in (settings.get(group) or {}).values()]
     named += [file["path"] for file in (run.manifest.get("images") or {}).get("files") or ()]
+    named += [settings.get("decisions")]
     files = (split_file(value)[0] for value in named if isinstance(value, str) and value)
-    return {path.resolve() for path in files if path.is_file()}
+    data = (settings.get("data") or {}).get("data")
+    return {path.resolve() for path in files if path.is_file()}, Path(data).resolve() if data else None

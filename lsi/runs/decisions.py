@@ -34,6 +34,7 @@ from lsi.runs.database import (
     storage_errors,
 )
 from lsi.runs.layout import KIND, MANIFEST
+from lsi.runs.records import when_of
 from lsi.runs.rows import (
     HISTORY,
     add_batch,
@@ -53,6 +54,7 @@ from lsi.runs.run import Run
 from lsi.runs.standing import disagreements, elsewhere, in_force, n_foreign, standing
 from lsi.runs.subject import Subject
 
+_WHOSE = ("sample_id", "content", "reviewer", "time")  # columns of the history
 NOWHERE = -1  # the position of a sample that no run was at hand for
 Action = Literal["keep", "relabel", "exclude", "unsure", "clear"]
 
@@ -255,7 +257,7 @@ class Reviews:
     def as_it_stands(self, run: Run) -> Run:
         """Return a run with those of the decisions it started from that nobody has taken back since.
 
-        Decisions that never were in this database, of a file that was not read in, stand as they are.
+        A decision that this database never had, of a file that was not read in, stands until a later one is here.
 
         Raises:
             StorageError: the database cannot be read.
@@ -263,12 +265,19 @@ class Reviews:
         if not run.decided_before:
             return run
         history = self.history(run.subject)
-        met = set(zip(history["sample_id"], history["content"], strict=True))
+        rows: dict[tuple[str, str], list[tuple[str, float]]] = {}
+        for sample, content, who, when in zip(*(history[c] for c in _WHOSE), strict=True):
+            rows.setdefault((sample, content), []).append((who, stamp(when)))
         now = {(record["id"], record["content"]): record for record in elsewhere(history, run.subject)}
-        keys = [(record["id"], record["content"]) for record in run.decided_before]
-        standing = [old | now.get(key, {}) for key, old in zip(keys, run.decided_before, strict=True)
-                    if key not in met or key in now]  # fmt: skip
-        return run.with_decided_before(standing)
+        still = []
+        for record in run.decided_before:
+            sample, when = (record["id"], record["content"]), when_of(record)
+            met = when is not None and any(
+                at > stamp(when) or (who, at) == (record["reviewer"], stamp(when)) for who, at in rows.get(sample, ())
+            )
+            if not met or sample in now:
+                still.append(record | now[sample] if met else record)
+        return run.with_decided_before(still)
 
     def counts(self) -> dict[str, int]:
         """Return of how many samples of each dataset a decision is in force.

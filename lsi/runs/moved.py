@@ -2,29 +2,47 @@
 
 from pathlib import Path
 
-from lsi.data import load
+import numpy as np
+
+from lsi.data import Dataset, load
 from lsi.data.checksums import with_checksums
+from lsi.data.naming import ROW
 from lsi.environment import default_data_root
 from lsi.errors import LsiError
 from lsi.runs.run import WITH_NOISE, Run
 
 
-def moved_rows(run: Run, cache: Path) -> int:
-    """Return how many of a run's samples stand at another row of the source now; 0 where the data cannot be opened.
+def moved_rows(run: Run, cache: Path | None) -> int:
+    """Return how many of a run's samples are no longer at their row of the source; 0 where that cannot be told.
+
+    Samples are told by their names. Where these are but their rows they are told by content, so that one that was
+    edited in place counts too.
 
     Args:
         run: the run.
-        cache: where checksums of images are kept, so that those that stayed the same are not read.
+        cache: where checksums of images are kept; None: images without names are not read, and not told.
     """
+    index, ids = run.scores["index"].to_numpy(), run.scores["id"].astype(str).to_numpy()
+    has_names = not all(map(ROW.fullmatch, ids))
+    before = ids if has_names else np.array([str(c).removesuffix(WITH_NOISE) for c in run.subject.contents], object)
+    if not has_names and len(set(before)) < min(2, len(before)):  # of a version that kept no hashes of samples
+        return 0
     try:
-        settings = run.settings.data
-        dataset = with_checksums(load(settings, default_data_root()), cache, settings.data)
+        dataset = load(run.settings.data, default_data_root())
         now: set[tuple[int, str]] = set()
         for part in (dataset, dataset.unlabelled):
             if part is not None:
-                contents = part.checksums if part.images is None else part.image_contents
-                now.update(zip(part.source_index.tolist(), contents, strict=True))
+                asked = part.take(np.flatnonzero(np.isin(part.source_index, index)))
+                marks = asked.ids.astype(str) if has_names else _contents(asked, run, cache)
+                if marks is None:
+                    return 0
+                now.update(zip(asked.source_index.tolist(), marks, strict=True))
     except (LsiError, OSError):
         return 0
-    contents = (str(content).removesuffix(WITH_NOISE) for content in run.subject.contents)
-    return sum(place not in now for place in zip(run.scores["index"].tolist(), contents, strict=True))
+    return sum(place not in now for place in zip(index.tolist(), before, strict=True))
+
+
+def _contents(part: Dataset, run: Run, cache: Path | None) -> tuple[str, ...] | None:
+    if part.images is None:
+        return part.checksums
+    return None if cache is None else with_checksums(part, cache, run.settings.data.data).image_contents

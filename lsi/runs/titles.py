@@ -68,7 +68,9 @@ def unusual_settings(run: Run) -> list[str]:
     facts = run.manifest.get("decided")
     if facts:
         count = facts["n_excluded"] + facts["n_relabelled"] + facts["n_confirmed"]
-        words.append(f"after {counted(count, 'decision')}")
+        by_rule = facts.get("n_by_rule", 0)
+        words += [f"after {counted(count, 'decision')}"] if count or not by_rule else []
+        words += [f"{by_rule:,} left out by a rule"] if by_rule else []
     return words
 
 

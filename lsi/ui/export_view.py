@@ -18,6 +18,7 @@ from lsi.export import (
     ImageFormat,
     Selection,
     check_selection,
+    excluded_before,
     export,
     note_written,
     planted_labels,
@@ -26,6 +27,7 @@ from lsi.export import (
     write_decisions,
     write_images,
 )
+from lsi.export.tables import plan_of
 from lsi.hashing import fingerprint, key
 from lsi.runs.moved import moved_rows
 from lsi.runs.records import (
@@ -63,7 +65,14 @@ def counts(view: View, positions: np.ndarray) -> Selection:
         f"Only the {counted(len(positions), view.one)} that the filter leaves", key=_ONLY_FILTERED
     ):
         selection = selection.within(positions)
-    came = totals(view.run, selection)
+    run = reviews().as_it_stands(view.run)
+    returned = excluded_before(view.run) - excluded_before(run)
+    if returned:
+        st.warning(
+            f"{counted(returned, 'exclusion')} that this run started from {'was' if returned == 1 else 'were'} taken "
+            "back since. Compute again, so that what was left out returns."
+        )
+    came = totals(run, selection)
     names = {"Kept": "n_kept", "Excluded": "n_removed", "Relabelled": "n_relabelled"}
     for column, (name, part) in zip(st.columns(3), names.items(), strict=True):
         column.metric(name, f"{came[part]:,}", border=True)
@@ -111,6 +120,9 @@ def recompute(view: View) -> None:
         "are known are not embedded again."
     )
     changed = len(decisions(view)) > 0
+    if ((view.run.manifest.get("settings") or {}).get("noise") or {}).get("corrupt_data"):
+        st.caption(f"Not where noise was added to {view.noun} on purpose: what stays would get other noise.")
+        return
     if pressed("Recompute with my decisions", "recompute", icon=":material/restart_alt:", disabled=not changed):
         try:
             note(reviewer(), "started", view.run.subject_name, decisions_of=view.run.name)
@@ -185,18 +197,17 @@ def download(view: View, selection: Selection, positions: np.ndarray) -> None:
         positions: rows that the filter leaves.
     """
     st.subheader("Files", anchor=False)
-    came = totals(view.run, selection)
+    came = totals(reviews().as_it_stands(view.run), selection)
     st.write(
         f"Index lists of {came['n_kept']:,} kept and {came['n_removed']:,} removed {view.noun} (txt, csv, "
         f"json, npy, parquet), the cleaned table with {came['n_relabelled']:,} new labels (csv, parquet), a table "
         "of all with what was decided (`audit.csv`; `spreadsheet.csv` is the one to open in Excel), cleanlab's "
         "columns, a checked subset for PyTorch and pandas (`subset.py`), the decisions and the manifest."
     )
-    if len(view.table) <= CHECKED_AT_ONCE and (moved := _moved(view.run.name)):
+    if _is_quickly_read(view) and (moved := _moved(view.run.name)):
         st.warning(
-            f"{moved:,} of {len(view.table):,} {view.noun} stand at another row of the source than when this run was "
-            "computed. The index lists speak of the source as it was; names still hold. Compute again to have them "
-            "right."
+            f"{moved:,} of {len(view.table):,} {view.noun} are no longer at the row of the source where they were when "
+            "this run was computed. The index lists speak of the source as it was: compute again to have them right."
         )
     how = None
     if view.has_images:
@@ -226,9 +237,16 @@ def download(view: View, selection: Selection, positions: np.ndarray) -> None:
 
 @st.cache_data(ttl=60, max_entries=32, show_spinner=False)
 def _moved(name: str) -> int:
-    """Return how many of a run's samples stand at another row of the source now."""
+    """Return how many of a run's samples are no longer at their row of the source."""
     view = open_view(name)
-    return 0 if view is None else moved_rows(view.run, cache())
+    return 0 if view is None else moved_rows(view.run, None)
+
+
+def _is_quickly_read(view: View) -> bool:
+    """Say whether the source of a run is small enough, and near enough, to be looked at while the page is drawn."""
+    data = (view.run.manifest.get("settings") or {}).get("data") or {}
+    length = max(len(view.table), plan_of(view.run).get("source_length") or 0)
+    return length <= CHECKED_AT_ONCE and data.get("subset") is None and "://" not in str(data.get("data"))
 
 
 def _archive(view: View, name: str, within: np.ndarray | None, how: ImageFormat | None) -> bytes:

@@ -255,8 +255,11 @@ def parent_line(view: View) -> None:
     parent = open_view(facts["parent"]) if facts["parent"] else None
     name = plain(label_of(parent.run)) if parent is not None else plain(facts["parent"] or "a file")
     counts = np.array([facts["n_excluded"], facts["n_relabelled"], facts["n_confirmed"]])
-    st.markdown(
-        f"Computed from {counted(int(counts.sum()), 'decision')} on {name}: {counts[0]:,} excluded, {counts[1]:,} "
-        f"relabelled, {counts[2]:,} confirmed."
-        + (f" A rule had left out {facts['n_by_rule']:,}." if facts.get("n_by_rule") else "")
-    )
+    by_rule, words = facts.get("n_by_rule", 0), []
+    if counts.any() or not by_rule:
+        words.append(
+            f"Computed from {counted(int(counts.sum()), 'decision')} on {name}: {counts[0]:,} excluded, {counts[1]:,} "
+            f"relabelled, {counts[2]:,} confirmed."
+        )
+    words += [f"A rule left out {by_rule:,} of {name}."] if by_rule else []
+    st.markdown(" ".join(words))

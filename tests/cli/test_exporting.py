@@ -67,10 +67,17 @@ def test_what_a_run_was_computed_from_is_not_overwritten(place, tmp_path, capsys
         assert main(words) == 2
         assert f"{source.name} is what the run was computed from" in capsys.readouterr().err
         assert data.read_bytes() == content
-        assert (
-            main(["compute", "--data", str(data), "--backbone", "pixels", "--quiet", "--output", str(folder), *cache])
-            == 0
-        )
+    words = ["compute", "--data", str(first / "train.parquet"), "--backbone", "pixels", "--quiet", *cache]
+    assert main(words) == 0  # where an export lies, and its manifest names the file
+    content = (first / "train.parquet").read_bytes()
+    assert main(["export", "latest", "--images", "huggingface", "--output", str(first), *cache]) == 2
+    assert main(["export", "latest", "--output", str(first), *cache]) == 0
+    assert (first / "train.parquet").read_bytes() == content
+    whole = tmp_path / "whole"
+    shutil.copytree(place / "data", whole)
+    assert main(["compute", "--data", str(whole), "--backbone", "pixels", "--quiet", *cache]) == 0
+    (whole / "cleaned.csv").write_text("id,label")  # any table in a folder of data may say the labels
+    assert main(["export", "latest", "--output", str(whole), *cache]) == 2
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "manifest.json").write_text('{"name": "mine"}')
     for words in (["export", "latest"], ["compute", "--data", str(data), "--backbone", "pixels", "--quiet"]):
@@ -79,13 +86,16 @@ def test_what_a_run_was_computed_from_is_not_overwritten(place, tmp_path, capsys
     assert (tmp_path / "own" / "manifest.json").read_text() == '{"name": "mine"}'
 
 
-def test_a_second_export_leaves_no_parquet_of_the_first(place, capsys):
+def test_a_second_export_names_the_parquet_of_the_first(place, capsys):
     out = export(place, "--images", "huggingface", "--formats", "txt")
     assert read_json(out / "manifest.json")["export"]["images"] == ["train.parquet"]
-    (out / "mine.parquet").write_text("mine")
-    export(place, "--keep-top", "5", "--formats", "txt")
-    assert sorted(p.name for p in out.glob("*.parquet")) == ["cleaned.parquet", "mine.parquet"]
-    (out / "mine.parquet").unlink()
+    capsys.readouterr()
+    for _ in range(2):  # what was noted once is noted again
+        export(place, "--keep-top", "5", "--formats", "txt")
+        assert "train.parquet is of an earlier export and stays as it is" in capsys.readouterr().err
+    assert (out / "train.parquet").is_file(), "it may be the data of another run"
+    export(place, "--images", "huggingface", "--formats", "txt")
+    assert "earlier export" not in capsys.readouterr().err
 
 
 def test_apply_takes_no_decision_of_another_run(place, tmp_path, capsys):
@@ -107,8 +117,9 @@ def test_apply_takes_no_decision_of_another_run(place, tmp_path, capsys):
     kept = {**record, "action": "keep", "reviewer": "ann", "time": "2026-01-01 00:00:00+00:00"}
     file.write_text(json.dumps(content | {"decisions": [kept]}))
     capsys.readouterr()
-    assert main(["apply", str(file), "--run", child, "--output", str(tmp_path / "two"), *here]) == 1
-    assert "holds no sample" in capsys.readouterr().err
+    assert main(["apply", str(file), "--run", child, "--output", str(tmp_path / "two"), *here]) == 0
+    assert f"{child} holds 1 sample no longer that the file keeps" in capsys.readouterr().err
+    assert (tmp_path / "two" / "removed_indices.txt").read_text() == ""
     facts = read_json(cache / "runs" / child / "manifest.json")["decided"]
     assert (facts["n_excluded"], facts["n_by_rule"]) == (0, 10)
 
@@ -118,12 +129,12 @@ def test_rows_that_stand_elsewhere_now_are_said(place, capsys):
     before = table.read_text()
     capsys.readouterr()
     export(place)
-    assert "stand at another row" not in capsys.readouterr().err
+    assert "at the row of the source" not in capsys.readouterr().err
     rows = pd.read_csv(table, dtype=str)
     try:
         rows.iloc[np.r_[1, 0, 2:40]].to_csv(table, index=False)
         export(place)
-        assert "lsi: 2 of 40 samples stand at another row of the source" in capsys.readouterr().err
+        assert "lsi: 2 of 40 samples are no longer at the row of the source" in capsys.readouterr().err
     finally:
         table.write_text(before)
 
@@ -139,7 +150,7 @@ def test_rows_without_names_are_told_by_their_content(tmp_path, capsys, row):
     np.savez(file, **{name: np.delete(values, row, axis=0) for name, values in arrays.items()})
     capsys.readouterr()
     assert main(["export", "latest", "--output", str(tmp_path / "out"), *cache]) == 0
-    assert f"lsi: {30 - row} of 30 samples stand at another row of the source" in capsys.readouterr().err
+    assert f"lsi: {30 - row} of 30 samples are no longer at the row of the source" in capsys.readouterr().err
 
 
 def test_labels_that_were_flipped_on_purpose_are_said(place, capsys):

@@ -173,7 +173,7 @@ def test_decisions_are_about_labels_that_were_flipped_on_purpose(folder, cache):
     assert after["is_corrupted"].sum() == len(wrong) - 2
     assert after.loc[mended["id"], "label_in_data"] == names[mended["given_label"]]
     noisy = NoiseSettings(corrupt_data=1.0, corrupt_data_label=(0,))
-    with pytest.raises(UsageError, match="corrupt_data draws its noise anew"):
+    with pytest.raises(UsageError, match="corrupt_data and decisions exclude each other"):
         pipeline.run(replace(flipped, noise=noisy, decisions=DATABASE), cache)
 
 

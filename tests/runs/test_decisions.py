@@ -35,6 +35,7 @@ from lsi.errors import StorageError, UsageError
 from lsi.runs import database
 from lsi.runs.decisions import Decision, Imported, Reviews
 from lsi.runs.records import records_to_add
+from lsi.runs.run import Run
 from lsi.runs.subject import Subject
 from tests.postgresql import programs, serve
 
@@ -651,3 +652,20 @@ def test_undo_takes_back_what_was_decided_about_the_data_on_screen(reviews):
     reviews.record(dogs, "ann", [Decision(4, "exclude")])  # ends redo of dogs alone
     assert reviews.redo(dogs, "ann") == 0
     assert reviews.redo(cats, "ann") == 10
+
+
+def test_only_what_came_later_takes_back_what_a_run_started_from(reviews, tmp_path):
+    """A colleague's file excludes 1 to 4; what ann had said of 1 before the file was made says nothing of it."""
+    early, of_file = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
+    shared = {"action": "exclude", "label": None, "label_name": None, "given_name": None}
+    records = [{"id": f"s{i}", "content": f"hash {i}", "reviewer": "carl", "time": str(of_file), "index": i} | shared
+               for i in range(1, 5)]  # fmt: skip
+    to_add = {"sample_id": "s1", "content": "hash 1", "reviewer": "ann", "time": early} | shared | {"action": "keep"}
+    reviews.add("data", [to_add])
+    child = Run(tmp_path / "child").with_decided_before(records)
+    vars(child)["subject"] = subject("child", "data", given=29, ids=range(5, 100))
+    assert reviews.as_it_stands(child).decided_before == records
+    reviews.record(RUN, "ann", [Decision(2, "clear"), Decision(3, "keep")])
+    standing = reviews.as_it_stands(child).decided_before
+    assert [(r["id"], r["action"]) for r in standing] == [("s1", "exclude"), ("s3", "keep"), ("s4", "exclude")]
+    assert [r["index"] for r in standing] == [1, 3, 4]
