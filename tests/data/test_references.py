@@ -106,3 +106,44 @@ def test_letters_may_be_composed_in_one_place_and_not_in_the_other(tmp_path, the
     tree = tree_of(tmp_path, [unicodedata.normalize(there, name) for name in names])
     found = Resolver(tree, "t.csv").resolve([unicodedata.normalize(said, name) for name in names], "path")
     assert [tree.has(name) for name in found.names] == [True] * 4
+
+
+@pytest.mark.parametrize("make", [tree_of, zipped])
+def test_one_name_in_plain_letters_does_not_settle_the_accents_of_the_others(tmp_path, make):
+    plain, accented = [f"{i}.png" for i in range(90)], [f"café_{i}.png" for i in range(10)]
+    there = plain + [unicodedata.normalize("NFD", name) for name in accented]
+    said = plain + [unicodedata.normalize("NFC", name) for name in accented]
+    found = Resolver(make(tmp_path, there), "t.csv").resolve(said, "path")
+    assert (found.names, found.n_missing) == (there, 0)
+
+
+def test_both_forms_of_accents_are_found_in_one_folder(tmp_path):
+    forms = ["NFC", "NFD", "NFD", "NFC"]
+    there = [unicodedata.normalize(form, f"photos/café_{i}.png") for i, form in enumerate(forms)]
+    found = Resolver(tree_of(tmp_path, there), "t.csv").resolve([f"café_{i}" for i in range(4)], "path")
+    assert (found.names, found.n_missing) == (there, 0)
+
+
+@pytest.mark.parametrize("make", [tree_of, zipped])
+@pytest.mark.parametrize("folder", ["", "images/"])
+@pytest.mark.parametrize("rare", [1, 2, 2_000])
+def test_names_without_suffix_may_stand_for_several(tmp_path, make, folder, rare):
+    count = 2_500 if rare == 2_000 else 40
+    there = [f"{folder}{i}.{'jpeg' if i % rare == rare - 1 else 'png'}" for i in range(count)]
+    found = Resolver(make(tmp_path, there), "t.csv").resolve([str(i) for i in range(count)], "id")
+    assert (found.names, found.n_missing) == (there, 0)
+    assert "names stand without their suffix" in found.note
+    assert (".png" in found.note) == (rare > 1)
+    assert ".jpeg" in found.note
+
+
+def test_a_mask_is_not_taken_for_an_image_that_is_missing(tmp_path):
+    tree = tree_of(tmp_path, [f"{i}.jpg" for i in range(40) if i != 7] + [f"{i}.png" for i in range(5, 30)])
+    found = Resolver(tree, "t.csv").resolve([str(i) for i in range(40)], "id")
+    assert (found.n_missing, found.first_missing) == (1, "7.jpg")
+
+
+def test_a_few_names_with_their_suffix_among_names_without_are_found(tmp_path):
+    said = [str(i) if i % 8 else f"{i}.png" for i in range(40)]
+    found = Resolver(tree_of(tmp_path, [f"{i}.png" for i in range(40)]), "t.csv").resolve(said, "id")
+    assert (found.names, found.n_missing) == ([f"{i}.png" for i in range(40)], 0)

@@ -310,3 +310,14 @@ def test_a_table_that_names_a_pipe_waits_for_nothing(tmp_path):
     assert measure(images).n_images == 4
     with pytest.raises(DataError, match="expected a regular file"):
         images.read(3)
+
+
+@pytest.mark.parametrize("column", ["path", "picture"])
+def test_a_table_is_judged_by_rows_from_all_over_it(tmp_path, column):
+    """The first rows of a table in an order of its own may all be of images that are not here."""
+    names = [f"gone/{i}.png" for i in range(60)] + [f"{i}.png" for i in range(100)]
+    rows = "".join(f"{name},{'ab'[i % 2]}\n" for i, name in enumerate(names))
+    root = plant(tmp_path / "d", [f"{i}.png" for i in range(100)], {"m.csv": f"{column},label\n{rows}"})
+    data = opened(root)
+    assert data.class_names == ("a", "b")
+    assert any("60 rows name no file here" in note for note in data.plan.notes)

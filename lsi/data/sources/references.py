@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
+from typing import Any
 
 from lsi.data.images import SUFFIXES
 from lsi.data.naming import text_of_path
 from lsi.data.sources.confined import check_reference
+from lsi.data.sources.near import folders_near, own_folder
 from lsi.data.sources.splits import same_split, split_of_file, split_of_folder
-from lsi.data.trees import LocalTree, Tree, is_junk
+from lsi.data.trees import LocalTree, Tree
+from lsi.data.trees.filenames import suffix_of
 from lsi.errors import DataError
 
-_LOOKED_AT = 200
-_FOLDERS = 500  # so many folders beside a table are looked into
+_LOOKED_AT, _LOOKED_INTO = 200, 50  # rows, and folders
 _USUAL = (".jpg", ".png", ".jpeg", ".JPG", ".PNG", ".JPEG", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif")
 _ADDRESS = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]+://")
 _IMAGES = frozenset({"images", "image", "imgs", "img", "pictures", "photos", "jpg", "jpegs", "jpeg", "png"})
@@ -35,14 +37,16 @@ class References:
 
 @dataclass(frozen=True)
 class _Rule:
-    """How a table's names become files: below which folders they lie, with which suffix and form of Unicode."""
+    """How a table's names become files: below which folders they lie, and which suffixes those without one may have."""
 
     tier: tuple[str, ...]
-    suffix: str = ""
-    form: str = ""
+    suffixes: tuple[str, ...] = ("",)
 
-    def name(self, base: str, text: str) -> str:
-        return _join(base, unicodedata.normalize(self.form, text) if self.form else text) + self.suffix  # type: ignore[arg-type]
+    def names(self, base: str, text: str) -> list[str]:
+        """Return the files that a name may mean in a folder, the likeliest first, with its letters in any form."""
+        forms = (text,) if text.isascii() else dict.fromkeys((text, *(_normal(form, text) for form in ("NFC", "NFD"))))
+        suffixes = self.suffixes if self.suffixes == ("",) or _is_bare(text) else ("",)
+        return [_join(base, form) + suffix for suffix in suffixes for form in forms]
 
     @cached_property
     def splits(self) -> dict[str, str | None]:
@@ -70,7 +74,8 @@ class Resolver:
 
     tree: Tree
     table: str
-    _listings: dict[str, frozenset[str]] = field(default_factory=dict)
+    _listings: dict[str, frozenset[str] | None] = field(default_factory=dict)
+    _letters: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def resolve(self, values: Sequence[str], column: str, splits: Sequence[str] | None = None) -> References:
         """Return the file of each value.
@@ -100,11 +105,13 @@ class Resolver:
             near = [base for tier in self._tiers for base in tier]
             tried = ", ".join(repr(text_of_path(_join(base, shown))) for base in near[:3])
             raise DataError(f"{where}: none of its paths leads to a file; tried {tried} in {self.tree.name}.")
+        rule = self._complete(rule, texts)
         names, used = self._names(rule, texts, of_rows, where)
         check_reference(self.tree, names)
         elsewhere = [text_of_path(f"{base}/") for base in used if base and base != self._own]
         notes = [f"{where}: paths are relative to {' and '.join(elsewhere)}"] if elsewhere else []
-        notes += [f"{where}: names stand without their suffix {rule.suffix}"] if rule.suffix else []
+        suffixes = " or ".join(suffix for suffix in rule.suffixes if suffix)
+        notes += [f"{where}: names stand without their suffix {suffixes}"] if suffixes else []
         missing = [name for name in names if not self._has(name)]
         return References(names, "; ".join(notes), len(missing), text_of_path(missing[0]) if missing else "")
 
@@ -122,32 +129,65 @@ class Resolver:
         """Return the rule that leads from some evenly spaced rows to files, to how many, and how many were tried."""
         some = [row for row in rows if row[0]]
         some = some[:: max(1, len(some) // _LOOKED_AT)]
-        bare = bool(some) and not any(PurePosixPath(text).suffix.lower() in SUFFIXES for text, _ in some)
-        suffixes = ("", *_USUAL) if bare else ("",)
-        forms = ("",) if all(text.isascii() for text, _ in some) else ("", "NFC", "NFD")
+        is_bare = 2 * sum(_is_bare(text) for text, _ in some) > len(some)
+        suffixes = ("", *_USUAL) if is_bare else ("",)
         own, below, above, beside = self._tiers
-        for form in forms:
-            at_home, most = self._most([_Rule(own, suffix, form) for suffix in suffixes], some)
-            if 2 * most < len(some):
-                lower, found = self._most([_Rule(below, suffix, form) for suffix in suffixes], some)
-                at_home, most = (lower, found) if found > most else (at_home, most)
-            for tier in (above, beside):
-                if at_home is None:
-                    at_home, most = self._most([_Rule(tier, suffix, form) for suffix in suffixes], some)
-            if at_home is not None:
-                return at_home, most, len(some)
-        return None, 0, len(some)
+        at_home, most = self._on(own, suffixes, some)
+        if 2 * most < len(some):
+            lower, found = self._on(below, suffixes, some)
+            at_home, most = (lower, found) if found > most else (at_home, most)
+        for tier in (above, beside):
+            if at_home is None:
+                at_home, most = self._on(tier, suffixes, some)
+        return at_home, most, len(some)
 
-    def _most(self, rules: list[_Rule], rows: list[tuple[str, str | None]]) -> tuple[_Rule | None, int]:
-        """Return the rule that leads from most rows to files, the first of equals, and from how many."""
-        best, most = None, 0
-        for rule in rules:
-            hits = sum(any(self._is_file(rule.name(b, text)) for b in rule.bases(split)) for text, split in rows)
-            if hits > most:
-                best, most = rule, hits
-            if rows and most == len(rows):
+    def _on(
+        self, tier: tuple[str, ...], suffixes: tuple[str, ...], rows: list[tuple[str, str | None]]
+    ) -> tuple[_Rule | None, int]:
+        """Return the rule for folders, with the suffixes that lead to files, and from how many rows it does.
+
+        A suffix counts beside that of most files where no name has both: two files of one name are image and mask.
+        """
+        hits: dict[str, set[int]] = {}
+        for suffix in suffixes:
+            rule = _Rule(tier, (suffix,))
+            hits[suffix] = {
+                row
+                for row, (text, split) in enumerate(rows)
+                if any(self._file(rule, b, text) for b in rule.bases(split))
+            }
+            if rows and len(hits[suffix]) == len(rows):
+                return rule, len(rows)
+        named = {row for row, (text, _) in enumerate(rows) if not _is_bare(text)}
+        kept: list[str] = []
+        found: set[int] = set()
+        for suffix in sorted(hits, key=lambda s: -len(hits[s])):
+            if hits[suffix] - found and not (hits[suffix] & found) - named:
+                kept.append(suffix)
+                found |= hits[suffix]
+        return (_Rule(tier, tuple(kept)) if kept else None), len(found)
+
+    def _complete(self, rule: _Rule, texts: list[str]) -> _Rule:
+        """Return the rule with the suffixes as well that only few files have, so that no row looked at needed them."""
+        if rule.suffixes == ("",):
+            return rule
+        texts = [text for text in texts if text and _is_bare(text)]
+        bases = self._holding(rule, texts)
+        known = [text for text in _spaced(texts) if any(self._file(rule, b, text) for b in bases)]
+        while lost := _spaced([text for text in texts if not any(self._file(rule, b, text) for b in bases)]):
+            places = dict.fromkeys((*bases, *rule.tier[:_LOOKED_INTO]))
+            others = [_Rule(rule.tier, (suffix,)) for suffix in ("", *_USUAL) if suffix not in rule.suffixes]
+            more = [
+                other.suffixes
+                for other in others
+                if any(self._file(other, b, text) for text in lost for b in places)
+                and not any(self._file(other, b, text) for text in known for b in bases)
+            ]
+            if not more:
                 break
-        return best, most
+            rule = _Rule(rule.tier, (*rule.suffixes, *more[0]))
+            bases = self._holding(rule, texts)
+        return rule
 
     def _names(
         self, rule: _Rule, texts: Sequence[str], splits: Sequence[str | None], where: str
@@ -166,7 +206,8 @@ class Resolver:
             allowed = [base for base in rule.bases(split) if base in bases]
             is_sure = len(bases) == 1 and bases == allowed
             base = bases[0] if is_sure else self._base(rule, text, allowed, split, f"{where}: row {row}")
-            names.append(rule.name(base, text))
+            possible = rule.names(base, text)
+            names.append(possible[0] if len(possible) == 1 else self._file(rule, base, text) or possible[0])
             used.add(base)
         return names, [base for base in rule.tier if base in used]
 
@@ -175,12 +216,12 @@ class Resolver:
         bases: list[str] = []
         lost = texts
         while lost:
-            some = lost[:: max(1, len(lost) // _LOOKED_AT)]
-            more = [b for b in rule.tier if b not in bases and any(self._is_file(rule.name(b, text)) for text in some)]
+            some = _spaced(lost)
+            more = [b for b in rule.tier if b not in bases and any(self._file(rule, b, text) for text in some)]
             bases = [b for b in rule.tier if b in bases or b in more]
             if not more:
                 break
-            lost = [text for text in lost if not any(self._is_file(rule.name(b, text)) for b in bases)]
+            lost = [text for text in lost if not any(self._file(rule, b, text) for b in bases)]
         return bases
 
     def _base(self, rule: _Rule, text: str, allowed: list[str], split: str | None, where: str) -> str:
@@ -189,36 +230,50 @@ class Resolver:
         Raises:
             DataError: several do, and neither the split nor the folders' names tell which is meant.
         """
-        found = [base for base in allowed if self._is_file(rule.name(base, text))]
-        of_split = [base for base in found if split is not None and rule.splits[base] == split]
-        of_images = [base for base in found if PurePosixPath(base).name.casefold() in _IMAGES]
-        for preferred in (found, of_split, of_images):
-            if len({self._real(rule.name(base, text)) for base in preferred}) == 1:
+        files = {base: file for base in allowed if (file := self._file(rule, base, text)) is not None}
+        of_split = [base for base in files if split is not None and rule.splits[base] == split]
+        of_images = [base for base in files if PurePosixPath(base).name.casefold() in _IMAGES]
+        for preferred in (list(files), of_split, of_images):
+            if len({self._real(files[base]) for base in preferred}) == 1:
                 return preferred[0]
-        if found:
-            places = " and in ".join(text_of_path(f"{base}/") for base in found[:3])
+        if files:
+            places = " and in ".join(text_of_path(f"{base}/") for base in list(files)[:3])
             raise DataError(
                 f"{where} names {text_of_path(text)}, which lies in {places}: write the folder into the column, or "
                 "call the table or a column of splits after the split that its rows are of."
             )
         return allowed[0] if allowed else rule.bases(split)[0]
 
+    def _file(self, rule: _Rule, base: str, text: str) -> str | None:
+        """Return the file that a name means in a folder, None where there is none."""
+        return next((name for name in rule.names(base, text) if self._is_file(name)), None)
+
     def _real(self, name: str) -> str:
         path = self.tree.path(name)
         return name if path is None else os.path.realpath(path)
 
     def _is_file(self, name: str) -> bool:
-        return PurePosixPath(name).suffix.lower() not in (".csv", ".json", ".jsonl", ".txt") and self._has(name)
+        return suffix_of(name) not in (".csv", ".json", ".jsonl", ".txt") and self._has(name)
 
     def _has(self, name: str) -> bool:
-        """Say whether there is a file of that name; what a folder lists is not asked for one by one."""
-        folder, _, last = name.rpartition("/")
-        return last in self._listed(folder) or self.tree.has(name)
+        """Say whether there is a file of that name; of what a folder lists nothing is asked for one by one.
 
-    def _listed(self, folder: str) -> frozenset[str]:
-        """Return the names of the files in a folder of this machine, none where it cannot be listed."""
+        A file system may take two spellings for one name, so it is asked where a name of the same letters is listed.
+        """
+        folder, _, last = name.rpartition("/")
+        listed = self._listed(folder)
+        if listed is None:
+            return self.tree.has(name)
+        if last in listed:
+            return True
+        if folder not in self._letters:
+            self._letters[folder] = frozenset(map(_letters, listed))
+        return _letters(last) in self._letters[folder] and self.tree.has(name)
+
+    def _listed(self, folder: str) -> frozenset[str] | None:
+        """Return the names of the files in a folder of this machine, None where it cannot be listed."""
         if folder not in self._listings:
-            self._listings[folder] = frozenset()
+            self._listings[folder] = None
             if isinstance(self.tree, LocalTree):
                 with suppress(OSError, ValueError), os.scandir(self.tree.root / folder) as entries:
                     self._listings[folder] = frozenset(entry.name for entry in entries if entry.is_file())
@@ -226,42 +281,11 @@ class Resolver:
 
     @property
     def _own(self) -> str:
-        return str(PurePosixPath(self.table).parent) if "/" in self.table else ""
+        return own_folder(self.table)
 
     @cached_property
     def _tiers(self) -> tuple[tuple[str, ...], ...]:
-        """Folders that paths may be relative to: the table's own, those below it, those above and beside it."""
-        own = self._own
-        above = _rooted([str(p) for p in PurePosixPath(own).parents]) if own else []
-        if not isinstance(self.tree, LocalTree):
-            folders = {
-                str(PurePosixPath(n).parent) for n in self.tree.names() if PurePosixPath(n).suffix.lower() in SUFFIXES
-            }
-            every = {p for f in folders for p in (f, *map(str, PurePosixPath(f).parents))} - {"."}
-            others = [f for f in sorted(every, key=lambda f: (f.count("/"), f)) if f != own]
-            below = [f for f in others if not own or f.startswith(own + "/")]
-            beside = [f for f in others if f not in below and f not in above]
-            return (own,), tuple(below[:_FOLDERS]), tuple(above), tuple(beside[:_FOLDERS])
-        root = self.tree.root
-        below = _subfolders(root / own, own)
-        below += [f for b in below[:50] for f in _subfolders(root / b, b)]
-        parent = str(PurePosixPath(own).parent) if own else ".."
-        parent = "" if parent == "." else parent
-        here = os.path.realpath(root / own)
-        beside = [f for f in _subfolders(root / parent, parent) if os.path.realpath(root / f) != here]
-        return (own,), tuple(below[:_FOLDERS]), tuple(above), tuple(beside[:_FOLDERS])
-
-
-def _rooted(folders: Sequence[str]) -> list[str]:
-    return ["" if folder == "." else folder for folder in folders]
-
-
-def _subfolders(folder: Path, name: str) -> list[str]:
-    try:
-        entries = sorted(entry.name for entry in os.scandir(folder) if not is_junk(entry.name) and entry.is_dir())
-    except OSError:
-        return []
-    return [f"{name}/{entry}" if name else entry for entry in entries[:_FOLDERS]]
+        return folders_near(self.tree, self.table)
 
 
 def _plain(value: str) -> str:
@@ -278,3 +302,21 @@ def _plain(value: str) -> str:
 
 def _join(base: str, text: str) -> str:
     return text if not base or text.startswith("/") else f"{base}/{text}"
+
+
+def _normal(form: Any, text: str) -> str:
+    return unicodedata.normalize(form, text)
+
+
+def _is_bare(text: str) -> bool:
+    """Say whether a name has no suffix of an image."""
+    return suffix_of(text) not in SUFFIXES
+
+
+def _spaced(texts: list[str]) -> list[str]:
+    """Return some texts from all over a list."""
+    return texts[:: max(1, len(texts) // _LOOKED_AT)]
+
+
+def _letters(name: str) -> str:
+    return name.casefold() if name.isascii() else _normal("NFC", name).casefold()

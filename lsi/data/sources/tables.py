@@ -97,7 +97,13 @@ def names_images(frame: pd.DataFrame, tree: Tree, table: str, options: Options, 
     )
     every = [str(c) for c in frame.columns] if by_content else []
     named = [roles.image] if roles.image is not None else every
-    return any(resolver.fits([str(v) for v in frame[c].head(_GUESSED_FROM)]) for c in named)
+    return any(resolver.fits(_some_values(frame, c)) for c in named)
+
+
+def _some_values(frame: pd.DataFrame, column: str) -> list[str]:
+    """Return values of a column from rows all over the table: those of one split or class may stand together."""
+    rows = np.unique(np.linspace(0, len(frame) - 1, _GUESSED_FROM).astype(np.int64)) if len(frame) else []
+    return [str(value) for value in frame[column].iloc[rows]]
 
 
 def _by_content(frame: pd.DataFrame, roles: Roles, resolver: Resolver, notes: list[str], where: str) -> Roles:
@@ -107,7 +113,7 @@ def _by_content(frame: pd.DataFrame, roles: Roles, resolver: Resolver, notes: li
         raise DataError(
             f"{where}: the first line is no header ({there}): put names of columns above it, such as path,label."
         )
-    candidates = [c for c in roles.rest if resolver.fits([str(v) for v in frame[c].head(_GUESSED_FROM)])]
+    candidates = [c for c in roles.rest if resolver.fits(_some_values(frame, c))]
     if len(candidates) == 1:
         notes.append(f"{where}: column {candidates[0]} names files, so it is taken for the image.")
         return replace(roles, image=candidates[0], rest=tuple(c for c in roles.rest if c != candidates[0]))
