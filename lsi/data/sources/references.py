@@ -105,8 +105,8 @@ class Resolver:
             near = [base for tier in self._tiers for base in tier]
             tried = ", ".join(repr(text_of_path(_join(base, shown))) for base in near[:3])
             raise DataError(f"{where}: none of its paths leads to a file; tried {tried} in {self.tree.name}.")
-        rule = self._complete(rule, texts)
-        names, used = self._names(rule, texts, of_rows, where)
+        rule, bases = self._completed(rule, [text for text in texts if text])
+        names, used = self._names(rule, bases, list(zip(texts, of_rows, strict=True)), where)
         check_reference(self.tree, names)
         elsewhere = [text_of_path(f"{base}/") for base in used if base and base != self._own]
         notes = [f"{where}: paths are relative to {' and '.join(elsewhere)}"] if elsewhere else []
@@ -167,39 +167,44 @@ class Resolver:
                 found |= hits[suffix]
         return (_Rule(tier, tuple(kept)) if kept else None), len(found)
 
-    def _complete(self, rule: _Rule, texts: list[str]) -> _Rule:
-        """Return the rule with the suffixes as well that only few files have, so that no row looked at needed them."""
+    def _completed(self, rule: _Rule, texts: list[str]) -> tuple[_Rule, list[str]]:
+        """Return the rule with the suffixes as well that only few files have, and the folders that hold files by it."""
+        bases, lost = self._holding(rule, texts)
         if rule.suffixes == ("",):
-            return rule
-        texts = [text for text in texts if text and _is_bare(text)]
-        bases = self._holding(rule, texts)
+            return rule, bases
         known = [text for text in _spaced(texts) if any(self._file(rule, b, text) for b in bases)]
-        while lost := _spaced([text for text in texts if not any(self._file(rule, b, text) for b in bases)]):
+        while lost := [text for text in lost if _is_bare(text)]:
             places = dict.fromkeys((*bases, *rule.tier[:_LOOKED_INTO]))
             others = [_Rule(rule.tier, (suffix,)) for suffix in ("", *_USUAL) if suffix not in rule.suffixes]
             more = [
                 other.suffixes
                 for other in others
-                if any(self._file(other, b, text) for text in lost for b in places)
-                and not any(self._file(other, b, text) for text in known for b in bases)
+                if any(self._file(other, b, text) for text in _spaced(lost) for b in places)
+                and not any(self._file(other, b, text) for text in known if _is_bare(text) for b in bases)
             ]
             if not more:
                 break
             rule = _Rule(rule.tier, (*rule.suffixes, *more[0]))
-            bases = self._holding(rule, texts)
-        return rule
+            added, lost = self._holding(rule, lost)
+            bases = [b for b in rule.tier if b in bases or b in added]
+        return rule, bases
 
     def _names(
-        self, rule: _Rule, texts: Sequence[str], splits: Sequence[str | None], where: str
+        self, rule: _Rule, bases: list[str], rows: list[tuple[str, str | None]], where: str
     ) -> tuple[list[str], list[str]]:
         """Return the file of each row, and the folders that they lie in.
+
+        Args:
+            rule: that leads from names to files.
+            bases: the folders that hold some.
+            rows: name and split of each.
+            where: what a message names.
 
         Raises:
             DataError: a name leads to different files.
         """
-        bases = self._holding(rule, [text for text in texts if text])
         names, used = [], set[str]()
-        for row, (text, split) in enumerate(zip(texts, splits, strict=True)):
+        for row, (text, split) in enumerate(rows):
             if not text:
                 names.append("")
                 continue
@@ -211,8 +216,11 @@ class Resolver:
             used.add(base)
         return names, [base for base in rule.tier if base in used]
 
-    def _holding(self, rule: _Rule, texts: list[str]) -> list[str]:
-        """Return the folders of a rule that hold files of these names, found by looking at some of them at a time."""
+    def _holding(self, rule: _Rule, texts: list[str]) -> tuple[list[str], list[str]]:
+        """Return the folders of a rule that hold files of these names, and the names without a file.
+
+        They are found by looking at some of the names at a time.
+        """
         bases: list[str] = []
         lost = texts
         while lost:
@@ -221,8 +229,8 @@ class Resolver:
             bases = [b for b in rule.tier if b in bases or b in more]
             if not more:
                 break
-            lost = [text for text in lost if not any(self._file(rule, b, text) for b in bases)]
-        return bases
+            lost = [text for text in lost if not any(self._file(rule, b, text) for b in more)]
+        return bases, lost
 
     def _base(self, rule: _Rule, text: str, allowed: list[str], split: str | None, where: str) -> str:
         """Return the folder that holds a file of this name, the first one where none does.
