@@ -128,6 +128,7 @@ def test_a_list_of_a_split_takes_no_images_of_another(tmp_path):
     files = {"obj.names": "cat\nguinea pig\n", "train.txt": "data/train/0.png\n", "val.txt": "data/val/0.png\n"}
     data = opened(write(tmp_path, files | {"val/0.png": 1, "val/0.txt": LINES}), "all")
     assert dict(data.plan.splits) == {"validation": 2}
+    assert "train leads to no image here (train.txt)." in data.plan.notes
 
 
 def test_of_several_descriptions_data_yaml_is_taken_and_named(tmp_path):

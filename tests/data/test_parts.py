@@ -28,6 +28,13 @@ def test_masks_below_a_split_are_no_class(tmp_path, images, masks):
     assert dict(data.plan.ignored) == {f"images in train/{masks}/": 3, f"images in val/{masks}/": 3}
 
 
+def test_masks_beside_the_splits_are_no_class(tmp_path):
+    data = opened(plant(tmp_path / "d", many("train", "test", "train_masks")))
+    assert dict(data.plan.splits) == {"train": 3, "test": 3}
+    assert not data.is_labelled
+    assert dict(data.plan.ignored) == {"images in train_masks/, which is no split": 3}
+
+
 def test_masks_below_a_split_lie_beside_class_folders(tmp_path):
     places = [f"{s}/{f}/{c}" for s in ("train", "val") for f in ("images", "masks") for c in ("cat", "dog")]
     data = opened(plant(tmp_path / "d", many(*places)))

@@ -62,7 +62,8 @@ def interpret(root: Folder, ignored: Counter[str]) -> Layout:
     kids = base.with_images
     splits = kids if _are_like_splits(kids) else [kid for kid in kids if split_of(kid.name)]
     if splits and (
-        len(splits) == len(kids) or any(_class_folders(_unwrapped(kid, split_of(kid.name))[0]) for kid in splits)
+        all(kid in splits or _is_masks_of_split(kid.name) for kid in kids)
+        or any(_class_folders(_unwrapped(kid, split_of(kid.name))[0]) for kid in splits)
     ):
         return _of_splits(base, splits, tables, ignored)
     if len(kids) > 1 and all(_holds_splits_alone(kid) for kid in kids):
@@ -126,6 +127,12 @@ def _beside_masks(kids: list[Folder]) -> Folder | None:
     others = [kid for kid in kids if kid.name.casefold() not in _PICTURES]
     is_so = len(pictures) == 1 and others and all(kid.name.casefold() in _MASKS for kid in others)
     return pictures[0] if is_so else None
+
+
+def _is_masks_of_split(name: str) -> bool:
+    """Say whether a folder is called as masks of a split are (train_masks)."""
+    words = re.split(r"[\s_.-]+", name.casefold())
+    return any(word in _MASKS for word in words) and any(map(split_of, words))
 
 
 def _are_like_splits(kids: list[Folder]) -> bool:

@@ -76,12 +76,13 @@ def read_description(tree: Tree, names: list[str]) -> Description:
             notes = [f"{text_of_path(name)}: {note}" for note in notes] + _others(tree, name, described[place + 1 :])
             names_of = _class_names(values["names"], where)
             return Description(names_of, splits, bool(values.get("kpt_shape")), files, tuple(notes))
-    splits, _ = _splits(tree, {posixpath.basename(n)[:-4]: n for n in sorted(lists)}, finder, lists)
+    splits, notes = _splits(tree, {posixpath.basename(n)[:-4]: n for n in sorted(lists)}, finder, lists)
     for name in [n for n in found if not n.casefold().endswith((".yaml", ".yml"))]:
         lines = [line.strip() for line in _text(tree, name).splitlines()]
-        return Description({i: line for i, line in enumerate(lines) if line}, splits, files=files)
+        named = {i: line for i, line in enumerate(lines) if line}
+        return Description(named, splits, files=files, notes=tuple(notes))
     note = "No data.yaml, classes.txt or obj.names gives the classes names: they are called by their numbers."
-    return Description(None, splits, files=files, notes=(note,))
+    return Description(None, splits, files=files, notes=(*notes, note))
 
 
 def _rank(name: str) -> tuple[int, bool, str]:
