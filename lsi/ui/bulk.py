@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 from jaxtyping import Int
 
+from lsi.data.plan import counted
 from lsi.ui import said
 from lsi.ui.buttons import button
 from lsi.ui.deciding import decide, reviewer, suggested, undecided
@@ -34,7 +35,8 @@ def actions(view: View, positions: "list[int] | Int[np.ndarray, ' s']", what: st
             changed = undecided(view, offered)
             stay = len(offered) - len(changed)
             if offered:
-                button(f"Take the suggestion for {len(changed):,}{f' ({stay:,} decided stay)' if stay else ''}",
+                rest = f" ({counted(stay, 'decided one')} stay{'s' if stay == 1 else ''})" if stay else ""
+                button(f"Take the suggestion for {len(changed):,}{rest}",
                        key=f"{key}-suggestion", on_click=decide, args=(view, name, changed, "suggestion"),
                        disabled=not changed)  # fmt: skip
         button("Clear their decisions", key=f"{key}-clear", on_click=decide, args=(view, name, chosen, "clear"))

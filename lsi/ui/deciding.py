@@ -181,11 +181,15 @@ def record(
 
 def undo(view: View, name: str) -> None:
     """Take back this reviewer's latest batch."""
-    count = 0 if looks_only() else reviews().undo(view.run.subject, name)
+    if refused():
+        return
+    count = reviews().undo(view.run.subject, name)
     st.toast(f"Undone: {counted(count, 'decision')}" if count else "Nothing to undo")
 
 
 def redo(view: View, name: str) -> None:
     """Bring back this reviewer's latest undone batch."""
-    count = 0 if looks_only() else reviews().redo(view.run.subject, name)
+    if refused():
+        return
+    count = reviews().redo(view.run.subject, name)
     st.toast(f"Redone: {counted(count, 'decision')}" if count else "Nothing to redo")

@@ -28,12 +28,18 @@ _MOST_IN_A_ROW = 8
 _DECIDED = {"keep": "**kept**", "relabel": "**relabelled**", "exclude": "**excluded**", "unsure": "**unsure**"}
 
 
-def groups(view: View, positions: np.ndarray) -> None:
-    """Show the groups of which a sample is on screen: leaks first, then those with several labels or splits."""
+def groups(view: View, positions: np.ndarray, leaking_groups: set[int]) -> None:
+    """Show the groups of which a sample is on screen: leaks first, then those with several labels or splits.
+
+    Args:
+        view: the run.
+        positions: rows of its table, those on screen.
+        leaking_groups: numbers of the groups that leak.
+    """
     st.subheader("Near duplicates", anchor=False)
     shown = set(view.table["near_duplicate_group"].iloc[positions].tolist())
     table = view.table[view.table["near_duplicate_group"].isin(shown)]
-    ordered = _ordered(table, _leaking_groups(view))
+    ordered = _ordered(table, leaking_groups)
     if not ordered:
         st.info(f"None of these {view.noun} is a near duplicate of another.")
         return
@@ -58,8 +64,10 @@ def groups(view: View, positions: np.ndarray) -> None:
         _row(view, group, set(drop.tolist()))
 
 
-def leaking(view: View, is_filtered: bool) -> None:
+def leaking(view: View, is_filtered: bool) -> set[int]:
     """Say which images of one split look like images of another, and let those leave that are learned from.
+
+    Return the numbers of their groups.
 
     The filter does not count: it would hide the other half of a pair. What is excluded already leaks no longer.
 
@@ -68,15 +76,16 @@ def leaking(view: View, is_filtered: bool) -> None:
         is_filtered: whether a filter hides some of its samples elsewhere on the page.
     """
     if not has_splits(view.table):
-        return
-    actions, table = decisions(view)["action"], _staying(view)
+        return set()
+    actions = decisions(view)["action"]
+    table = view.table.drop(index=actions.index[actions == "exclude"])
     found = leaks(table)
     st.subheader("Leaks between splits", anchor=False)
     if is_filtered:
         st.markdown(f"The filter does not count here: these are all leaks of the {len(view.table):,} {view.noun}.")
     if found.empty:
         st.info(f"No {view.one} is a near duplicate of one in another split.")
-        return
+        return set()
     counts = found.groupby(found["split"].astype(str)).size()
     said = ", ".join(f"{n:,} in {plain(str(name))}" for name, n in counts.items())
     n = found["near_duplicate_group"].nunique()
@@ -92,16 +101,7 @@ def leaking(view: View, is_filtered: bool) -> None:
                icon=":material/water_drop:")  # fmt: skip
     where = "Those of these groups that the filter shows" if is_filtered else "These groups"
     st.caption(f"{where} come first below. An export lists them in leaks.csv.")
-
-
-def _staying(view: View) -> pd.DataFrame:
-    """Return the rows of the table that nobody excluded."""
-    actions = decisions(view)["action"]
-    return view.table.drop(index=actions.index[actions == "exclude"])
-
-
-def _leaking_groups(view: View) -> set[int]:
-    return set(leaks(_staying(view))["near_duplicate_group"].tolist()) if has_splits(view.table) else set()
+    return set(found["near_duplicate_group"].tolist())
 
 
 def redundant(table: pd.DataFrame, actions: pd.Series) -> np.ndarray:

@@ -374,7 +374,7 @@ def test_suggestions_for_several_leave_what_people_decided(app, cache, monkeypat
     deciding.reviews().record(run.subject, "ann", [Decision(i, "keep") for i in kept])
     app.run()
     button = app.button(key="filtered-suggestion")
-    assert button.label == f"Take the suggestion for {len(offered) - 2} (2 decided stay)"
+    assert button.label == f"Take the suggestion for {len(offered) - 2} (2 decided ones stay)"
     said = samples._act(view, "me", "suggestion", [*kept, single])
     assert said == "Took the suggestion: 1 image. Undo takes it back. 2 that were decided before stay."
     button.click().run()
