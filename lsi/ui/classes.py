@@ -18,6 +18,7 @@ from lsi.ui.session import View
 from lsi.ui.wording import plain
 
 MATRIX_CLASSES = 30  # of more the pairs alone are shown
+_NARROW = 12  # names of so many classes fit a phone's width
 SHOWN_PAIRS, LINKS = 5_000, 8
 
 
@@ -26,7 +27,8 @@ def per_class(view: View, positions: np.ndarray) -> None:
     st.subheader("Information per class", anchor=False)
     rows = view.run.scores.iloc[positions]
     figure = charts.lsi_boxes_by_class(rows, view.run.class_names)
-    st.plotly_chart(figure, alt="Boxes of LSI, one for each class, on a log scale")
+    with st.container(key=_place("boxes", len(view.run.class_names))):
+        st.plotly_chart(figure, alt="Boxes of LSI, one for each class, on a log scale")
     if len(tuple(figure.data)) < len(view.run.class_names):
         st.caption(
             f"The {len(tuple(figure.data))} classes of highest median, 5th to 95th percentile; the table has all."
@@ -37,6 +39,11 @@ def per_class(view: View, positions: np.ndarray) -> None:
     formats = dict.fromkeys(shares, "%.1f%%") | dict.fromkeys(means, f"%.{_decimals(table['mean LSI'])}f")
     columns = {name: st.column_config.NumberColumn(format=how) for name, how in formats.items()}
     st.dataframe(table, hide_index=True, column_config=columns)
+
+
+def _place(chart: str, n_classes: int) -> str:
+    """Return the key of a chart's container: with many names it stays as wide as they need, and scrolls."""
+    return f"wide-{chart}" if n_classes > _NARROW else f"its-{chart}"
 
 
 def _decimals(values: pd.Series) -> int:
@@ -108,9 +115,10 @@ def confused_pairs(rows: pd.DataFrame) -> pd.DataFrame:
 def _matrix(view: View, rows: pd.DataFrame) -> None:
     names = view.run.class_names
     st.caption(f"A click on a cell opens its {view.noun}.")
-    event: Any = st.plotly_chart(charts.matrix(rows, names), key=f"matrix-{view.run.name}", on_select="rerun",
-                                 selection_mode="points", config={"displayModeBar": False},
-                                 alt="Matrix of suspected labels, given by suggested class")  # fmt: skip
+    with st.container(key=_place("matrix", len(names))):
+        event: Any = st.plotly_chart(charts.matrix(rows, names), key=f"matrix-{view.run.name}", on_select="rerun",
+                                     selection_mode="points", config={"displayModeBar": False},
+                                     alt="Matrix of suspected labels, given by suggested class")  # fmt: skip
     for point in event["selection"]["points"]:
         _open(names, round(point["y"]), round(point["x"]))  # both axes count the classes
 

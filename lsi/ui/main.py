@@ -25,6 +25,13 @@ _STYLE = """<style>
 .st-key-controls { margin: -0.35rem 0; }
 .stToastContainer { top: auto !important; bottom: 1rem; }
 .st-key-bar h1 { font-size: 1.25rem; padding: 0; white-space: nowrap; }
+.st-key-run_box, .st-key-run_box .stSelectbox { width: clamp(240px, 24vw, 420px) !important; }
+.st-key-run_box { flex-basis: clamp(240px, 24vw, 420px) !important; }
+.st-key-wide-boxes, .st-key-wide-matrix { overflow-x: auto; }
+.st-key-wide-boxes > *, .st-key-wide-matrix > * { min-width: 44rem; }
+@media (max-width: 1100px) {
+  .st-key-undo p, .st-key-redo p { position: absolute; width: 1px; height: 1px; overflow: hidden; }
+}
 </style>"""
 PAGES = [
     ("overview", "Overview", ":material/dashboard:"),

@@ -566,6 +566,23 @@ def test_a_range_begins_at_the_image_that_was_clicked_also_in_another_order(runs
     expect(page.get_by_text("297 selected", exact=True)).to_be_visible()
 
 
+def test_the_bar_keeps_one_line_on_a_small_laptop_and_the_box_of_runs_grows_with_the_window(runs: Runs, tab: Page):
+    page, widths = tab, []
+    for width in (1024, 1900):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.goto(f"/issues?run={runs.newer}")
+        page.locator(".queue").wait_for()
+        settle(page)
+        undo = page.locator(".st-key-bar").get_by_role("button", name="Undo", exact=True).bounding_box()
+        me, box = (page.locator(f".st-key-{key}").bounding_box() for key in ("reviewer-box", "run_box"))
+        assert undo is not None
+        assert me is not None
+        assert box is not None
+        assert abs(undo["y"] + undo["height"] / 2 - me["y"] - me["height"] / 2) < 5
+        widths.append(box["width"])
+    assert widths == [pytest.approx(245.8, abs=1), pytest.approx(420, abs=1)]
+
+
 def test_a_reviewers_name_outlasts_a_reload(runs: Runs, browser):
     context = browser.new_context(base_url=runs.address)
     page = context.new_page()
