@@ -4,6 +4,7 @@ The rule and its default are cleanlab's: a pair is a near duplicate where its co
 the median distance to the nearest neighbour. Groups are the connected components of such pairs.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +52,9 @@ def neighbours(features: Float[np.ndarray, "n d"], count: int = 10, seed: int = 
     if len(unit) <= EXACT_LIMIT:
         return _exact(unit, count)
     pynndescent = import_compiled("pynndescent")
-    search = pynndescent.NNDescent(unit, metric="cosine", n_neighbors=count + 1, random_state=seed, n_jobs=-1)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Cannot cache compiled function")  # numba keeps the others
+        search = pynndescent.NNDescent(unit, metric="cosine", n_neighbors=count + 1, random_state=seed, n_jobs=-1)
     graph = search.neighbor_graph
     assert graph is not None
     index, distance = graph

@@ -7,7 +7,7 @@ from jaxtyping import Int
 from lsi.data.plan import counted
 from lsi.ui import said
 from lsi.ui.buttons import button
-from lsi.ui.deciding import decide, reviewer, suggested, undecided
+from lsi.ui.deciding import decide, decide_undecided, reviewer, suggested, undecided
 from lsi.ui.login import looks_only
 from lsi.ui.session import View
 
@@ -37,7 +37,7 @@ def actions(view: View, positions: "list[int] | Int[np.ndarray, ' s']", what: st
             if offered:
                 rest = f" ({counted(stay, 'decided one')} stay{'s' if stay == 1 else ''})" if stay else ""
                 button(f"Take the suggestion for {len(changed):,}{rest}",
-                       key=f"{key}-suggestion", on_click=decide, args=(view, name, changed, "suggestion"),
+                       key=f"{key}-suggestion", on_click=decide_undecided, args=(view, name, changed, "suggestion"),
                        disabled=not changed)  # fmt: skip
         button("Clear their decisions", key=f"{key}-clear", on_click=decide, args=(view, name, chosen, "clear"))
         said.on_several(view, positions, them, key)

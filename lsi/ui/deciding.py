@@ -117,6 +117,18 @@ def decide(view: View, name: str, positions: list[int], what: str, label: int | 
     st.toast(carry_out(view, name, positions, what, label))
 
 
+def decide_undecided(view: View, name: str, positions: list[int], what: str) -> None:
+    """Do as `decide` for those of the positions on whose label nothing was decided yet: a callback of buttons.
+
+    Args:
+        view: the run.
+        name: of the reviewer.
+        positions: rows of its table, undecided when the button was drawn.
+        what: as `decide` takes it.
+    """
+    decide(view, name, undecided(view, positions), what)
+
+
 def carry_out(view: View, name: str, positions: list[int], what: str, label: int | None = None) -> str:
     """Record one decision for each position as one batch that undo takes back as one, and return what was done.
 

@@ -17,9 +17,9 @@ from lsi.ui import bulk, detail, estimate, said, samples
 from lsi.ui.bar import KEPT, current_filter, filtered, go
 from lsi.ui.buttons import button, pressed
 from lsi.ui.components import ReviewItems, queue
-from lsi.ui.deciding import REFUSED, decide, label_decisions, record, remarks_on, reviewer, reviews
+from lsi.ui.deciding import REFUSED, decide_undecided, label_decisions, record, remarks_on, reviewer, reviews
 from lsi.ui.filters import Filter
-from lsi.ui.login import looks_only
+from lsi.ui.login import looks_only, right_to_decide
 from lsi.ui.session import View, by_key
 
 QUEUE = "queue"
@@ -157,10 +157,10 @@ def review(view: View, positions: np.ndarray) -> int | None:
     """Show the queue and return the position on screen."""
     decided = label_decisions(view)
     items = queue_items(view, positions, decided)
-    name = reviewer()
+    name, may_decide = reviewer(), right_to_decide()
 
     def apply(position: int, action: str, label: int | None) -> str:
-        if looks_only():
+        if not may_decide():
             return REFUSED
         if action == "undo":
             return take_back(view, name, position)
@@ -286,11 +286,11 @@ def several(view: View, positions: np.ndarray) -> None:
         given = view.run.scores["given_label"].to_numpy()[chosen]
         changed = [i for i, s, g in zip(chosen, suggested, given, strict=True) if s != g]
         with st.container(horizontal=True):
-            button(f"Take the suggestion for {len(changed):,}", key="several-suggestion", on_click=decide,
+            button(f"Take the suggestion for {len(changed):,}", key="several-suggestion", on_click=decide_undecided,
                       args=(view, reviewer(), changed, "suggestion"), disabled=not changed)  # fmt: skip
-            button(f"Keep the labels of {count:,}", key="several-keep", on_click=decide,
+            button(f"Keep the labels of {count:,}", key="several-keep", on_click=decide_undecided,
                       args=(view, reviewer(), chosen, "keep"))  # fmt: skip
-            button(f"Exclude {count:,}", key="several-exclude", on_click=decide,
+            button(f"Exclude {count:,}", key="several-exclude", on_click=decide_undecided,
                       args=(view, reviewer(), chosen, "exclude"))  # fmt: skip
         st.caption("It is one batch: Undo, or Z in the queue, takes all of it back.")
 

@@ -56,6 +56,9 @@ def follow(is_home: bool) -> None:
         if look == 0 or running == awaited:
             return
         _announce([job for job in shown if job.folder.name in awaited and job.state == "done"], is_home)
+        for job in shown:
+            if job.folder.name in awaited and job.state == "failed":
+                st.toast(f"{plain(name_of(job))} failed.", icon=":material/error:")
         st.session_state[AWAITED] = running
         st.rerun()
 
@@ -91,7 +94,7 @@ def _latest() -> list[jobs.Job]:
     awaited, found, rest = st.session_state.get(AWAITED, set()), [], _SHOWN
     for job in jobs.list_jobs(cache()):
         is_followed = job.folder.name in awaited or job.state == "running"
-        if is_followed or (rest > 0 and not job.is_dismissed):
+        if is_followed or (rest > 0 and job.state != "done" and not job.is_dismissed):  # what is done shows nothing
             found.append(job)
             rest -= not is_followed
     return found

@@ -10,7 +10,7 @@ import ipaddress
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
@@ -31,7 +31,7 @@ from streamlit.web.server.starlette.starlette_app_utils import decode_signed_val
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from lsi.environment import base_path, read_only
-from lsi.errors import UsageError
+from lsi.errors import StorageError, UsageError
 from lsi.ui.roles import Role, read_roles, role_of
 
 ROLES_VARIABLE = "LSI_ROLES"  # the file of roles
@@ -100,10 +100,14 @@ def person_of(headers: Mapping[str, str], peer: str | None) -> Person | None:
         headers: of the request, by names of any case.
         peer: address that the request comes from; None where it is known to be that of a proxy.
     """
-    claims = _claims_of_proxy(headers, peer) if _proxy_header() else _claims_of_cookie(headers.get("cookie", ""))
+    claims = _claims(headers, peer)
     if claims is None:
         return None
     return Person(str(claims.get("email") or claims.get("name") or claims.get("sub")), role_of(claims, _roles()))
+
+
+def _claims(headers: Mapping[str, str], peer: str | None) -> dict[str, Any] | None:
+    return _claims_of_proxy(headers, peer) if _proxy_header() else _claims_of_cookie(headers.get("cookie", ""))
 
 
 def current() -> Person | None:
@@ -141,6 +145,27 @@ def looks_only() -> bool:
     """Say whether this session shows everything and changes nothing."""
     person = None if read_only() else current()
     return person is None or person.role not in ("reviewer", "admin")
+
+
+def right_to_decide() -> Callable[[], bool]:
+    """Return what says later whether whoever sees this page may decide, by the roles of then.
+
+    Who it is is read now: a page that is being left has no connection to read it from.
+
+    Raises:
+        StorageError: (what is returned) the roles cannot be read just now.
+    """
+    if read_only() or not is_required():
+        return lambda: not read_only()
+    claims = _claims(st.context.headers, None)
+
+    def may_decide() -> bool:
+        try:
+            return claims is not None and role_of(claims, _roles()) in ("reviewer", "admin")
+        except UsageError as error:
+            raise StorageError(str(error)) from error
+
+    return may_decide
 
 
 def is_admin() -> bool:

@@ -14,7 +14,7 @@ from lsi.ui.bar import current_filter, set_filter
 from lsi.ui.components import Tiles, gallery
 from lsi.ui.deciding import REFUSED, carry_out, decisions, reviewer, suggested, undecided
 from lsi.ui.filters import DECISIONS
-from lsi.ui.login import looks_only
+from lsi.ui.login import looks_only, right_to_decide
 from lsi.ui.session import View
 from lsi.ui.wording import plain
 
@@ -145,8 +145,12 @@ def grid(view: View, ranking: Ranking, height: int = 640, key: str = GALLERY) ->
         texts=texts,
         fills=key == GALLERY,
     )
-    name = reviewer()
-    return gallery(tiles, gallery_key(view, key), None if looks_only() else lambda *asked: _act(view, name, *asked))
+    name, may_decide = reviewer(), right_to_decide()
+
+    def act(what: str, positions: list[int]) -> str:
+        return _act(view, name, what, positions) if may_decide() else REFUSED
+
+    return gallery(tiles, gallery_key(view, key), None if looks_only() else act)
 
 
 def gallery_key(view: View, key: str = GALLERY) -> str:
@@ -159,8 +163,6 @@ def _act(view: View, name: str, what: str, positions: list[int]) -> str:
 
     Of several tiles those whose labels are decided keep what was decided when suggestions are taken.
     """
-    if looks_only():
-        return REFUSED
     if what != "suggestion":
         return carry_out(view, name, positions, what)
     offered = suggested(view, positions)

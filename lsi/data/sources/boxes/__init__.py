@@ -88,6 +88,7 @@ def read_boxes_of_file(tree: Tree, name: str, options: Options) -> Samples:
     root = tree.path("")
     if root is not None and not any(suffix_of(n) in SUFFIXES for n in names):
         folder = root.resolve()
+        check_reference(tree, [str(folder.parent)])
         wider, name = LocalTree(folder.parent), f"{folder.name}/{name}"
         names = list(without_junk(wider.names()))
     table = read_coco(wider, names, name)

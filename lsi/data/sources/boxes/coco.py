@@ -5,6 +5,7 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ from lsi.errors import DataError
 
 _USUAL = re.compile(r"(^|[_.-])(instances?|coco)([_.-]|\d|$)", re.IGNORECASE)
 _OTHER_TASKS = re.compile(r"^(captions|person_keypoints|image_info|panoptic|stuff)", re.IGNORECASE)
+_LOOKED_AT = 20  # files of any name, for boxes that nobody named
 _MOST = 1e15  # whatever is larger, or infinite, or NaN, is no place in an image
 _WORDS = (b'"images"', b'"annotations"', b'"categories"', b'"bbox"')
 _USED = ("bbox", "segmentation", "category_id", "image_id", "id", "area", "iscrowd", "keypoints")
@@ -51,13 +53,19 @@ def read_coco(tree: Tree, names: list[str], only: str | None = None) -> BoxTable
         elif usual:
             raise DataError(f"{tree.name}/{text_of_path(name)}: expected the lists images, annotations and categories.")
     if usual and only is None:
-        table.notes += _unread(tree, sorted(set(others) - set(usual)))
+        stems = {posixpath.splitext(n)[0] for n in names if suffix_of(n) != ".json"}
+        alone = [n for n in sorted(set(others) - set(usual)) if n[:-5] not in stems]  # others are about one image each
+        table.notes += _unread(tree, alone[:_LOOKED_AT])
     return table
 
 
 def _unread(tree: Tree, names: list[str]) -> list[str]:
     """Return a sentence that names the files which hold boxes of COCO under a name of their own, none without any."""
-    there = [text_of_path(n) for n in names if all(word in tree.read(n) for word in _WORDS)]
+    there = []
+    for name in names:
+        with suppress(DataError):  # whatever it is, nobody asked for it
+            content = tree.read(name)
+            there += [text_of_path(name)] if all(word in content for word in _WORDS) else []
     if not there:
         return []
     hold = "holds" if len(there) == 1 else "hold"
