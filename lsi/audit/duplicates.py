@@ -53,7 +53,7 @@ def neighbours(features: Float[np.ndarray, "n d"], count: int = 10, seed: int = 
         return _exact(unit, count)
     pynndescent = import_compiled("pynndescent")
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Cannot cache compiled function")  # numba keeps the others
+        warnings.filterwarnings("ignore", ".*Cannot cache compiled function")  # numba keeps the others
         search = pynndescent.NNDescent(unit, metric="cosine", n_neighbors=count + 1, random_state=seed, n_jobs=-1)
     graph = search.neighbor_graph
     assert graph is not None
