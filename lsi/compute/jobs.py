@@ -82,6 +82,12 @@ class Job:
         """The name of the finished run."""
         return self.progress.get("run")
 
+    @property
+    def last_sign(self) -> float:
+        """When it last reported or logged something, in seconds since 1970; of one that has ended, about its end."""
+        files = (self.folder / name for name in (JOB, PROGRESS, LOG))
+        return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
+
     def log_tail(self, lines: int = LOG_LINES) -> list[str]:
         """Return the last lines of the log."""
         path = self.folder / LOG

@@ -90,14 +90,12 @@ def _arrived(run: str, takes_page: bool) -> None:
 
 
 def _latest() -> list[jobs.Job]:
-    """Return all jobs that run or whose end is awaited, and of the others the newest that nobody dismissed."""
-    awaited, found, rest = st.session_state.get(AWAITED, set()), [], _SHOWN
-    for job in jobs.list_jobs(cache()):
-        is_followed = job.folder.name in awaited or job.state == "running"
-        if is_followed or (rest > 0 and job.state != "done" and not job.is_dismissed):  # what is done shows nothing
-            found.append(job)
-            rest -= not is_followed
-    return found
+    """Return all jobs that run or whose end is awaited, and of the others those that ended last, unless dismissed."""
+    awaited, found = st.session_state.get(AWAITED, set()), jobs.list_jobs(cache())
+    followed = [job for job in found if job.folder.name in awaited or job.state == "running"]
+    others = [job for job in found if job not in followed and not job.is_dismissed]
+    ended = sorted(others, key=lambda job: -job.last_sign)[:_SHOWN]
+    return [job for job in found if job in followed or job in ended]
 
 
 def _running(shown: list[jobs.Job]) -> set[str]:

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import threading
+import time
 
 import pytest
 
@@ -454,6 +455,14 @@ def test_a_job_that_ends_while_newer_ones_are_there_is_announced_as_well(app, ca
     jobs_panel._announce([made["b"], made["a"]], is_home=True)
     jobs_panel._announce([made["b"], made["a"]], is_home=False)
     assert arrived == [("run-b", True), ("run-a", False), ("run-b", False), ("run-a", False)]
+
+
+def test_a_long_job_that_fails_last_is_said_whatever_was_started_after_it(app, cache, monkeypatch):
+    made = several(cache, monkeypatch, long="failed", older="failed", b="done", c="done")
+    late = time.time() + 60
+    os.utime(made["long"].folder / jobs.LOG, (late, late))
+    app.run()
+    assert [e.value for e in app.error] == ["long: no such folder"]
 
 
 @pytest.mark.parametrize("label", ["Try again", "Dismiss", "Cancel", "Compute"])
