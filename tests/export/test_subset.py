@@ -244,4 +244,4 @@ def test_it_stands_alone_with_pytorch(tmp_path):
 def test_the_manifest_says_how_long_the_source_is(tmp_path):
     exported(tmp_path)
     facts = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))["export"]
-    assert facts == {"run": "run", "n_kept": 4, "n_removed": 2, "n_relabelled": 1, "source_length": 6}
+    assert facts == {"run": "run", "n_kept": 4, "n_removed": 2, "n_relabelled": 1, "source_length": 6, "images": []}
