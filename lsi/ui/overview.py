@@ -35,7 +35,9 @@ def headline(view: View) -> None:
             _link("samples", f"{counted(len(view.run.unlabelled), view.one)} without a label", Filter())
         count = int(differing(view.table).sum())
         if count:
-            _link("samples", f"See {counted(count, view.one)} whose labellings differ", Filter(differs=True))
+            noise = (view.run.manifest.get("settings") or {}).get("noise") or {}
+            how = "labels were flipped on purpose" if noise.get("corrupt_label") else "labellings differ"
+            _link("samples", f"See {counted(count, view.one)} whose {how}", Filter(differs=True))
     columns = st.columns(3)
     with columns[0].container(border=True):
         _suspects(view, summary["n_label_issues"])

@@ -1,5 +1,7 @@
 """Numbers as people write them, and texts from data as they are."""
 
+import math
+
 
 def number(value: float) -> str:
     """Return a number as people write it: four digits that count, whole numbers in full."""
@@ -12,7 +14,13 @@ def number(value: float) -> str:
 
 
 def nats(value: float) -> str:
-    """Return an amount of information as people read it: three digits that count, zeros at the end included."""
+    """Return an amount of information as people read it: three digits that count, zeros at the end included.
+
+    Without a power of ten down to a millionth, as on the tiles of the gallery.
+    """
+    size = abs(value)
+    if 1e-6 <= size < 1e-4:
+        return f"{value:.{2 - math.floor(math.log10(size))}f}"
     return f"{value:#.3g}".rstrip(".")
 
 
