@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.sparse.csgraph import connected_components
 
-from lsi.audit.duplicates import near_duplicates, neighbours
+from lsi.audit.duplicates import _fill, near_duplicates, neighbours
 
 
 @pytest.mark.parametrize("limit", [20_000, 0])
@@ -63,3 +63,12 @@ def test_groups_are_the_connected_components_of_all_near_pairs(monkeypatch, burs
     )
     assert (found.group >= 0).sum() == 20 * bursts
     assert found.group.max() == 0
+
+
+def test_a_row_that_the_search_left_short_is_filled_with_the_nearest_of_all():
+    unit = np.eye(6, 3, dtype=np.float32)
+    unit[3:] = [[0.8, 0.6, 0], [0, 0.8, 0.6], [0.6, 0, 0.8]]
+    index, distance = np.array([[0, 3, 5], [1, -1, -1]]), np.array([[0.0, 0.2, 0.4], [0.0, 1.0, 1.0]])
+    _fill(index, distance, unit)
+    np.testing.assert_array_equal(index, [[0, 3, 5], [1, 4, 3]])
+    np.testing.assert_allclose(distance, [[0, 0.2, 0.4], [0, 0.2, 0.4]], atol=1e-6)

@@ -102,3 +102,11 @@ def test_a_disk_that_fills_elsewhere_is_the_same_message(tmp_path, monkeypatch, 
     assert capsys.readouterr().err == (
         "lsi: The disk is full: free some, and run the same command again; what is finished is kept.\n"
     )
+
+
+def test_a_new_array_leaves_an_earlier_one_of_its_name_to_whoever_reads_it(tmp_path):
+    first = new_array(tmp_path / "x.npy", "float32", (3,))
+    first[:] = 1
+    new_array(tmp_path / "x.npy", "float32", (3,))[:] = 2
+    assert first.tolist() == [1, 1, 1]
+    assert np.load(tmp_path / "x.npy").tolist() == [2, 2, 2]

