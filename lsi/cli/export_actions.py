@@ -18,6 +18,7 @@ from lsi.data.plan import counted
 from lsi.errors import UsageError
 from lsi.export import (
     Selection,
+    excluded_before,
     export,
     note_written,
     planted_labels,
@@ -304,13 +305,15 @@ def _without_other_decisions(run: Run, records: list[dict[str, Any]]) -> Run:
         records: of the file.
     """
     said = {(record.get("id"), record.get("content")): record["action"] for record in records}
-    before = [record for record in run.decided_before if (record["id"], record["content"]) in said]
-    gone = {(r["id"], r["content"]) for r in run.decided_before if r["action"] == "exclude"}
-    wanted = sum(action != "exclude" for sample, action in said.items() if sample in gone)
+    still, wanted = [], 0
+    for record in run.decided_before:
+        action = said.get((record["id"], record["content"]))
+        is_wanted = record["action"] == "exclude" and action not in (None, "exclude")
+        wanted += is_wanted
+        still += [record] if action is not None and not is_wanted else []
     if wanted:
         print(f"lsi: {run.name} holds {counted(wanted, 'sample')} no longer that the file keeps: name the data with "
               "--data to have them", file=sys.stderr)  # fmt: skip
-    still = [r for r in before if r["action"] != "exclude" or said[r["id"], r["content"]] == "exclude"]
     return run.with_decided_before(still)
 
 
@@ -319,9 +322,7 @@ def _as_it_stands(cache: Path, run: Run) -> Run:
     if not run.decided_before or not has_database(cache):
         return run
     now = _reviews(cache).as_it_stands(run)
-    left, still = ({(r["id"], r["content"]) for r in one.decided_before if r["action"] == "exclude"}
-                   for one in (run, now))  # fmt: skip
-    gone = len(left - still)
+    gone = excluded_before(run) - excluded_before(now)
     if gone:
         print(f"lsi: {counted(gone, 'exclusion')} that {run.name} started from {'was' if gone == 1 else 'were'} taken "
               "back since: compute again, so that what was left out returns", file=sys.stderr)  # fmt: skip

@@ -16,7 +16,7 @@ from lsi.errors import DataError, LsiError, UsageError
 from lsi.files import read_json
 from lsi.hashing import fingerprint
 from lsi.runs.listing import list_runs
-from lsi.runs.records import BY_RULE, decision_records, find, in_force, records_of
+from lsi.runs.records import decision_records, find, in_force, is_by_rule, records_of
 from lsi.runs.run import Run
 from lsi.runs.subject import Subject
 
@@ -88,12 +88,12 @@ def apply_decisions(
     cleaned, _ = replace(dataset, labels=labels).take(chosen).without_empty_classes()
     if task == "classification":
         cleaned.check_trainable()
-    n_by_rule = int((decided["reviewer"].isin(BY_RULE) & (decided["time"] == "")).sum())
+    now = decision_records(about, decided)  # one a sample, with its row in the source as it is now
+    n_by_rule = sum(map(is_by_rule, now))
     facts = {"parent": parent, "source": DATABASE if source == DATABASE else "file",
              "n_excluded": int((~stays).sum()) - n_by_rule, "n_by_rule": n_by_rule,
              "n_relabelled": int(changed.sum()), "n_confirmed": int(is_kept.sum()),
              "n_elsewhere": n_elsewhere}  # fmt: skip
-    now = decision_records(about, decided)  # one a sample, with its row in the source as it is now
     return cleaned, chosen, Decided(now, confirmed[chosen], None if before is None else before[chosen], facts)
 
 

@@ -95,7 +95,7 @@ def _groups(images: RunImages, positions: np.ndarray, index: list[int]) -> Itera
 
 def _split(run: Run, splits: np.ndarray) -> str:
     """Return the one split that a run holds, by its own name; train where nothing says which."""
-    asked = run.manifest.get("settings", {}).get("data", {}).get("split")
+    asked = run.asked("data").get("split")
     names = [splits[0] if len(splits) else "", plan_of(run).get("split"), asked]
     return next((str(name) for name in names if name and name != "all"), "train")
 

@@ -103,7 +103,7 @@ def selection_of(run: Run, decided: pd.DataFrame) -> Selection:
 
 def planted_labels(run: Run, selection: Selection) -> int:
     """Return how many of the kept samples still have a label that was corrupted on purpose for the run."""
-    noise = run.manifest.get("settings", {}).get("noise", {})
+    noise = run.asked("noise")
     if "true_label" not in run.scores or not (noise.get("corrupt_label") or noise.get("human_label_noise")):
         return 0
     labels = run.scores["given_label"].to_numpy().copy()

@@ -125,7 +125,7 @@ def image_paths(run: Run) -> list[str] | None:
     if not (run.folder / SAMPLES).is_file():
         return None
     ids, files = list(run.scores["id"]), list(pd.read_parquet(run.folder / SAMPLES, columns=["file"])["file"])
-    data = run.manifest.get("settings", {}).get("data", {}).get("data")
+    data = run.asked("data").get("data")
     if not any(files) and not _lie_elsewhere(run, str(data), ids):
         return None
     are_paths = "id" not in plan_of(run).get("columns", {}) and not all(map(_NUMBERED.fullmatch, ids))

@@ -64,10 +64,9 @@ def refuse_sources(run: Run, paths: Iterable[Path]) -> None:
 
 def _sources(run: Run) -> tuple[set[Path], Path | None]:
     """Return the files that a run was computed from, as far as its manifest names them, and the folder of its data."""
-    settings = run.manifest.get("settings") or {}
-    named = [value for group in ("data", "features") for value in (settings.get(group) or {}).values()]
+    named = [*run.asked("data").values(), *run.asked("features").values()]
     named += [file["path"] for file in (run.manifest.get("images") or {}).get("files") or ()]
-    named += [settings.get("decisions")]
+    named.append((run.manifest.get("settings") or {}).get("decisions"))
     files = (split_file(value)[0] for value in named if isinstance(value, str) and value)
-    data = (settings.get("data") or {}).get("data")
+    data = run.asked("data").get("data")
     return {path.resolve() for path in files if path.is_file()}, Path(data).resolve() if data else None

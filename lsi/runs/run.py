@@ -98,6 +98,10 @@ class Run:
             return table
         return table.assign(suggested_label=table["predicted_label"])  # no classes, or of a version with one
 
+    def asked(self, group: str) -> dict[str, Any]:
+        """Return a group of its settings, such as data, as they were kept; empty where a version before kept none."""
+        return (self.manifest.get("settings") or {}).get(group) or {}
+
     @property
     def has_scores(self) -> bool:
         """Whether anything was computed; not so of data that were only read, for an export."""

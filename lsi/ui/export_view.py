@@ -120,7 +120,7 @@ def recompute(view: View) -> None:
         "are known are not embedded again."
     )
     changed = len(decisions(view)) > 0
-    if ((view.run.manifest.get("settings") or {}).get("noise") or {}).get("corrupt_data"):
+    if view.run.asked("noise").get("corrupt_data"):
         st.caption(f"Not where noise was added to {view.noun} on purpose: what stays would get other noise.")
         return
     if pressed("Recompute with my decisions", "recompute", icon=":material/restart_alt:", disabled=not changed):
@@ -244,7 +244,7 @@ def _moved(name: str) -> int:
 
 def _is_quickly_read(view: View) -> bool:
     """Say whether the source of a run is small enough, and near enough, to be looked at while the page is drawn."""
-    data = (view.run.manifest.get("settings") or {}).get("data") or {}
+    data = view.run.asked("data")
     length = max(len(view.table), plan_of(view.run).get("source_length") or 0)
     return length <= CHECKED_AT_ONCE and data.get("subset") is None and "://" not in str(data.get("data"))
 

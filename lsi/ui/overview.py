@@ -35,8 +35,8 @@ def headline(view: View) -> None:
             _link("samples", f"{counted(len(view.run.unlabelled), view.one)} without a label", Filter())
         count = int(differing(view.table).sum())
         if count:
-            noise = (view.run.manifest.get("settings") or {}).get("noise") or {}
-            how = "labels were flipped on purpose" if noise.get("corrupt_label") else "labellings differ"
+            is_on_purpose = view.run.asked("noise").get("corrupt_label")
+            how = "labels were flipped on purpose" if is_on_purpose else "labellings differ"
             _link("samples", f"See {counted(count, view.one)} whose {how}", Filter(differs=True))
     columns = st.columns(3)
     with columns[0].container(border=True):

@@ -21,7 +21,6 @@ from lsi.compute.uncomputed import data_as_run
 from lsi.config import DATABASE, DataSettings, FeatureSettings, NoiseSettings, Settings
 from lsi.errors import DataError, LsiError, UsageError
 from lsi.export import export, select, selection_of
-from lsi.features.extract import Embedding
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.records import decision_records
 from lsi.runs.run import Run
@@ -341,30 +340,22 @@ def test_a_run_without_decisions_asks_for_some(folder, cache):
         pipeline.run(settings_of(folder, DATABASE), cache)
 
 
-def test_images_that_are_known_are_not_embedded_again(folder, cache, tmp_path, monkeypatch):
+def test_images_that_are_known_are_not_embedded_again(folder, cache, tmp_path, embedded):
     """Data that grew, moved or were cleaned read and embed what is new alone, and get the same features."""
-    seen: list[int] = []
-    whole = Embedding.rows
-
-    def rows(self, start, batch):
-        seen.append(len(batch))
-        return whole(self, start, batch)
-
-    monkeypatch.setattr(Embedding, "rows", rows)
     run = pipeline.run(settings_of(folder), cache)
-    assert sum(seen) == 60
+    assert sum(embedded) == 60
     decide(run, cache, n4=("exclude", None), n7=("relabel", "owl"))
     grown = tmp_path / "pets"
     shutil.copytree(folder, grown)
     rng = np.random.default_rng(1)
     for i in range(5):
         Image.fromarray(rng.integers(0, 256, (10, 10, 3), dtype=np.uint8)).save(grown / "owl" / f"a{i}.png")
-    seen.clear()
+    embedded.clear()
     child = pipeline.run(settings_of(folder, DATABASE), cache)
-    assert sum(seen) == 1  # the broken file is tried again
-    seen.clear()
+    assert sum(embedded) == 1  # the broken file is tried again
+    embedded.clear()
     bigger = pipeline.run(settings_of(grown), cache)
-    assert sum(seen) == 6
+    assert sum(embedded) == 6
     alone = pipeline.run(settings_of(grown), tmp_path / "fresh")
     assert alone.name == bigger.name
     assert bigger.manifest["dataset"]["skipped"] == alone.manifest["dataset"]["skipped"] != []

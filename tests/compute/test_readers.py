@@ -11,7 +11,6 @@ from lsi.compute.raw_features import Pictures, Where, extracted
 from lsi.config import FeatureSettings
 from lsi.data import formats
 from lsi.data.images import HEIC_SUFFIXES, FileImages
-from lsi.features.extract import Embedding
 from lsi.progress import Progress
 from lsi.runs.store import Store
 
@@ -31,15 +30,7 @@ def paths(tmp_path) -> list[Path]:
     return names
 
 
-def test_a_reader_that_is_installed_later_reads_what_failed(paths, tmp_path, monkeypatch):
-    seen: list[int] = []
-    whole = Embedding.rows
-
-    def rows(self, start, batch):
-        seen.append(len(batch))
-        return whole(self, start, batch)
-
-    monkeypatch.setattr(Embedding, "rows", rows)
+def test_a_reader_that_is_installed_later_reads_what_failed(paths, tmp_path, monkeypatch, embedded):
     images = FileImages(paths)
     pictures = Pictures(images, "mark", (tuple(images.checksum(i) for i in range(3)), None))
     where = Where(torch.device("cpu"), Store(tmp_path / "cache"), Progress())
@@ -48,10 +39,10 @@ def test_a_reader_that_is_installed_later_reads_what_failed(paths, tmp_path, mon
         without.setattr(formats, "register_heic", lambda: False)
         without.setattr(formats, "SUFFIXES", formats.SUFFIXES - HEIC_SUFFIXES)
         assert list(extracted(pictures, how, where).skipped) == [2]
-        seen.clear()
+        embedded.clear()
         assert list(extracted(pictures, how, where).skipped) == [2]
-        assert seen == []
+        assert embedded == []
     found = extracted(pictures, how, where)
     assert found.skipped == {}
-    assert sum(seen) == 1
+    assert sum(embedded) == 1
     assert np.abs(found.values[2]).sum() > 0

@@ -126,7 +126,7 @@ def _since(run: Run, decisions: pd.DataFrame | None) -> pd.DataFrame | None:
 
 def without_place(run: Run, text: str) -> str:
     """Return a text without the folder that the data lie in: a report is read by others than whoever computed it."""
-    data = run.manifest.get("settings", {}).get("data", {}).get("data")
+    data = run.asked("data").get("data")
     return text if data is None else text.replace(f"{Path(data).parent}{os.sep}", "")
 
 
