@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from lsi.compute import jobs, maps, pipeline
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, Settings
@@ -529,13 +529,19 @@ def test_quick_keys_in_the_gallery_are_all_taken(runs: Runs, tab: Page):
     expect(page.get_by_text("Decisions: 11 keep, 20 exclude")).to_be_visible()
 
 
-def test_keys_in_the_gallery_decide_about_what_the_filter_leaves(runs: Runs, tab: Page):
-    """What a decision or a filter takes off the screen is selected no more, and the next key spares it."""
-    page = tab
-    page.goto(f"/samples?run={runs.rich.name}&decision=undecided")
+def gallery(page: Page, address: str) -> Locator:
+    """Open a page with a gallery, and return its tiles once they are drawn."""
+    page.goto(address)
     tiles = page.locator(".gallery .tile")
     tiles.first.wait_for()
     settle(page)
+    return tiles
+
+
+def test_keys_in_the_gallery_decide_about_what_the_filter_leaves(runs: Runs, tab: Page):
+    """What a decision or a filter takes off the screen is selected no more, and the next key spares it."""
+    page = tab
+    tiles = gallery(page, f"/samples?run={runs.rich.name}&decision=undecided")
     before, excluded = shown(page), count_of(page, "exclude")
     tiles.nth(0).click()
     page.keyboard.press("x")
@@ -554,10 +560,7 @@ def test_keys_in_the_gallery_decide_about_what_the_filter_leaves(runs: Runs, tab
 
 def test_a_range_begins_at_the_image_that_was_clicked_also_in_another_order(runs: Runs, tab: Page):
     page = tab
-    page.goto(f"/samples?run={runs.older}")
-    tiles = page.locator(".gallery .tile")
-    tiles.first.wait_for()
-    settle(page)
+    tiles = gallery(page, f"/samples?run={runs.older}")
     tiles.nth(3).click()
     expect(page.get_by_text("1 selected", exact=True)).to_be_visible()
     choose(page, "Order", "Least information")
