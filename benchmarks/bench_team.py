@@ -51,7 +51,7 @@ class Session:
     def __init__(self, server: Server, run: Run, number: int) -> None:
         self.server, self.run, self.number = server, run, number
         self.pages: dict[str, str] = {}
-        self.gallery, self.log = "", []
+        self.gallery, self.token, self.log = "", "", []
         self.seconds: list[tuple[str, float]] = []
         self.errors: list[str] = []
 
@@ -86,7 +86,7 @@ class Session:
 
     async def decide(self, position: int, what: str) -> None:
         """Decide about one image, as a key in the gallery does."""
-        self.log.append([len(self.log) + 1, what, [position]])
+        self.log.append([len(self.log) + 1, self.token, what, [position]])
         begin = time.perf_counter()
         await self.ask(self.page, self.gallery)
         self.seconds.append(("decide", time.perf_counter() - begin))
@@ -120,6 +120,7 @@ class Session:
             self.errors.append(element.exception.message)
         if element.HasField("bidi_component") and "gallery" in element.bidi_component.component_name:
             self.gallery = element.bidi_component.id
+            self.token = _data_of(element.bidi_component)["token"]
 
     def fetch(self, number: int) -> None:
         """Fetch one image."""
@@ -128,6 +129,11 @@ class Session:
             if answer.status != 200:
                 self.errors.append(f"image {position}: {answer.status}")
             answer.read()
+
+
+def _data_of(component: Any) -> dict[str, Any]:
+    """Return what a component is given."""
+    return json.loads(component.mixed.json if component.HasField("mixed") else component.json)
 
 
 async def browse(server: Server, run: Run, sessions: list[Session], seconds: float) -> None:
@@ -160,6 +166,9 @@ def load(cache: Path, run: Run, count: int, seconds: float) -> dict[str, Any]:
     shown = np.concatenate([values for name, values in found.items() if name not in ("images", "decide")])
     decided = sum(len(session.log) for session in sessions)
     history = Reviews.of_cache(cache).history(run.subject)
+    recorded = len(history) if not history.empty else 0
+    if recorded < decided:
+        raise SystemExit(f"{decided} decisions were sent, {recorded} are recorded")
     return {
         "sessions": count,
         "seconds": took,
@@ -171,7 +180,7 @@ def load(cache: Path, run: Run, count: int, seconds: float) -> dict[str, Any]:
         "errors": [e for s in sessions for e in s.errors],
         "tracebacks": log.count("Traceback"),
         "decided": decided,
-        "recorded": len(history) if not history.empty else 0,
+        "recorded": recorded,
         "mib": {"before": before, "during": during, "after": after},
     }  # fmt: skip
 
