@@ -8,7 +8,7 @@ import pandas as pd
 from lsi.compute.preparation import Prepared, prepare
 from lsi.config import DataSettings, Settings
 from lsi.data import Dataset
-from lsi.errors import DataError
+from lsi.errors import DataError, unreadable_passed_over
 from lsi.files import atomic, save_array, write_json
 from lsi.progress import Progress
 from lsi.runs.images import describe_images, file_facts
@@ -57,12 +57,11 @@ def _readable(dataset: Dataset, progress: Progress | None) -> np.ndarray:
     """Return the positions of the samples whose image can be read, (s,); all where there are none."""
     if dataset.images is None:
         return np.arange(len(dataset))
-    good = np.ones(len(dataset), dtype=bool)
+    good = np.zeros(len(dataset), dtype=bool)
     for i in range(len(dataset)):
-        try:
+        with unreadable_passed_over():
             dataset.images.read(i)
-        except DataError:
-            good[i] = False
+            good[i] = True
         if progress is not None and i % 256 == 0:
             progress.report("reading", i, len(dataset), "images")
     return np.flatnonzero(good)

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from lsi.data import deep
 from lsi.data.formats import HEAD, formats_of, named_content, sniff
 from lsi.data.pixel_range import PixelRange, to_bytes
-from lsi.errors import DataError
+from lsi.errors import DataError, UnreachableError, is_of_surroundings, of_reading
 from lsi.regular import open_regular
 
 MAX_PIXELS = 64_000_000
@@ -31,12 +31,13 @@ def decode(data: bytes | Path, name: str = "image", pixel_range: PixelRange | No
 
     Raises:
         DataError: with the reason, where the data are empty, broken, too large or not an image.
+        UnreachableError: the disk or the memory failed, not the image.
     """
     image = _native(data, name, with_low_bytes=pixel_range is not None)
     try:
         return to_rgb(image, pixel_range)
     except DataError as error:
-        raise DataError(f"{name}: {error}") from None
+        raise of_reading(f"{name}: {error}", error) from None
 
 
 def decode_native(data: bytes | Path, name: str = "image") -> Image.Image:
@@ -51,6 +52,7 @@ def decode_native(data: bytes | Path, name: str = "image") -> Image.Image:
 
     Raises:
         DataError: with the reason, where the data are empty, broken, too large or not an image.
+        UnreachableError: the disk or the memory failed, not the image.
     """
     return _native(data, name, with_low_bytes=True)
 
@@ -80,6 +82,7 @@ def opened(data: bytes | Path, name: str) -> Iterator[Image.Image]:
 
     Raises:
         DataError: with the reason, where the data are empty, broken, too large or not an image.
+        UnreachableError: the disk or the memory failed, not the image.
     """
     head = b""
     try:
@@ -94,14 +97,17 @@ def opened(data: bytes | Path, name: str) -> Iterator[Image.Image]:
                     raise DataError(f"{image.width} × {image.height} pixels are more than {MAX_PIXELS:,}")
                 yield image
     except DataError as error:
-        raise DataError(f"{name}: {error}") from None
+        raise of_reading(f"{name}: {error}", error) from None
     except UnidentifiedImageError:
         raise DataError(f"{name}: {_no_image(head)}") from None
     except FileNotFoundError:
         raise DataError(f"{name}: no such file") from None
     except OSError as error:
-        what = error.strerror if error.errno in (errno.EINVAL, errno.EACCES, errno.EISDIR) else None
-        raise DataError(f"{name}: {what or f'broken image ({type(error).__name__}: {error})'}") from error
+        is_said = error.errno in (errno.EINVAL, errno.EACCES, errno.EISDIR) or is_of_surroundings(error)
+        what = error.strerror if is_said else None
+        raise of_reading(f"{name}: {what or f'broken image ({type(error).__name__}: {error})'}", error) from error
+    except MemoryError as error:
+        raise UnreachableError(f"{name}: there is too little memory to read it: free some, or remove it") from error
     except Image.DecompressionBombError:
         raise DataError(f"{name}: more than {MAX_PIXELS:,} pixels") from None
     except Exception as error:  # Pillow's plugins raise anything on damaged files

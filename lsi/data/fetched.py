@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from PIL import Image
 
 from lsi.data.decoding import decode, decode_native
-from lsi.errors import DataError
+from lsi.errors import DataError, UnreachableError
 from lsi.hashing import Stamp, fingerprint
 
 Fetch = Callable[[int], bytes | None]
@@ -50,9 +50,15 @@ class FetchedImages:
         return self._fetch(index)
 
     def checksum(self, index: int) -> str:
-        """Return a hash of the encoded bytes of image `index`, "" where there are none."""
+        """Return a hash of the encoded bytes of image `index`, "" where there are none.
+
+        Raises:
+            UnreachableError: they cannot be reached now.
+        """
         try:
             data = self._fetch(index)
+        except UnreachableError:
+            raise
         except DataError:
             return ""
         return "" if data is None else fingerprint(data)

@@ -12,6 +12,7 @@ from lsi.data.decoding import decode, decode_native, opened, to_rgb
 from lsi.data.formats import HEIC_SUFFIXES, SUFFIXES, sniff, suffix_of
 from lsi.data.pixel_arrays import ArrayImages
 from lsi.data.pixel_range import Limits
+from lsi.errors import UnreachableError, is_of_surroundings
 from lsi.hashing import Stamp, file_checksum, stamp_of
 
 __all__ = [
@@ -94,11 +95,17 @@ class FileImages:
         return self.paths[index]
 
     def checksum(self, index: int) -> str:
-        """Return a hash of the file's content, "" where it cannot be read."""
+        """Return a hash of the file's content, "" where it cannot be read.
+
+        Raises:
+            UnreachableError: the disk or the system refuses, whatever the file is.
+        """
         if index not in self._checksums:
             try:
                 self._checksums[index] = file_checksum(self.paths[index])
-            except OSError:
+            except OSError as error:
+                if is_of_surroundings(error):
+                    raise UnreachableError(f"{self.paths[index]}: cannot be read ({error.strerror}).") from error
                 self._checksums[index] = ""
         return self._checksums[index]
 

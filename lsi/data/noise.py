@@ -1,6 +1,5 @@
 """Corruption on purpose, for experiments: flipped labels, noisy images, human labels. Always seeded first."""
 
-import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from PIL import Image
 
 from lsi.data.images import Images
 from lsi.data.npz import read_npz
-from lsi.errors import DataError, UsageError
+from lsi.errors import DataError, UsageError, unreadable_passed_over
 from lsi.hashing import Stamp
 
 HUMAN_FILES = {
@@ -95,7 +94,7 @@ def pixel_deviation(images: Images, seed: int) -> float:
     """Return the standard deviation of the pixel values 0 … 255, over up to 1,000 images drawn with `seed`."""
     pixels = []
     for i in np.random.default_rng(seed).permutation(len(images))[:_SAMPLE]:
-        with contextlib.suppress(DataError):
+        with unreadable_passed_over():
             pixels.append(np.asarray(images.read(int(i)), dtype=np.float64).ravel())
     return float(np.concatenate(pixels).std()) if pixels else 0.0
 

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from lsi.data.decoding import deep_values, opened, to_rgb
 from lsi.data.images import ChosenImages, Images
 from lsi.data.pixel_arrays import check_real, from_pixels, gap_lines
 from lsi.data.pixel_range import Extent, Limits, PixelRange, extent_of, joined, limits_of, number
-from lsi.errors import DataError
+from lsi.errors import DataError, UnreachableError, is_of_surroundings, unreadable_passed_over
 from lsi.hashing import Stamp
 from lsi.progress import Progress
 from lsi.regular import open_regular
@@ -73,6 +72,9 @@ def measure(images: Images, progress: Progress | None = None) -> PixelSurvey:
     Args:
         images: of a dataset.
         progress: hears of it.
+
+    Raises:
+        UnreachableError: an image cannot be reached now: without it the range might be another.
     """
     progress = progress or Progress()
     images = _whole(images)
@@ -80,7 +82,7 @@ def measure(images: Images, progress: Progress | None = None) -> PixelSurvey:
     for index in range(len(images)):
         if index % _EVERY == 0:
             progress.report("pixel range", index, len(images), "headers")
-        with suppress(DataError):  # what cannot be fetched is reported where it is read
+        with unreadable_passed_over():  # reported where it is read
             is_deep, has_frames = _header(images.source(index))
             n_frames += has_frames
             deep_ones += [index] if is_deep else []
@@ -119,7 +121,7 @@ def _survey(n_images: int, n_frames: int, found: list[tuple[bool, Extent]]) -> P
 
 
 def _extent(images: Images, index: int) -> tuple[bool, Extent] | None:
-    with suppress(DataError):
+    with unreadable_passed_over():
         image = images.native(index)
         values = deep_values(image)
         return None if values is None else (image.mode == "F", extent_of(values))
@@ -132,12 +134,14 @@ def _header(source: Path | bytes | None) -> tuple[bool, bool]:
         return False, False
     try:
         head = source[:_HEAD] if isinstance(source, bytes) else _first_bytes(source)
-    except OSError:
+    except OSError as error:
+        if is_of_surroundings(error):
+            raise UnreachableError(f"{source}: cannot be read ({error.strerror}).") from error
         return False, False
     known = _by_first_bytes(head)
     if known is not None:
         return known
-    with suppress(DataError), opened(source, source.name if isinstance(source, Path) else "image") as image:
+    with unreadable_passed_over(), opened(source, source.name if isinstance(source, Path) else "image") as image:
         has_frames = bool(getattr(image, "is_animated", False)) and image.format not in _LAYERS
         return deep.is_deep(image), has_frames
     return False, False

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from lsi.errors import DataError, LsiError, UsageError
+from lsi.errors import DataError, LsiError, UnreachableError, UsageError
 from lsi.features.backbone import Backbone
 from lsi.features.fast import fast
 from lsi.features.growing import GrowingArrays
@@ -239,6 +239,8 @@ def _batches(images, read: Callable, start: int, size: int, stop: int | None = N
     def one(index: int):
         try:
             image = images.read(index)
+        except UnreachableError:  # no property of the image: the stage fails, and goes on here when it is tried again
+            raise
         except DataError as error:
             return str(error)
         return read(image)
@@ -267,6 +269,8 @@ def _some_readable(images, most: int) -> Iterator[Image.Image]:
     for i in (i for start in range(step) for i in range(start, len(images), step)):
         try:
             yield images.read(i)
+        except UnreachableError:
+            raise
         except DataError:
             continue
         n_readable += 1

@@ -18,7 +18,7 @@ from lsi.data import load
 from lsi.data.fetched import FetchedImages
 from lsi.data.trees import open_tree
 from lsi.data.trees.remote import RemoteTree, parent_of
-from lsi.errors import DataError, UsageError
+from lsi.errors import DataError, UnreachableError, UsageError
 
 fsspec = pytest.importorskip("fsspec")
 pytest.importorskip("s3fs")
@@ -168,6 +168,9 @@ def test_a_file_that_is_not_there_is_named(endpoint):
             DataError, match=r"^s3://bucket/pets/cat/9\.png: cannot be read: there is no file or folder"
         ):
             read("cat/9.png").read()
+    with pytest.raises(DataError) as raised:
+        tree.read("cat/9.png")
+    assert not isinstance(raised.value, UnreachableError), "it is a property of the place that nothing lies there"
 
 
 def test_without_credentials_the_message_says_what_to_set(endpoint, monkeypatch, tmp_path):
@@ -212,7 +215,7 @@ def test_every_refusal_is_one_sentence_without_secrets(monkeypatch, error, messa
     monkeypatch.setattr(fsspec.core, "url_to_fs", lambda _: (Refusing(error), "x"))
     for ask in (lambda t: list(t.names()), lambda t: t.read("a"), lambda t: t.open("a"), lambda t: t.is_file(),
                 lambda t: t.file(), lambda t: t.begins_with(2), lambda t: t.has("a")):  # fmt: skip
-        with pytest.raises(DataError, match=message) as raised:
+        with pytest.raises(UnreachableError, match=message) as raised:
             ask(RemoteTree("sftp://me:pw@host/x"))
         assert "pw@" not in str(raised.value)
         assert "\n" not in str(raised.value)

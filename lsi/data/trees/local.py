@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lsi.data.naming import text_of_path
 from lsi.data.trees.filenames import is_junk
-from lsi.errors import DataError
+from lsi.errors import DataError, of_reading
 from lsi.hashing import Stamp, stamp_of
 from lsi.regular import open_regular
 
@@ -88,7 +88,8 @@ class LocalTree:
             try:
                 return file.read()
             except OSError as error:
-                raise DataError(f"{text_of_path(str(self.root / name))}: cannot be read ({error.strerror}).") from None
+                said = text_of_path(str(self.root / name))
+                raise of_reading(f"{said}: cannot be read ({error.strerror}).", error) from None
 
     def open(self, name: str) -> io.BufferedIOBase:
         """Return a regular file, open for reading.
@@ -101,7 +102,7 @@ class LocalTree:
             return open_regular(path)
         except OSError as error:
             said = text_of_path(str(path)).replace("\0", "\\0")
-            raise DataError(f"{said}: cannot be read ({error.strerror}).") from None
+            raise of_reading(f"{said}: cannot be read ({error.strerror}).", error) from None
 
     def path(self, name: str) -> Path:
         """Return the path of a file."""

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from lsi.data.trees.filenames import redacted
-from lsi.errors import DataError, UsageError
+from lsi.errors import DataError, UnreachableError, UsageError
 from lsi.hashing import Stamp
 
 _VERSIONS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "created")
@@ -49,7 +49,7 @@ class RemoteTree:
         except ValueError:
             raise UsageError(f"{self.name}: addresses that begin with {self._scheme}:// are not known.") from None
         except Exception as error:  # each file system has errors of its own
-            raise DataError(self._message("", error)) from None
+            raise self._error("", error) from None
         return filesystem, root.rstrip("/")
 
     @cached_property
@@ -59,16 +59,18 @@ class RemoteTree:
             filesystem.invalidate_cache(root)  # fsspec keeps file systems and their listings for the whole process
             found = filesystem.find(root, detail=True)
         except Exception as error:
-            raise DataError(self._message("", error)) from None
+            raise self._error("", error) from None
         names = {name.removeprefix(root).lstrip("/"): facts for name, facts in found.items()}
         names = {name: facts for name, facts in names.items() if name and not name.endswith("/")}
         if not names and not self.is_file():
             raise DataError(f"{self.name}: there is no file or folder of that name, or the folder is empty.")
         return names
 
-    def _message(self, name: str, error: Exception) -> str:
+    def _error(self, name: str, error: Exception) -> DataError:
+        """Return the error for what a file system refuses; but for a file that is not there, it may pass."""
         place = f"{self.name}/{name}" if name else self.name
-        return f"{place}: cannot be read: {_reason(error, self._scheme)}."
+        kind = DataError if isinstance(error, FileNotFoundError) else UnreachableError
+        return kind(f"{place}: cannot be read: {_reason(error, self._scheme)}.")
 
     def file(self) -> io.BufferedIOBase:
         """Return the address itself as an open file.
@@ -88,7 +90,7 @@ class RemoteTree:
         try:
             return filesystem.cat_file(root, start=0, end=size)
         except Exception as error:
-            raise DataError(self._message("", error)) from None
+            raise self._error("", error) from None
 
     def is_file(self) -> bool:
         """Say whether the address is a file rather than a folder.
@@ -100,14 +102,14 @@ class RemoteTree:
         try:
             return bool(filesystem.isfile(root))
         except Exception as error:
-            raise DataError(self._message("", error)) from None
+            raise self._error("", error) from None
 
     def _opened(self, name: str) -> io.BufferedIOBase:
         filesystem, root = self._place
         try:
             file = filesystem.open(f"{root}/{name}" if name else root, "rb", block_size=_BLOCK)
         except Exception as error:
-            raise DataError(self._message(name, error)) from None
+            raise self._error(name, error) from None
         return file if isinstance(file, io.BufferedIOBase) else io.BufferedReader(file)
 
     def names(self) -> Iterator[str]:
@@ -140,7 +142,7 @@ class RemoteTree:
         try:
             return filesystem.cat_file(f"{root}/{name}")
         except Exception as error:
-            raise DataError(self._message(name, error)) from None
+            raise self._error(name, error) from None
 
     def open(self, name: str) -> io.BufferedIOBase:
         """Return a file, open for reading.

@@ -27,7 +27,7 @@ from lsi.data.trees.members import (
     resolve,
     spooled,
 )
-from lsi.errors import DataError
+from lsi.errors import DataError, of_reading
 from lsi.hashing import Stamp, stamp_of
 
 _HEADER = 512  # bytes of a header block; one of zeros ends an archive
@@ -131,7 +131,8 @@ class TarTree(Archive):
                 data.seek(offset)
                 content = data.read(size)
         except OSError as error:
-            raise DataError(f"{self.name}: {text_of_path(name)} cannot be read ({error.strerror or error}).") from None
+            said = f"{self.name}: {text_of_path(name)} cannot be read ({error.strerror or error})."
+            raise of_reading(said, error) from None
         if len(content) < size:
             raise DataError(f"{self.name}: the archive ends within {text_of_path(name)}.")
         return content

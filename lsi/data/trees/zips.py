@@ -24,7 +24,7 @@ from lsi.data.trees.members import (
     inside,
     resolve,
 )
-from lsi.errors import DataError
+from lsi.errors import DataError, of_reading
 from lsi.hashing import Stamp
 
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
@@ -118,7 +118,8 @@ class ZipTree(Archive):
         try:
             content = _unpack(self._packed(member), member)
         except Exception as error:  # zlib, bz2, lzma and remote file systems have errors of their own
-            raise DataError(f"{self.name}: {name} cannot be unpacked ({error or type(error).__name__}).") from None
+            said = str(error) or type(error).__name__
+            raise of_reading(f"{self.name}: {name} cannot be unpacked ({said}).", error) from None
         if len(content) != member.file_size or zlib.crc32(content) != member.CRC:
             raise DataError(f"{self.name}: {name} cannot be unpacked (its size or checksum is wrong).")
         return content

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from lsi.data.sources.columnar.types import Group
-from lsi.errors import DataError
+from lsi.errors import DataError, UnreachableError
 
 MOST_OF_GROUP = 2**27  # bytes of a group that is kept in memory; a larger one goes to the disk once
 MOST_IN_MEMORY = 2**28  # bytes of all groups in memory
@@ -63,7 +63,8 @@ class StoredBytes:
         """Return the bytes of a row, None where it has none.
 
         Raises:
-            DataError: the file is damaged there, or the disk is full.
+            DataError: the file is damaged there.
+            UnreachableError: it cannot be reached, or the disk is full.
         """
         number = int(np.searchsorted(self._ends, position, side="right"))
         row = position - (int(self._ends[number - 1]) if number else 0)
@@ -94,6 +95,8 @@ class StoredBytes:
                     read.batches = [self._to_disk(before) for before in read.batches]  # type: ignore[arg-type]
                     read.is_on_disk = True
                 read.append(self._to_disk(batch) if read.is_on_disk else batch)
+        except UnreachableError:  # kept, it would be said of these rows for ever
+            raise
         except DataError as error:
             read.error = str(error)
         return read
@@ -102,7 +105,7 @@ class StoredBytes:
         """Append the bytes of some rows to the temporary file and return where they lie.
 
         Raises:
-            DataError: they cannot be written.
+            UnreachableError: they cannot be written.
         """
         places: Places = []
         try:
@@ -118,7 +121,7 @@ class StoredBytes:
                 places.append(None if value is None else slice(start - len(value), start))
             self._file.flush()
         except OSError as error:
-            raise DataError(
+            raise UnreachableError(
                 f"The row groups are too large for memory, and {tempfile.gettempdir()} cannot take them "
                 f"({error.strerror}): set TMPDIR to a folder with room."
             ) from None

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from lsi.data.naming import text_of_path
 from lsi.data.trees import Tree
-from lsi.errors import DataError
+from lsi.errors import DataError, UnreachableError, is_of_surroundings
 
 BUFFER = 2**20  # bytes read at once, so that a column is never in memory as a whole
 
@@ -67,6 +67,7 @@ def reported(what: str):
 
     Raises:
         DataError: in place of anything that is raised within.
+        UnreachableError: the disk, the network or the memory failed.
     """
     try:
         yield
@@ -74,7 +75,10 @@ def reported(what: str):
         raise
     except Exception as error:  # Arrow raises errors of its own, of Python, and of the file system behind it
         reason = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
-        raise DataError(f"{what}: cannot be read ({reason}). Is the file damaged or incomplete?") from None
+        said = f"{what}: cannot be read ({reason})."
+        if is_of_surroundings(error):
+            raise UnreachableError(said) from None
+        raise DataError(f"{said} Is the file damaged or incomplete?") from None
 
 
 def place_of(tree: Tree, name: str) -> str:
