@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from PIL import Image
 
-from lsi.data.images import Images
-from lsi.errors import DataError
+from lsi.data.images import ChosenImages, Images, JoinedImages
+from lsi.errors import DataError, is_of_surroundings
 from lsi.hashing import Stamp, fingerprint
 
 _KEPT = 4  # decoded images: two threads that read in order need one or two each
@@ -86,6 +86,12 @@ class CroppedImages:
         box = ",".join(f"{value:.9g}" for value in self.boxes[index])
         return f"{stamp[0]}#{box}", stamp[1], stamp[2]
 
+    def cut(self, index: int) -> str:
+        """Return what else than image and box decides the crop: its unit, and the size that the image must have."""
+        owner = int(self.owner[index])
+        is_known = self.sizes is not None and self.sizes[owner].all()
+        return f"{self.unit} of {self.sizes[owner].tolist() if is_known and self.sizes is not None else 'any size'}"
+
     def _crop(self, index: int, is_native: bool) -> Image.Image:
         owner = int(self.owner[index])
         image = self._image(owner, is_native)
@@ -122,4 +128,22 @@ class CroppedImages:
                 future.set_result(self.images.native(owner) if is_native else self.images.read(owner))
             except BaseException as error:
                 future.set_exception(error)
+                if is_of_surroundings(error):  # whoever asks again is to try again
+                    with self._lock:
+                        self._decoded.pop(key, None)
         return future.result()
+
+
+def cuts_of(images: Images | None) -> tuple[str, ...]:
+    """Return how each of n images is cut from another, as `CroppedImages.cut` says, "" for a whole one."""
+    if images is None:
+        return ()
+    if isinstance(images, CroppedImages):
+        return tuple(images.cut(i) for i in range(len(images)))
+    if isinstance(images, JoinedImages):
+        return tuple(cut for part in images.parts for cut in cuts_of(part))
+    inner: Images | None = getattr(images, "images", None)
+    cuts = cuts_of(inner)
+    if isinstance(images, ChosenImages) and any(cuts):
+        return tuple(cuts[i] for i in images.index)
+    return cuts if any(cuts) else ("",) * len(images)

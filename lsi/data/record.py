@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
+from lsi.data.crops import cuts_of
 from lsi.data.images import ChosenImages, Images, pixel_limits
 from lsi.data.plan import Plan
 from lsi.errors import DataError
@@ -103,6 +104,7 @@ class Dataset:
         split = [] if self.split is None else self.split.tolist()
         limits = pixel_limits(self.images)  # the same array may be read otherwise beside brighter images
         read = [key(limits=limits)] if limits else []
+        read += cuts if any(cuts := cuts_of(self.images)) else []
         return fingerprint(self.source_index, *map(str, self.ids), *map(str, split), *self.checksums, *read)
 
     @cached_property

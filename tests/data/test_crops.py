@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lsi.data import Dataset
 from lsi.data.crops import CroppedImages
-from lsi.data.images import ChosenImages, FileImages, Images
-from lsi.data.pixels import ScaledImages, measure
+from lsi.data.images import ChosenImages, FileImages, Images, JoinedImages
+from lsi.data.pixels import PixelRange, ScaledImages, measure
 from lsi.errors import DataError
 
 
@@ -115,6 +116,29 @@ def test_checksum_and_stamp_are_of_image_and_box():
     assert stamps[0] == ("0.png#0,0,5,5", 10, 20)
     assert len(set(stamps)) == 4
     assert stamps[3] is None
+
+
+def test_how_a_box_is_cut_is_part_of_the_data_and_not_of_the_content():
+    """A corrected size, or another unit, may make another crop; decisions on image and box hold all the same."""
+    box = [(0.5, 0.5, 0.5, 0.5)] * 2
+    every = [
+        crops(box),
+        crops(box, unit="fractions"),
+        crops(box, sizes=np.array([[20, 10]])),
+        crops(box, sizes=np.array([[10, 20]])),
+    ]
+    unknown = crops(box, sizes=np.array([[0, 0]]))
+
+    def fingerprint(images: Images) -> str:
+        return Dataset("d", np.array(["a"]), np.zeros(1, np.int64), ("x",), images).fingerprint
+
+    def within(images: CroppedImages) -> Images:
+        chosen = ChosenImages(JoinedImages([Pictures(4), images]), np.array([4]))  # type: ignore[list-item]
+        return ScaledImages(chosen, PixelRange())
+
+    assert len({fingerprint(within(images)) for images in every}) == 4
+    assert fingerprint(within(unknown)) == fingerprint(within(every[0]))
+    assert len({images.checksum(0) for images in every}) == 1
 
 
 def test_an_image_is_decoded_once_while_its_boxes_are_read_in_order():
