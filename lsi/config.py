@@ -132,7 +132,8 @@ class FeatureSettings:
         precision: of the backbone: float32, or auto: bfloat16 in the later layers where the processor has it and the
             features are known to keep a cosine of 0.999.
         standardise: centre the features and divide all by one global scale.
-        pca: keep at most this many principal components; 0 keeps the features as they are, as probabilities always are.
+        pca: keep at most this many principal components of standardised features; 0 keeps the features as they are, as
+            probabilities always are.
         weights: of a timm or torchvision network, or of what MODULE:FUNCTION returns: a state dict in a .safetensors or
             .pth file; nothing is downloaded then.
         mean: subtracted from pixel values in 0 … 1 before the backbone, one number or one a channel; by default what
@@ -168,7 +169,8 @@ class FeatureSettings:
         if self.vectors and (self.backbone != "auto" or self.weights or self.mean or self.std or self.image_size):
             name = "embeddings" if self.embeddings else "probabilities"
             raise UsageError(f"{name} stand for the backbone: leave backbone, weights, mean, std and image_size out.")
-        no_weights = self.backbone in ("auto", "pixels", "efficientnet_lite0") or self.backbone_kind == "file"
+        fixed = ("auto", "pixels", "efficientnet_lite0", "all_minilm_l6_v2")
+        no_weights = self.backbone in fixed or self.backbone_kind == "file"
         if self.weights is not None and no_weights:
             raise UsageError(
                 "weights belong to a network of another name: give --backbone timm/NAME, a torchvision name or "

@@ -86,6 +86,14 @@ def _made(specification: str, function: Any) -> nn.Module | Backbone:
     return made
 
 
+_sources: dict[str, tuple[Any, str]] = {}  # by module: what it was imported by, and the hash of its source then
+
+
 def _source(module: ModuleType) -> str:
-    path = inspect.getsourcefile(module)
-    return "" if path is None else file_checksum(Path(path))
+    """Return the hash of the source that a module was imported from: the file may have changed since."""
+    spec, found = _sources.get(module.__name__, (None, ""))
+    if spec is None or spec is not module.__spec__:  # a module that is imported anew has another
+        path = inspect.getsourcefile(module)
+        found = "" if path is None else file_checksum(Path(path))
+        _sources[module.__name__] = (module.__spec__, found)
+    return found

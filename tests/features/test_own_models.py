@@ -1,5 +1,6 @@
 """Backbones of one's own: timm, ONNX, torch.export and functions give what the network itself gives."""
 
+import importlib
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -224,6 +225,19 @@ def test_a_module_of_the_working_folder_is_found(tmp_path, monkeypatch):
     assert load_backbone("my_own_nets:net").weights_hash != before.weights_hash
 
 
+def test_a_module_is_what_it_was_imported_as(tmp_path, monkeypatch):
+    """Its file may have changed since, and what runs is what was imported."""
+    source = "from torch import nn\ndef net(): return nn.Flatten()\n"
+    (tmp_path / "my_edited_nets.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    before = load_backbone("my_edited_nets:net").weights_hash
+    (tmp_path / "my_edited_nets.py").write_text(source + "# with a remark\n")
+    assert load_backbone("my_edited_nets:net").weights_hash == before
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.reload(sys.modules["my_edited_nets"])
+    assert load_backbone("my_edited_nets:net").weights_hash != before
+
+
 @pytest.mark.parametrize(
     ("content", "error", "message"),
     [
@@ -340,6 +354,7 @@ def test_small_images_take_the_size_that_a_network_was_made_for():
         ({"probabilities": "a.npy", "mean": (0.5,)}, "probabilities stand for the backbone"),
         ({"weights": Path("w.pth")}, "weights belong to a network of another name: .* got backbone auto"),
         ({"weights": Path("w.pth"), "backbone": "net.onnx"}, "got backbone net.onnx"),
+        ({"weights": Path("w.pth"), "backbone": "all_minilm_l6_v2"}, "got backbone all_minilm_l6_v2"),
     ],
 )
 def test_settings_that_do_not_fit_together_are_refused(values, message):
