@@ -14,11 +14,13 @@ from lsi.config import DATABASE, Settings, Task
 from lsi.data import Dataset
 from lsi.errors import DataError, LsiError, UsageError
 from lsi.files import read_json
-from lsi.hashing import fingerprint
+from lsi.hashing import fingerprint, key
 from lsi.runs.listing import list_runs
 from lsi.runs.records import decision_records, find, in_force, is_by_rule, records_of
 from lsi.runs.run import Run
 from lsi.runs.subject import Subject
+
+_KEPT = ("id", "content", "action", "label_name", "given_name", "reviewer", "time")  # of a record; all but its places
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,10 @@ class Decided:
 
     @property
     def mark(self) -> str:
-        """A hash of all that changes a run's result beside samples and labels."""
-        return fingerprint(self.confirmed, *([] if self.label_in_data is None else self.label_in_data.tolist()))
+        """A hash of all that changes a run beside samples and labels: the records too, which it keeps and counts."""
+        texts = [] if self.label_in_data is None else self.label_in_data.tolist()
+        said = [{name: record[name] for name in _KEPT} for record in self.records]
+        return fingerprint(self.confirmed, *texts, key(records=sorted(said, key=lambda record: record["id"])))
 
 
 def subject_of(dataset: Dataset, task: Task) -> Subject:

@@ -79,6 +79,8 @@ def known_rows(store: Store, kind: str, content: Content, arrays: tuple[str, ...
         if not len(here) or (read_json(path) or {}).get("made_with") != content.made_with or not entry.is_sealed():
             continue
         rows = _rows_in(entry, arrays, wanted[here])
+        if not (rows >= 0).any() or not entry.is_complete():  # this reads all of it, so only where it has something
+            continue
         found = here[rows >= 0]
         folder[found], row[found] = len(folders), rows[rows >= 0]
         folders.append(entry.folder)

@@ -108,6 +108,27 @@ def test_a_file_of_decisions_comes_to_the_same_run_as_the_database(pair, folder,
     assert own.name == child.name
 
 
+def test_a_run_keeps_the_decisions_of_its_own_file(pair, folder, cache, tmp_path):
+    """Files that exclude, relabel and confirm the same, and yet say something else."""
+    run, child = pair
+    assert main(["decisions", "export", str(tmp_path / "d.json"), "--run", run.name, "--cache", str(cache)]) == 0
+    content = json.loads((tmp_path / "d.json").read_text())
+    excluded = next(record for record in content["decisions"] if record["action"] == "exclude")
+    others = {
+        "without the unsure one": [r for r in content["decisions"] if r["action"] != "unsure"],
+        "by a rule": [r | {"reviewer": "rule", "time": ""} if r is excluded else r for r in content["decisions"]],
+    }
+    found = {}
+    for name, records in others.items():
+        (tmp_path / "e.json").write_text(json.dumps(content | {"decisions": records}))
+        found[name] = pipeline.run(settings_of(folder, str(tmp_path / "e.json")), cache)
+    assert len({child.name, *(other.name for other in found.values())}) == 3
+    kept = json.loads((found["without the unsure one"].folder / "decided.json").read_text())
+    assert "unsure" not in {record["action"] for record in kept["decisions"]}
+    facts = found["by a rule"].manifest["decided"]
+    assert (facts["n_excluded"], facts["n_by_rule"]) == (0, 1)
+
+
 def test_decisions_hold_for_data_that_grew_and_moved(pair, folder, cache, tmp_path):
     run, _ = pair
     grown = tmp_path / "pets"
@@ -364,6 +385,20 @@ def test_images_that_are_known_are_not_embedded_again(folder, cache, tmp_path, e
         shared = ours.index.intersection(theirs.index)
         np.testing.assert_allclose(ours.loc[shared, "brightness"], theirs.loc[shared, "brightness"], rtol=1e-12)
     np.testing.assert_allclose(bigger.scores["lsi"], alone.scores["lsi"], rtol=1e-4)
+
+
+def test_damaged_features_are_not_copied(folder, cache, tmp_path, embedded):
+    run = pipeline.run(settings_of(folder), cache)
+    path = cache / "features" / run.manifest["features"]["key"] / "features.npy"
+    content = bytearray(path.read_bytes())
+    content[-4:] = b"\0\0\0A"
+    path.write_bytes(content)
+    grown = tmp_path / "pets"
+    shutil.copytree(folder, grown)
+    Image.fromarray(np.full((10, 10, 3), 90, np.uint8)).save(grown / "owl" / "a.png")
+    embedded.clear()
+    pipeline.run(settings_of(grown), cache)
+    assert sum(embedded) == 61
 
 
 def test_noise_on_images_is_no_known_content(folder, cache):
