@@ -10,7 +10,7 @@ import numpy as np
 from lsi import data
 from lsi.compute.decided import Decided, apply_decisions
 from lsi.compute.tasks import task_of
-from lsi.config import NoiseSettings, ScoreSettings, Settings, Task
+from lsi.config import FeatureSettings, NoiseSettings, Settings, Task
 from lsi.data import Dataset, Plan, noise
 from lsi.data.checksums import with_checksums
 from lsi.data.images import JoinedImages
@@ -113,7 +113,7 @@ def prepare(
         announce(dataset.plan)
     task = task_of(settings.data.task, dataset)
     log.info("%s: task %s", dataset.name, task)
-    _check_task(task, settings.noise, settings.score)
+    _check_task(task, settings)
     if settings.decisions is not None and settings.noise.corrupt_data > 0:
         raise UsageError("corrupt_data and decisions exclude each other: what stays would get other noise.")
     if settings.noise.human_label_noise:
@@ -178,8 +178,15 @@ def scaled(dataset: Dataset, progress: Progress | None = None) -> tuple[Dataset,
     return replace(dataset, images=ScaledImages(dataset.images, survey.pixel_range), unlabelled=unlabelled), survey
 
 
-def _check_task(task: Task, asked: NoiseSettings, score: ScoreSettings) -> None:
-    """Raise where settings for labels meet data without."""
+def _check_task(task: Task, settings: Settings) -> None:
+    """Raise where settings can mean nothing for what is learnt."""
+    asked, score, how = settings.noise, settings.score, settings.features
+    # the targets of paired and self are standardised in any case, and have components of their own
+    if task in ("classification", "regression") and not how.standardise and how.pca not in (0, FeatureSettings.pca):
+        raise UsageError(
+            f"--pca {how.pca} keeps components of standardised features, so it can mean nothing with --no-standardise: "
+            "leave one of them out."
+        )
     if task == "classification":
         return
     if asked.corrupt_label or asked.human_label_noise or asked.corrupt_data_label:

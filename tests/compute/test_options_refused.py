@@ -48,6 +48,14 @@ def test_options_for_pixels_are_refused_where_none_are_read(tmp_path, name, mess
         pipeline.run(settings, tmp_path / "cache")
 
 
+def test_components_of_features_that_stay_as_they_are_are_refused(tmp_path):
+    of = DataSettings(data=data(tmp_path, "d.npz"))
+    with pytest.raises(UsageError, match=r"--pca 2 keeps components of standardised features, .* --no-standardise"):
+        pipeline.run(Settings(of, features=FeatureSettings(standardise=False, pca=2)), tmp_path / "cache")
+    run = pipeline.run(Settings(of, features=FeatureSettings(standardise=False)), tmp_path / "cache")
+    assert run.manifest["features"]["n_features"] == 4
+
+
 @pytest.mark.parametrize("name", ["d.npz", "d.parquet", "d.csv", "d{0..1}.tar"])
 def test_boxes_are_refused_where_there_can_be_none(tmp_path, name):
     path = tmp_path / name if name.endswith("tar") else data(tmp_path, name)
