@@ -11,10 +11,12 @@ import torch
 from jaxtyping import Bool, Float
 
 from lsi.compute.preparation import Prepared
-from lsi.compute.raw_features import Pictures, RawFeatures, Where, extracted
+from lsi.compute.raw_features import Pictures, extracted
+from lsi.compute.raw_record import RAW_FEATURES, RawFeatures, Where
 from lsi.compute.tasks import Targets
 from lsi.config import Settings
 from lsi.data import Dataset
+from lsi.data.plan import counted
 from lsi.errors import DataError
 from lsi.features import FEATURES_VERSION, ViewedImages, fit_standardisation
 from lsi.features.design import FILES, VALUES, Design, Recipe, read_design, write_parts
@@ -31,7 +33,7 @@ class DesignEntry:
     """A stored design matrix with its name in the cache, and the file that Φ lies in.
 
     `unused` (n, e) holds the columns of ready-made features that the design leaves for its target to have, in the task
-    self without images or with a file of embeddings; None otherwise.
+    self without images, or with features that no image is read for; None otherwise.
     """
 
     key: str
@@ -55,7 +57,7 @@ def design_of(prepared: Prepared, raw: RawFeatures, settings: Settings, store: S
         store: the cache.
     """
     rows, columns, unused = raw.rows, None, None
-    if prepared.task == "self" and (prepared.dataset.images is None or raw.kind == "embeddings"):
+    if prepared.task == "self" and (prepared.dataset.images is None or raw.kind in ("given", "embeddings")):
         # one random half of ready-made features predicts the other
         columns, others = _halves(raw.values.shape[1], settings.seed, prepared.dataset.name)
         unused = raw.values[rows][:, others]
@@ -112,6 +114,9 @@ def targets_of(
         entry: the design matrix.
         settings: how the other view of an image becomes features, and the seed of the view.
         where: those features are made and kept.
+
+    Raises:
+        DataError: the other view of an image cannot be read, or a target is the same in every sample.
     """
     if prepared.task == "classification":
         return None
@@ -129,12 +134,27 @@ def targets_of(
     elif entry.unused is not None:
         partner = entry.unused
     else:
-        view = ViewedImages(dataset.images, 1, settings.seed)
-        mark = key(samples=prepared.mark, view=1, seed=settings.seed)
-        partner = extracted(Pictures(view, mark), settings.features, where, is_measured=False).values[rows]
+        partner = _other_view(prepared, raw, settings, where)
     values = fit_standardisation(partner, settings.features.pca).apply(np.asarray(partner, dtype=np.float64))
     m = values.shape[1]
     return Targets(values, np.zeros(m), np.ones(m))
+
+
+def _other_view(prepared: Prepared, raw: RawFeatures, settings: Settings, where: Where) -> Float[np.ndarray, "n m"]:
+    """Return the features of another view of each image that has features."""
+    dataset = prepared.dataset
+    view = ViewedImages(dataset.images, 1, settings.seed)
+    pictures = Pictures(view, key(samples=prepared.mark, view=1, seed=settings.seed), stamps=dataset.image_stamps)
+    other = extracted(pictures, settings.features, where, is_measured=False, like=raw)
+    failed = np.intersect1d(raw.rows, list(other.skipped))
+    if len(failed):  # zeros in their place would be targets unlike all others
+        where.store.entry(RAW_FEATURES, other.key).unseal()
+        first = int(failed[0])
+        raise DataError(
+            f"{counted(len(failed), 'image')} could be read once and not a second time, such as {dataset.ids[first]} "
+            f"({other.skipped[first]}): compute again."
+        )
+    return other.values[raw.rows]
 
 
 def _which_vary(values: Float[np.ndarray, "n m"], dataset: Dataset) -> Bool[np.ndarray, " m"]:

@@ -4,7 +4,9 @@ import numpy as np
 from jaxtyping import Float
 
 from lsi.compute.preparation import Prepared
-from lsi.compute.raw_features import RAW_FEATURES, RawFeatures
+from lsi.compute.raw_features import Pictures
+from lsi.compute.raw_record import RAW_FEATURES, RawFeatures
+from lsi.data.formats import readers
 from lsi.features import FEATURES_VERSION, measure_images
 from lsi.hashing import key
 from lsi.progress import Progress
@@ -23,6 +25,9 @@ def measures_of(
         raw: their raw features, with the measures where extracting read the images.
         store: the cache.
         progress: told how far a pass over the images is.
+
+    Raises:
+        DataError: an image changed meanwhile.
     """
     images = prepared.dataset.images
     if images is None or raw.quality is not None:
@@ -30,7 +35,8 @@ def measures_of(
 
     def write(entry: Entry) -> list[str]:
         measure_images(images, entry.folder, progress)
+        Pictures(images, prepared.mark, stamps=prepared.dataset.image_stamps).check_unchanged()
         return ["quality.npy"]
 
-    name = key(version=FEATURES_VERSION, images=prepared.mark, what="quality")
+    name = key(version=FEATURES_VERSION, images=prepared.mark, readers=readers(), what="quality")
     return np.load(store.get(RAW_FEATURES, name, write).path("quality.npy"))

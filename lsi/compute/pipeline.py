@@ -22,16 +22,9 @@ from lsi.compute.designs import DesignEntry, design_of, standardisation_facts, t
 from lsi.compute.engines import check_fits, design_on
 from lsi.compute.measured import measures_of
 from lsi.compute.preparation import Prepared, prepare, with_pixel_range
-from lsi.compute.raw_features import (
-    RawFeatures,
-    Where,
-    check_differ,
-    check_readable,
-    contents,
-    raw_features,
-    skipped_records,
-)
-from lsi.compute.tasks import RegressionTask, TaskResult, classify, regress
+from lsi.compute.raw_features import check_differ, check_readable, check_same_files, contents, raw_features
+from lsi.compute.raw_record import RawFeatures, Where, skipped_records
+from lsi.compute.tasks import RegressionTask, Targets, TaskResult, classify, regress
 from lsi.compute.unlabelled import predict_unlabelled
 from lsi.config import EMBEDDED, Settings
 from lsi.data import Dataset, Plan
@@ -96,20 +89,27 @@ def run(
     stages = Stages(progress or Progress())
     with stages("dataset"):
         prepared = prepare(settings, cache, stages.progress, announce)
-    name = f"{prepared.dataset.name}-{run_key(settings, prepared)}"
-    entry = store.get(KIND, name, lambda e: write_run(e, _compute(settings, prepared, store, stages)))
+    files = contents(settings.features)
+    name = f"{prepared.dataset.name}-{run_key(settings, prepared, files)}"
+    entry = store.get(KIND, name, lambda e: write_run(e, _compute(settings, prepared, files, store, stages)))
     stages.progress.report("done", 1, 1)
     return Run(entry.folder)
 
 
-def run_key(settings: Settings, prepared: Prepared) -> str:
-    """Return the hash of what a run's result depends on: every setting but NO_EFFECT, files they name, and the data."""
+def run_key(settings: Settings, prepared: Prepared, files: dict[str, str] | None = None) -> str:
+    """Return the hash of what a run's result depends on: every setting but NO_EFFECT, files they name, and the data.
+
+    Args:
+        settings: of the run.
+        prepared: the data.
+        files: what `contents` gives of the settings; None: it is asked.
+    """
     dataset, values = prepared.dataset, settings.resolved().to_dict()
     for group, names in NO_EFFECT.items():
         values[group] = {k: v for k, v in values[group].items() if k not in names}
     del values["decisions"]  # what they come to counts
-    if settings.score.structure != "auto":
-        del values["where"]["memory"]  # else it may choose the structure
+    if settings.score.structure in ("full", "kron"):
+        del values["where"]["memory"]  # else it may choose the structure, or whose steps diag takes
     decided = {} if prepared.decided is None else {"decided": prepared.decided.mark}
     beside = dataset.unlabelled
     arrays = {"labels": dataset.labels, "true_label": dataset.true_label, "targets": dataset.targets}
@@ -117,7 +117,7 @@ def run_key(settings: Settings, prepared: Prepared) -> str:
         scores=SCORES_VERSION,
         features=FEATURES_VERSION,
         settings=values | {"device": choose_device(settings.device)},
-        files=contents(settings.features),
+        files=contents(settings.features) if files is None else files,
         samples=dataset.fingerprint,
         readers=None if dataset.images is None else readers(),  # what could not be read may be readable here
         text=None if dataset.text is None else fingerprint(*map(str, dataset.text)),
@@ -136,17 +136,41 @@ def _mark_of_columns(dataset: Dataset) -> str | None:
     return None if columns is None else fingerprint_of_texts(columns.columns, *(columns[c] for c in columns))
 
 
-def _compute(settings: Settings, prepared: Prepared, store: Store, stages: "Stages") -> RunContent:
+@dataclass(frozen=True)
+class _Features:
+    """What the stage of features leaves: raw ones, image quality, design and targets, and those without a label."""
+
+    raw: RawFeatures
+    measures: np.ndarray | None
+    entry: DesignEntry
+    targets: Targets | None
+    beside: RawFeatures | None
+
+
+def _features(settings: Settings, prepared: Prepared, files: dict[str, str], where: Where) -> _Features:
+    """Return the features of all samples, made by what the files held when the run was named."""
+    how, apart = settings.features, prepared.beside
+    raw = raw_features(prepared, how, where)
+    check_readable(raw, settings.data)
+    check_differ(raw, prepared.dataset.name)
+    beside = None if apart is None else raw_features(apart, how, where, raw)
+    if beside is not None:
+        check_readable(beside, settings.data)
+    measures = measures_of(prepared, raw, where.store, where.progress)
+    entry = design_of(prepared, raw, settings, where.store)
+    targets = targets_of(prepared, raw, entry, settings, where)
+    check_same_files(how, files)
+    return _Features(raw, measures, entry, targets, beside)
+
+
+def _compute(
+    settings: Settings, prepared: Prepared, files: dict[str, str], store: Store, stages: "Stages"
+) -> RunContent:
     device = torch.device(choose_device(settings.device))
     with stages("features"):
         prepared = with_pixel_range(prepared, stages.progress)
-        where = Where(device, store, stages.progress, settings.where)
-        raw = raw_features(prepared, settings.features, where)
-        check_readable(raw, settings.data)
-        check_differ(raw, prepared.dataset.name)
-        measures = measures_of(prepared, raw, store, stages.progress)
-        entry = design_of(prepared, raw, settings, store)
-        targets = targets_of(prepared, raw, entry, settings, where)
+        found = _features(settings, prepared, files, Where(device, store, stages.progress, settings.where))
+    raw, entry, targets = found.raw, found.entry, found.targets
     dataset, dropped = prepared.dataset.take(raw.rows), ()
     confirmed = prepared.decided and prepared.decided.confirmed[raw.rows]
     if targets is None:
@@ -162,16 +186,16 @@ def _compute(settings: Settings, prepared: Prepared, store: Store, stages: "Stag
     with stages("label issues and summaries"):
         corrupted = prepared.corrupted[raw.rows]
         samples = _samples(prepared, raw.rows)
-        quality, quality_facts = _quality(measures, raw.rows, samples)
+        quality, quality_facts = _quality(found.measures, raw.rows, samples)
         table = make_table(dataset, result.table, corrupted, groups, quality)
         manifest = make_manifest(dataset, prepared.task, table, corrupted, device) | result.manifest
         manifest["decided"] = prepared.decided and prepared.decided.facts
         manifest["calibration"] = calibration_summary(result.calibration, table)
     unlabelled, skipped = None, skipped_records(raw, prepared.dataset)
-    if prepared.beside is not None:
+    if prepared.beside is not None and found.beside is not None:
         with stages("samples without a label"):
             unlabelled, images, more = predict_unlabelled(
-                prepared.beside, entry, result.weights["class_weights"], settings.features, where, raw
+                prepared.beside, entry, result.weights["class_weights"], found.beside
             )
         unlabelled.columns = [*unlabelled.columns[:4], *manifest["dataset"]["metadata"]]  # as in the scores
         samples, skipped = _one_after_the_other(samples, images), skipped + more

@@ -2,97 +2,40 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import torch
 
 from lsi.compute.known_features import Content, fill, known_rows
 from lsi.compute.preparation import Prepared
+from lsi.compute.raw_record import RAW_FEATURES, RawFeatures, Where
+from lsi.compute.ready_features import joined_features, refuse_pixels, text_features
 from lsi.config import DataSettings, EngineSettings, FeatureSettings
-from lsi.data import Dataset
 from lsi.data.checksums import stamps_of
+from lsi.data.crops import cuts_of
 from lsi.data.formats import readers
 from lsi.data.images import ChosenImages, pixel_limits
 from lsi.data.plan import counted
 from lsi.errors import DataError, UsageError
 from lsi.features import (
     FEATURES_VERSION,
-    TEXT_ENCODER,
     Backbone,
-    Source,
     bfloat16_is_fast,
-    embed,
     extract,
     hash_of_model,
-    join_embeddings,
-    join_probabilities,
     load_backbone,
     plan,
-    weights_of_text_encoder,
 )
 from lsi.features.extract import STAGE, Batches, Plan
 from lsi.features.vector_files import ids_beside
-from lsi.files import read_json, save_array, write_json
+from lsi.files import read_json, write_json
 from lsi.hashing import file_checksum, fingerprint, key
-from lsi.progress import Progress
-from lsi.references import split_file
-from lsi.runs.store import Entry, Store
+from lsi.references import kind_of_backbone, split_file
+from lsi.runs.store import Entry
 
 _ROUNDING, _COMPARED = 1e-6, 8192  # of features of one image in several batches; rows that are compared at once
-RAW_FEATURES = "features"  # kind of the cache's entries
-
-
-@dataclass(frozen=True)
-class RawFeatures:
-    """What a backbone gives, before anything is standardised.
-
-    Attributes:
-        values: (n, r), a row for each sample of the dataset; rows of samples without features are zero.
-        skipped: positions of the samples without features, with the reason.
-        backbone: its name; "given" for ready-made features, the file's name for those of a file of their own.
-        facts: what the manifest says of the extraction.
-        key: of the cache's entry, or of the content of ready-made features.
-        kind: what they are: a backbone's, part of the data, or joined from a file.
-        quality: (n, 6) what was measured on the images while they were read; None where they were not.
-    """
-
-    values: np.ndarray
-    skipped: dict[int, str]
-    backbone: str
-    facts: dict[str, Any]
-    key: str
-    kind: Literal["extracted", "given", "embeddings", "probabilities"] = "extracted"
-    quality: np.ndarray | None = None
-
-    @property
-    def rows(self) -> np.ndarray:
-        """Rows of the samples that have features."""
-        return np.setdiff1d(np.arange(len(self.values)), list(self.skipped))
-
-
-@dataclass(frozen=True)
-class Where:
-    """Where features are made and kept.
-
-    Attributes:
-        device: that the backbone runs on.
-        store: the cache.
-        progress: told how far an extraction is.
-        engine: this machine, or a cluster.
-    """
-
-    device: torch.device
-    store: Store
-    progress: Progress
-    engine: EngineSettings = field(default_factory=EngineSettings)
-
-
-def skipped_records(raw: RawFeatures, dataset: Dataset) -> list[dict[str, str]]:
-    """Return id and reason of the samples without features, as a manifest keeps them."""
-    return [{"id": str(dataset.ids[i]), "reason": reason} for i, reason in sorted(raw.skipped.items())]
 
 
 def raw_features(
@@ -112,7 +55,7 @@ def raw_features(
     """
     dataset = prepared.dataset
     if how.vectors is not None:
-        return _joined(prepared, how)
+        return joined_features(prepared, how)
     if dataset.features is not None and (dataset.images is None or how.backbone == "auto"):
         if how.backbone != "auto":
             raise UsageError(f"{dataset.name} holds ready-made features and no images: leave --backbone out.")
@@ -121,26 +64,12 @@ def raw_features(
                 "corrupt_data changes images, and the data's own features do not see it: name a --backbone that reads "
                 "the images, or leave corrupt_data out."
             )
-        _refuse_pixels(how, f"{dataset.name} holds ready-made features", dataset.images is not None)
+        refuse_pixels(how, f"{dataset.name} holds ready-made features", dataset.images is not None)
         return RawFeatures(np.asarray(dataset.features), {}, "given", {}, prepared.mark, "given")
     if dataset.images is None:
-        return _embedded(prepared, how, where)
+        return text_features(prepared, how, where)
     pictures = Pictures(dataset.images, prepared.mark, _made_of(prepared), dataset.image_stamps)
     return extracted(pictures, how, where, like=like)
-
-
-def _refuse_pixels(how: FeatureSettings, why: str, has_images: bool = False) -> None:
-    """Raise where settings are about pixels and none are read.
-
-    Raises:
-        UsageError: they are.
-    """
-    values = {"--image-size": how.image_size, "--mean": how.mean, "--std": how.std}
-    named = [option for option, value in values.items() if value]
-    if named:
-        instead = ", or name a --backbone that reads the images" if has_images else ""
-        them = "it" if len(named) == 1 else "them"
-        raise UsageError(f"{why}, so {' and '.join(named)} can mean nothing: leave {them} out{instead}.")
 
 
 def check_readable(raw: RawFeatures, data_settings: DataSettings) -> None:
@@ -172,6 +101,23 @@ def contents(how: FeatureSettings) -> dict[str, str]:
     if how.vectors is None and how.backbone_kind == "function":
         found["backbone"] = load_backbone(how.backbone, how.weights).weights_hash
     return found
+
+
+def check_same_files(how: FeatureSettings, before: dict[str, str]) -> None:
+    """Raise where what features are made with is no longer what a run is named by.
+
+    Args:
+        how: which backbone, or which file of vectors.
+        before: what `contents` gave when the run was named.
+
+    Raises:
+        DataError: a file has changed, or a function gives other weights than before.
+    """
+    now = contents(how)
+    changed = [name for name, content in now.items() if content != before[name]]
+    if changed:
+        named = [str(how.files.get(name, how.vectors if name == "ids" else how.backbone)) for name in changed]
+        raise DataError(f"{', '.join(named)} changed while features were computed: {_advice(how.backbone)}")
 
 
 def check_differ(raw: RawFeatures, name: str) -> None:
@@ -262,7 +208,7 @@ def extracted(
 
     Raises:
         UsageError: there is no such backbone.
-        DataError: no image could be read, or one changed meanwhile.
+        DataError: no image could be read, or one changed meanwhile, or the backbone since `like` was made.
     """
     images = pictures.images
     backbone, planned, notes = _planned(images, how, where, like)
@@ -321,12 +267,27 @@ def _planned(
     if like is not None and how.backbone == "auto":
         how = replace(how, backbone=like.backbone)
     backbone, notes = _backbone(how, images)
-    planned = plan(images, backbone, how.image_size, how.batch_size)
-    if like is not None:
-        planned = replace(planned, size=like.facts["image_size"], channels=like.facts["channels"])
+    if like is None:
+        planned = plan(images, backbone, how.image_size, how.batch_size)
+    else:  # whatever these images are: none of them may be readable
+        _check_same_weights(backbone, like)
+        planned = Plan(backbone, like.facts["image_size"], like.facts["channels"], how.batch_size)
     if how.precision == "auto" and bfloat16_is_fast(where.device):
         planned = replace(planned, bfloat16_from=backbone.bfloat16_from)
     return backbone, planned, notes
+
+
+def _check_same_weights(backbone: Backbone, like: RawFeatures) -> None:
+    if backbone.weights_hash != like.facts["weights"]:
+        raise DataError(
+            f"The weights of {backbone.name} changed while features were computed: {_advice(backbone.name)}"
+        )
+
+
+def _advice(backbone: str) -> str:
+    if kind_of_backbone(backbone) == "function":
+        return "compute again; a function that draws them at random must set the seed, as with torch.manual_seed(0)."
+    return "compute again."
 
 
 @contextmanager
@@ -348,55 +309,7 @@ def _made_of(prepared: Prepared) -> tuple[tuple[str, ...], Any] | None:
         return None
     deep = prepared.survey.pixel_range.to_dict() if prepared.survey.n_deep else None
     limits = pixel_limits(prepared.dataset.images)
-    return prepared.dataset.image_contents, (deep, limits) if limits else deep
-
-
-def _joined(prepared: Prepared, how: FeatureSettings) -> RawFeatures:
-    """Return vectors or logarithms of probabilities from a file, in the order of the samples."""
-    dataset, kind = prepared.dataset, "embeddings" if how.embeddings else "probabilities"
-    if prepared.image_noise is not None:
-        raise UsageError(f"corrupt_data changes images, and {kind} from a file do not see it: leave one of them out.")
-    source = Source(dataset.source_index, prepared.source_length, prepared.is_apart)
-    if how.embeddings:
-        joined = join_embeddings(how.embeddings, prepared.loaded_ids, prepared.chosen, source)
-    else:
-        assert how.probabilities is not None
-        if prepared.task != "classification":
-            raise UsageError(f"probabilities need class labels, and the task is {prepared.task}: give embeddings.")
-        names = dataset.class_names
-        joined = join_probabilities(how.probabilities, prepared.loaded_ids, prepared.chosen, names, source)
-    notes, name = list(joined.notes), how.files[kind].name
-    if kind == "probabilities":
-        notes += _about_probabilities(joined.values, dataset.labels, joined.has_vector, name)
-    word = {"embeddings": "embedding", "probabilities": "probabilities"}[kind]
-    skipped = {int(i): f"no {word} in {name}" for i in np.flatnonzero(~joined.has_vector)}
-    mark = key(version=FEATURES_VERSION, kind=kind, values=fingerprint(joined.values), skipped=sorted(skipped))
-    facts = {"file": {"name": name, "hash": file_checksum(how.files[kind])}, "notes": notes}
-    return RawFeatures(joined.values, skipped, f"{kind} of {name}", facts, mark, kind)
-
-
-def _about_probabilities(logarithms: np.ndarray, labels: np.ndarray, has_vector: np.ndarray, name: str) -> list[str]:
-    agree = logarithms.argmax(axis=1)[has_vector] == labels[has_vector]
-    notes = ["near duplicates are not looked for: images of the same probabilities need not look alike"]
-    if agree.all():
-        notes.append(f"{name} agrees with every label: are these probabilities out of fold? A model trained on a "
-                     "label does not doubt it")  # fmt: skip
-    return notes
-
-
-def _embedded(prepared: Prepared, how: FeatureSettings, where: Where) -> RawFeatures:
-    """Return the raw features of texts."""
-    if how.backbone not in ("auto", TEXT_ENCODER):
-        raise UsageError(f"These data are text: use --backbone auto or {TEXT_ENCODER}.")
-    _refuse_pixels(how, "These data are text")
-    texts, weights = prepared.dataset.text, weights_of_text_encoder()
-    assert texts is not None
-    name = key(version=FEATURES_VERSION, texts=prepared.mark, backbone=TEXT_ENCODER, weights=weights,
-               device=where.device.type)  # fmt: skip
-
-    def write(entry: Entry) -> list[str]:
-        save_array(entry.path("features.npy"), embed(texts, str(where.device), where.progress))
-        return ["features.npy"]
-
-    entry = where.store.get(RAW_FEATURES, name, write)
-    return RawFeatures(np.load(entry.path("features.npy"), mmap_mode="r"), {}, TEXT_ENCODER, {"weights": weights}, name)
+    contents, cuts = prepared.dataset.image_contents, cuts_of(prepared.dataset.images)
+    if any(cuts):
+        contents = tuple(content and fingerprint(content, cut) for content, cut in zip(contents, cuts, strict=True))
+    return contents, (deep, limits) if limits else deep

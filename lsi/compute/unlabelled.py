@@ -6,8 +6,7 @@ import torch
 
 from lsi.compute.designs import DesignEntry
 from lsi.compute.preparation import Prepared
-from lsi.compute.raw_features import RawFeatures, Where, raw_features, skipped_records
-from lsi.config import FeatureSettings
+from lsi.compute.raw_record import RawFeatures, skipped_records
 from lsi.laplace.likelihood import Softmax
 from lsi.laplace.objective import predict
 from lsi.runs.images import describe_images
@@ -15,12 +14,7 @@ from lsi.runs.manifest import with_metadata
 
 
 def predict_unlabelled(
-    beside: Prepared,
-    entry: DesignEntry,
-    weights: np.ndarray,
-    how: FeatureSettings,
-    where: Where,
-    like: RawFeatures,
+    beside: Prepared, entry: DesignEntry, weights: np.ndarray, raw: RawFeatures
 ) -> tuple[pd.DataFrame, pd.DataFrame | None, list[dict[str, str]]]:
     """Return what is predicted for samples without a label.
 
@@ -28,16 +22,13 @@ def predict_unlabelled(
         beside: the samples.
         entry: the design matrix of the labelled samples, whose recipe makes features of these.
         weights: of the probe in logits, W (k, D).
-        how: backbone and image size.
-        where: features are made and kept.
-        like: the features of the labelled samples.
+        raw: features of the samples without a label, made as those of the labelled ones.
 
     Returns:
         One row a sample that could be read: index, id, predicted_label, confidence (the probability of that label) and
         the data's own columns; what tells later whether its image is the same, or None without images; and the samples
         that could not be read, with their reasons.
     """
-    raw = raw_features(beside, how, where, like)
     dataset = beside.dataset.take(raw.rows)
     probabilities = np.zeros((0, len(weights)))
     if len(raw.rows):

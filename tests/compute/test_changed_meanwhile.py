@@ -16,6 +16,7 @@ from lsi.data.sources.references import Resolver
 from lsi.data.trees import LocalTree
 from lsi.errors import DataError, UsageError
 from lsi.features.extract import Embedding
+from lsi.features.views import ViewedImages
 from lsi.runs.run import Run
 
 
@@ -49,6 +50,21 @@ def test_an_image_that_changes_while_features_are_computed_is_named(tmp_path, mo
         computed(tmp_path, data=root)
     monkeypatch.setattr(Embedding, "read", read)
     assert computed(tmp_path, data=root).images.changes() == {}
+
+
+def test_an_image_that_changes_while_its_second_view_is_read_is_named(tmp_path, monkeypatch):
+    root = folders(tmp_path / "d")
+    read = ViewedImages.read
+
+    def slow(self: ViewedImages, index: int):
+        picture(root / "a" / "00.png", 99, 13)
+        return read(self, index)
+
+    monkeypatch.setattr(ViewedImages, "read", slow)
+    with pytest.raises(DataError, match=r"1 image changed while features were computed, such as .*00\.png"):
+        computed(tmp_path, data=root, task="self")
+    monkeypatch.setattr(ViewedImages, "read", read)
+    assert computed(tmp_path, data=root, task="self").images.changes() == {}
 
 
 def test_a_photograph_that_changed_is_found_for_each_of_its_boxes(tmp_path):
@@ -94,7 +110,6 @@ def test_samples_without_a_label_are_read_as_the_others_were(tmp_path, monkeypat
     pd.DataFrame(rows, columns=["file", "label"]).to_csv(root / "m.csv", index=False)
     seen = []
     monkeypatch.setattr(pipeline, "raw_features", spy(pipeline.raw_features, seen))
-    monkeypatch.setattr("lsi.compute.unlabelled.raw_features", spy(pipeline.raw_features, seen))
     computed(tmp_path, data=root / "m.csv")
     assert len(seen) >= 2
     assert {raw.facts["image_size"] for raw in seen} == {12}
@@ -118,6 +133,8 @@ def test_a_backbone_that_is_named_reads_the_images_beside_features(tmp_path):
     for how, expected in (("auto", "given"), ("pixels", "pixels")):
         run = computed(tmp_path, FeatureSettings(how), data=tmp_path / "d.parquet")
         assert run.manifest["features"]["backbone"] == expected
+    alone = pipeline.run(Settings(DataSettings(data=tmp_path / "d.parquet", task="self")), tmp_path / "c")
+    assert alone.manifest["features"]["n_features"] == 1, "one half of the features predicts the other"
     with pytest.raises(UsageError, match="ready-made features and no images"):
         computed(tmp_path, data=tmp_path / "e.parquet")
     noise = NoiseSettings(corrupt_data=0.5, corrupt_data_label=(0,))

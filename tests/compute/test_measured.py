@@ -15,9 +15,10 @@ from lsi.compute import pipeline
 from lsi.compute.measured import measures_of
 from lsi.compute.preparation import prepare
 from lsi.compute.raw_features import Where, raw_features
-from lsi.config import DataSettings, NoiseSettings, Settings
+from lsi.config import DataSettings, FeatureSettings, NoiseSettings, Settings
+from lsi.errors import DataError
 from lsi.export.wording import quality_words
-from lsi.features import MEASURES, measure
+from lsi.features import MEASURES, measure, measure_images
 from lsi.progress import Progress
 from lsi.runs.run import Run
 from lsi.runs.store import Store
@@ -103,9 +104,9 @@ def test_no_images_no_columns(tmp_path, capsys):
     assert "Image quality" not in (tmp_path / "r.html").read_text()
 
 
-def prepared_with_features(root: Path):
+def prepared_with_features(root: Path, cache: Path | None = None):
     """Return images with ready-made features, the second image broken."""
-    prepared = prepare(Settings(DataSettings(data=folder_of(root))))
+    prepared = prepare(Settings(DataSettings(data=folder_of(root))), cache)
     features = np.random.default_rng(0).normal(size=(len(prepared.dataset), 5))
     return replace(prepared, dataset=replace(prepared.dataset, features=features))
 
@@ -121,8 +122,26 @@ def test_images_beside_ready_made_features_are_measured_once(tmp_path, monkeypat
     broken = prepared.dataset.ids.tolist().index("dog/broken.png")
     np.testing.assert_array_equal(np.flatnonzero(np.isnan(measures).any(axis=1)), [broken])
     assert stages[-1] == ("image quality", n, n)
-    monkeypatch.setattr("lsi.compute.measured.measure_images", lambda *a: pytest.fail("measured again"))
+    seen = []
+    monkeypatch.setattr("lsi.compute.measured.measure_images", lambda *a: seen.append(a) or measure_images(*a))
     np.testing.assert_array_equal(measures_of(prepared, raw, store, Progress()), measures)
+    assert not seen
+    monkeypatch.setattr("lsi.compute.measured.readers", lambda: ("what is installed later",))
+    measures_of(prepared, raw, store, Progress())
+    assert len(seen) == 1, "what could not be read may be readable now"
+
+
+def test_an_image_that_changes_while_it_is_measured_is_named(tmp_path, monkeypatch):
+    prepared, store = prepared_with_features(tmp_path / "pets", tmp_path / "c"), Store(tmp_path / "c")
+    raw = raw_features(prepared, FeatureSettings(), Where(torch.device("cpu"), store, Progress()))
+
+    def late(*args):
+        measure_images(*args)
+        (tmp_path / "pets" / "cat" / "00.png").write_bytes(b"another")
+
+    monkeypatch.setattr("lsi.compute.measured.measure_images", late)
+    with pytest.raises(DataError, match=r"1 image changed while .*00\.png"):
+        measures_of(prepared, raw, store, Progress())
 
 
 def test_a_run_on_ready_made_features_says_which_images_it_could_not_measure(tmp_path, monkeypatch):

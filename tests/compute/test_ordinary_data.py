@@ -63,6 +63,20 @@ def test_samples_without_a_label_take_no_part_and_are_shown(tmp_path):
     np.testing.assert_array_equal(again.scores["lsi"], run.scores["lsi"])
 
 
+def test_samples_without_a_label_may_all_be_unreadable(tmp_path):
+    root = patches(tmp_path / "d", AB)
+    labels = [name[0] if i % 4 else "" for i, name in enumerate(AB)]
+    pd.DataFrame({"file": AB, "class": labels}).to_csv(root / "m.csv", index=False)
+    for name in AB[::4]:
+        (root / name).write_bytes(b"no image")
+    run = computed(tmp_path, data=root / "m.csv")
+    assert len(run.scores) == 12
+    assert len(run.unlabelled) == 0
+    assert [one["id"] for one in run.manifest["dataset"]["skipped"]] == AB[::4]
+    with pytest.raises(DataError, match=r"4 of 4 images could not be read; the first: .*a/00\.png"):
+        computed(tmp_path, data=root / "m.csv", on_error="fail")
+
+
 def test_a_class_that_cannot_be_read_is_dropped_with_a_line(tmp_path):
     root = patches(tmp_path / "d", [*AB, "c/1.png", "c/2.png"])
     for name in ("c/1.png", "c/2.png"):

@@ -12,9 +12,13 @@ from PIL import Image
 
 from lsi.cli import main
 from lsi.compute import pipeline
+from lsi.compute.raw_features import raw_features
+from lsi.compute.raw_record import Where
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.errors import DataError, UsageError
+from lsi.progress import Progress
 from lsi.runs.run import Run
+from lsi.runs.store import Store
 from tests.features.networks import Tiny, export_onnx
 
 N, FLIPPED = 60, (5, 22, 41)
@@ -139,6 +143,44 @@ def test_a_run_depends_on_what_a_function_of_ones_own_returns(folder, monkeypatc
         monkeypatch.setattr(f"{here}.SEED", seed)
         keys.add(pipeline.run_key(settings(folder, backbone=f"{here}:net"), prepared))
     assert len(keys) == 2
+
+
+def test_a_function_that_draws_other_weights_each_time_is_refused(folder, cache):
+    asked = settings(folder, backbone="tests.compute.test_own_features:unseeded")
+    with pytest.raises(DataError, match=r"unseeded changed while features were computed: .* must set the seed"):
+        pipeline.run(asked, cache)
+
+
+def test_vectors_that_change_while_a_run_is_computed_are_named(folder, tmp_path, monkeypatch):
+    asked = settings(folder, embeddings=str(tmp_path / "v.npy"))
+    np.save(tmp_path / "v.npy", vectors())
+
+    def late(*args):
+        np.save(tmp_path / "v.npy", vectors() + 1)
+        return design_of(*args)
+
+    design_of = pipeline.design_of
+    monkeypatch.setattr(pipeline, "design_of", late)
+    with pytest.raises(DataError, match=r"v\.npy changed while features were computed: compute again\."):
+        pipeline.run(asked, tmp_path / "cache")
+    monkeypatch.setattr(pipeline, "design_of", design_of)
+    assert len(pipeline.run(asked, tmp_path / "cache").scores) == N
+
+
+def test_weights_that_change_between_two_parts_of_a_run_are_named(folder, tmp_path):
+    prepared = pipeline.with_pixel_range(pipeline.prepare(settings(folder)))
+    how = FeatureSettings("tests.compute.test_own_features:net")
+    where = Where(torch.device("cpu"), Store(tmp_path), Progress())
+    first = raw_features(prepared, how, where)
+    assert raw_features(prepared, how, where, first).key == first.key
+    other = dataclasses.replace(first, facts=first.facts | {"weights": "of before"})
+    with pytest.raises(DataError, match=r"The weights of .*net changed while features were computed"):
+        raw_features(prepared, how, where, other)
+
+
+def unseeded() -> torch.nn.Module:
+    torch.seed()
+    return Tiny(5)
 
 
 SEED = 0
