@@ -5,7 +5,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from os import W_OK, access
 from pathlib import Path
@@ -37,7 +37,7 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, SQLAlchemyError
 
 from lsi.errors import StorageError
 
@@ -248,16 +248,49 @@ def _set_up_sqlite(connection, _record) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
 
 
+class _Reader(sqlite3.Connection):
+    """A connection that only reads; `found` is how the files were that it takes as final, None where it takes none."""
+
+    found: tuple[int, ...] | None = None
+
+
 def _read_only_file(path: Path) -> Engine:
-    """Return an engine over an SQLite file; where not even its folder can be written, the file is taken as final."""
-    journal = path.with_name(f"{path.name}-wal")
-    final = not access(path.parent, W_OK) and not (journal.is_file() and journal.stat().st_size)
-    uri = f"file:{quote(str(path))}?mode=ro" + ("&immutable=1" if final else "")
-    return create_engine(
-        "sqlite://",
-        creator=lambda: sqlite3.connect(uri, uri=True, timeout=_WAIT_SECONDS, check_same_thread=False),
-        poolclass=QueuePool,
-    )
+    """Return an engine over an SQLite file that is never written.
+
+    Where not even its folder can be written and no program has the file open, SQLite reads it only as one that never
+    changes. It may change all the same, by a program that can write there: each use of a connection looks again.
+    """
+
+    def connect() -> _Reader:
+        found = _files_of(path) if _is_final(path) else None
+        uri = f"file:{quote(str(path))}?mode=ro" + ("&immutable=1" if found is not None else "")
+        reader = sqlite3.connect(uri, uri=True, timeout=_WAIT_SECONDS, check_same_thread=False, factory=_Reader)
+        reader.found = found
+        return reader
+
+    def look_again(reader: _Reader, _record: object, _proxy: object) -> None:
+        if reader.found is not None and reader.found != _files_of(path):
+            raise DisconnectionError(f"{path} has changed")  # the pool opens it anew
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool)
+    event.listen(engine, "checkout", look_again)
+    return engine
+
+
+def _is_final(path: Path) -> bool:
+    """Say whether the folder cannot be written and no program, elsewhere, has the file open."""
+    journal, index = (path.with_name(path.name + ending) for ending in ("-wal", "-shm"))
+    return not access(path.parent, W_OK) and not index.exists() and not (journal.is_file() and journal.stat().st_size)
+
+
+def _files_of(path: Path) -> tuple[int, ...]:
+    """Return what tells the states of an SQLite file and its journal apart."""
+    facts: list[int] = []
+    for file in (path, path.with_name(f"{path.name}-wal")):
+        with suppress(FileNotFoundError):
+            found = file.stat()
+            facts += [found.st_ino, found.st_size, found.st_mtime_ns]
+    return tuple(facts)
 
 
 def _bring_up_to_date(engine: Engine) -> None:

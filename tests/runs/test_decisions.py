@@ -545,6 +545,31 @@ def test_read_only_a_missing_database_holds_no_decisions_and_is_not_made(tmp_pat
         one.close()
 
 
+def test_read_only_a_folder_that_cannot_be_written_shows_what_is_decided_meanwhile_elsewhere(tmp_path, monkeypatch):
+    """SQLite reads there only a file that never changes, and another program may have the folder under another path."""
+    address = f"sqlite:///{tmp_path / 'r.db'}"
+    writer = Reviews(address)
+    writer.record(RUN, "ann", [Decision(3, "exclude")])
+    writer.close()
+    monkeypatch.setattr(database, "access", lambda path, mode: False)  # root may write anywhere
+    reader = Reviews(address, read_only=True)
+    before = reader.version(RUN)
+    assert sorted(state(reader)) == [3]
+    writer = Reviews(address)
+    writer.record(RUN, "ann", [Decision(4, "exclude")])
+    assert sorted(state(reader)) == [3, 4]  # of the journal
+    assert reader.version(RUN) == writer.version(RUN) != before
+    reader.close()  # whoever leaves last brings the journal into the file
+    writer.record(RUN, "ann", [Decision(5, "exclude")])
+    writer.close()
+    assert sorted(state(reader)) == [3, 4, 5]
+    writer = Reviews(address)
+    writer.record(RUN, "ann", [Decision(6, "exclude")])
+    writer.close()
+    assert sorted(state(reader)) == [3, 4, 5, 6]
+    reader.close()
+
+
 @pytest.mark.parametrize(
     ("reviewer", "message"), [("a" * 101, "at most 100 characters"), ("a\0b", "no database"), ("\ud800", "no database")]
 )
