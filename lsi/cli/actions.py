@@ -3,9 +3,7 @@
 import json
 import shutil
 import sys
-import time
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,8 @@ from tqdm import tqdm
 from lsi.audit.label_issues import label_issues, most_suspect_first, self_confidence
 from lsi.cli import commands, export_actions
 from lsi.cli.ending import end_when_asked
-from lsi.cli.noting import note
+from lsi.cli.following import ProgressFile
+from lsi.cli.noting import note, refuse_if_read_only
 from lsi.cli.output import print_json, text_table
 from lsi.cli.printing import print_comparison, print_plan, print_run
 from lsi.compute import maps, pipeline, queries
@@ -25,7 +24,7 @@ from lsi.data import Plan
 from lsi.errors import UsageError
 from lsi.export import issue_table
 from lsi.export.untouched import refuse_foreign_manifest, refuse_sources
-from lsi.files import read_json, write_json
+from lsi.files import read_json
 from lsi.laplace.explanation import Explanation
 from lsi.progress import Progress, Status
 from lsi.runs.comparison import compare
@@ -79,24 +78,6 @@ class _Bar:
             self.bar = None
 
 
-class _ProgressFile:
-    """Writes reports to a file, at most four a second and each stage's first."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.stage, self.written, self.facts = path, "", 0.0, {}
-
-    def __call__(self, status: Status) -> None:
-        now = time.monotonic()
-        if status.stage != self.stage or now - self.written > 0.25:
-            self.stage, self.written = status.stage, now
-            write_json(self.path, asdict(status) | self.facts)
-
-    def finish(self, run_name: str) -> None:
-        """Say that the run is there; the 2-D view may still follow."""
-        self.facts, self.written = {"run": run_name}, 0.0
-        self(Status("done", 1, 1, ""))
-
-
 def _announce(plan: Plan) -> None:
     """Print how the data are read where progress is printed."""
     print("\n".join(plan.lines()), file=sys.stderr, flush=True)
@@ -105,11 +86,13 @@ def _announce(plan: Plan) -> None:
 def _compute(command: commands.Compute) -> None:
     end_when_asked()
     settings = command.settings()
-    if command.progress is None:  # else somebody follows who has noted it
+    if command.progress is None:
         note(command.cache, "started", settings.data.named, settings=settings.to_dict())
+    else:  # somebody follows who has noted it
+        refuse_if_read_only()
     bar = _Bar()
     progress = Progress([] if command.quiet else [bar])
-    file = None if command.progress is None else _ProgressFile(command.progress)
+    file = None if command.progress is None else ProgressFile(command.progress)
     if file is not None:
         progress.listeners.append(file)
     try:
@@ -122,6 +105,8 @@ def _compute(command: commands.Compute) -> None:
             maps.projection_of_run(run, command.cache, progress)
     finally:
         bar.close()
+        if file is not None:
+            file.close()
     if command.output is not None:
         _copy(run, command.output)
     if command.json:
@@ -256,6 +241,7 @@ def _explain_target(command: commands.Explain, run: Run, position: int) -> None:
 
 
 def _project(command: commands.Project) -> None:
+    refuse_if_read_only()
     run = find_run(command.cache, command.run)
     bar = _Bar()
     positions = maps.projection_of_run(run, command.cache, Progress([bar]))

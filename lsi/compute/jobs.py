@@ -1,14 +1,21 @@
 """Jobs: `python -m lsi compute` in a process of its own, followed through a file.
 
-A job is a folder `cache/jobs/<key>` with `job.json` (settings, process), `progress.json` and `log.txt`. Whoever looks
-reads these; nothing hangs on the process that started it. The same settings are the same job.
+A job is a folder `cache/jobs/<key>` with `job.json` (settings, process, and the names of two files that belong to that
+process alone), the report of progress and the log. Whoever looks reads these; nothing hangs on the process that started
+it. The same settings are the same job, and so are the same decisions of the database.
+
+Several machines may share the cache. Only its own can see a job's process and end it; for the others it runs until it
+says that it has ended, or has given no sign for `SILENT_SECONDS`.
 """
 
 import logging
 import os
+import platform
+import secrets
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +38,7 @@ JOB, PROGRESS, LOG = "job.json", "progress.json", "log.txt"
 LOG_LINES = 12
 GROUPS = ("data", "noise", "features", "score", "where")  # of the settings, whose fields are options
 SINGLE = ("seed", "device", "decisions")  # settings that are options themselves
+SILENT_SECONDS = 600.0  # without a sign, after which a job on another machine has failed; it gives two a minute
 _CANCEL_SECONDS = 3.0
 
 
@@ -48,7 +56,11 @@ class Job:
     @property
     def progress(self) -> dict[str, Any]:
         """The last report: stage, done, total, unit, rate a second, seconds left; at the end `run`."""
-        return read_json(self.folder / PROGRESS) or {}
+        return read_json(self.file(PROGRESS)) or {}
+
+    def file(self, name: str) -> Path:
+        """Return the path of PROGRESS or LOG of the process that is named last; an earlier one may still write its."""
+        return self.folder / str(self.facts.get("files", {}).get(name, name))
 
     @property
     def settings(self) -> Settings:
@@ -75,7 +87,15 @@ class Job:
     @property
     def alive(self) -> bool:
         """Whether its process runs; a job that is done may still compute the 2-D view."""
-        return _process(self.facts) is not None
+        return _process(self.facts) is not None or self.is_elsewhere
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether its process runs on another machine, by its last sign: nobody can end it here."""
+        facts = self.facts
+        if facts.get("host", _HOST) == _HOST or self.progress.get("ended") or _process(facts) is not None:
+            return False
+        return time.time() - self.last_sign < SILENT_SECONDS
 
     @property
     def run_name(self) -> str | None:
@@ -85,12 +105,12 @@ class Job:
     @property
     def last_sign(self) -> float:
         """When it last reported or logged something, in seconds since 1970; of one that has ended, about its end."""
-        files = (self.folder / name for name in (JOB, PROGRESS, LOG))
+        files = (self.folder / JOB, self.file(PROGRESS), self.file(LOG))
         return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
 
     def log_tail(self, lines: int = LOG_LINES) -> list[str]:
         """Return the last lines of the log."""
-        path = self.folder / LOG
+        path = self.file(LOG)
         if not path.exists():
             return []
         return path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
@@ -102,14 +122,26 @@ class Job:
 
     def dismiss(self) -> None:
         """Take note of how it ended, so that it is shown no longer; starting it again shows it again."""
-        write_json(self.folder / JOB, self.facts | {"dismissed": True})
+        with self.lock():
+            write_json(self.folder / JOB, self.facts | {"dismissed": True})
+
+    def lock(self) -> FileLock:
+        """Return the lock under which its process is exchanged and its facts are changed."""
+        return FileLock(self.folder / "lock")
 
     def cancel(self) -> None:
-        """End the process and what it started; what it finished stays in the cache."""
-        facts, process = self.facts, _process(self.facts)
-        if self.state != "running" or process is None:
-            return
-        write_json(self.folder / JOB, facts | {"cancelled": True})
+        """End the process and what it started; what it finished stays in the cache.
+
+        Raises:
+            UsageError: it runs on another machine.
+        """
+        with self.lock():
+            facts, process = self.facts, _process(self.facts)
+            if self.state != "running":
+                return
+            if process is None:
+                raise UsageError(f"This computation runs on {facts['host']}, where alone it can be cancelled.")
+            write_json(self.folder / JOB, facts | {"cancelled": True})
         family = _family(process)
         for member in family:
             _ask(member, "terminate")
@@ -119,13 +151,14 @@ class Job:
         psutil.wait_procs(alive, timeout=_CANCEL_SECONDS)
 
 
-def start(settings: Settings, cache: Path, project: bool = True) -> Job:
+def start(settings: Settings, cache: Path, project: bool = True, decided: str = "") -> Job:
     """Start a job, or return the one that already runs with these settings; a job that has ended is started anew.
 
     Args:
         settings: what to compute; relative paths are those of the working folder.
         cache: where everything computed is kept.
         project: compute the 2-D view too.
+        decided: where it starts from the decisions of the database, what tells those in force from all others.
 
     Raises:
         UsageError: the backbone is one that can run any code.
@@ -133,24 +166,40 @@ def start(settings: Settings, cache: Path, project: bool = True) -> Job:
     """
     settings = settings.resolved()
     check_backbone_is_no_code(settings.features.backbone)
-    job = Job(cache / KIND / key(settings=settings.to_dict()))
+    job = Job(cache / KIND / key(settings=settings.to_dict(), **({"decided": decided} if decided else {})))
     cache_folder(job.folder)
-    with FileLock(job.folder / "lock"):
+    with job.lock():
         if job.facts and job.state == "running":
             return job
-        (job.folder / PROGRESS).unlink(missing_ok=True)
+        token = secrets.token_hex(4)
+        files = {PROGRESS: f"progress-{token}.json", LOG: f"log-{token}.txt"}
         words = [sys.executable, "-m", "lsi", "compute", *to_arguments(settings), "--cache", str(cache.resolve())]
-        words += ["--quiet", "--verbose", "--progress", str((job.folder / PROGRESS).resolve())]
+        words += ["--quiet", "--verbose", "--progress", str((job.folder / files[PROGRESS]).resolve())]
         words += ["--project"] if project else []
         environment = {**os.environ, CACHE_VARIABLE: str(cache.resolve()), **confinement(cache)}
-        with (job.folder / LOG).open("wb") as output:
+        with (job.folder / files[LOG]).open("wb") as output:
             process = subprocess.Popen(
                 words, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment, **_DETACHED
             )
-        facts = {"pid": process.pid, "process_start": _start_time(process.pid), "started": time.time()}
-        write_json(job.folder / JOB, {**facts, "settings": settings.to_dict()})
+        facts = {"pid": process.pid, "host": _HOST, "started": time.time(), "files": files, "decided": decided}
+        facts |= _times_of(process.pid) | {"settings": settings.to_dict()}
+        write_json(job.folder / JOB, facts)
+        _remove_earlier(job.folder, set(files.values()))
     _CHILDREN.append(process)
     return job
+
+
+def _remove_earlier(folder: Path, names: set[str]) -> None:
+    """Remove what earlier processes of a job reported and logged.
+
+    Args:
+        folder: of the job.
+        names: what stays.
+    """
+    for path in (*folder.glob("progress*.json"), *folder.glob("log*.txt")):
+        if path.name not in names:
+            with suppress(OSError):  # Windows keeps what a process holds open
+                path.unlink()
 
 
 def confinement(cache: Path) -> dict[str, str]:
@@ -197,19 +246,23 @@ _DETACHED: dict[str, Any] = (
     if sys.platform == "win32"
     else {"start_new_session": True}
 )
+_HOST = platform.node()
+_TIMES = ("process_start", "process_since_boot")
 _SAME_START_SECONDS = 0.01
 
 
 def _process(facts: dict[str, Any]) -> psutil.Process | None:
     """Return the running process of a job, told from a later one of the same number by when it started."""
     _reap()
-    pid, started = facts.get("pid"), facts.get("process_start")
-    if not isinstance(pid, int) or not isinstance(started, float):
+    pid = facts.get("pid")
+    if not isinstance(pid, int):
+        return None
+    known, now = (facts.get(name) for name in _TIMES), _times_of(pid)
+    times = zip(known, now.values(), strict=True) if now else ()
+    if not any(isinstance(t, float) and abs(t - found) < _SAME_START_SECONDS for t, found in times):
         return None
     try:
         process = psutil.Process(pid)
-        if abs(process.create_time() - started) >= _SAME_START_SECONDS:
-            return None
         if process.status() != psutil.STATUS_ZOMBIE:
             return process
     except psutil.Error:
@@ -223,12 +276,16 @@ def _reap() -> None:
     _CHILDREN[:] = [child for child in _CHILDREN if child.poll() is None]
 
 
-def _start_time(pid: int) -> float | None:
-    """Return when a process started, in seconds since 1970; None where it is gone."""
+def _times_of(pid: int) -> dict[str, float]:
+    """Return when a process started, in seconds since 1970 and since the machine did; nothing where it is gone.
+
+    Where somebody sets the clock, Linux changes the first of them, and macOS and Windows the second.
+    """
     try:
-        return psutil.Process(pid).create_time()
+        created = psutil.Process(pid).create_time()
+        return dict(zip(_TIMES, (created, created - psutil.boot_time()), strict=True))
     except psutil.Error:
-        return None
+        return {}
 
 
 def _family(process: psutil.Process) -> list[psutil.Process]:

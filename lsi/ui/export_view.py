@@ -126,7 +126,10 @@ def recompute(view: View) -> None:
     if pressed("Recompute with my decisions", "recompute", icon=":material/restart_alt:", disabled=not changed):
         try:
             note(reviewer(), "started", view.run.subject_name, decisions_of=view.run.name)
-            await_job(jobs.start(replace(view.run.settings, decisions=_what_is_decided(view)), cache()))
+            settings = replace(view.run.settings, decisions=_what_is_decided(view))
+            of_database = settings.decisions == DATABASE  # a file is another one where something else is decided
+            decided = "-".join(map(str, reviews().version(view.run.subject))) if of_database else ""
+            await_job(jobs.start(settings, cache(), decided=decided))
         except LsiError as error:
             st.error(plain(error))
             return

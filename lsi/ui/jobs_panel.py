@@ -108,7 +108,9 @@ def _job(job: jobs.Job, is_home: bool) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             progress = job.progress
             st.progress(_share(job, progress), text=f"{plain(name_of(job))}: {_say(progress)}")
-            if not looks_only():
+            if job.is_elsewhere:
+                st.caption(f"On {plain(job.facts['host'])}, where alone it can be cancelled.")
+            elif not looks_only():
                 button("Cancel", key=f"cancel-{job.folder.name}", on_click=_cancel, args=(job, reviewer()))
     elif state != "done" and is_home and not job.is_dismissed:
         _ended(job, state)
@@ -143,11 +145,14 @@ def _again(job: jobs.Job, name: str) -> None:
     if refused():
         return
     note(name, "started", name_of(job), job=job.folder.name)
-    await_job(jobs.start(job.settings, cache()))
+    await_job(jobs.start(job.settings, cache(), decided=job.facts.get("decided", "")))
 
 
 def _cancel(job: jobs.Job, name: str) -> None:
     if refused():
+        return
+    if job.state != "running":
+        st.toast("It has ended meanwhile: there is nothing to cancel.")
         return
     note(name, "cancelled", name_of(job), job=job.folder.name)
     job.cancel()

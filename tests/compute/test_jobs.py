@@ -4,15 +4,19 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from lsi.cli import main
+from lsi.cli.following import SIGN_SECONDS, ProgressFile
 from lsi.compute import jobs
-from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
+from lsi.config import DATABASE, DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.errors import UsageError
+from lsi.files import write_json
+from lsi.progress import Status
 from lsi.runs.listing import find_run
 
 QUICK = Settings(data=DataSettings("digits", subset=200))
@@ -97,6 +101,84 @@ def test_a_job_reads_below_the_data_roots_and_uploads_alone(tmp_path, monkeypatc
     assert started[0]["LSI_DATA_ROOTS"].split(os.pathsep) == [str(tmp_path / n) for n in ("a", "b", "cache/uploads")]
 
 
+def test_only_the_process_that_was_started_last_speaks_for_a_job(tmp_path, monkeypatch):
+    """An earlier one may still compute the map of its run."""
+    started = []
+    monkeypatch.setattr(jobs.subprocess, "Popen", lambda words, **rest: started.append(words) or Process())
+    for number in (1, 2):
+        job = jobs.start(QUICK, tmp_path)
+        reports = [Path(words[words.index("--progress") + 1]) for words in started]
+        write_json(reports[-1], {"run": f"run {number}"})
+        job.file(jobs.LOG).write_text(f"log {number}")
+        assert (job.run_name, job.log_tail()) == (f"run {number}", [f"log {number}"])
+    assert not reports[0].exists()
+    write_json(reports[0], {"stage": "done", "run": "run 1"})
+    assert (job.state, job.run_name) == ("done", "run 2")
+    job = jobs.start(QUICK, tmp_path)
+    assert sorted(path.name for path in job.folder.glob("*.json")) == [jobs.JOB]
+
+
+def test_other_decisions_of_the_database_are_another_job(tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs.subprocess, "Popen", lambda *a, **k: Process())
+    monkeypatch.setattr(jobs.Job, "state", property(lambda _: "running"))
+    settings = replace(QUICK, decisions=DATABASE)
+    one, other, again = (jobs.start(settings, tmp_path, decided=d) for d in ("4-2", "5-3", "4-2"))
+    assert one == again != other
+    assert one.facts["decided"] == "4-2"
+
+
+@pytest.mark.parametrize("changed", ["process_start", "process_since_boot"])
+def test_a_clock_that_is_set_ends_no_job(tmp_path, changed):
+    """It moves one of the two times that a process is known by."""
+    running = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        facts = {"pid": running.pid} | jobs._times_of(running.pid) | {"settings": QUICK.to_dict()}
+        job = jobs.Job(tmp_path)
+        write_json(tmp_path / jobs.JOB, facts | {changed: facts[changed] + 60})
+        assert job.state == "running"
+        write_json(tmp_path / jobs.JOB, facts | {name: facts[name] + 60 for name in jobs._TIMES})
+        assert job.state == "failed"
+    finally:
+        running.kill()
+        running.communicate()
+
+
+def test_a_job_of_another_machine_runs_until_it_says_or_shows_that_it_has_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs.subprocess, "Popen", lambda *a, **k: Process())
+    job = jobs.start(QUICK, tmp_path)
+    assert job.state == "failed"
+    facts = job.facts | {"host": "lens-1"}
+    write_json(job.folder / jobs.JOB, facts)
+    assert (job.state, job.alive, job.is_elsewhere) == ("running", True, True)
+    assert jobs.start(QUICK, tmp_path).facts == facts
+    with pytest.raises(UsageError, match="runs on lens-1, where alone it can be cancelled"):
+        job.cancel()
+    write_json(job.file(jobs.PROGRESS), {"stage": "features", "ended": True})
+    assert (job.state, job.alive) == ("failed", False)
+    write_json(job.file(jobs.PROGRESS), {"stage": "features"})
+    assert job.state == "running"
+    late = time.time() - jobs.SILENT_SECONDS - 1
+    for name in (job.folder / jobs.JOB, job.file(jobs.PROGRESS), job.file(jobs.LOG)):
+        os.utime(name, (late, late))
+    assert job.state == "failed"
+    assert jobs.start(QUICK, tmp_path).facts["host"] == jobs._HOST
+
+
+def test_a_job_gives_signs_of_life_and_says_that_it_has_ended(tmp_path):
+    """Between two reports of a long stage nobody on another machine sees whether it is there."""
+    path = tmp_path / "progress.json"
+    file = ProgressFile(path, sign_seconds=0.01)
+    file(Status("features", 1, 9, "images"))
+    os.utime(path, (0, 0))
+    deadline = time.monotonic() + 30
+    while path.stat().st_mtime == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    file.close()
+    assert 4 * SIGN_SECONDS < jobs.SILENT_SECONDS
+    assert json.loads(path.read_text()) == asdict(Status("features", 1, 9, "images")) | {"ended": True}
+
+
 class Process:
     pid = 2**22 + 1  # more than there can be
 
@@ -114,6 +196,7 @@ def test_a_cancelled_job_says_so_and_can_start_again(tmp_path):
 def test_a_job_that_fails_keeps_its_message(tmp_path):
     job = jobs.start(Settings(data=DataSettings(data=tmp_path / "nothing")), tmp_path)
     wait(job, "failed")
+    assert job.progress["ended"]
     assert any("no such file or folder" in line for line in job.log_tail())
 
 
@@ -130,7 +213,7 @@ def test_a_process_of_the_same_number_is_not_the_job(tmp_path):
     try:
         facts = job.facts | {"pid": stranger.pid}
         (job.folder / jobs.JOB).write_text(json.dumps(facts))
-        (job.folder / jobs.PROGRESS).unlink()
+        job.file(jobs.PROGRESS).unlink()
         assert job.state == "failed"
         job.cancel()
         assert stranger.poll() is None

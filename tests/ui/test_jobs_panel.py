@@ -23,7 +23,7 @@ def started(monkeypatch) -> list[Settings]:
     """What would have been started."""
     found: list[Settings] = []
     monkeypatch.setattr(
-        jobs, "start", lambda settings, cache: found.append(settings) or jobs.Job(cache / "jobs" / "none")
+        jobs, "start", lambda settings, cache, decided="": found.append(settings) or jobs.Job(cache / "jobs" / "none")
     )
     return found
 
@@ -310,14 +310,19 @@ def ended(cache, monkeypatch, **facts) -> jobs.Job:
      ({}, "pets: no such folder", "Try again")],
 )  # fmt: skip
 def test_a_job_that_ended_without_a_run_can_be_started_again_or_dismissed(app, cache, monkeypatch, facts, words, again):
-    job = ended(cache, monkeypatch, **facts)
+    job = ended(cache, monkeypatch, decided="7-3", **facts)
     started = []
-    monkeypatch.setattr(jobs, "start", lambda settings, cache: started.append(settings) or jobs.Job(cache / "none"))
+
+    def start(settings, cache, decided):
+        started.append((settings, decided))
+        return jobs.Job(cache / "none")
+
+    monkeypatch.setattr(jobs, "start", start)
     app.run()
     said = [e.value.replace("\\", "") for kind in ("info", "error") for e in getattr(app, kind)]
     assert words in said
     field(app, "button", again).click().run()
-    assert [s.data.data.name for s in started] == ["pets"]
+    assert [(s.data.data.name, decided) for s, decided in started] == [("pets", "7-3")]
     field(app, "button", "Dismiss").click().run()
     assert not [b for b in app.button if b.label in (again, "Dismiss")]
     assert job.is_dismissed
@@ -477,3 +482,26 @@ def test_who_may_only_look_by_now_starts_and_ends_nothing(app, cache, monkeypatc
     assert not app.exception
     assert [t.value for t in app.toast] == ["Read-only: nothing can be changed here."]
     assert (started, job.is_dismissed) == ([], False)
+
+
+def test_what_has_ended_is_not_noted_as_cancelled(cache, monkeypatch):
+    """It ran when the page was drawn."""
+    job = ended(cache, monkeypatch)
+    monkeypatch.setattr(jobs_panel, "note", lambda *_what, **_facts: pytest.fail("noted"))
+    monkeypatch.setattr(jobs_panel, "refused", lambda: False)
+    said = []
+    monkeypatch.setattr(jobs_panel.st, "toast", said.append)
+    jobs_panel._cancel(job, "ann")
+    assert said == ["It has ended meanwhile: there is nothing to cancel."]
+
+
+def test_a_job_of_another_machine_is_shown_and_cannot_be_cancelled_here(app, cache, monkeypatch):
+    job = ended(cache, monkeypatch, host="lens-1")
+    app.run()
+    assert progress_of(app)[0] == "pets: starting"
+    assert not [b for b in app.button if b.label in ("Cancel", "Try again")]
+    assert "On lens-1, where alone it can be cancelled." in [c.value.replace("\\", "") for c in app.caption]
+    for name in (jobs.JOB, jobs.LOG):
+        os.utime(job.folder / name, (0, 0))
+    app.run()
+    assert field(app, "button", "Try again")
