@@ -10,7 +10,7 @@ import ipaddress
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
@@ -32,13 +32,14 @@ from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_N
 
 from lsi.environment import base_path, read_only
 from lsi.errors import StorageError, UsageError
-from lsi.ui.roles import Role, read_roles, role_of
+from lsi.ui.roles import Role, name_of, read_roles, role_of
 
 ROLES_VARIABLE = "LSI_ROLES"  # the file of roles
 PROXY_VARIABLE = "LSI_PROXY_HEADER"  # the header in which a proxy names the address of who signed in
 PROXIES_VARIABLE = "LSI_PROXIES"  # networks of those proxies; this machine by default
-HOURS_VARIABLE = "LSI_LOGIN_HOURS"  # how long a login holds
+HOURS_VARIABLE = "LSI_LOGIN_HOURS"  # how long a login holds, or an open page where a proxy signs people in
 _HOURS = 12.0
+_OPENED = "x-lsi-opened"  # header that is added here: when the websocket of a page was opened, in seconds since 1970
 WATCH_SECONDS = 60.0  # between two looks of an open page at whether its login still holds
 OPEN = ("/health", "/_stcore/health")
 OPEN_TO_SIGN_IN = ("/auth/login", "/auth/logout", "/oauth2callback")
@@ -54,7 +55,7 @@ class Person:
     """Who is asking.
 
     Attributes:
-        name: the e-mail address, or what else the provider knows the person by.
+        name: the e-mail address where it is verified, or else what the provider numbers the person by.
         role: what they may do; None: nothing.
     """
 
@@ -98,12 +99,12 @@ def person_of(headers: Mapping[str, str], peer: str | None) -> Person | None:
 
     Args:
         headers: of the request, by names of any case.
-        peer: address that the request comes from; None where it is known to be that of a proxy.
+        peer: address that the request comes from; None for the headers of an open page, whose websocket was let in.
     """
     claims = _claims(headers, peer)
     if claims is None:
         return None
-    return Person(str(claims.get("email") or claims.get("name") or claims.get("sub")), role_of(claims, _roles()))
+    return Person(name_of(claims), role_of(claims, _roles()))
 
 
 def _claims(headers: Mapping[str, str], peer: str | None) -> dict[str, Any] | None:
@@ -183,6 +184,8 @@ class LoginCheck:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Pass the request on, or say what it takes."""
         answer = self._refusal(scope) if scope["type"] in ("http", "websocket") and is_required() else None
+        if answer is None and scope["type"] == "websocket" and _proxy_header():
+            scope = scope | {"headers": _with_time(scope["headers"])}
         if answer is None:
             await self.app(scope, receive, send)
         elif scope["type"] == "http":
@@ -208,6 +211,12 @@ class LoginCheck:
         if is_proxied or "text/html" not in connection.headers.get("accept", ""):
             return PlainTextResponse("sign in first" if person is None else f"{person.name} has no role here", status)
         return _sign_in_page(person, status)
+
+
+def _with_time(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a websocket with the time: its session sees those of the beginning for as long as it is."""
+    kept = [(name, value) for name, value in headers if name.lower() != _OPENED.encode()]  # not what a client says
+    return [*kept, (_OPENED.encode(), str(time.time()).encode())]
 
 
 def _sign_in_page(person: Person | None, status: int) -> Response:
@@ -236,10 +245,17 @@ def _claims_of_cookie(cookies: str) -> dict[str, Any] | None:
     claims = json.loads(raw) if raw else {}
     if not claims.get("is_logged_in") or claims.get("origin") != get_origin_from_redirect_uri():
         return None
-    return claims if time.time() - float(claims.get("iat") or 0) < _hours() * 3600 else None
+    return claims if _holds_since(claims.get("iat")) else None
+
+
+def _holds_since(when: Any) -> bool:
+    """Say whether a login of then, in seconds since 1970, still holds."""
+    return time.time() - float(when or 0) < _hours() * 3600
 
 
 def _claims_of_proxy(headers: Mapping[str, str], peer: str | None) -> dict[str, Any] | None:
+    if peer is None and not _holds_since(headers.get(_OPENED)):  # the proxy looks anew when the page is loaded again
+        return None
     try:
         is_trusted = peer is None or any(ipaddress.ip_address(peer) in network for network in _proxies())
     except ValueError:

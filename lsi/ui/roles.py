@@ -37,28 +37,44 @@ def read_roles(path: Path) -> dict[Role, tuple[str, ...]]:
     return {role: tuple(e.strip() for e in found.get(role, ())) for role in ROLES}
 
 
+def email_of(claims: Mapping[str, Any]) -> str:
+    """Return the e-mail address of a person, empty where the provider says that it is not verified.
+
+    Anybody may enter such an address: it is no name to decide under, and reaches no role.
+    """
+    is_verified = claims.get("email_verified", True) in (True, "true")
+    return str(claims.get("email") or "") if is_verified else ""
+
+
+def name_of(claims: Mapping[str, Any]) -> str:
+    """Return under which name a person decides: the address, or else what the provider numbers people by.
+
+    What a provider calls people (`name`) is for anybody to choose.
+    """
+    return email_of(claims) or str(claims.get("sub") or "unknown")
+
+
 def role_of(claims: Mapping[str, Any], roles: Mapping[Role, tuple[str, ...]]) -> Role | None:
     """Return the highest role that the claims of a person reach, if any.
-
-    An address that the provider says is not verified counts as none: anybody may enter it.
 
     Args:
         claims: what the provider says of the person, by OpenID Connect's names.
         roles: the entries of each role.
     """
-    is_verified = claims.get("email_verified", True) in (True, "true")
-    email = str(claims.get("email") or "").lower() if is_verified else ""
-    reached: list[Role] = [role for role in ROLES if any(_fits(e, email, claims) for e in roles.get(role, ()))]
+    known = {**claims, "email": email_of(claims) or ()}
+    reached: list[Role] = [role for role in ROLES if any(_fits(e, known) for e in roles.get(role, ()))]
     return reached[-1] if reached else None
 
 
-def _fits(entry: str, email: str, claims: Mapping[str, Any]) -> bool:
+def _fits(entry: str, claims: Mapping[str, Any]) -> bool:
+    """Say whether an entry is about a person; the `email` of the claims is one that counts."""
     if entry == "*":
         return True
     name, is_claim, value = entry.partition("=")
     if is_claim:
         held = claims.get(name, ())
         return value in [str(one) for one in (held if isinstance(held, list | tuple) else [held])]
+    email = str(claims["email"] or "").lower()
     if entry.startswith("@"):
         return email.endswith(entry.lower()) and email.count("@") == 1
     return bool(email) and email == entry.lower()

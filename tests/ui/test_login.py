@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import streamlit as st
+from starlette.datastructures import Headers
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
@@ -152,9 +153,10 @@ def test_the_log_says_who_asked(served, roles, secrets, caplog):
     with caplog.at_level(logging.INFO, "lsi.requests"):
         served.get("/thumbs/none/0", headers={"cookie": VIEWER})
         served.get("/thumbs/none/0", headers={"cookie": cookie("mallory@evil.example")})
+        served.get("/thumbs/none/0", headers={"cookie": cookie("ann@example.org", email_verified=False, sub="77")})
         served.get("/thumbs/none/0")
     found = [(r.who, r.status) for r in caplog.records if r.name == "lsi.requests"]
-    assert found == [("eve@other.org", 404), ("mallory@evil.example", 403), ("", 401)]
+    assert found == [("eve@other.org", 404), ("mallory@evil.example", 403), ("77", 403), ("", 401)]
 
 
 def test_a_browser_without_a_login_gets_a_page_that_leads_to_one(served, roles, secrets):
@@ -216,6 +218,30 @@ def test_a_proxy_that_signs_people_in_is_believed_alone(served, roles, monkeypat
     assert asked(client, "GET", "/thumbs/none/0", {"x-forwarded-email": email} if email else {}) == status
     assert asked(client, "GET", "/health", {}) == 200
     assert asked(client, "GET", "/auth/login", {}) == 401
+
+
+@pytest.mark.parametrize("hours", ["", "0.5"])
+def test_a_page_behind_a_proxy_stays_open_for_the_hours_of_a_login(roles, monkeypatch, hours):
+    """What its session sees of the request is that of its beginning: the proxy is passed again by loading it again."""
+    monkeypatch.setenv("LSI_PROXY_HEADER", "X-Forwarded-Email")
+    monkeypatch.setenv("LSI_LOGIN_HOURS", hours)
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(Headers(scope=scope))
+        await receive()
+        await send({"type": "websocket.accept"})
+
+    client = TestClient(login.LoginCheck(app), client=("127.0.0.1", 50000))
+    sent = {"x-forwarded-email": "ann@example.org", "X-LSI-Opened": "9e9"}  # a time that a client made up
+    with client.websocket_connect("/_stcore/stream", headers=sent):
+        (headers,) = seen
+    now, end = time.time(), 3600 * float(hours or 12)
+    for later, person in ((0, login.Person("ann@example.org", "admin")), (end - 60, ...), (end + 60, None)):
+        monkeypatch.setattr(login.time, "time", lambda later=later: now + later)
+        found = login.person_of(headers, None)
+        assert found == person if person is not ... else found
+    assert login.person_of(headers, "127.0.0.1")  # a request is of its moment
 
 
 def test_without_a_login_nobody_is_asked(served):

@@ -6,11 +6,11 @@ import pytest
 
 from lsi.errors import StorageError, UsageError
 from lsi.ui import login
-from lsi.ui.roles import read_roles, role_of
+from lsi.ui.roles import name_of, read_roles, role_of
 
 ROLES = {
     "viewer": ("*",),
-    "reviewer": ("@example.org", "groups=labels", "team=7"),
+    "reviewer": ("@example.org", "groups=labels", "team=7", "email=carl@third.org", "email="),
     "admin": ("Ann@Example.org", "sub=4711"),
 }
 
@@ -34,10 +34,26 @@ ROLES = {
         ({"email": "ann@example.org", "email_verified": False}, "viewer"),
         ({"email": "eve@other.org", "sub": "4711"}, "admin"),
         ({"email": "sub=4711"}, "viewer"),
+        ({"email": "carl@third.org"}, "reviewer"),
+        ({"email": "carl@third.org", "email_verified": False}, "viewer"),
     ],
 )
 def test_the_highest_role_that_a_claim_reaches(claims, role):
     assert role_of(claims, ROLES) == role
+
+
+@pytest.mark.parametrize(
+    ("claims", "name"),
+    [
+        ({"email": "Ann@example.org", "name": "Ann", "sub": "4711"}, "Ann@example.org"),
+        ({"email": "ann@example.org", "email_verified": True, "sub": "4711"}, "ann@example.org"),
+        ({"email": "ann@example.org", "email_verified": False, "name": "Ann", "sub": "4711"}, "4711"),
+        ({"name": "ann@example.org", "sub": "4711"}, "4711"),
+        ({"email": "ann@example.org", "email_verified": False}, "unknown"),
+    ],
+)
+def test_nobody_decides_under_a_name_that_anybody_may_enter(claims, name):
+    assert name_of(claims) == name
 
 
 def test_who_is_in_no_list_has_no_role():
