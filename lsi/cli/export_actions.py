@@ -15,6 +15,7 @@ from lsi.compute import maps, queries
 from lsi.compute.uncomputed import data_as_run
 from lsi.config import EMBEDDED, DataSettings
 from lsi.data.plan import counted
+from lsi.environment import read_only
 from lsi.errors import UsageError
 from lsi.export import (
     Selection,
@@ -150,7 +151,7 @@ def move_decisions(command: commands.Decisions) -> None:
 
     if command.action == "export":
         run = _as_it_stands(command.cache, find_run(command.cache, command.run or "latest"))
-        reviews = Reviews.of_cache(command.cache)
+        reviews = _reviews(command.cache)
         records = decision_records(run.subject, reviews.current(run.subject))
         others = reviews.elsewhere(run.subject) if command.all else []
         said = _remarks(command.cache, run) + (remarks_elsewhere(reviews, run.subject) if command.all else [])
@@ -332,7 +333,7 @@ def _as_it_stands(cache: Path, run: Run) -> Run:
 def _reviews(cache: Path) -> "Reviews":
     from lsi.runs.decisions import Reviews  # SQLAlchemy takes half a second to import, and few commands need it
 
-    return Reviews.of_cache(cache)
+    return Reviews.of_cache(cache, read_only=read_only())
 
 
 def _remarks(cache: Path, run: Run) -> list[dict[str, Any]]:

@@ -86,6 +86,31 @@ def test_read_only_leaves_no_trace(tmp_path, monkeypatch):
     assert done(tmp_path) == []
 
 
+def test_read_only_the_commands_change_nothing_and_show_everything(tmp_path, monkeypatch, capsys):
+    cache = tmp_path / "cache"
+    assert main([*COMPUTE, "--cache", str(cache)]) == 0
+    (run,) = list_runs(cache)
+    assert main(["export", run.name, "--output", str(tmp_path / "out"), "--cache", str(cache)]) == 0
+    decisions, other = str(tmp_path / "out" / "decisions.json"), str(tmp_path / "other.json")
+    monkeypatch.setenv("LSI_READ_ONLY", "1")
+    before = {path: path.stat().st_mtime_ns for path in cache.rglob("*")}
+    for words in (
+        [*COMPUTE, "--seed", "1"],
+        [*COMPUTE, "--seed", "1", "--progress", str(tmp_path / "progress.json")],
+        ["project", run.name],
+        ["decisions", "import", decisions],
+        ["runs", "rename", run.name, "first"],
+        ["runs", "delete", run.name],
+        ["cache", "clear"],
+    ):
+        capsys.readouterr()
+        assert main([*words, "--cache", str(cache)]) == 2, words
+        assert "LSI_READ_ONLY is set: nothing can be changed here." in capsys.readouterr().err
+    for words in (["show", run.name], ["runs"], ["cache", "size"], ["trail"], ["decisions", "export", other]):
+        assert main([*words, "--cache", str(cache)]) == 0, words
+    assert {path: path.stat().st_mtime_ns for path in cache.rglob("*")} == before
+
+
 def test_tags_and_notes_travel_with_exports_and_decisions(tmp_path, capsys):
     cache = ["--cache", str(tmp_path / "cache")]
     assert main([*COMPUTE, *cache]) == 0
