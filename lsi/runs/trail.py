@@ -54,11 +54,13 @@ def trail(reviews: Reviews, last: int | None = None) -> pd.DataFrame:
         return _frame([])
     with storage_errors(reviews.engine.url), reviews.engine.connect() as connection:
         if is_up_to_date(connection) or inspect(connection).has_table(EVENTS.name):
-            events = select(*(EVENTS.c[name] for name in COLUMNS)).order_by(EVENTS.c.id.desc()).limit(last)
+            events = select(*(EVENTS.c[name] for name in COLUMNS))
+            events = events.order_by(EVENTS.c.time.desc(), EVENTS.c.id.desc()).limit(last)
             found += [tuple(row) for row in connection.execute(events)]
         present = columns_of(connection)
         shown = [table[name] for name in _SHOWN if name in present]
-        decided = select(table.time, table.reviewer, table.action, *shown).order_by(table.id.desc()).limit(last)
+        decided = select(table.time, table.reviewer, table.action, *shown)
+        decided = decided.order_by(table.time.desc(), table.id.desc()).limit(last)  # what is read in may be older
         about = "dataset" if "dataset" in present else "run"
         for row in connection.execute(decided.add_columns(table[about].label("about"))):
             facts = {column.name: getattr(row, column.name) for column in shown}

@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -54,6 +55,15 @@ def test_what_was_done_is_listed_in_order_with_who_and_what(reviews):
 @pytest.mark.parametrize("last", [1, 3, 100])
 def test_the_latest_are_the_end_of_all(reviews, last):
     pd.testing.assert_frame_equal(trail(reviews, last), trail(reviews)[max(6 - last, 0) :].reset_index(drop=True))
+
+
+def test_old_decisions_that_are_read_in_are_not_the_latest(reviews):
+    about = {"action": "exclude", "label_name": None, "given_name": None, "reviewer": "carl"}
+    old = [about | {"sample_id": f"s{i}", "content": f"hash {i}", "time": datetime(2020, 1, i, tzinfo=UTC)}
+           for i in (11, 12, 13, 14)]  # fmt: skip
+    assert reviews.add("data", old).added == 4
+    assert trail(reviews)["who"].tolist() == ["carl"] * 4 + ["ann", "bob", "bob", "bob", "bob", "ann"]
+    assert trail(reviews, 4)["what"].tolist() == ["exclude", "undid", "redid", "exported"]
 
 
 def test_an_undo_that_finds_nothing_is_no_event(reviews):
