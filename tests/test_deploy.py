@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,22 @@ def test_compose_asks_for_what_it_says_and_opens_no_port_but_that_of_the_sign_in
     head = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
     assert all(re.search(rf"\b{name}\b", head) for name in re.findall(r"\$\{([A-Z_]+)", text))
     assert [name for name, service in services.items() if "ports" in service] == ["sign-in"]
-    subnet = yaml.safe_load(text)["networks"]["inside"]["ipam"]["config"][0]["subnet"]
-    assert services["app"]["environment"]["LSI_PROXIES"] == subnet
     assert set(read_roles(DEPLOY / "roles.toml")) == {"viewer", "reviewer", "admin"}
+
+
+def test_compose_believes_the_sign_in_alone():
+    """The database and, by the gateway, every program of the machine reach the app from the same network."""
+    content = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    address = ip_address(content["services"]["sign-in"]["networks"]["inside"]["ipv4_address"])
+    assert content["services"]["app"]["environment"]["LSI_PROXIES"] == f"{address}/32"
+    (network,) = content["networks"]["inside"]["ipam"]["config"]
+    assert address in ip_network(network["subnet"])
+    assert address not in ip_network(network["ip_range"])  # of which the others get theirs
+
+
+def test_a_cookie_secret_as_the_compose_file_says_is_one_that_the_sign_in_reads():
+    """oauth2-proxy reads the alphabet of addresses, and takes anything else for 44 bytes, which it refuses."""
+    (command,) = re.findall(r"COOKIE_SECRET \((.+?)\)\.", (DEPLOY / "compose.yaml").read_text())
+    for _ in range(5):  # five times of six at least one character differs
+        secret = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout.strip()
+        assert re.fullmatch(r"[A-Za-z0-9_-]{43}=", secret)
