@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.browser import READY, ROOT, free_port, wait_until_it_answers
+from tests.e2e.browser import READY, ROOT, free_port, serve, wait_until_it_answers
 from tests.e2e.provider import serve_with_login
 from tests.e2e.test_app import digits_run
 from tests.e2e.test_login import sign_in
@@ -94,3 +94,33 @@ def test_nothing_is_served_above_the_path_or_without_a_login(page, address):
         answer = page.request.get(f"{address.removesuffix('/lsi')}{path}")  # the proxy's own, whatever it is
         assert "no such image" not in answer.text()
         assert "sign in first" not in answer.text()
+
+
+def test_a_page_opens_for_whom_a_proxy_has_signed_in(browser, cache, tmp_path):
+    """Its session reads from its websocket's headers who it is, and when the proxy was asked."""
+    if shutil.which("nginx") is None:
+        pytest.skip("no nginx on this machine (Debian: apt-get install nginx)")
+    port, inner = free_port(), free_port()
+    given = (ROOT / "deploy" / "nginx.conf").read_text().replace("8080", str(port)).replace("8501", str(inner))
+    host = "proxy_set_header Host $http_host;"
+    assert host in given
+    (tmp_path / "nginx.conf").write_text(given.replace(host, f'{host} proxy_set_header X-Forwarded-Email "ann@a.org";'))
+    (tmp_path / "roles.toml").write_text('reviewer = ["ann@a.org"]')
+    words = [w.format(folder=tmp_path, file=tmp_path / "nginx.conf") for w in PROXIES["nginx"][1]]
+    settings = {"LSI_BASE_PATH": "/lsi", "LSI_PROXY_HEADER": "X-Forwarded-Email"}
+    with (
+        serve(cache, port=inner, LSI_ROLES=str(tmp_path / "roles.toml"), **settings) as server,
+        (tmp_path / "log").open("wb") as log,
+    ):
+        process = subprocess.Popen(words, stdout=log, stderr=log)
+        try:
+            wait_until_it_answers(f"http://localhost:{port}/lsi/health", process, tmp_path / "log")
+            page = browser.new_page()
+            assert page.request.get(f"{server.address}/samples").status == 401  # not through the proxy
+            page.goto(f"http://localhost:{port}/lsi/")
+            page.wait_for_selector(READY, timeout=60_000)
+            expect(page.get_by_text("ann@a.org").first).to_be_visible()
+            page.close()
+        finally:
+            process.terminate()
+            process.wait()
