@@ -1,5 +1,7 @@
 """Decisions about many samples at once; each names its scope before it happens, and can be undone."""
 
+from collections.abc import Callable, Iterable
+
 import numpy as np
 import streamlit as st
 from jaxtyping import Int
@@ -7,12 +9,18 @@ from jaxtyping import Int
 from lsi.data.plan import counted
 from lsi.ui import said
 from lsi.ui.buttons import button
-from lsi.ui.deciding import decide, decide_undecided, reviewer, suggested, undecided
+from lsi.ui.deciding import decide_named, decide_undecided, reviewer, suggested, undecided
 from lsi.ui.login import looks_only
 from lsi.ui.session import View
 
 
-def actions(view: View, positions: "list[int] | Int[np.ndarray, ' s']", what: str, key: str) -> None:
+def actions(
+    view: View,
+    positions: "list[int] | Int[np.ndarray, ' s']",
+    what: str,
+    key: str,
+    still: Callable[[], Iterable[int]] | None = None,
+) -> None:
     """Offer keep, relabel, exclude, clear and a tag for these positions; `what` says what they are.
 
     Args:
@@ -20,16 +28,20 @@ def actions(view: View, positions: "list[int] | Int[np.ndarray, ' s']", what: st
         positions: rows of its table.
         what: says what they are, such as selected or filtered.
         key: of the widgets.
+        still: where a rule chose them and no person, says at a click which of them it may speak of by then.
     """
     if looks_only() or not len(positions):
         return
     name, chosen = reviewer(), [int(i) for i in positions]
     count = len(positions)
+    may: Callable[[], Iterable[int]] = still or (lambda: chosen)
     them = f"{count:,} {what} {view.noun if count > 1 else view.one}"
     with st.popover(f"Decide: {them}", icon=":material/checklist:", key=f"{key}-box"):
-        button(f"Exclude {them}", key=f"{key}-exclude", on_click=decide, args=(view, name, chosen, "exclude"),
+        button(f"Exclude {them}", key=f"{key}-exclude", on_click=decide_named,
+                  args=(view, name, chosen, "exclude", may),
                   icon=":material/block:")  # fmt: skip
-        button(f"Keep {them}", key=f"{key}-keep", on_click=decide, args=(view, name, chosen, "keep"))
+        button(f"Keep {them}", key=f"{key}-keep", on_click=decide_named,
+                  args=(view, name, chosen, "keep", may))  # fmt: skip
         if view.labelled:
             offered = suggested(view, positions)
             changed = undecided(view, offered)
@@ -39,12 +51,13 @@ def actions(view: View, positions: "list[int] | Int[np.ndarray, ' s']", what: st
                 button(f"Take the suggestion for {len(changed):,}{rest}",
                        key=f"{key}-suggestion", on_click=decide_undecided, args=(view, name, changed, "suggestion"),
                        disabled=not changed)  # fmt: skip
-        button("Clear their decisions", key=f"{key}-clear", on_click=decide, args=(view, name, chosen, "clear"))
+        button("Clear their decisions", key=f"{key}-clear", on_click=decide_named,
+                  args=(view, name, chosen, "clear", may))  # fmt: skip
         said.on_several(view, positions, them, key)
         if not view.labelled:
             return
         label = st.selectbox("Relabel as", range(len(view.run.class_names)), index=None, key=f"{key}-label",
                              format_func=lambda c: view.run.class_names[c], width=200)  # fmt: skip
         if label is not None:
-            button(f"Relabel {them}", key=f"{key}-relabel", on_click=decide,
-                      args=(view, name, chosen, "relabel", int(label)))  # fmt: skip
+            button(f"Relabel {them}", key=f"{key}-relabel", on_click=decide_named,
+                      args=(view, name, chosen, "relabel", may, int(label)))  # fmt: skip

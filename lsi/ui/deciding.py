@@ -1,5 +1,6 @@
 """The decisions about a run's samples: which are in force, and how one is made, taken back and brought back."""
 
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
@@ -126,7 +127,36 @@ def decide_undecided(view: View, name: str, positions: list[int], what: str) -> 
         positions: rows of its table, undecided when the button was drawn.
         what: as `decide` takes it.
     """
-    decide(view, name, undecided(view, positions), what)
+    decide_named(view, name, positions, what, lambda: undecided(view, positions))
+
+
+def decide_named(
+    view: View,
+    name: str,
+    positions: list[int],
+    what: str,
+    still: Callable[[], Iterable[int]],
+    label: int | None = None,
+) -> None:
+    """Do as `decide` for those of the positions that a rule names still: a callback of buttons.
+
+    Somebody else may have decided since the button was drawn, and no rule overrules that.
+
+    Args:
+        view: the run.
+        name: of the reviewer.
+        positions: rows of its table that the rule named when the button was drawn.
+        what: as `decide` takes it.
+        still: says which the rule names by the decisions that are in force when it is called.
+        label: the new class of a relabel.
+    """
+    if refused():
+        return
+    named = {int(i) for i in still()}
+    chosen = [i for i in positions if i in named]
+    said = carry_out(view, name, chosen, what, label)
+    stay = len(positions) - len(chosen)
+    st.toast(said + (f" {counted(stay, view.one)} stayed: decided meanwhile." if stay else ""))
 
 
 def carry_out(view: View, name: str, positions: list[int], what: str, label: int | None = None) -> str:

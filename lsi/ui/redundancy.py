@@ -9,7 +9,7 @@ from lsi.errors import LsiError
 from lsi.export import charts, duplicates_to_drop, has_splits, leaks, leaks_to_drop, spread
 from lsi.ui import bulk
 from lsi.ui.buttons import button, pressed
-from lsi.ui.deciding import decide, decisions, reviewer
+from lsi.ui.deciding import decide_named, decisions, reviewer
 from lsi.ui.detail import picture
 from lsi.ui.login import looks_only
 from lsi.ui.session import View
@@ -56,8 +56,10 @@ def groups(view: View, positions: np.ndarray, leaking_groups: set[int]) -> None:
             f"{'does' if hidden == 1 else 'do'} not pass the filter, of which {also:,} can go."
         )
     if not looks_only() and len(drop):
-        button(f"Exclude redundant {view.noun}: {len(drop):,}", on_click=decide,
-                  args=(view, reviewer(), [int(i) for i in drop], "exclude"), icon=":material/block:")  # fmt: skip
+        button(f"Exclude redundant {view.noun}: {len(drop):,}", on_click=decide_named,
+                  args=(view, reviewer(), [int(i) for i in drop], "exclude",
+                        lambda: redundant(table, decisions(view)["action"])),
+                  icon=":material/block:")  # fmt: skip
     pages = -(-len(ordered) // PER_PAGE)
     page = st.pagination(pages, key=f"group_page-{view.run.name}") if pages > 1 else 1
     for group in ordered[(page - 1) * PER_PAGE : page * PER_PAGE]:
@@ -77,9 +79,7 @@ def leaking(view: View, is_filtered: bool) -> set[int]:
     """
     if not has_splits(view.table):
         return set()
-    actions = decisions(view)["action"]
-    table = view.table.drop(index=actions.index[actions == "exclude"])
-    found = leaks(table)
+    found = leaks(_not_excluded(view))
     st.subheader("Leaks between splits", anchor=False)
     if is_filtered:
         st.markdown(f"The filter does not count here: these are all leaks of the {len(view.table):,} {view.noun}.")
@@ -93,15 +93,26 @@ def leaking(view: View, is_filtered: bool) -> set[int]:
         f"{counted(n, 'group')} {'lies' if n == 1 else 'lie'} in several splits: {said}. What is learned from then "
         "holds what is tested on."
     )
-    drop = leaks_to_drop(table)
-    drop = drop[~np.isin(drop, actions.index.to_numpy())]
+    drop = _leaking_from_training(view)
     if not looks_only() and len(drop):
         button(f"Exclude from training what looks like what is held out: {len(drop):,}", key="drop-leaks",
-               on_click=decide, args=(view, reviewer(), [int(i) for i in drop], "exclude"),
+               on_click=decide_named, args=(view, reviewer(), [int(i) for i in drop], "exclude",
+                                            lambda: _leaking_from_training(view)),
                icon=":material/water_drop:")  # fmt: skip
     where = "Those of these groups that the filter shows" if is_filtered else "These groups"
     st.caption(f"{where} come first below. An export lists them in leaks.csv.")
     return set(found["near_duplicate_group"].tolist())
+
+
+def _not_excluded(view: View) -> pd.DataFrame:
+    actions = decisions(view)["action"]
+    return view.table.drop(index=actions.index[actions == "exclude"])
+
+
+def _leaking_from_training(view: View) -> np.ndarray:
+    """Return the positions that are learned from, look like what is held out, and that nobody decided about."""
+    drop = leaks_to_drop(_not_excluded(view))
+    return drop[~np.isin(drop, decisions(view).index.to_numpy())]
 
 
 def redundant(table: pd.DataFrame, actions: pd.Series) -> np.ndarray:
@@ -159,7 +170,14 @@ def budget(view: View, positions: np.ndarray) -> None:
         st.markdown(f"{stay}; {counted(suspects, 'suspected label')} and {counted(others, 'other')} leave.")
     more = f" ({len(extra):,} more than the share)" if len(extra) else ""
     st.caption(f"What was decided to be kept stays{more}. Check on the Export page what leaving the rest out does.")
-    bulk.actions(view, positions[~np.isin(positions, kept)], "superfluous", "budget")
+    superfluous = positions[~np.isin(positions, kept)]
+    seen = actions.reindex(superfluous).to_list()
+
+    def still() -> np.ndarray:
+        now = decisions(view)["action"].reindex(superfluous).to_list()
+        return superfluous[[a == b or (pd.isna(a) and pd.isna(b)) for a, b in zip(seen, now, strict=True)]]
+
+    bulk.actions(view, superfluous, "superfluous", "budget", still)
 
 
 def _ordered(table: pd.DataFrame, leaking_groups: set[int]) -> list[int]:
@@ -198,13 +216,13 @@ def _row(view: View, group: int, drop: set[int]) -> None:
     if looks_only():
         return
     going = [int(i) for i in rows.index if int(i) in drop]
+
+    def still() -> np.ndarray:
+        return redundant(rows, decisions(view)["action"])
+
     with st.container(horizontal=True):
         if going:
-            button(f"Exclude {counted(len(going), view.one)}", key=f"group-exclude-{group}", on_click=decide,
-                      args=(view, reviewer(), going, "exclude"), icon=":material/block:")  # fmt: skip
-            button(
-                "No duplicates: keep them",
-                key=f"group-keep-{group}",
-                on_click=decide,
-                args=(view, reviewer(), going, "apart"),
-            )
+            button(f"Exclude {counted(len(going), view.one)}", key=f"group-exclude-{group}", on_click=decide_named,
+                      args=(view, reviewer(), going, "exclude", still), icon=":material/block:")  # fmt: skip
+            button("No duplicates: keep them", key=f"group-keep-{group}", on_click=decide_named,
+                   args=(view, reviewer(), going, "apart", still))  # fmt: skip

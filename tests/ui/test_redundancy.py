@@ -2,7 +2,9 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from lsi.export import spread
 from lsi.runs.decisions import Decision
 from lsi.runs.listing import list_runs
 from lsi.ui import deciding, session
@@ -53,6 +55,47 @@ def test_what_is_excluded_already_is_no_part_of_what_stays(app, cache):
     assert "**240** images stay and hold" in written(page)
     page.button(key="budget-exclude").click().run()
     assert len(deciding.decisions(session.open_view(run.name))) == 160
+
+
+@pytest.mark.parametrize(
+    ("action", "label", "toast"),
+    [("exclude", "Exclude redundant images: 2", "Excluded: 1 image. Undo takes it back. 1 image stayed: decided "
+      "meanwhile."),
+     ("exclude", "Exclude from training what looks like what is held out: 2", "Excluded: 1 image. Undo takes it back. "
+      "1 image stayed: decided meanwhile."),
+     ("exclude", "Exclude 2 images", "Excluded: 1 image. Undo takes it back. 1 image stayed: decided meanwhile."),
+     ("keep", "No duplicates: keep them", "Kept: 1 image. Undo takes it back. 1 image stayed: decided meanwhile.")],
+)  # fmt: skip
+def test_no_rule_overrules_what_a_colleague_decided_since_the_page_was_drawn(
+    app, cache, monkeypatch, action, label, toast
+):
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    view = session.open_view(run.name)
+    group, split = np.full(400, -1), np.full(400, "test")
+    group[[3, 5, 8]], split[[3, 5]] = 0, "train"
+    score = np.where(np.arange(400) == 8, 0.9, 0.5)  # the one that stays
+    table = view.table.assign(near_duplicate_group=group, nearest_distance=0.1, split=split, label_score=score)
+    monkeypatch.setitem(vars(view), "table", table)
+    page = visit(app, "redundancy")
+    deciding.reviews().record(run.subject, "carl", [Decision(5, "unsure")])
+    next(b for b in page.button if b.label == label).click().run()
+    found = deciding.decisions(view)
+    assert found["action"].to_dict() == {3: action, 5: "unsure"}
+    assert found["reviewer"][5] == "carl"
+    assert [t.value for t in page.toast] == [toast]
+
+
+def test_a_share_to_keep_overrules_nothing_that_a_colleague_decided_since_the_page_was_drawn(app, cache):
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    view = session.open_view(run.name)
+    page = visit(app, "redundancy")
+    superfluous = set(range(400)) - set(spread(run, np.argsort(-run.scores["lsi"].to_numpy(), kind="stable"), 320))
+    kept = sorted(superfluous)[:2]
+    deciding.reviews().record(run.subject, "carl", [Decision(int(i), "keep") for i in kept])
+    page.button(key="budget-exclude").click().run()
+    found = deciding.decisions(view)
+    assert found["reviewer"].value_counts().to_dict() == {"me": 78, "carl": 2}
+    assert found.index[found["action"] == "keep"].tolist() == kept
 
 
 def test_groups_are_counted_whole_and_say_what_of_them_the_filter_hides(app, cache, monkeypatch):
