@@ -1,6 +1,7 @@
 """One scale for all images of a dataset: a look at the files for what is black and white, and reading by it."""
 
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from PIL import Image
 from lsi.data import deep
 from lsi.data.crops import CroppedImages
 from lsi.data.decoding import deep_values, opened, to_rgb
-from lsi.data.images import ChosenImages, Images
+from lsi.data.images import ChosenImages, Images, JoinedImages
 from lsi.data.pixel_arrays import check_real, from_pixels, gap_lines
 from lsi.data.pixel_range import Extent, Limits, PixelRange, extent_of, joined, limits_of, number
 from lsi.errors import DataError, UnreachableError, is_of_surroundings, unreadable_passed_over
@@ -95,12 +96,25 @@ def measure(images: Images, progress: Progress | None = None) -> PixelSurvey:
 
 
 def _whole(images: Images) -> Images:
-    """Return the images that others are crops of: the range is that of whole images, and each is looked at once."""
-    crops = images.images if isinstance(images, ChosenImages) else images
-    if not isinstance(crops, CroppedImages):
-        return images
-    owner = crops.owner if crops is images else crops.owner[images.index]  # type: ignore[attr-defined]
-    return ChosenImages(crops.images, np.unique(owner))
+    """Return the images that others are read from, each once: crops share the range of the whole images."""
+    found: dict[int, tuple[Images, list[np.ndarray]]] = {}
+    for part, rows in _read_from(images, np.arange(len(images))):
+        found.setdefault(id(part), (part, []))[1].append(rows)
+    return JoinedImages([ChosenImages(part, np.unique(np.concatenate(rows))) for part, rows in found.values()])
+
+
+def _read_from(images: Images, rows: np.ndarray) -> Iterator[tuple[Images, np.ndarray]]:
+    """Yield the images that some rows are chosen from, joined of or cropped out of, with the rows of these."""
+    if isinstance(images, ChosenImages):
+        yield from _read_from(images.images, images.index[rows])
+    elif isinstance(images, CroppedImages):
+        yield from _read_from(images.images, images.owner[rows])
+    elif isinstance(images, JoinedImages):
+        for part, end in zip(images.parts, images.ends, strict=True):
+            start = end - len(part)
+            yield from _read_from(part, rows[(rows >= start) & (rows < end)] - start)
+    else:
+        yield images, rows
 
 
 def _survey(n_images: int, n_frames: int, found: list[tuple[bool, Extent]]) -> PixelSurvey:

@@ -187,3 +187,19 @@ def test_crops_of_deep_images_are_read_by_the_range_of_the_whole_images(tmp_path
     entire = np.asarray(ScaledImages(files, whole.pixel_range).read(0))
     assert (crop == entire[16:20, 36:40]).all()
     assert measure(images).n_images == 3
+
+
+def test_deep_crops_that_were_chosen_twice_or_joined_are_read_by_the_range_of_the_whole_images(tmp_path):
+    for i, low in enumerate((0, 1000, 3000)):
+        values = np.linspace(low, low + 1000, 20 * 40).reshape(20, 40).astype(np.uint16)
+        Image.fromarray(values).save(tmp_path / f"{i}.png")
+    files = FileImages([tmp_path / f"{i}.png" for i in range(3)])
+    images = crops([(0, 0, 4, 4)] * 5, [0, 0, 1, 2, 1], files)
+    twice = ChosenImages(ChosenImages(images, np.array([0, 1, 2, 4])), np.array([1, 2, 3]))
+    expected = measure(ChosenImages(files, np.array([0, 1])))
+    assert expected.n_deep == 2
+    assert measure(twice) == expected
+    assert (
+        measure(JoinedImages([ChosenImages(twice, np.array([0])), ChosenImages(twice, np.array([1, 2]))])) == expected
+    )
+    assert measure(JoinedImages([twice, files])) == measure(files)
