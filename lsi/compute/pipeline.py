@@ -197,7 +197,8 @@ def _compute(
             unlabelled, images, more = predict_unlabelled(
                 prepared.beside, entry, result.weights["class_weights"], found.beside
             )
-        unlabelled.columns = [*unlabelled.columns[:4], *manifest["dataset"]["metadata"]]  # as in the scores
+        names = manifest["dataset"]["metadata"]  # the data's own columns are called as in the scores
+        unlabelled.columns = [*unlabelled.columns[: unlabelled.shape[1] - len(names)], *names]
         samples, skipped = _one_after_the_other(samples, images), skipped + more
     manifest["dataset"] |= {"skipped": skipped, "plan": _plan(prepared, skipped, dropped)}
     manifest |= {"settings": settings.to_dict(), "features": _feature_facts(raw, entry), "quality": quality_facts,

@@ -25,9 +25,9 @@ def predict_unlabelled(
         raw: features of the samples without a label, made as those of the labelled ones.
 
     Returns:
-        One row a sample that could be read: index, id, predicted_label, confidence (the probability of that label) and
-        the data's own columns; what tells later whether its image is the same, or None without images; and the samples
-        that could not be read, with their reasons.
+        One row a sample that could be read: index, id, predicted_label, confidence (the probability of that label),
+        text where it has one, and the data's own columns; what tells later whether its image is the same, or None
+        without images; and the samples that could not be read, with their reasons.
     """
     dataset = beside.dataset.take(raw.rows)
     probabilities = np.zeros((0, len(weights)))
@@ -42,5 +42,7 @@ def predict_unlabelled(
             "confidence": probabilities.max(axis=1),
         }
     )
+    if dataset.text is not None:
+        table["text"] = [str(text) for text in dataset.text]
     images = None if dataset.images is None else describe_images(dataset, None).assign(position=0)
     return with_metadata(table, dataset.metadata), images, skipped_records(raw, beside.dataset)

@@ -20,6 +20,8 @@ from lsi.data.labels import NO_CLASS
 from lsi.data.naming import text_of_path
 from lsi.version import VERSION
 
+CONFIDENCE = "confidence"  # of what is predicted for samples without a label: the one column that scores lack
+
 
 def make_table(
     dataset: Dataset,
@@ -50,19 +52,21 @@ def make_table(
         table["is_corrupted"] = corrupted
     table["near_duplicate_group"], table["nearest_distance"] = groups.group, groups.distance
     table = table if quality is None else pd.concat([table, quality], axis=1)
-    return with_metadata(table, dataset.metadata)
+    return with_metadata(table, dataset.metadata, () if dataset.unlabelled is None else (CONFIDENCE,))
 
 
-def with_metadata(table: pd.DataFrame, metadata: pd.DataFrame | None) -> pd.DataFrame:
+def with_metadata(table: pd.DataFrame, metadata: pd.DataFrame | None, taken: tuple[str, ...] = ()) -> pd.DataFrame:
     """Return a table with the data's own columns at its end; a name that the table has already gets "(data)" behind it.
 
     Args:
         table: n rows.
         metadata: n rows of all other columns of the data, or None.
+        taken: more names that get "(data)" behind them, as the table of samples without a label has them.
     """
     if metadata is None:
         return table
-    columns = {name: _storable(metadata[old]) for old, name in metadata_names(metadata, table).items()}
+    every = pd.DataFrame(columns=[*table.columns, *taken])
+    columns = {name: _storable(metadata[old]) for old, name in metadata_names(metadata, every).items()}
     return pd.concat([table, pd.DataFrame(columns, index=table.index)], axis=1)
 
 

@@ -77,6 +77,27 @@ def test_samples_without_a_label_may_all_be_unreadable(tmp_path):
         computed(tmp_path, data=root / "m.csv", on_error="fail")
 
 
+def test_columns_of_the_data_are_called_alike_with_and_without_a_label_and_texts_are_there(tmp_path):
+    features = np.random.default_rng(0).normal(size=(24, 3)) + np.repeat([[0.0], [3.0]], 12, axis=0)
+    table = pd.DataFrame({"text": [f"note {i}" for i in range(24)], "features": [str(row.tolist()) for row in features],
+                          "label": [("ab"[i // 12] if i % 4 else "") for i in range(24)]})  # fmt: skip
+    table.to_csv(tmp_path / "plain.csv", index=False)
+    plain = computed(tmp_path, data=tmp_path / "plain.csv")
+    assert plain.unlabelled["text"].tolist() == table["text"].tolist()[::4]
+    names = dict.fromkeys([*plain.scores.columns, *plain.unlabelled.columns])
+    own = [name for name in names if name not in table]
+    assert {"confidence", "lsi", "predicted_label"} <= set(own)
+    more = pd.DataFrame({name: [f"{name} {i}" for i in range(24)] for name in own})
+    pd.concat([table, more], axis=1).to_csv(tmp_path / "more.csv", index=False)
+    run = computed(tmp_path, data=tmp_path / "more.csv")
+    assert run.metadata == [f"{name} (data)" for name in own]
+    for shown, rows in ((run.scores, [i for i in range(24) if i % 4]), (run.unlabelled, range(0, 24, 4))):
+        assert shown.columns.is_unique
+        for name in own:
+            assert shown[f"{name} (data)"].tolist() == [f"{name} {i}" for i in rows]
+    assert run.unlabelled["confidence"].between(0.5, 1).all()
+
+
 def test_a_class_that_cannot_be_read_is_dropped_with_a_line(tmp_path):
     root = patches(tmp_path / "d", [*AB, "c/1.png", "c/2.png"])
     for name in ("c/1.png", "c/2.png"):
