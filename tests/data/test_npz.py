@@ -52,3 +52,43 @@ def test_arrays_that_do_not_fit_in_memory_are_refused_before_they_are_unpacked(t
     monkeypatch.setattr(np, "load", None)
     with pytest.raises(DataError, match="more than there is"):
         read(tmp_path / "a.npz")
+
+
+def opened(path, **options):
+    return load(DataSettings(data=path, **options), path.parent)
+
+
+def arrays_of(n: int, first: float = 0.0) -> np.ndarray:
+    return np.arange(n * 3, dtype=np.float32).reshape(n, 3) + first
+
+
+@pytest.mark.parametrize(
+    ("values", "labels", "other"),
+    [("X", "y", "X_test"), ("images", "labels", "val_images"), ("features", "labels", "extra_features")],
+)
+def test_samples_that_name_no_split_beside_those_of_one_are_those_to_train_with(tmp_path, values, labels, other):
+    np.savez(tmp_path / "d.npz", **{values: arrays_of(6), labels: [0, 1] * 3, other: arrays_of(4, 100)})
+    data = opened(tmp_path / "d.npz")
+    np.testing.assert_array_equal(data.features, arrays_of(6))
+    assert data.labels.tolist() == [0, 1] * 3
+    assert sorted(dict(data.plan.splits).values()) == [4, 6]
+    assert dict(data.plan.splits)["train"] == 6
+    assert not data.plan.ignored
+    every = opened(tmp_path / "d.npz", split="all")
+    assert (len(every), len(every.unlabelled)) == (6, 4)
+
+
+def test_samples_that_name_no_split_beside_those_to_train_with_are_refused(tmp_path):
+    np.savez(tmp_path / "d.npz", X=arrays_of(6), y=[0, 1] * 3, X_train=arrays_of(4), y_train=[0, 1] * 2)
+    with pytest.raises(DataError, match="it holds samples as X and those of the split train as well"):
+        opened(tmp_path / "d.npz")
+
+
+@pytest.mark.parametrize("split", ["train", "all"])
+def test_other_arrays_beside_those_of_splits_are_counted(tmp_path, split):
+    arrays = {"x_train": arrays_of(4), "y_train": [0, 1] * 2, "x_test": arrays_of(2), "y_test": [0, 1], "y_val": [1],
+              "class_names": ["a", "b"], "mean": np.zeros((3, 1))}  # fmt: skip
+    np.savez(tmp_path / "d.npz", **arrays)
+    data = opened(tmp_path / "d.npz", split=split)
+    assert dict(data.plan.ignored) == {"arrays (y_val (1,), mean (3, 1))": 2}
+    assert data.class_names == ("a", "b")

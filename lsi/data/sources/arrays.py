@@ -1,5 +1,6 @@
 """Data that lie in NumPy's files: images, ready-made features, and other labellings."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from lsi.data.npz import read_npz
 from lsi.data.pixels import check_real, from_pixels
 from lsi.data.plan import counted
 from lsi.data.sources.columns import ALIASES, Wanted, assign_roles, refuse_columns
-from lsi.data.sources.samples import Options, Samples, joined
+from lsi.data.sources.samples import DEFAULT_SPLIT, Options, Samples, joined
 from lsi.data.sources.splits import ALL, same_split, split_of
 from lsi.data.sources.tables import SEPARATED, numbers, read_frame
 from lsi.data.trees import LocalTree
@@ -43,15 +44,23 @@ def from_arrays(path: Path, options: Options) -> Samples:
     arrays = load_arrays(path)
     where = text_of_path(str(path))
     refuse_columns(options.columns, f"{where}: it holds arrays")
-    parts = _by_split(arrays)
-    if len(parts) > 1 or "" not in parts:
-        shared = {k: v for k, v in arrays.items() if k.casefold() in _NAMES}
-        return _of_splits(path, {split: part | shared for split, part in parts.items() if split}, options, where)
-    return _samples(path, arrays, options, where)
+    parts = _by_split(arrays, where)
+    if not parts:
+        return _samples(path, arrays, options, where)
+    shared = {k: v for k, v in arrays.items() if k.casefold() in _NAMES}
+    samples = _of_splits(path, {split: part | shared for split, part in parts.items()}, options, where)
+    used = {id(array) for part in parts.values() for array in part.values()} | set(map(id, shared.values()))
+    return replace(samples, ignored=Counter(samples.ignored) + Counter(_counted(arrays, used)))
 
 
-def _by_split(arrays: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
-    """Return the arrays of each split under their names without it; under "" those that name none."""
+def _by_split(arrays: dict[str, np.ndarray], where: str) -> dict[str, dict[str, np.ndarray]]:
+    """Return the arrays of each split that has samples, under their names without it; none where no name says a split.
+
+    Samples that stand beside those of other splits and name none are those to train with.
+
+    Raises:
+        DataError: there are samples to train with by name as well.
+    """
     parts: dict[str, dict[str, np.ndarray]] = {}
     for name, values in arrays.items():
         first, _, rest = name.partition("_")
@@ -62,8 +71,19 @@ def _by_split(arrays: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]
             parts.setdefault(last, {})[begin] = values
         else:
             parts.setdefault("", {})[name] = values
-    holding = {s: p for s, p in parts.items() if s and _first(p, _VALUES) is not None}
-    return holding or {"": arrays}
+    plain = parts.pop("", {})
+    holding = {s: p for s, p in parts.items() if _first(p, _VALUES) is not None}
+    own = _first(plain, _VALUES)
+    if not holding or own is None or own.ndim < 2:
+        return holding
+    train = next((split for split in holding if same_split(split) == DEFAULT_SPLIT), None)
+    if train is not None:
+        name = next(name for name, array in plain.items() if array is own)
+        raise DataError(
+            f"{where}: it holds samples as {name} and those of the split {train} as well: save it without the array "
+            "that is not meant, or each split in a file of its own."
+        )
+    return {DEFAULT_SPLIT: plain, **holding}
 
 
 def _of_splits(path: Path, parts: dict[str, dict[str, np.ndarray]], options: Options, where: str) -> Samples:
@@ -214,9 +234,14 @@ def _metadata(arrays: dict[str, np.ndarray], used: set[int], n: int) -> pd.DataF
 
 
 def _unused(arrays: dict[str, np.ndarray], used: set[int], options: Options, n: int) -> dict[str, int]:
-    names = [f"{name} {array.shape}" for name, array in arrays.items()
-             if id(array) not in used and name not in options.targets
-             and not (array.ndim == 1 and len(array) == n)]  # fmt: skip
+    beside = {id(array) for name, array in arrays.items()
+              if name in options.targets or (array.ndim == 1 and len(array) == n)}  # fmt: skip
+    return _counted(arrays, used | beside)
+
+
+def _counted(arrays: dict[str, np.ndarray], used: set[int]) -> dict[str, int]:
+    """Return how many arrays are not used, under what they are called."""
+    names = [f"{name} {array.shape}" for name, array in arrays.items() if id(array) not in used]
     return {f"arrays ({', '.join(names)})": len(names)} if names else {}
 
 
