@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from lsi.config import DataSettings
 from lsi.data.images import Images, decode, to_rgb
@@ -59,24 +60,30 @@ def _with_labels(dataset: Dataset, settings: DataSettings) -> Dataset:
     name, arrays = read_named(settings.labels, "--labels", ("label", "labels"))
     rows, how = _rows_of(dataset, {k: v for k, v in arrays.items() if k != name}, len(arrays[name]), where)
     values, notes = arrays[name][rows], [f"{where}: {how}."]
-    if not dataset.is_labelled:
-        labels = encode_labels(values, LabelRules(where, merge=settings.merge_classes))
-        positions, names = labels.values, labels.names
+    if dataset.is_labelled:
+        labels = class_positions(values, dataset.class_names, where, rows)
     else:
-        positions, names = class_positions(values, dataset.class_names, where), dataset.class_names
-    missing = positions == UNLABELLED
-    positions = np.maximum(positions, 0)
+        labels = encode_labels(values, LabelRules(where, merge=settings.merge_classes, rows=rows))
+    notes += labels.notes
+    missing, positions = labels.values == UNLABELLED, np.maximum(labels.values, 0)
     if dataset.is_labelled:
         labelled = dataset.relabel(positions)
     else:
-        labelled = replace(dataset, labels=positions, class_names=names, is_labelled=True)
+        labelled = replace(dataset, labels=positions, class_names=labels.names, is_labelled=True)
     if dataset.unlabelled is not None:
         more = counted(len(dataset.unlabelled), "sample")
         notes.append(f"{more} without a label in the data: another labelling is only of those that have one.")
     if missing.any():
-        labelled = replace(labelled.take(np.flatnonzero(~missing)), unlabelled=labelled.take(np.flatnonzero(missing)))
+        labelled = replace(labelled.take(np.flatnonzero(~missing)), unlabelled=_apart(dataset, missing))
     plan = _planned(labelled)
     return replace(labelled, plan=None if plan is None else replace(plan, notes=(*plan.notes, *notes)))
+
+
+def _apart(dataset: Dataset, missing: np.ndarray) -> Dataset:
+    """Return the samples that another labelling (n,) gives no label, behind those that have none in the data."""
+    more = dataset.take(np.flatnonzero(missing))
+    more = replace(more, labels=np.zeros(len(more), np.int64), is_labelled=False, unlabelled=None)
+    return more if dataset.unlabelled is None else dataset.unlabelled.followed_by(more)
 
 
 def _rows_of(
@@ -137,9 +144,17 @@ def _planned(dataset: Dataset) -> Plan | None:
     return replace(dataset.plan, n_samples=len(dataset), classes=classes, n_unlabelled=n_unlabelled)
 
 
+def _numbers(values: np.ndarray) -> np.ndarray:
+    """Return a column of text or objects as numbers, NaN where a value is none; as it is where no value is one."""
+    if values.ndim != 1 or values.dtype.kind not in "OU":
+        return values
+    found = pd.to_numeric(pd.Series(values), errors="coerce").to_numpy(dtype=np.float64)
+    return values if np.isnan(found).all() else found
+
+
 def _with_targets(dataset: Dataset, specification: str) -> Dataset:
     name, arrays = read_named(specification, "--targets", ("targets", "embeddings", "data"))
-    values = arrays[name]
+    values = _numbers(arrays[name])
     where = f"--targets {specification}"
     if values.ndim not in (1, 2) or values.dtype.kind not in "fiu":
         raise DataError(

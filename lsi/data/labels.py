@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,7 @@ class LabelRules:
         minus_one_is_missing: −1 stands for a missing label, as in data of the Hugging Face Hub.
         merge: "case": names that differ by case or blanks alone are one class; "none": they are several, and reported.
         is_text: values are names as they stand, of folders: blanks around them count.
+        rows: of the source that the values stand in, which messages name; None: they are counted from 0.
     """
 
     where: str
@@ -56,6 +57,11 @@ class LabelRules:
     minus_one_is_missing: bool = False
     merge: str = "none"
     is_text: bool = False
+    rows: Sequence[int] | np.ndarray | None = None
+
+    def row(self, position: int) -> int:
+        """Return the row of the source that a value stands in, by its position."""
+        return position if self.rows is None else int(self.rows[position])
 
 
 def encode_labels(values: Sequence[Any] | np.ndarray, rules: LabelRules) -> Labels:
@@ -73,7 +79,7 @@ def encode_labels(values: Sequence[Any] | np.ndarray, rules: LabelRules) -> Labe
     Raises:
         DataError: a label is none of the class names, or a sample has several; the message names its row.
     """
-    texts, notes = _texts(_single(values, rules.where), rules, frozenset(rules.class_names or ()))
+    texts, notes = _texts(_single(values, rules), rules, frozenset(rules.class_names or ()))
     if rules.class_names is None:
         names = sorted({t for t in texts if t is not None})
         if all(_INTEGER.fullmatch(name) for name in names):
@@ -93,25 +99,30 @@ def encode_labels(values: Sequence[Any] | np.ndarray, rules: LabelRules) -> Labe
     return Labels(indices, tuple(names), (*notes, *merged))
 
 
-def class_positions(values: Sequence[Any] | np.ndarray, class_names: Sequence[str], where: str) -> np.ndarray:
+def class_positions(
+    values: Sequence[Any] | np.ndarray,
+    class_names: Sequence[str],
+    where: str,
+    rows: Sequence[int] | np.ndarray | None = None,
+) -> Labels:
     """Return another labelling of the same samples as class indices: by class name, or else by class index.
 
     Args:
         values: n labels.
-        class_names: of the k classes.
+        class_names: of the k classes, which stay whether a label names them or not.
         where: what a message names.
-
-    Returns:
-        (n,) class indices, UNLABELLED where a label is missing.
+        rows: of the file that the labels stand in, which messages name; None: they are counted from 0.
 
     Raises:
         DataError: a value is neither.
     """
     known = {_whole(name): i for i, name in enumerate(class_names)} | {name: i for i, name in enumerate(class_names)}
-    texts, _ = _texts(_single(values, where), LabelRules(where), frozenset(known))
+    rules = LabelRules(where, rows=rows)
+    texts, notes = _texts(_single(values, rules), rules, frozenset(known))
     if any(t is not None and t not in known for t in texts):
-        known = _positions(texts, LabelRules(where, class_names), mixed=not known.keys().isdisjoint(texts))
-    return np.array([UNLABELLED if t is None else known[t] for t in texts], dtype=np.int64)
+        known = _positions(texts, replace(rules, class_names=class_names), mixed=not known.keys().isdisjoint(texts))
+    indices = np.array([UNLABELLED if t is None else known[t] for t in texts], dtype=np.int64)
+    return Labels(indices, tuple(class_names), tuple(notes))
 
 
 def no_labels(n: int) -> Labels:
@@ -119,7 +130,7 @@ def no_labels(n: int) -> Labels:
     return Labels(np.zeros(n, dtype=np.int64), NO_CLASS)
 
 
-def _single(values: Sequence[Any] | np.ndarray, where: str) -> list[Any]:
+def _single(values: Sequence[Any] | np.ndarray, rules: LabelRules) -> list[Any]:
     """Return one value a sample: lists of one element as their element, one-hot rows as the position of the 1."""
     rows = values.tolist() if isinstance(values, np.ndarray) else list(values)
     rows = [row.tolist() if isinstance(row, np.ndarray | np.generic) else row for row in rows]
@@ -127,18 +138,18 @@ def _single(values: Sequence[Any] | np.ndarray, where: str) -> list[Any]:
     if not any(are_lists):
         row = next((i for i, text in enumerate(rows) if isinstance(text, str) and _SEVERAL.fullmatch(text)), None)
         if row is not None:
-            raise DataError(_SEVERAL_LABELS.format(where, row, rows[row]))
+            raise DataError(_SEVERAL_LABELS.format(rules.where, rules.row(row), rows[row]))
         return rows
     widths = {len(row) for row, is_list in zip(rows, are_lists, strict=True) if is_list}
     if widths == {1}:
         return [row[0] if is_list else row for row, is_list in zip(rows, are_lists, strict=True)]
     if len(widths) != 1:
         first = _first_list(rows, are_lists)
-        raise DataError(_SEVERAL_LABELS.format(where, first, rows[first]))
+        raise DataError(_SEVERAL_LABELS.format(rules.where, rules.row(first), rows[first]))
     for i, row in enumerate(rows):
         is_one_hot = isinstance(row, list | tuple) and sorted(map(_number, row)) == [0.0] * (len(row) - 1) + [1.0]
         if row is not None and not is_one_hot:
-            raise DataError(_SEVERAL_LABELS.format(where, i, row))
+            raise DataError(_SEVERAL_LABELS.format(rules.where, rules.row(i), row))
     return [None if row is None else [_number(v) for v in row].index(1.0) for row in rows]
 
 
@@ -156,7 +167,7 @@ def _texts(values: list[Any], rules: LabelRules, known: frozenset[str]) -> tuple
     texts: list[str | None] = []
     n_stripped = 0
     for row, value in enumerate(values):
-        text = _text(value, are_fractions, rules.where, row)
+        text = _text(value, are_fractions, rules.where, rules.row(row))
         if text is not None and not rules.is_text and text != text.strip():
             n_stripped, text = n_stripped + 1, text.strip()
         texts.append(text or None)
@@ -164,7 +175,7 @@ def _texts(values: list[Any], rules: LabelRules, known: frozenset[str]) -> tuple
         return texts, []
     notes = [f"{rules.where}: blanks around {counted(n_stripped, 'label')} do not count."] if n_stripped else []
     distinct = {text for text in texts if text is not None}
-    _refuse_several(texts, distinct, known, rules.where)
+    _refuse_several(texts, distinct, known, rules)
     if all(_INTEGER.fullmatch(_whole(text)) for text in distinct):
         texts = [text if text is None or text in known else _whole(text) for text in texts]
     if rules.minus_one_is_missing or rules.class_names is not None or set(texts) == {"-1"}:
@@ -172,7 +183,7 @@ def _texts(values: list[Any], rules: LabelRules, known: frozenset[str]) -> tuple
     return texts, notes
 
 
-def _refuse_several(texts: list[str | None], distinct: set[str], known: frozenset[str], where: str) -> None:
+def _refuse_several(texts: list[str | None], distinct: set[str], known: frozenset[str], rules: LabelRules) -> None:
     """Refuse text that joins labels: between separators stand labels that other samples have alone.
 
     Blanks separate numbers only: "polar bear" is one name beside "bear".
@@ -181,7 +192,7 @@ def _refuse_several(texts: list[str | None], distinct: set[str], known: frozense
         for separator in _SEPARATORS:
             parts = {part.strip() for part in text.split(separator)} - {""}
             if len(parts) > 1 and parts <= distinct and (separator != " " or all(map(_INTEGER.fullmatch, parts))):
-                raise DataError(_SEVERAL_LABELS.format(where, texts.index(text), text))
+                raise DataError(_SEVERAL_LABELS.format(rules.where, rules.row(texts.index(text)), text))
 
 
 def _whole(text: str) -> str:
@@ -229,7 +240,7 @@ def _positions(texts: list[str | None], rules: LabelRules, *, mixed: bool = Fals
         row = next(i for i, t in enumerate(texts) if t in unknown)
         raise DataError(
             f"{rules.where}: expected one of the {len(names)} classes {some(names, 5)} or its number "
-            f"0 … {len(names) - 1}, got {texts[row]!r} in row {row}."
+            f"0 … {len(names) - 1}, got {texts[row]!r} in row {rules.row(row)}."
         )
     return positions
 

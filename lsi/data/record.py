@@ -3,13 +3,14 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
 from lsi.data.crops import cuts_of
-from lsi.data.images import ChosenImages, Images, pixel_limits
+from lsi.data.images import ChosenImages, Images, JoinedImages, pixel_limits
 from lsi.data.plan import Plan
 from lsi.errors import DataError
 from lsi.hashing import fingerprint, key
@@ -141,6 +142,32 @@ class Dataset:
             image_checksums=None if self.image_checksums is None else tuple(self.image_checksums[i] for i in chosen),
             metadata=None if self.metadata is None else self.metadata.iloc[chosen].reset_index(drop=True),
         )
+
+    def followed_by(self, other: "Dataset") -> "Dataset":
+        """Return these samples and those of another part of the same data; what one part lacks, both do.
+
+        Args:
+            other: with the same classes, and other ids.
+        """
+
+        def both(name: str) -> Any:
+            first, second = getattr(self, name), getattr(other, name)
+            return None if first is None or second is None else np.concatenate([first, second])
+
+        parts = [part.images for part in (self, other) if part.images is not None]
+        frames = [part.metadata for part in (self, other) if part.metadata is not None]
+        return replace(
+            self,
+            **{name: both(name) for name in ("ids", "labels", "features", "split", "text", "true_label", "targets",
+                                             "image_stamps")},
+            images=JoinedImages(parts) if len(parts) == 2 else None,
+            index=np.concatenate([self.source_index, other.source_index]),
+            target_names=() if both("targets") is None else self.target_names,
+            metadata=pd.concat(frames, ignore_index=True) if len(frames) == 2 else None,
+            image_checksums=None
+            if self.image_checksums is None or other.image_checksums is None
+            else self.image_checksums + other.image_checksums,
+        )  # fmt: skip
 
     def relabel(self, labels: Int[np.ndarray, " n"]) -> "Dataset":
         """Return the samples with other labels; the labels before become `true_label` where none are known."""

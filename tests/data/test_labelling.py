@@ -9,7 +9,7 @@ import pytest
 from lsi.config import DataSettings
 from lsi.data import load
 from lsi.errors import DataError
-from tests.data.trees import plant
+from tests.data.trees import plant, shown
 
 
 def class_folders(root: Path, names: tuple[str, ...], n: int) -> None:
@@ -112,3 +112,54 @@ def test_one_name_is_no_label_of_two_images(folder):
     names = [i.rpartition("/")[2] for i in ids_of(folder)]
     with pytest.raises(DataError, match="its column path names 10 of the 12 samples"):
         labelled(folder, pd.DataFrame({"path": list(dict.fromkeys(names)), "label": "cat"}))
+
+
+def test_what_is_said_of_another_labelling_of_data_without_labels_is_in_the_plan(tmp_path):
+    plant(tmp_path / "d", [f"{i}.png" for i in range(6)])
+    for values, said in (
+        ([-1, 0, 1, 0, 1, 0], '"-1" is taken for a class, not for a missing label'),
+        (["Cat", "cat", "dog", "dog", "dog", "dog"], "--merge-classes case joins them"),
+        (["a ", "b", "a", "b", "a", "b"], "blanks around 1 label do not count"),
+    ):
+        np.save(tmp_path / "l.npy", np.array(values))
+        notes = load(DataSettings(data=tmp_path / "d", labels=str(tmp_path / "l.npy")), tmp_path).plan.notes
+        assert any(said in note for note in notes)
+
+
+def test_what_is_said_of_another_labelling_of_labelled_data_is_in_the_plan(folder):
+    data = labelled(folder, pd.DataFrame({"path": ids_of(folder), "label": [" cat", *["dog"] * 11]}))
+    assert data.plan.notes[-1].endswith("second.csv:label: blanks around 1 label do not count.")
+
+
+def test_samples_that_neither_labelling_gives_a_label_stand_apart_together(tmp_path):
+    rows = "".join(f"{i}.png,{'ab'[i % 2] if i > 1 else ''},{i}\n" for i in range(8))
+    plant(tmp_path, [f"{i}.png" for i in range(8)], {"t.csv": f"path,label,age\n{rows}"})
+    more = pd.DataFrame({"path": [f"{i}.png" for i in range(8)], "label": [*"abab", "", "a", "", "b"]})
+    more.to_csv(tmp_path / "l.csv", index=False)
+    data = load(DataSettings(data=tmp_path / "t.csv", labels=f"{tmp_path / 'l.csv'}:label"), tmp_path)
+    assert data.ids.tolist() == ["2.png", "3.png", "5.png", "7.png"]
+    apart = data.unlabelled
+    assert apart.ids.tolist() == ["0.png", "1.png", "4.png", "6.png"]
+    assert (apart.source_index.tolist(), apart.metadata["age"].tolist()) == ([0, 1, 4, 6], ["0", "1", "4", "6"])
+    assert [shown(apart.images.read(i)) for i in range(4)] == [0, 1, 4, 6]
+    assert (apart.is_labelled, apart.unlabelled, apart.true_label) == (False, None, None)
+    assert "4 samples without a label: left out of the fit, still shown" in data.plan.lines()
+
+
+def test_a_wrong_value_of_another_labelling_is_named_by_its_row_in_the_file(folder):
+    ids = ids_of(folder)[::-1]
+    with pytest.raises(DataError, match=r"got 'cow' in row 1\."):
+        labelled(folder, pd.DataFrame({"path": ids, "label": ["cat", "cow", *["dog"] * 10]}))
+
+
+def test_targets_of_a_table_are_numbers(folder):
+    ids, path = ids_of(folder), folder.parent / "t.csv"
+    settings = DataSettings(data=folder, task="regression", targets=f"{path}:price")
+    pd.DataFrame({"path": ids[::-1], "price": np.arange(12) / 2}).to_csv(path, index=False)
+    assert load(settings, folder).targets[:, 0].tolist() == (np.arange(12)[::-1] / 2).tolist()
+    pd.DataFrame({"path": ids, "price": ["1.5", "", *["2"] * 10]}).to_csv(path, index=False)
+    with pytest.raises(DataError, match="expected a number as every target; sample 1 has none"):
+        load(settings, folder)
+    pd.DataFrame({"path": ids, "price": "cheap"}).to_csv(path, index=False)
+    with pytest.raises(DataError, match=r"--targets .*: expected numbers of shape \(12,\)"):
+        load(settings, folder)

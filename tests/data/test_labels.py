@@ -127,16 +127,16 @@ def test_whole_numbers_that_became_text_as_floats_are_whole_numbers(values, name
 
 
 def test_what_is_known_to_be_a_class_stays_as_it_is():
-    np.testing.assert_array_equal(class_positions(["1.0", "2.0"], ["1.0", "2.0"], "--labels"), [0, 1])
+    np.testing.assert_array_equal(class_positions(["1.0", "2.0"], ["1.0", "2.0"], "--labels").values, [0, 1])
     np.testing.assert_array_equal(encoded(["1.0", "2.0"], class_names=["2.0", "1.0"]).values, [1, 0])
-    np.testing.assert_array_equal(class_positions(["1", "2"], ["1.0", "2.0"], "--labels"), [0, 1])
+    np.testing.assert_array_equal(class_positions(["1", "2"], ["1.0", "2.0"], "--labels").values, [0, 1])
     joined = ["cat", "cat, dog", "dog"]
-    np.testing.assert_array_equal(class_positions(joined, joined, "--labels"), [0, 1, 2])
+    np.testing.assert_array_equal(class_positions(joined, joined, "--labels").values, [0, 1, 2])
     assert encoded(joined, class_names=joined).names == tuple(joined)
 
 
 def test_another_labelling_finds_its_class_whether_it_came_as_float_or_not():
-    np.testing.assert_array_equal(class_positions(["10.0", "20"], ["10", "20"], "--labels"), [0, 1])
+    np.testing.assert_array_equal(class_positions(["10.0", "20"], ["10", "20"], "--labels").values, [0, 1])
 
 
 def test_names_that_differ_by_case_or_blanks_are_reported_and_joined_on_request():
@@ -163,10 +163,31 @@ def test_classes_without_samples_are_dropped_with_a_line():
      (np.eye(2), [0, 1])],
 )  # fmt: skip
 def test_another_labelling_is_by_name_or_by_number(values, expected):
-    np.testing.assert_array_equal(class_positions(values, ["yes", "no"], "--labels l.npy"), expected)
+    np.testing.assert_array_equal(class_positions(values, ["yes", "no"], "--labels l.npy").values, expected)
 
 
 def test_another_labelling_by_number_is_by_name_where_the_numbers_are_the_names():
-    np.testing.assert_array_equal(class_positions([20, 10], ["10", "20"], "--labels"), [1, 0])
+    np.testing.assert_array_equal(class_positions([20, 10], ["10", "20"], "--labels").values, [1, 0])
     with pytest.raises(DataError, match=r"--labels: .*got '30' in row 1"):
         class_positions([20, 30], ["10", "20"], "--labels")
+
+
+def test_another_labelling_keeps_the_classes_and_says_what_was_stripped():
+    labels = class_positions([" no", "no"], ["yes", "no"], "--labels")
+    assert labels.names == ("yes", "no")
+    assert labels.notes == ("--labels: blanks around 1 label do not count.",)
+
+
+@pytest.mark.parametrize(
+    ("values", "class_names", "expected"),
+    [(["cat", "dog", "cow"], ["cat", "dog"], "in row 30"), (["cat", "[1, 2]", "dog"], None, r"several \(row 20"),
+     (["cat", "dog", "cat;dog"], None, r"several \(row 30"), ([[1], [1, 2], [1]], None, r"several \(row 20"),
+     ([b"a", b"\xff", b"b"], None, "the label of row 20"), (["a", {}, "b"], None, "in row 20"),
+     ([[0, 1], [1, 0], [1, 1]], None, r"several \(row 30")],
+)  # fmt: skip
+def test_messages_name_the_row_of_the_source(values, class_names, expected):
+    with pytest.raises(DataError, match=expected):
+        encode_labels(values, LabelRules("m.csv", class_names, rows=[10, 20, 30]))
+    if class_names:
+        with pytest.raises(DataError, match=expected):
+            class_positions(values, class_names, "m.csv", [10, 20, 30])

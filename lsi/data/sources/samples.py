@@ -165,7 +165,8 @@ def _labels(samples: Samples, rows: np.ndarray, options: Options) -> tuple[Label
         return no_labels(len(rows)), False
     values = samples.labels
     chosen = [values[i] for i in rows.tolist()] if len(rows) < len(values) else values
-    labels = encode_labels(chosen, replace(samples.rules, merge=options.merge_classes))
+    places = rows if samples.index is None else samples.index[rows]
+    labels = encode_labels(chosen, replace(samples.rules, merge=options.merge_classes, rows=places))
     n_missing = int((labels.values == UNLABELLED).sum())
     if n_missing == len(rows) or (n_missing and not options.needs_labels):
         note = "No sample has a label." if n_missing == len(rows) else f"{n_missing:,} samples have no label."
