@@ -283,3 +283,46 @@ def test_the_hub_reads_the_same_rows(shards, tmp_path, monkeypatch):
     for position, row in enumerate(ours.index):
         assert f"/{theirs[int(row)]['__key__']}.jpg" in f"/{ours.ids[position]}"
         assert str(theirs[int(row)]["cls"]) == ours.class_names[ours.labels[position]]
+
+
+def with_column(path: Path, split: str = "train", **options):
+    asked = Options(split=split, **options)
+    return assemble(read_webdataset(open_shards(path), asked), asked)
+
+
+@pytest.fixture
+def shards_with_column(tmp_path) -> Path:
+    for start, split in ((0, "train"), (4, "val")):
+        members = samples_of(start, 4, json=lambda i: {"label": i % 2, "fold": "ab"[i // 2 % 2]})
+        write(tmp_path / "d" / f"d-{split}-000.tar", members)
+    return tmp_path / "d"
+
+
+def test_a_column_of_splits_stays_beside_where_the_tars_name_the_splits(shards_with_column):
+    data = with_column(shards_with_column)
+    assert data.ids.tolist() == [f"d-train-000.tar/{i:06d}.jpg" for i in range(4)]
+    assert data.metadata["fold"].tolist() == list("aabb")
+    assert "The tars' names say the splits: the column fold is kept beside." in data.plan.notes
+    assert "split" not in dict(data.plan.columns)
+
+
+def test_a_column_of_splits_that_is_named_counts_before_the_names_of_the_tars(shards_with_column):
+    data = with_column(shards_with_column, split="b", columns=Wanted(split="fold"))
+    assert [name[-8:-4] for name in data.ids] == ["0002", "0003", "0006", "0007"]
+    assert data.index.tolist() == [2, 3, 6, 7]
+    assert data.plan.source_length == 8
+    assert dict(data.plan.splits) == {"a": 4, "b": 4}
+    assert data.metadata is None
+
+
+def test_an_empty_column_of_splits_says_none(tmp_path):
+    members = samples_of(0, 4, json=lambda i: {"label": i % 2, "split": None})
+    data = with_column(write(tmp_path / "x.tar", members))
+    assert len(data) == 4
+    assert "The column split is empty: there are no splits." in data.plan.notes
+
+
+def test_labels_that_nobody_learns_stay_beside(tmp_path):
+    path = write(tmp_path / "x.tar", samples_of(0, 4, cls=lambda i: "ab"[i % 2]))
+    assert with_column(path).metadata is None
+    assert with_column(path, needs_labels=False).metadata["cls"].tolist() == list("abab")

@@ -53,11 +53,16 @@ def read_webdataset(trees: Sequence[Tree], options: Options) -> Samples:
     rows = [_row(trees[group.shard], group) for group in kept]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     roles = _roles(columns, [group.members for group in kept], options.columns, place)
-    splits, index, lengths = _places(trees, groups, kept)
-    if splits is None and roles.split is not None:
-        splits = ["" if row.get(roles.split) is None else str(row[roles.split]) for row in rows]
-    taken = {roles.label, roles.id, roles.split if splits is not None else None}
-    rest = [column for column in columns if column not in taken]
+    of_shard = None if options.columns.split is not None else splits_of(trees)
+    if of_shard is not None and roles.split is not None:
+        notes.append(f"The tars' names say the splits: the column {roles.split} is kept beside.")
+        roles = replace(roles, split=None)
+    splits, index, lengths = _places(of_shard, groups, kept)
+    if roles.split is not None:
+        splits = _column_of_splits(rows, roles.split, notes)
+    taken = {roles.label, roles.id, roles.split}
+    apart = taken if options.needs_labels else taken - {roles.label}
+    rest = [column for column in columns if column not in apart]
     names = [f"{shards[g.shard]}/{name}".lstrip("/") for g, name in zip(kept, images, strict=True)]
     return Samples(
         safe_name(PurePosixPath(place).name.partition(".")[0]),
@@ -160,11 +165,19 @@ def _roles(columns: list[str], members: list[dict[str, str]], wanted: Wanted, pl
     return assign_roles(columns, replace(wanted, image=None), place)
 
 
+def _column_of_splits(rows: list[dict[str, Any]], column: str, notes: list[str]) -> list[str] | None:
+    """Return the split of each sample by a column; None where it is empty, with a note."""
+    splits = ["" if row.get(column) is None else str(row[column]).strip() for row in rows]
+    if not any(splits):
+        notes.append(f"The column {column} is empty: there are no splits.")
+        return None
+    return splits
+
+
 def _places(
-    trees: Sequence[Tree], groups: list[Group], kept: list[Group]
+    of_shard: list[str] | None, groups: list[Group], kept: list[Group]
 ) -> tuple[list[str] | None, np.ndarray, dict[str, int]]:
     """Return the split of each sample, its row among all samples of the split, and their numbers by split."""
-    of_shard = splits_of(trees)
     lengths: Counter[str] = Counter()
     rows: dict[int, int] = {}
     for group in groups:
