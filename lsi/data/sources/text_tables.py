@@ -23,6 +23,7 @@ MAX_COLUMNS = 10_000
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
          codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # fmt: skip
 _UNNAMED = "Unnamed: "
+_LINE_END = re.compile(r"\r\n|\n|\r")  # JSON may hold the other characters that end a line as they are
 _LFS = b"version https://git-lfs"
 
 
@@ -159,7 +160,7 @@ def _from_json(text: str, where: str) -> pd.DataFrame:
     except ValueError as error:
         if text.lstrip().startswith("["):
             raise DataError(f"{where}: not readable as JSON ({error}).") from None
-        whole = [_parsed(line, number, where) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+        whole = [_parsed(line, number, where) for number, line in enumerate(_LINE_END.split(text), 1) if line.strip()]
     if isinstance(whole, dict) and _is_labels_by_name(whole):
         whole = [{"path": name, "label": label} for name, label in whole.items()]
     records = [whole] if isinstance(whole, dict) else whole
