@@ -102,6 +102,14 @@ def test_parts_of_one_download_whose_images_a_table_names_are_refused(tmp_path, 
     assert len(opened(root / "metadata.csv", label_column=header.partition(",")[2])) == 8
 
 
+@pytest.mark.parametrize("twice", [False, True])
+def test_parts_are_refused_as_well_where_the_table_has_absolute_paths_or_names_an_image_twice(tmp_path, twice):
+    images, _ = parts("part_{}")
+    rows = "".join(f"{tmp_path}/d/{name},{i}\n" * (1 + twice) for i, name in enumerate(images))
+    with pytest.raises(DataError, match=r"differ by a number alone, and metadata\.csv names 8 of their images"):
+        opened(plant(tmp_path / "d", images, {"metadata.csv": f"path,age\n{rows}"}))
+
+
 def test_parts_without_a_table_stay_classes(tmp_path):
     images, _ = parts("part_{}")
     assert opened(plant(tmp_path / "d", images, {"sizes.csv": "a,b\n1,2\n"})).class_names == ("part_1", "part_2")

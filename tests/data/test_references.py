@@ -147,3 +147,36 @@ def test_a_few_names_with_their_suffix_among_names_without_are_found(tmp_path):
     said = [str(i) if i % 8 else f"{i}.png" for i in range(40)]
     found = Resolver(tree_of(tmp_path, [f"{i}.png" for i in range(40)]), "t.csv").resolve(said, "id")
     assert (found.names, found.n_missing) == ([f"{i}.png" for i in range(40)], 0)
+
+
+@pytest.mark.parametrize("bare", [1, 15, 25])
+def test_names_without_suffix_are_found_row_by_row_however_few_they_are(tmp_path, bare):
+    files = [f"{i}.png" for i in range(2_000 if bare == 1 else 40)]
+    said = [name.removesuffix(".png") if 5 < i <= 5 + bare else name for i, name in enumerate(files)]
+    found = Resolver(tree_of(tmp_path, files), "t.csv").resolve(said, "id")
+    assert (found.names, found.n_missing) == (files, 0)
+
+
+def test_names_may_begin_with_the_folder_of_a_table_that_is_given_by_itself(tmp_path):
+    tree_of(tmp_path / "CheXpert", below("train"))
+    found = Resolver(LocalTree(tmp_path / "CheXpert"), "train.csv").resolve(below("CheXpert/train"), "Path")
+    assert (found.names, found.n_missing) == (below("train"), 0)
+
+
+def test_names_are_those_that_the_tree_lists(tmp_path):
+    tree = tree_of(tmp_path / "d", [*below("a"), "b/0.png"])
+    (tmp_path / "link").symlink_to(tmp_path / "d")
+    (tmp_path / "d" / "up").symlink_to(tmp_path / "d" / "a")
+    said = {f"{tmp_path}/d/a/1.png": "a/1.png", f"file://{tmp_path}/d/a/2.png": "a/2.png", "a//3.png": "a/3.png",
+            "b/../a/4.png": "a/4.png", "./a/./5.png": "a/5.png", "up/6.png": "up/6.png",
+            "up/../b/0.png": "b/0.png", f"{tmp_path}/other.png": f"{tmp_path}/other.png"}  # fmt: skip
+    assert Resolver(tree, "t.csv").resolve(list(said), "path").names == list(said.values())
+    linked = Resolver(LocalTree(tmp_path / "link"), "t.csv")
+    assert linked.resolve([f"{tmp_path}/d/a/1.png"], "path").names == ["a/1.png"]
+
+
+def test_a_link_on_the_way_up_leads_where_it_leads(tmp_path):
+    tree = tree_of(tmp_path / "d", ["0.png"])
+    tree_of(tmp_path / "far", ["0.png", "in/1.png"])
+    (tmp_path / "d" / "up").symlink_to(tmp_path / "far" / "in")
+    assert Resolver(tree, "t.csv").resolve(["up/../0.png"], "path").names == ["up/../0.png"]

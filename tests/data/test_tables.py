@@ -321,3 +321,70 @@ def test_a_table_is_judged_by_rows_from_all_over_it(tmp_path, column):
     data = opened(root)
     assert data.class_names == ("a", "b")
     assert any("60 rows name no file here" in note for note in data.plan.notes)
+
+
+@pytest.mark.parametrize("form", ["{root}/im/{i}.png", "im//{i}.png", "im/../im/{i}.png", "file://{root}/im/{i}.png"])
+def test_images_that_a_table_names_in_another_form_are_named(tmp_path, form):
+    rows = "".join(f"{form.format(root=tmp_path / 'd', i=i)},{'ab'[i % 2]}\n" for i in range(4))
+    root = plant(tmp_path / "d", [f"im/{i}.png" for i in range(5)], {"labels.csv": f"path,label\n{rows}"})
+    assert dict(opened(root).plan.ignored) == {"images that labels.csv does not name": 1}
+
+
+@pytest.mark.parametrize("form", ["{root}/{name}", "file://{root}/{name}", ".//{name}", "x/../{name}"])
+def test_columns_of_a_table_with_other_forms_of_paths_are_kept_beside_class_folders(tmp_path, form):
+    (tmp_path / "d" / "x").mkdir(parents=True)
+    rows = "".join(f"{form.format(root=tmp_path / 'd', name=name)},{i}\n" for i, name in enumerate(TWO))
+    data = opened(plant(tmp_path / "d", TWO, {"m.csv": f"path,age\n{rows}"}))
+    assert data.metadata["age"].tolist() == list("012345")
+    assert any("names 6 of the images: its columns are kept beside" in line for line in data.plan.notes)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("path,box\n" + "".join(f"{n},1\n{n},2\n" for n in TWO), "row 1 names cat/0.png a second time"),
+        ("path,age\n" + "".join(f"{i}.png,{i}\n" for i in range(3)), "names 0.png, which lies in"),
+        ("image,age\n" + "".join(f"{n},1\n" for n in TWO) + "https://a.b/1.png,2\n", "is an address"),
+        ("path,age\ncat/0.png,1,2,3\n", "expected 2 fields like the header"),
+    ],
+)
+def test_a_table_that_cannot_be_read_beside_class_folders_gets_its_line(tmp_path, content, said):
+    data = opened(plant(tmp_path / "d", TWO, {"m.csv": content}))
+    assert data.class_names == ("cat", "dog")
+    assert data.metadata is None
+    lines = [line for line in data.plan.notes if "a table beside them is not read: m.csv" in line]
+    assert len(lines) == 1
+    assert said in lines[0]
+
+
+def test_a_table_of_another_column_names_images_that_are_called_alike_in_each_folder(tmp_path):
+    names = [f"train/{c}/{i:03d}.png" for c in ("air hockey", "boxing") for i in range(3)]
+    rows = "".join(f"{i},{name}\n" for i, name in enumerate(names))
+    data = opened(plant(tmp_path / "d", names, {"sports.csv": f"class id,filepaths\n{rows}"}))
+    assert any("names 6 of the images in its column filepaths" in line for line in data.plan.notes)
+
+
+def test_a_wrong_label_is_named_by_its_row_in_the_file(tmp_path):
+    path = table(tmp_path, 'path,label,split\n1.png,a,test\n2.png,a,train\n3.png,"[a, b]",train\n')
+    with pytest.raises(DataError, match=r"several \(row 2"):
+        opened(path)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_json_lines_end_where_lines_end(tmp_path, end):
+    rows = [
+        json.dumps({"path": p, "label": c, "said": "one\u2028two\u2029\u0085"}, ensure_ascii=False) for p, c in ROWS
+    ]
+    data = opened(table(tmp_path, end.join(rows).encode(), "m.jsonl"))
+    assert data.metadata["said"].tolist() == ["one\u2028two\u2029\u0085"] * 3
+
+
+def test_paths_may_begin_with_the_folder_of_the_table(tmp_path, monkeypatch):
+    rows = "".join(f"d-small/train/{i}.png,{'ab'[i % 2]}\n" for i in range(4))
+    root = plant(tmp_path / "d-small", [f"train/{i}.png" for i in range(4)], {"train.csv": f"Path,label\n{rows}"})
+    monkeypatch.setenv("LSI_CONFINED", "1")
+    monkeypatch.setenv("LSI_DATA_ROOTS", str(tmp_path / "elsewhere"))
+    for path in (root / "train.csv", root):
+        data = opened(path)
+        assert [shown(data.images.read(i)) for i in range(4)] == [0, 1, 2, 3]
+        assert any("paths are relative to ../" in line for line in data.plan.notes)

@@ -2,13 +2,14 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import PurePosixPath
 
 import numpy as np
 import pandas as pd
 
-from lsi.data.naming import text_of_path
+from lsi.data.naming import rows_by_name, text_of_path
 from lsi.data.plan import some
 from lsi.data.sources.columns import key_columns
 from lsi.data.sources.samples import Options, Samples
@@ -20,13 +21,14 @@ from lsi.errors import DataError
 _PART = re.compile(r"(parts?|batch(es)?|chunks?|shards?|images?|imgs?|photos|pictures|jpe?gs?|pngs?|vol(ume)?s?|data|"
                    r"sets?|folders?|dirs?|archives?|zips?|splits?|subsets?)[\W_]*$", re.I)  # fmt: skip
 _FORMS = (lambda path: path.name, lambda path: path.stem)
+_JSON = ".json"  # may hold anything
 
 
 def with_columns(tree: Tree, samples: Samples, tables: list[str], options: Options) -> Samples:
     """Return samples with the columns of the tables beside them whose rows name their images.
 
     Of an image that several tables name, the first one's values count. A table without a column of a usual name that
-    names images all the same gets a note.
+    names images all the same gets a note, and so does one that cannot be read or names most of them wrongly.
 
     Args:
         tree: where the tables lie.
@@ -41,15 +43,14 @@ def with_columns(tree: Tree, samples: Samples, tables: list[str], options: Optio
     for table in tables:
         try:
             frame, found = read_frame(tree, table)
-            is_named = names_images(frame, tree, table, options, by_content=False)
-            described = from_frame(frame, tree, table, options) if is_named else None
-        except DataError:
+        except DataError as error:
+            notes += [] if PurePosixPath(table).suffix.lower() == _JSON else [_unread(error)]
             continue
-        if described is None:
-            notes += _other_column(frame, table, samples)
-            continue
-        own, n_rows = _values(frame.drop(columns=[described.columns["image"]]), described, samples)
-        if not n_rows:
+        described, problem = _described(frame, tree, table, options)
+        own, n_rows = (None, 0) if described is None else _values(frame, described, samples)
+        if own is None or not n_rows:
+            other = _other_column(frame, table, samples)
+            notes += problem if problem and _is_of_most(frame, samples) else other
             continue
         _refuse_parts(samples, table, n_rows)
         if metadata is None:
@@ -64,8 +65,22 @@ def with_columns(tree: Tree, samples: Samples, tables: list[str], options: Optio
     return replace(samples, metadata=metadata, ignored=ignored, notes=tuple(notes))
 
 
-def _values(columns: pd.DataFrame, described: Samples, samples: Samples) -> tuple[pd.DataFrame, int]:
+def _unread(error: DataError) -> str:
+    return f"The folders are the labels, and a table beside them is not read: {error}"
+
+
+def _described(frame: pd.DataFrame, tree: Tree, table: str, options: Options) -> tuple[Samples | None, list[str]]:
+    """Return the samples that a table names in a column of a usual name, None where it does not; and what is wrong."""
+    try:
+        is_named = names_images(frame, tree, table, options, by_content=False)
+        return from_frame(frame, tree, table, options) if is_named else None, []
+    except DataError as error:
+        return None, [_unread(error)]
+
+
+def _values(frame: pd.DataFrame, described: Samples, samples: Samples) -> tuple[pd.DataFrame, int]:
     """Return the values of a table's columns for each sample, None where it names none, and how many it names."""
+    columns = frame.drop(columns=[described.columns["image"]])
     positions = {name: i for i, name in enumerate(samples.ids)}
     rows = [(positions[n], i) for i, n in enumerate(map(text_of_path, described.paths)) if n in positions]
     taken = np.full(len(samples.ids), -1)
@@ -76,22 +91,41 @@ def _values(columns: pd.DataFrame, described: Samples, samples: Samples) -> tupl
     return own, len(rows)
 
 
+def _is_of_most(frame: pd.DataFrame, samples: Samples) -> bool:
+    """Say whether a column holds what at least half of the images are called, though several may be called so."""
+    columns = [set(map(_last, texts)) for _, texts in _names_in(frame)]
+    for form in _FORMS:
+        names = [form(PurePosixPath(str(name))) for name in samples.ids]
+        if any(2 * sum(name in values for name in names) >= len(names) for values in columns):
+            return True
+    return False
+
+
 def _other_column(frame: pd.DataFrame, table: str, samples: Samples) -> list[str]:
     """Return a sentence where a column of any name holds the names of at least half of the images."""
-    forms = [Counter(form(PurePosixPath(str(name))) for name in samples.ids) for form in _FORMS]
-    usual = {column for column, _ in key_columns(list(map(str, frame.columns)))}
-    for column in map(str, frame.columns):
-        values = {_last(str(value)) for value in frame[column]}
-        if column not in usual and all(value.isdigit() for value in values):
-            continue  # a number of anything
-        n_named = max(sum(names[value] == 1 for value in values) for names in forms)
-        if 2 * n_named >= len(samples.ids):
+    ids = list(map(str, samples.ids))
+    forms = [Counter(form(PurePosixPath(name)) for name in ids) for form in _FORMS]
+    for column, texts in _names_in(frame):
+        values = [_last(text) for text in texts]
+        n_named = max(sum(names[value] == 1 for value in set(values)) for names in forms)
+        if 2 * n_named < len(ids) <= 2 * max(sum(names[value] > 0 for value in values) for names in forms):
+            n_named = int((rows_by_name(texts, ids)[0] >= 0).sum())
+        if 2 * n_named >= len(ids):
             _refuse_parts(samples, table, n_named)
             return [
                 f"{table} names {n_named:,} of the images in its column {column}; the folders are taken as the labels. "
                 "Give it as --data for its own."
             ]
     return []
+
+
+def _names_in(frame: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
+    """Yield the distinct texts of each column that may hold names: a number is one of anything."""
+    usual = {column for column, _ in key_columns(list(map(str, frame.columns)))}
+    for column in map(str, frame.columns):
+        texts = list(dict.fromkeys(map(str, frame[column])))
+        if column in usual or not all(_last(text).isdigit() for text in texts):
+            yield column, texts
 
 
 def _last(value: str) -> str:

@@ -19,6 +19,8 @@ def folders_near(tree: Tree, table: str) -> tuple[tuple[str, ...], ...]:
     """Return folders that paths may be relative to: the table's own, those below it, those above and beside it."""
     own = own_folder(table)
     above = _rooted([str(p) for p in PurePosixPath(own).parents]) if own else []
+    if not own and isinstance(tree, LocalTree):
+        above = [".."]  # a table that was given by itself: paths may begin with the folder that it lies in
     if not isinstance(tree, LocalTree):
         folders = {str(PurePosixPath(n).parent) for n in tree.names() if PurePosixPath(n).suffix.lower() in SUFFIXES}
         every = {p for f in folders for p in (f, *map(str, PurePosixPath(f).parents))} - {"."}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lsi.data.images import SUFFIXES
@@ -107,6 +107,7 @@ class Resolver:
             raise DataError(f"{where}: none of its paths leads to a file; tried {tried} in {self.tree.name}.")
         rule, bases = self._completed(rule, [text for text in texts if text])
         names, used = self._names(rule, bases, list(zip(texts, of_rows, strict=True)), where)
+        names = self._below_root(names)
         check_reference(self.tree, names)
         elsewhere = [text_of_path(f"{base}/") for base in used if base and base != self._own]
         notes = [f"{where}: paths are relative to {' and '.join(elsewhere)}"] if elsewhere else []
@@ -170,8 +171,6 @@ class Resolver:
     def _completed(self, rule: _Rule, texts: list[str]) -> tuple[_Rule, list[str]]:
         """Return the rule with the suffixes as well that only few files have, and the folders that hold files by it."""
         bases, lost = self._holding(rule, texts)
-        if rule.suffixes == ("",):
-            return rule, bases
         known = [text for text in _spaced(texts) if any(self._file(rule, b, text) for b in bases)]
         while lost := [text for text in lost if _is_bare(text)]:
             places = dict.fromkeys((*bases, *rule.tier[:_LOOKED_INTO]))
@@ -215,6 +214,30 @@ class Resolver:
             names.append(possible[0] if len(possible) == 1 else self._file(rule, base, text) or possible[0])
             used.add(base)
         return names, [base for base in rule.tier if base in used]
+
+    def _below_root(self, names: list[str]) -> list[str]:
+        """Return names as the tree lists them where they lead to a file below its root; others stay as they are.
+
+        They may be absolute, lead out of a folder and in again, or have slashes to spare.
+        """
+        path = self.tree.path("")
+        if path is None:
+            return names
+        places = dict.fromkeys((os.path.normpath(Path.cwd() / path), os.path.realpath(path)))
+        roots = [place.rstrip("/") + "/" for place in places]
+        same: dict[tuple[str, str], bool] = {}
+        found = []
+        for name in names:
+            if _is_plain(name):
+                found.append(name)
+                continue
+            full = os.path.normpath(roots[0] + name if not name.startswith("/") else name)
+            short = next((full[len(root) :] for root in roots if full.startswith(root)), name)
+            folders = name.rpartition("/")[0], short.rpartition("/")[0]
+            if folders not in same:  # a link on the way up leads elsewhere
+                same[folders] = self._real(folders[0]) == self._real(folders[1])
+            found.append(short if same[folders] else name)
+        return found
 
     def _holding(self, rule: _Rule, texts: list[str]) -> tuple[list[str], list[str]]:
         """Return the folders of a rule that hold files of these names, and the names without a file.
@@ -305,11 +328,16 @@ def _plain(value: str) -> str:
         text = unquote(text.removeprefix("file://").removeprefix("localhost"))
     if "\\" in text:
         text = text.replace("\\", "/")
-    return text.removeprefix("./")
+    return text[2:].lstrip("/") if text.startswith("./") else text
 
 
 def _join(base: str, text: str) -> str:
     return text if not base or text.startswith("/") else f"{base}/{text}"
+
+
+def _is_plain(name: str) -> bool:
+    """Say whether a name has the form in which a tree lists its files, or can be that of no file."""
+    return not name or "\0" in name or not {"", ".", ".."} & set(name.split("/"))
 
 
 def _normal(form: Any, text: str) -> str:
