@@ -1,7 +1,8 @@
 """Near-duplicate groups: samples that are closer to each other than neighbours usually are.
 
-The rule and its default are cleanlab's: a pair is a near duplicate where its cosine distance is below `threshold` times
-the median distance to the nearest neighbour. Groups are the connected components of such pairs.
+The rule and its default are cleanlab's: a pair is a near duplicate where its distance is below `threshold` times the
+median distance to the nearest neighbour. The distance is the cosine distance, and the Euclidean one for up to three
+features, whose directions tell too little apart. Groups are the connected components of such pairs.
 """
 
 import warnings
@@ -12,19 +13,23 @@ import torch
 from jaxtyping import Float, Int
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import KDTree
 
 from lsi.compiled import import_compiled
 
 THRESHOLD = 0.13
+EUCLIDEAN = 3  # features; of more, distances are those of cosines
 EXACT_LIMIT = 20_000
 # cosine distances of exact copies come out up to 5e-7 in float32, whatever their length or d (measured to d = 4,096)
 _ROUNDING = 1e-6
+_UNITS_IN_THE_LAST_PLACE = 4  # by which copies of usual length may differ in Euclidean distance
+_ROWS = 512  # of distances to all samples that are held at once, of the crowded ones
 _MOST_CROWDED = 100_000  # samples that are compared with one another; of more these many, evenly spread
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """`index` (n, s) and cosine `distance` (n, s) of the nearest other samples, nearest first."""
+    """`index` (n, s) and `distance` (n, s) of the nearest other samples, nearest first."""
 
     index: Int[np.ndarray, "n s"]
     distance: Float[np.ndarray, "n s"]
@@ -40,14 +45,17 @@ class Duplicates:
 
 
 def neighbours(features: Float[np.ndarray, "n d"], count: int = 10, seed: int = 0) -> Neighbours:
-    """Return the nearest neighbours by cosine distance: exact up to 20,000 samples, by pynndescent beyond.
+    """Return the nearest neighbours: exact for d ≤ 3 and up to 20,000 samples, by pynndescent beyond.
 
     Args:
-        features: (n, d).
+        features: (n, d); distances are Euclidean for d ≤ 3, else those of cosines.
         count: how many others of each sample; fewer where there are fewer samples.
         seed: of the approximate search.
     """
     count = min(count, len(features) - 1)
+    if _is_euclidean(features):
+        distance, index = KDTree(features).query(features, np.arange(1, count + 2), workers=-1)
+        return _without_itself(index, distance.astype(np.float32))
     unit = _unit(features)
     if len(unit) <= EXACT_LIMIT:
         return _exact(unit, count)
@@ -58,11 +66,19 @@ def neighbours(features: Float[np.ndarray, "n d"], count: int = 10, seed: int = 
     graph = search.neighbor_graph
     assert graph is not None
     index, distance = graph
-    # a sample is its own first neighbour, except where exact duplicates come before it
     _fill(index, distance, unit)
-    is_itself = index == np.arange(len(unit))[:, None]
+    return _without_itself(index, distance)
+
+
+def _is_euclidean(features: np.ndarray) -> bool:
+    return features.shape[1] <= EUCLIDEAN
+
+
+def _without_itself(index: np.ndarray, distance: np.ndarray) -> Neighbours:
+    """Return the others of what was found: each sample comes first, except where exact copies come before it."""
+    is_itself = index == np.arange(len(index))[:, None]
     is_itself[~is_itself.any(axis=1), -1] = True
-    shape = (len(unit), count)
+    shape = (len(index), index.shape[1] - 1)
     return Neighbours(index[~is_itself].reshape(shape).astype(np.int64), distance[~is_itself].reshape(shape))
 
 
@@ -89,13 +105,13 @@ def near_duplicates(
     """
     n = len(neighbours_of.index)
     nearest = neighbours_of.distance[:, 0]
-    limit = max(threshold * float(np.median(nearest)), _ROUNDING)
+    limit = max(threshold * float(np.median(nearest)), _rounding(features))
     row, column = np.nonzero(neighbours_of.distance <= limit)
     component = _components(n, row, neighbours_of.index[row, column])
     crowded = np.flatnonzero(neighbours_of.distance[:, -1] <= limit)
     if len(crowded) and neighbours_of.index.shape[1] < n - 1:
         crowded = crowded[:: -(-len(crowded) // _MOST_CROWDED)]
-        first, second = _nearest_of_other_groups(_unit(features[crowded]), component[crowded], limit)
+        first, second = _nearest_of_other_groups(features[crowded], component[crowded], limit)
         component = _components(n, np.append(row, crowded[first]),
                                 np.append(neighbours_of.index[row, column], crowded[second]))  # fmt: skip
     sizes = np.bincount(component, minlength=n)
@@ -107,6 +123,14 @@ def near_duplicates(
     return Duplicates(group, nearest.astype(np.float64), limit)
 
 
+def _rounding(features: np.ndarray) -> float:
+    """Return the distance at which copies may come out, by the rounding of numbers."""
+    if not _is_euclidean(features):
+        return _ROUNDING
+    length = float(np.sqrt(np.mean(features.astype(np.float64) ** 2)))
+    return _UNITS_IN_THE_LAST_PLACE * float(np.finfo(features.dtype).eps) * length
+
+
 def _components(n: int, first: Int[np.ndarray, " e"], second: Int[np.ndarray, " e"]) -> Int[np.ndarray, " n"]:
     """Return the number of the connected component of each sample, given the two ends of each link."""
     links = coo_matrix((np.ones(len(first), bool), (first, second)), shape=(n, n))
@@ -114,20 +138,22 @@ def _components(n: int, first: Int[np.ndarray, " e"], second: Int[np.ndarray, " 
 
 
 def _nearest_of_other_groups(
-    unit: Float[np.ndarray, "s d"], component: Int[np.ndarray, " s"], limit: float
+    features: Float[np.ndarray, "s d"], component: Int[np.ndarray, " s"], limit: float
 ) -> tuple[Int[np.ndarray, " e"], Int[np.ndarray, " e"]]:
     """Return the two ends of links that join all groups which a pair closer than `limit` joins.
 
     As in Borůvka's algorithm each sample links to the nearest one of another group, until no group has any.
     """
-    points, links = torch.from_numpy(unit), (np.zeros(0, np.int64), np.zeros(0, np.int64))
+    is_euclidean, links = _is_euclidean(features), (np.zeros(0, np.int64), np.zeros(0, np.int64))
+    points = torch.from_numpy(features.astype(np.float64) if is_euclidean else _unit(features))
     while len(np.unique(component)) > 1:
         groups, found = torch.from_numpy(component), []
-        for start in range(0, len(points), 1024):
-            similarity = points[start : start + 1024] @ points.T
-            similarity[groups[start : start + 1024, None] == groups] = -torch.inf
-            value, other = similarity.max(dim=1)
-            near = torch.nonzero(1 - value <= limit)[:, 0]
+        for start in range(0, len(points), _ROWS):
+            block = points[start : start + _ROWS]
+            distance = _euclidean(block, points) if is_euclidean else 1 - block @ points.T
+            distance[groups[start : start + _ROWS, None] == groups] = torch.inf
+            value, other = distance.min(dim=1)
+            near = torch.nonzero(value <= limit)[:, 0]
             found.append(torch.stack([near + start, other[near]]).numpy())
         first, second = np.concatenate(found, axis=1)
         if not len(first):
@@ -136,6 +162,10 @@ def _nearest_of_other_groups(
         _, number = np.unique(component, return_inverse=True)
         component = _components(int(number.max()) + 1, number[first], number[second])[number]
     return links
+
+
+def _euclidean(block: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    return torch.cdist(block, points, compute_mode="donot_use_mm_for_euclid_dist")  # products would cancel
 
 
 def no_duplicates(neighbours_of: Neighbours) -> Duplicates:

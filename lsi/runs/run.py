@@ -249,7 +249,7 @@ class Run:
 
     @cached_property
     def neighbours(self) -> tuple[np.ndarray, np.ndarray]:
-        """Positions and cosine distances of the nearest other samples, (n, s) each."""
+        """Positions and distances of the nearest other samples, (n, s) each."""
         with arrays_of(self.folder / NEIGHBOURS) as arrays:
             return arrays["index"], arrays["distance"]
 

@@ -24,7 +24,7 @@ class RunContent:
         weights: what is kept of the probe, by name.
         unlabelled: one row a sample without a label, with what is predicted for it; None where there are none.
         probabilities: class probabilities, by the stem of their files.
-        neighbours: positions (n, s) and cosine distances (n, s) of the nearest other samples.
+        neighbours: positions (n, s) and distances (n, s) of the nearest other samples.
         decided: the decisions that it started from, as records; None where it started from none.
     """
 

@@ -72,3 +72,46 @@ def test_a_row_that_the_search_left_short_is_filled_with_the_nearest_of_all():
     _fill(index, distance, unit)
     np.testing.assert_array_equal(index, [[0, 3, 5], [1, 4, 3]])
     np.testing.assert_allclose(distance, [[0, 0.2, 0.4], [0, 0.2, 0.4]], atol=1e-6)
+
+
+@pytest.mark.parametrize(("d", "offset"), [(1, 0.0), (2, 0.0), (3, 0.0), (4, 0.0), (1, 1e3), (2, 1e3), (3, 1e3)])
+def test_near_pairs_are_those_of_cleanlab_whatever_the_number_of_features(d, offset):
+    """Up to three features cleanlab takes Euclidean distances: by cosines nearly all of these would be copies."""
+    from cleanlab.datalab.internal.issue_manager.duplicate import NearDuplicateIssueManager
+    from cleanlab.internal.neighbor.knn_graph import create_knn_graph_and_index
+
+    x = np.random.default_rng(d).normal(size=(200, d))
+    x[:10] = x[100:110] + 1e-4
+    x += offset
+    graph, _ = create_knn_graph_and_index(x, n_neighbors=10, correct_exact_duplicates=False)
+    nearest = graph.data.reshape(len(x), -1)[:, 0]
+    sets = NearDuplicateIssueManager._neighbors_within_radius(graph, 0.13, float(np.median(nearest)))
+    found = neighbours(x)
+    np.testing.assert_allclose(found.distance[:, 0], nearest, rtol=1e-5, atol=1e-6)
+    groups = near_duplicates(found, x).group
+    np.testing.assert_array_equal(groups >= 0, [len(others) > 0 for others in sets])
+    for i, others in enumerate(sets):
+        assert set(groups[others].tolist()) <= {groups[i]}
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_groups_of_few_features_do_not_depend_on_their_scale(d, scale):
+    rng = np.random.default_rng(0)
+    x = rng.uniform(1, 2, size=(300, d)).astype(np.float32)
+    copies = np.vstack([x[:100], x[:100], x[:100], np.nextafter(x[:100], np.float32(9))]) * np.float32(scale)
+    groups = near_duplicates(neighbours(copies), copies).group
+    np.testing.assert_array_equal(groups[:100], groups[100:200])
+    np.testing.assert_array_equal(groups[:100], groups[300:])
+    assert len(set(groups.tolist())) > 95
+
+
+def test_bursts_of_few_features_are_joined_across_full_lists_of_neighbours():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 3))
+    x[:40] = x[0] + 1e-3 * (np.arange(40)[:, None] >= 20) + 1e-6 * rng.normal(size=(40, 3))
+    found = near_duplicates(neighbours(x), x)
+    to_all = np.linalg.norm(x[:, None] - x, axis=2)
+    _, component = connected_components(to_all <= found.threshold)
+    assert len(set(found.group[:40].tolist())) == 1
+    np.testing.assert_array_equal(found.group == -1, np.bincount(component)[component] == 1)
