@@ -186,10 +186,13 @@ class JoinedImages:
         return self.parts[number], index - (int(self.ends[number - 1]) if number else 0)
 
 
-def pixel_limits(images: Images | None) -> list[tuple[Limits, Limits]]:
-    """Return what is black and white, and transparent and opaque, in the arrays that images are read from, if any."""
+def pixel_limits(images: Images | None) -> list[tuple[Limits | None, Limits]]:
+    """Return what is black and white, and transparent and opaque, in the arrays that images are read from, if any.
+
+    Arrays that are read as they are are left out; None stands for colours that are.
+    """
     if isinstance(images, ArrayImages):
-        return [] if images.limits is None else [(images.limits, images.alpha)]
+        return [] if images.is_as_it_is else [(images.limits, images.alpha)]
     if isinstance(images, JoinedImages):
         return [limits for part in images.parts for limits in pixel_limits(part)]
     return pixel_limits(getattr(images, "images", None)) if images is not None else []

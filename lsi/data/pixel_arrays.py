@@ -12,6 +12,7 @@ from lsi.errors import DataError
 from lsi.hashing import Stamp, fingerprint, stamp_of
 
 _CHANNELS = (1, 3, 4)
+OPAQUE: Limits = (0.0, 255.0)  # transparent and opaque of bytes
 _CHUNK = 2**24  # values that are looked at together
 
 
@@ -23,7 +24,7 @@ class ArrayImages:
         values: np.ndarray,
         limits: Limits | None = None,
         *,
-        alpha: Limits = (0.0, 255.0),
+        alpha: Limits = OPAQUE,
         name: str = "array",
         file: Path | None = None,
     ) -> None:
@@ -37,6 +38,7 @@ class ArrayImages:
             file: that the array lies in, if any.
         """
         self.values, self.limits, self.alpha, self.name = values, limits, alpha, name
+        self.is_as_it_is = limits is None and alpha == OPAQUE
         self._stamp = None if file is None else stamp_of(file, name)  # as it was when the array was read
 
     def __len__(self) -> int:
@@ -59,12 +61,12 @@ class ArrayImages:
         """
         pixels = np.asarray(self.values[index])
         pixels = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
-        if self.limits is None:
+        if self.is_as_it_is:
             return Image.fromarray(np.ascontiguousarray(pixels))
         colours = pixels[..., :3] if pixels.ndim == 3 else pixels
         if colours.dtype.kind == "f" and not np.isfinite(colours).any():
             raise DataError(f"{self.name}, image {index}: every pixel is NaN or infinite")
-        scaled = to_bytes(colours, self.limits)
+        scaled = colours if self.limits is None else to_bytes(colours, self.limits)
         if pixels.ndim == 3 and pixels.shape[2] == 4:
             scaled = np.dstack([scaled, to_bytes(pixels[..., 3], self.alpha)])
         return Image.fromarray(np.ascontiguousarray(scaled))
@@ -113,7 +115,7 @@ def from_pixels(
         kind = "booleans" if values.dtype.kind == "b" else str(values.dtype)
         sentences.append(f"pixel range {number(limits[0])} … {number(limits[1])} of {kind}, read as black … white")
     sentences += gap_lines(n_gaps, n_empty)
-    alpha: Limits = (0.0, 255.0)
+    alpha = OPAQUE
     if has_alpha:
         alpha = _limits(values.dtype, _look(values[..., 3:])[0]) or alpha
         sentences.append("the fourth channel is read as transparency and laid over white")
