@@ -75,7 +75,7 @@ class Prepared:
     def mark(self) -> str:
         """A hash of the samples in their order, of what was done to them, and of the split they are from."""
         noise_mark = None if self.image_noise is None else self.image_noise.mark
-        pixels = None if self.survey is None else self.survey.pixel_range.to_dict()
+        pixels = None if self.survey is None else self.survey.read_by
         return key(samples=self.dataset.fingerprint, image_noise=noise_mark, split=self.split, pixels=pixels)
 
     @property

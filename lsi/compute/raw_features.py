@@ -307,7 +307,8 @@ def _made_of(prepared: Prepared) -> tuple[tuple[str, ...], Any] | None:
     """Return the content of each image and the range its pixels are read by; None where noise was added to some."""
     if prepared.image_noise is not None or prepared.survey is None:
         return None
-    deep = prepared.survey.pixel_range.to_dict() if prepared.survey.n_deep else None
+    survey = prepared.survey
+    deep = survey.read_by if survey.n_deep or survey.n_clear else None
     limits = pixel_limits(prepared.dataset.images)
     contents, cuts = prepared.dataset.image_contents, cuts_of(prepared.dataset.images)
     if any(cuts):

@@ -64,7 +64,8 @@ def _native(data: bytes | Path, name: str, *, with_low_bytes: bool) -> Image.Ima
             image, low = deep.grey_with_alpha(lambda: _again(data, kind))
         else:
             deep.mend_tiles(image)
-            low = deep.low_bytes(image, lambda: _again(data, kind)) if with_low_bytes else None
+            is_needed = with_low_bytes or "transparency" in image.info  # a colour is told by all of its bits
+            low = deep.low_bytes(image, lambda: _again(data, kind)) if is_needed else None
             image.load()
         upright = ImageOps.exif_transpose(deep.true_values(image, kind, tags))
         if low is not None:
@@ -137,6 +138,29 @@ def to_rgb(image: Image.Image, pixel_range: PixelRange | None = None) -> Image.I
     Raises:
         DataError: every value is NaN or infinite.
     """
+    clear = _clear(image)
+    if clear is None:
+        return _without_clear(image, pixel_range)
+    pixels = np.array(_without_clear(image, pixel_range))
+    pixels[clear] = 255
+    return Image.fromarray(pixels)
+
+
+def _clear(image: Image.Image) -> np.ndarray | None:
+    """Return where an image without alpha has the one colour that its file calls transparent, None where it has none.
+
+    Pillow turns that of all other modes into alpha.
+    """
+    colour = image.info.get("transparency")
+    if image.mode == "RGB" and isinstance(colour, tuple):
+        values = deep_values(image)
+        return ((np.asarray(image) if values is None else values) == np.array(colour)).all(axis=2)
+    if image.mode in deep.MODES and isinstance(colour, int):
+        return np.asarray(image) == colour
+    return None
+
+
+def _without_clear(image: Image.Image, pixel_range: PixelRange | None) -> Image.Image:
     if image.mode in deep.MODES:
         values = np.asarray(image)
         if image.mode == "F" and not np.isfinite(values).any():

@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -39,6 +40,7 @@ class PixelSurvey:
         n_frames: files of several frames or pages.
         n_gaps: images of which some pixels are NaN or infinite.
         n_empty: images of which all are; these cannot be read.
+        n_clear: PNG without alpha that name a colour as transparent: truecolour, or grey of 16 bits.
     """
 
     n_images: int
@@ -48,6 +50,12 @@ class PixelSurvey:
     n_frames: int = 0
     n_gaps: int = 0
     n_empty: int = 0
+    n_clear: int = 0
+
+    @property
+    def read_by(self) -> dict[str, Any]:
+        """What pixels are made by, for keys: the range, and that colours called transparent are laid over white."""
+        return self.pixel_range.to_dict() | ({"clear": "over white"} if self.n_clear else {})
 
     def lines(self) -> list[str]:
         """Return what a reader should know, one sentence each; nothing where all images are plain."""
@@ -79,20 +87,20 @@ def measure(images: Images, progress: Progress | None = None) -> PixelSurvey:
     """
     progress = progress or Progress()
     images = _whole(images)
-    deep_ones, n_frames = [], 0
+    deep_ones, n_frames, n_clear = [], 0, 0
     for index in range(len(images)):
         if index % _EVERY == 0:
             progress.report("pixel range", index, len(images), "headers")
         with unreadable_passed_over():  # reported where it is read
-            is_deep, has_frames = _header(images.source(index))
-            n_frames += has_frames
+            is_deep, has_frames, has_clear = _header(images.source(index))
+            n_frames, n_clear = n_frames + has_frames, n_clear + has_clear
             deep_ones += [index] if is_deep else []
     found: list[tuple[bool, Extent]] = []
     with ThreadPoolExecutor(_THREADS) as pool:
         for done, part in enumerate(pool.map(lambda index: _extent(images, index), deep_ones), 1):
             progress.report("pixel range", done, len(deep_ones), "images")
             found += [] if part is None else [part]
-    return _survey(len(images), n_frames, found)
+    return replace(_survey(len(images), n_frames, found), n_clear=n_clear)
 
 
 def _whole(images: Images) -> Images:
@@ -142,23 +150,24 @@ def _extent(images: Images, index: int) -> tuple[bool, Extent] | None:
     return None
 
 
-def _header(source: Path | bytes | None) -> tuple[bool, bool]:
-    """Return whether an image holds more than 8 bits a channel, and whether its file has several frames or pages."""
+def _header(source: Path | bytes | None) -> tuple[bool, bool, bool]:
+    """Return whether an image holds more than 8 bits a channel, several frames or pages, and a transparent colour."""
     if source is None:
-        return False, False
+        return False, False, False
     try:
         head = source[:_HEAD] if isinstance(source, bytes) else _first_bytes(source)
     except OSError as error:
         if is_of_surroundings(error):
             raise UnreachableError(f"{source}: cannot be read ({error.strerror}).") from error
-        return False, False
+        return False, False, False
     known = _by_first_bytes(head)
     if known is not None:
         return known
     with unreadable_passed_over(), opened(source, source.name if isinstance(source, Path) else "image") as image:
         has_frames = bool(getattr(image, "is_animated", False)) and image.format not in _LAYERS
-        return deep.is_deep(image), has_frames
-    return False, False
+        has_clear = image.format == "PNG" and image.mode in ("RGB", *deep.MODES) and "transparency" in image.info
+        return deep.is_deep(image), has_frames, has_clear
+    return False, False, False
 
 
 def _first_bytes(path: Path) -> bytes:
@@ -166,14 +175,16 @@ def _first_bytes(path: Path) -> bytes:
         return file.read(_HEAD)
 
 
-def _by_first_bytes(head: bytes) -> tuple[bool, bool] | None:
+def _by_first_bytes(head: bytes) -> tuple[bool, bool, bool] | None:
     """Return the same for the formats whose first bytes tell, None for others."""
     if head[:3] == b"\xff\xd8\xff" or head[:2] == b"BM":
-        return False, False
+        return False, False, False
     if head[:8] == b"\x89PNG\r\n\x1a\n" and b"IDAT" in head:
-        return head[24] == 16, b"acTL" in head[: head.index(b"IDAT")]
+        before, is_deep = head[: head.index(b"IDAT")], head[24] == 16
+        has_clear = b"tRNS" in before and (head[25] == 2 or (head[25] == 0 and is_deep))
+        return is_deep, b"acTL" in before, has_clear
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return False, head[12:16] == b"VP8X" and bool(head[20] & 2)
+        return False, head[12:16] == b"VP8X" and bool(head[20] & 2), False
     return None
 
 

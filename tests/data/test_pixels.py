@@ -1,4 +1,6 @@
 import json
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -8,8 +10,9 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from lsi.data import Dataset
+from lsi.data.decoding import decode
 from lsi.data.fetched import FetchedImages
-from lsi.data.images import ArrayImages, ChosenImages, FileImages, JoinedImages
+from lsi.data.images import ArrayImages, ChosenImages, FileImages, JoinedImages, pixel_limits
 from lsi.data.pixel_range import Extent, PixelRange, extent_of, limits_of, to_bytes
 from lsi.data.pixels import PixelSurvey, ScaledImages, check_real, from_pixels, measure
 from lsi.errors import DataError
@@ -160,6 +163,35 @@ def test_transparency_of_16_bit_colours_is_laid_over_white():
     assert np.asarray(ScaledImages(images, PixelRange((0, 4095))).read(0))[0, :2, 0].tolist() == [255, 128]
 
 
+def spliced(png: bytes, name: bytes, data: bytes) -> bytes:
+    """The PNG with another chunk before its pixels."""
+    at = png.index(b"IDAT") - 4
+    return png[:at] + struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) + png[at:]
+
+
+@pytest.mark.parametrize("padding", [0, 8_000])  # the chunk may lie beyond the first bytes
+@pytest.mark.parametrize(
+    ("kind", "colour", "like_it"),
+    [(np.uint8, (7, 8, 9), (7, 8, 10)), (np.uint16, (1000, 2000, 3000), (1000, 2000, 3001)), (np.uint16, 999, 1000)],
+)
+def test_the_colour_that_a_png_calls_transparent_is_laid_over_white(kind, colour, like_it, padding):
+    values = np.full((4, 4, *np.shape(colour)), 100, kind)
+    values[0, 0], values[0, 1], values[3, 3] = colour, like_it, np.iinfo(kind).max
+    plain = png_16(values) if kind == np.uint16 and values.ndim == 3 else saved(Image.fromarray(values), "PNG")
+    data = spliced(plain, b"tEXt", b"Comment\0" + b"x" * padding)
+    data = spliced(data, b"tRNS", np.array(colour, ">u2").tobytes())
+    images = encoded(data, plain)
+    survey = measure(images)
+    assert survey.n_clear == 1
+    assert survey.read_by != measure(encoded(plain)).read_by
+    scaled = ScaledImages(images, survey.pixel_range)
+    for found, opaque in ((decode(data), decode(plain)), (scaled.read(0), scaled.read(1))):
+        whole = np.asarray(opaque).copy()
+        whole[0, 0] = 255
+        np.testing.assert_array_equal(np.asarray(found), whole)
+        assert (whole[0, 1] != 255).any()
+
+
 def test_gaps_are_black_and_images_of_nothing_else_are_unreadable():
     some = ramp(-1, 1, np.float32)
     some[0, :3] = np.nan, np.inf, -np.inf
@@ -294,6 +326,19 @@ def test_the_fourth_channel_is_transparency(scale):
     images, sentences = from_pixels(values[None].repeat(2, 0), "a.npy")
     assert "the fourth channel is read as transparency and laid over white" in sentences
     assert np.asarray(images.read(0))[0, :, 0].tolist() == [0, 255]
+
+
+@pytest.mark.parametrize("top", [1, 255])
+def test_transparency_has_a_scale_of_its_own_beside_bytes(top):
+    """Colours of 0 … 255 are read as they are, and a fourth channel of 0 and 1 is transparent and opaque."""
+    values = np.random.default_rng(0).integers(2, 255, (3, 4, 5, 4), dtype=np.uint8)
+    values[..., 3] = top
+    values[:, 0, :, 3] = 0
+    images, _ = from_pixels(values, "a.npy")
+    seen = np.asarray(images.read(1))
+    assert (seen[0] == 255).all()
+    np.testing.assert_array_equal(seen[1:], values[1, 1:, :, :3])
+    assert pixel_limits(images) == ([(None, (0.0, 1.0))] if top == 1 else [])
 
 
 def test_arrays_with_gaps(tmp_path):
