@@ -20,6 +20,7 @@ from scipy.sparse import csr_array
 
 DOUBT_EXPONENT = 0.25  # h; 0: errors do not depend on the image, 1: they are in proportion to the model's own doubt
 _ITERATIONS = 40
+_LEAST = 1e-15  # probability of a class
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class NoiseFit:
 
 def temper(probabilities: Float[np.ndarray, "n k"], inverse_temperature: float) -> Float[np.ndarray, "n k"]:
     """Return probabilities (n, k) raised to a power and scaled to a sum of one."""
-    logs = inverse_temperature * np.log(np.maximum(probabilities, 1e-15))
+    logs = inverse_temperature * np.log(np.maximum(probabilities, _LEAST))
     raised = np.exp(logs - logs.max(axis=1, keepdims=True))
     return raised / raised.sum(axis=1, keepdims=True)
 
@@ -59,6 +60,7 @@ def fit_noise(
         confirmed: (n,) which labels are right for certain; None: none.
     """
     n, k = q.shape
+    q = np.maximum(q, _LEAST)  # float32 ends at 0, where nothing would say that the label is wrong
     by_label = csr_array((np.ones(n), labels, np.arange(n + 1)), shape=(n, k)).T.tocsr()  # (k, n): sums by given label
     of_given, doubt = q[np.arange(n), labels], q**DOUBT_EXPONENT
     of_given_doubt = doubt[np.arange(n), labels]
