@@ -58,6 +58,8 @@ def label_issues(
     if filter_by == "predicted_neq_given":
         return differs
     confident = _confident_class(table, _thresholds(labels, seen.of_given, table.n_classes))
+    if confirmed is not None:
+        confident[confirmed] = labels[confirmed]
     suspected = (confident >= 0) & (confident != labels) & differs
     if filter_by == "confident_learning":
         return suspected
@@ -67,13 +69,9 @@ def label_issues(
     if filter_by in ("low_self_confidence", "low_normalized_margin"):
         score = seen.of_given if filter_by == "low_self_confidence" else (seen.of_given - seen.of_other + 1) / 2
         return _worst(score, int(suspected.sum()), confirmed)
+    of_given = seen.of_given if confirmed is None else np.where(confirmed, np.inf, seen.of_given)
     joint = calibrated_joint(labels, confident, table.n_classes)
-    pruned = np.ones(len(labels), dtype=bool)
-    if filter_by in ("prune_by_class", "both"):
-        pruned &= _prune_by_class(labels, seen.of_given, joint)
-    if filter_by in ("prune_by_noise_rate", "both"):
-        pruned &= _prune_by_noise_rate(labels, table, seen.of_given, joint)
-    return pruned & differs
+    return _pruned(labels, table, of_given, joint, filter_by) & differs
 
 
 def _expected(labels: np.ndarray, table: Probabilities, confirmed: np.ndarray | None) -> int:
@@ -204,6 +202,18 @@ def _by_class(labels: np.ndarray, k: int) -> Iterator[tuple[int, np.ndarray]]:
     groups = np.split(np.argsort(labels, kind="stable"), np.cumsum(counts)[:-1])
     for c in np.flatnonzero(counts > _MIN_PER_CLASS):
         yield int(c), groups[c]
+
+
+def _pruned(
+    labels: np.ndarray, table: Probabilities, of_given: np.ndarray, joint: np.ndarray, filter_by: str
+) -> np.ndarray:
+    """Return what a prune rule takes; `of_given` is infinite for labels that are right for certain."""
+    pruned = np.ones(len(labels), dtype=bool)
+    if filter_by in ("prune_by_class", "both"):
+        pruned &= _prune_by_class(labels, of_given, joint)
+    if filter_by in ("prune_by_noise_rate", "both"):
+        pruned &= _prune_by_noise_rate(labels, table, of_given, joint)
+    return pruned
 
 
 def _prune_by_class(labels: np.ndarray, of_given: np.ndarray, joint: np.ndarray) -> np.ndarray:

@@ -113,6 +113,26 @@ def test_confirmed_labels_take_no_place_of_a_suspect(rule):
     assert not label_issues(labels, p, rule, np.ones(len(labels), bool)).any()
 
 
+@pytest.mark.parametrize("rule", ["prune_by_class", "prune_by_noise_rate", "both"])
+def test_confirmed_labels_that_are_confident_of_no_class_take_no_place_either(rule):
+    """Of class 0 ten labels are confidently of class 1, and ten confirmed ones less probable than these."""
+    suspects = [[0.35 - 0.01 * i, 0.65 + 0.01 * i, 0.0] for i in range(10)]
+    p = np.array([*[[0.8, 0.1, 0.1]] * 60, *suspects, *[[0.0, 0.55, 0.45]] * 10,
+                  *[[0.2, 0.6, 0.2]] * 80, *[[0.2, 0.2, 0.6]] * 80])  # fmt: skip
+    labels, rows = np.repeat([0, 1, 2], 80), np.arange(240)
+    found = label_issues(labels, p, rule, (rows >= 70) & (rows < 80))
+    np.testing.assert_array_equal(np.flatnonzero(found), np.arange(60, 70))
+
+
+def test_a_label_of_probability_zero_is_no_label_that_is_right_for_certain():
+    labels, _, p = drawn(500, 3, 0.1, 6.0)
+    labels[:2] = 0
+    p[0], p[1] = [0.0, 1.0, 0.0], [1e-14, 1 - 2e-14, 1e-14]
+    wrong = fit_noise(p, labels).p_wrong
+    assert wrong[1] > 0.99
+    assert wrong[0] > 0.99
+
+
 def test_a_confirmed_label_is_right_to_the_noise_model_and_raises_no_rate():
     labels, _, p = drawn(2_000, 5, 0.2, 6.0)
     free = fit_noise(p, labels)
