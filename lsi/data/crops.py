@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from PIL import Image
 
+from lsi.data.deep import LOW_BYTES
 from lsi.data.images import ChosenImages, Images, JoinedImages
 from lsi.errors import DataError, is_of_surroundings
 from lsi.hashing import Stamp, fingerprint
@@ -109,7 +110,10 @@ class CroppedImages:
                    min(image.width, math.ceil(left + width)), min(image.height, math.ceil(top + height)))  # fmt: skip
         if corners[0] >= corners[2] or corners[1] >= corners[3]:
             raise DataError(f"{self.names[index]}: empty box, it lies outside the image")
-        return image.crop(corners)
+        crop = image.crop(corners)
+        if LOW_BYTES in crop.info:
+            crop.info[LOW_BYTES] = crop.info[LOW_BYTES].crop(corners)
+        return crop
 
     def _image(self, owner: int, is_native: bool) -> Image.Image:
         """Return a decoded image; a thread that wants what another one is decoding waits for it."""

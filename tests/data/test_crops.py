@@ -10,9 +10,12 @@ from PIL import Image
 
 from lsi.data import Dataset
 from lsi.data.crops import CroppedImages
+from lsi.data.decoding import deep_values
 from lsi.data.images import ChosenImages, FileImages, Images, JoinedImages
-from lsi.data.pixels import PixelRange, ScaledImages, measure
+from lsi.data.pixel_range import PixelRange, to_bytes
+from lsi.data.pixels import ScaledImages, measure
 from lsi.errors import DataError
+from tests.data.test_images import png_16
 
 
 class Pictures:
@@ -203,3 +206,16 @@ def test_deep_crops_that_were_chosen_twice_or_joined_are_read_by_the_range_of_th
         measure(JoinedImages([ChosenImages(twice, np.array([0])), ChosenImages(twice, np.array([1, 2]))])) == expected
     )
     assert measure(JoinedImages([twice, files])) == measure(files)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_crops_of_16_bit_colours_are_those_of_the_picture(tmp_path, channels):
+    values = np.random.default_rng(0).integers(0, 4096, (10, 20, channels)).astype(np.uint16)
+    values[..., 3:] = 65535
+    (tmp_path / "a.png").write_bytes(png_16(values))
+    boxes = np.array([[3.0, 2.0, 8.0, 5.0], [0.0, 0.0, 20.0, 10.0]])
+    crops = CroppedImages(FileImages([tmp_path / "a.png"]), boxes, np.zeros(2, np.int64), ["first", "second"])
+    read = ScaledImages(crops, PixelRange((0, 4095)))
+    for index, part in enumerate((values[2:7, 3:11, :3], values[..., :3])):
+        np.testing.assert_array_equal(deep_values(crops.native(index)), part)
+        np.testing.assert_array_equal(np.asarray(read.read(index)), to_bytes(part, (0, 4095)))
