@@ -217,7 +217,7 @@ def regress(
             "converged": True,
             "newton_decrement": 0.0,
         },
-        "prior_choice": None,
+        "prior_choice": {"at_edge": scores.at_edge} if prior is None else None,
         "leave_one_out": {"structure": "exact", "n_refitted": 0, "n_certified": 0, "largest_residual": None},
         "targets": {
             "names": list(targets.names),

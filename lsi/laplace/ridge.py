@@ -37,7 +37,8 @@ class Ridge:
     """A fitted Gaussian head and what leaving each sample out does to it.
 
     `weights` W (m, D); `residuals` e (n, m); `leverage` h (n,), one a sample and output, in [0, 1). `rotated` ΦU (n, D)
-    and `spectrum` α + c (D,) are the factor of (Σφφᵀ + cI)⁻¹ that explanations and groups go on from.
+    and `spectrum` α + c (D,) are the factor of (Σφφᵀ + cI)⁻¹ that explanations and groups go on from. `at_edge`: λσ²
+    was chosen at the end of its grid, so that a better one may lie beyond.
     """
 
     weights: Float[Tensor, "m d"]
@@ -47,6 +48,7 @@ class Ridge:
     noise_variance: float
     rotated: Float[Tensor, "n d"]
     spectrum: Float[Tensor, " d"]
+    at_edge: bool = False
 
     @property
     def loo_residuals(self) -> Float[Tensor, "n m"]:
@@ -115,10 +117,10 @@ def fit_ridge(
     """
     if not all(v is None or v > 0 for v in (prior_precision, noise_variance)):
         raise UsageError(f"Expected λ and σ² above 0, got {prior_precision} and {noise_variance}.")
-    phi, t = features.double(), targets.double()
+    phi, t, at_edge = features.double(), targets.double(), False
     if prior_precision is None or noise_variance is None:
         rows = slice(None) if chosen_on is None else chosen_on
-        prior_precision, noise_variance = _choose(phi[rows], t[rows], prior_precision, noise_variance)
+        prior_precision, noise_variance, at_edge = _choose(phi[rows], t[rows], prior_precision, noise_variance)
     values, basis = torch.linalg.eigh(phi.T @ phi)
     rotated = phi @ basis
     spectrum = values.clamp_min(0) + noise_variance * prior_precision
@@ -126,13 +128,12 @@ def fit_ridge(
     leverage = (rotated.square() / spectrum).sum(dim=1)
     if not bool((leverage < 1).all()):
         raise NumericalError("A sample's leverage reached 1 in rounding. Raise the prior precision.")
-    return Ridge(
-        (basis @ in_basis).T, t - rotated @ in_basis, leverage, prior_precision, noise_variance, rotated, spectrum
-    )
+    weights, residuals = (basis @ in_basis).T, t - rotated @ in_basis
+    return Ridge(weights, residuals, leverage, prior_precision, noise_variance, rotated, spectrum, at_edge)
 
 
-def _choose(phi: Tensor, t: Tensor, prior: float | None, noise: float | None) -> tuple[float, float]:
-    """Return λ and σ² with the highest mean leave-one-out log-likelihood, of those not given."""
+def _choose(phi: Tensor, t: Tensor, prior: float | None, noise: float | None) -> tuple[float, float, bool]:
+    """Return λ and σ² with the highest mean leave-one-out log-likelihood, and whether λσ² lies at the grid's edge."""
     from scipy.optimize import minimize_scalar  # half a second to import, and only regression needs it
 
     values, basis = torch.linalg.eigh(phi.T @ phi)
@@ -163,11 +164,12 @@ def _choose(phi: Tensor, t: Tensor, prior: float | None, noise: float | None) ->
     grid = centre + np.linspace(-_DECADES, _DECADES, 19) * math.log(10) / 2
     found = [badness(x) for x in grid]
     best = int(np.argmin(found))
-    if best in (0, len(grid) - 1):
+    at_edge = best in (0, len(grid) - 1)
+    if at_edge:
         log.warning("the best λσ² lies at the edge of its grid, %.3g: the features may say nothing of the targets, or "
                     "everything", math.exp(grid[best]))  # fmt: skip
     bounds = (grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)])
     refined: Any = minimize_scalar(badness, bounds=bounds, method="bounded", options={"xatol": _TOLERANCE})
     c = math.exp(float(refined.x))
     sigma = noise_of(c, *left(c))
-    return (c / sigma if prior is None else prior), sigma
+    return (c / sigma if prior is None else prior), sigma, at_edge

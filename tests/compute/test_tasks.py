@@ -98,6 +98,7 @@ def test_numbers_are_predicted_in_their_own_units_and_moved_ones_found(tmp_path)
     assert wrong[table["is_label_issue"]].mean() > 0.8
     assert run.target_names == ["progression"]
     assert "target progression" in issue_table(run)
+    assert run.manifest["prior_choice"] == {"at_edge": False}
     fitted = queries.refit_of_run(run)
     assert isinstance(fitted, queries.RegressionFit)
     influence = queries.influence_on_target(fitted.head, 0, 5)

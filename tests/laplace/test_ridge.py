@@ -159,3 +159,14 @@ def test_shuffled_pairs_of_halves_are_found():
 def test_what_does_not_fit_is_an_error(targets, options, error, message):
     with pytest.raises(error, match=message):
         lsi.score(problem()[0], targets, **({"likelihood": "regression"} | options))
+
+
+def test_a_choice_at_the_edge_is_logged_and_said(caplog):
+    rng = np.random.default_rng(0)
+    x, noise = rng.normal(size=(60, 2)), rng.normal(size=60)
+    inner = lsi.score(x, x @ [1.0, 2.0] + noise, likelihood="regression")
+    assert not inner.at_edge
+    assert "lies at the edge" not in caplog.text
+    edge = lsi.score(x, noise - x @ np.linalg.lstsq(x, noise, rcond=None)[0], likelihood="regression")
+    assert edge.at_edge
+    assert "lies at the edge" in caplog.text

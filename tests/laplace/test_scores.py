@@ -318,6 +318,8 @@ X, Y = np.zeros((4, 2)), np.array([0, 1, 0, 1])
         (np.array([["a"]] * 4), Y, {}, DataError, "features that are an array of numbers"),
         (X, Y, {"loo": "newton"}, UsageError, "loo newton_step or refit, got 'newton'"),
         (X, Y, {"preset": "papers"}, UsageError, "preset none or paper"),
+        (X, Y, {"preset": "paper", "prior_precision": 5.0}, UsageError, "preset=paper sets structure"),
+        (X, Y, {"preset": "paper", "structure": "kron"}, UsageError, "preset=paper sets structure"),
         (X, Y, {"device": "gpu"}, UsageError, "device auto, cpu, cuda or cuda:N, got 'gpu'"),
         (X, Y, {"device": "cuda:97"}, UsageError, "PyTorch sees"),
         (X, Y, {"likelihood": "poisson"}, UsageError, "classification or regression"),

@@ -45,6 +45,8 @@ class Method:
             raise UsageError(f"Expected structure full, kron, diag or auto, got {self.structure!r}.")
         if self.preset not in ("none", "paper"):
             raise UsageError(f"Expected preset none or paper, got {self.preset!r}.")
+        if self.preset == "paper" and (self.prior_precision != "auto" or self.structure not in ("auto", "diag")):
+            raise UsageError("preset=paper sets structure and prior_precision itself: leave both at auto.")
 
 
 @overload
@@ -104,7 +106,8 @@ def score(
         structure: of the posterior: full, kron, diag, or "auto": full up to p = 12,000 parameters, then kron.
         loo: "newton_step", "refit", or a `LeaveOneOut` for more.
         preset: "paper": diag with prior precision 1 on a probe with the ridge strength λ = n(1e-4 + 1/40) that the
-            paper's training (full-batch Nesterov SGD, 1,000 epochs) amounts to; overrides the two settings above.
+            paper's training (full-batch Nesterov SGD, 1,000 epochs) amounts to; prior_precision and structure stay at
+            "auto" then.
         device: "cpu", "cuda", or "auto": CUDA where there is one.
         seed: of the subsample and, above 2,500 weights, of the folds on which λ is chosen: with the order of the
             samples it decides which sample is in which fold, so that another order may give a neighbouring λ.

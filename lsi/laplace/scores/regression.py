@@ -34,6 +34,7 @@ class RegressionScores:
         prior_precision: λ on the summed loss.
         noise_variance: σ² of the targets.
         n_params: p = m(d + 1).
+        at_edge: λσ² was chosen at the end of its grid, so that a better one may lie beyond.
     """
 
     lsi: Float[np.ndarray, " n"]
@@ -49,6 +50,7 @@ class RegressionScores:
     prior_precision: float
     noise_variance: float
     n_params: int
+    at_edge: bool = False
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a sample, in the order of the input, without the (n, m) arrays."""
@@ -111,5 +113,6 @@ def score_ridge(
         prior_precision=head.prior_precision,
         noise_variance=head.noise_variance,
         n_params=m * features.shape[1],
+        at_edge=head.at_edge,
     )
     return RegressionResult(scores, head)
