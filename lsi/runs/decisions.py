@@ -70,7 +70,8 @@ class Decision:
         given: the given label that was shown.
         suggested: the suggested label that was shown.
         score: the label score that was shown.
-        is_of_label: False for a keep of the sample that says nothing of its label: it is no duplicate, say.
+        is_of_label: False for a keep or an exclusion of the sample that says nothing of its label: it is no duplicate,
+            say, or one.
     """
 
     sample: int

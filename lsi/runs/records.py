@@ -25,7 +25,7 @@ def decision_records(about: Subject, decided: pd.DataFrame) -> list[dict[str, An
     Args:
         about: the samples.
         decided: decisions in force, indexed by position, with columns action, label, reviewer and time; is_of_label
-            where some keep a sample and say nothing of its label, given_name where the samples have no classes.
+            where some keep or exclude a sample and say nothing of its label, given_name where there are no classes.
     """
     records = []
     for position, row in zip(decided.index.tolist(), decided.to_dict("records"), strict=True):
@@ -112,9 +112,9 @@ def in_force(about: Subject, records: list[dict[str, Any]]) -> pd.DataFrame:
         if position >= 0:
             action, label = _on(about, position, record)
             given = record.get("given_name")
-            is_of_label = record["action"] != "keep" or given is not None or "given_name" not in record
+            is_apart = record["action"] in ("keep", "exclude") and record.get("given_name", "") is None
             who = str(record.get("reviewer") or ""), record.get("time") or ""
-            rows[position] = (action, label, *who, is_of_label, given)
+            rows[position] = (action, label, *who, not is_apart, given)
     rows = {position: row for position, row in rows.items() if row[0] != "relabel" or about.given is not None}
     columns = ["action", "label", "reviewer", "time", "is_of_label", "given_name"]
     table = pd.DataFrame(list(rows.values()), index=np.array(list(rows), dtype=np.int64), columns=columns)

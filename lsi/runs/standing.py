@@ -18,8 +18,8 @@ _COLUMNS = ["action", "label", "reviewer", "time", "given", "score", "disputed",
 def standing(history: pd.DataFrame, about: Subject) -> pd.DataFrame:
     """Return the rows that are not undone, on samples of the run, as the run has samples and labels.
 
-    `is_of_label` is False for a keep that was said of a sample and not of its label: as no duplicate of others, or
-    where there are no classes.
+    `is_of_label` is False for a keep or an exclusion that was said of a sample and not of its label: as no duplicate
+    of others or as one, or where there are no classes.
     """
     rows = history[~history["undone"]]
     ids, contents = rows["sample_id"].fillna("").tolist(), rows["content"].fillna("").tolist()
@@ -33,7 +33,12 @@ def standing(history: pd.DataFrame, about: Subject) -> pd.DataFrame:
 
 
 def _is_of_label(rows: pd.DataFrame) -> pd.Series:
-    return (rows["action"] != "keep") | rows["given_name"].notna() | rows["dataset"].isna()
+    return ~rows["action"].isin(["keep", "exclude"]) | rows["given_name"].notna() | rows["dataset"].isna()
+
+
+def _is_kept_apart(rows: pd.DataFrame) -> np.ndarray:
+    """Return which rows keep a sample and say nothing of its label; what is excluded leaves for whatever reason."""
+    return (rows["action"] == "keep").to_numpy() & ~rows["is_of_label"].to_numpy(dtype=bool)
 
 
 def in_force(rows: pd.DataFrame) -> pd.DataFrame:
@@ -47,12 +52,12 @@ def in_force(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _latest(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Return the latest row of each group; where that says nothing of the label, the latest that does, if it stands."""
+    """Return the latest row of each group; where that keeps a sample alone, the latest of its label, if it stands."""
     latest = rows.drop_duplicates(by, keep="last")
-    apart = latest[~latest["is_of_label"].to_numpy(dtype=bool)]
+    apart = latest[_is_kept_apart(latest)]
     if apart.empty:
         return latest
-    of_label = rows[rows["is_of_label"].to_numpy(dtype=bool)].drop_duplicates(by, keep="last")
+    of_label = rows[~_is_kept_apart(rows)].drop_duplicates(by, keep="last")
     of_label = of_label[of_label["action"].isin(["keep", "relabel"])]
     said = of_label[pd.MultiIndex.from_frame(of_label[by]).isin(pd.MultiIndex.from_frame(apart[by]))]
     is_said = pd.MultiIndex.from_frame(latest[by]).isin(pd.MultiIndex.from_frame(said[by]))
@@ -61,7 +66,7 @@ def _latest(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 def n_foreign(rows: pd.DataFrame) -> int:
     """Return on how many samples the latest of the standing rows names a class that the run does not know."""
-    of_label = rows[rows["is_of_label"].to_numpy(dtype=bool)]
+    of_label = rows[~_is_kept_apart(rows)]
     return int((of_label.drop_duplicates("sample", keep="last")["action"] == FOREIGN).sum())
 
 

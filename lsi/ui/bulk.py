@@ -9,7 +9,8 @@ from jaxtyping import Int
 from lsi.data.plan import counted
 from lsi.ui import said
 from lsi.ui.buttons import button
-from lsi.ui.deciding import decide_named, decide_undecided, reviewer, suggested, undecided
+from lsi.ui.deciding import APART, decide_named, decide_undecided, reviewer, suggested, undecided
+from lsi.ui.filtering import current_filter
 from lsi.ui.login import looks_only
 from lsi.ui.session import View
 
@@ -28,20 +29,22 @@ def actions(
         positions: rows of its table.
         what: says what they are, such as selected or filtered.
         key: of the widgets.
-        still: where a rule chose them and no person, says at a click which of them it may speak of by then.
+        still: where a rule chose them and no person, says at a click which of them it may speak of by then; what is
+            kept or excluded then says nothing of labels, nor does it where the filter shows copies or poor images.
     """
     if looks_only() or not len(positions):
         return
     name, chosen = reviewer(), [int(i) for i in positions]
+    keep, exclude = ("keep", "exclude") if still is None and current_filter().is_of_label else APART.values()
     count = len(positions)
     may: Callable[[], Iterable[int]] = still or (lambda: chosen)
     them = f"{count:,} {what} {view.noun if count > 1 else view.one}"
     with st.popover(f"Decide: {them}", icon=":material/checklist:", key=f"{key}-box"):
         button(f"Exclude {them}", key=f"{key}-exclude", on_click=decide_named,
-                  args=(view, name, chosen, "exclude", may),
+                  args=(view, name, chosen, exclude, may),
                   icon=":material/block:")  # fmt: skip
         button(f"Keep {them}", key=f"{key}-keep", on_click=decide_named,
-                  args=(view, name, chosen, "keep", may))  # fmt: skip
+                  args=(view, name, chosen, keep, may))  # fmt: skip
         if view.labelled:
             offered = suggested(view, positions)
             changed = undecided(view, offered)

@@ -27,7 +27,9 @@ DONE = {
     "clear": "Cleared",
     "suggestion": "Took the suggestion",
     "apart": "Kept",
+    "away": "Excluded",
 }
+APART = {"keep": "apart", "exclude": "away"}  # said of samples, and not of their labels
 
 
 @lru_cache(maxsize=1)
@@ -49,7 +51,8 @@ def decisions(view: View) -> pd.DataFrame:
 def label_decisions(view: View) -> pd.DataFrame:
     """Return the decisions in force that say something of a label, or that the sample leaves, indexed by position."""
     decided = decisions(view)
-    return decided[decided["is_of_label"].to_numpy(dtype=bool)] if view.labelled else decided
+    said = decided["is_of_label"].to_numpy(dtype=bool) | (decided["action"] == "exclude").to_numpy()
+    return decided[said] if view.labelled else decided
 
 
 @lru_cache(maxsize=8)
@@ -110,7 +113,7 @@ def decide(view: View, name: str, positions: list[int], what: str, label: int | 
         view: the run.
         name: of the reviewer.
         positions: rows of its table.
-        what: keep, relabel, exclude, unsure, clear, or suggestion for the class that is suggested for each.
+        what: as `carry_out` takes it.
         label: the new class of a relabel.
     """
     if refused():
@@ -166,8 +169,8 @@ def carry_out(view: View, name: str, positions: list[int], what: str, label: int
         view: the run.
         name: of the reviewer.
         positions: rows of its table.
-        what: keep, relabel, exclude, unsure, clear, suggestion for the class that is suggested for each, or apart for
-            a keep that says nothing of labels.
+        what: keep, relabel, exclude, unsure, clear, suggestion for the class that is suggested for each, or apart and
+            away for a keep and an exclusion that say nothing of labels.
         label: the new class of a relabel.
     """
     if not positions:
@@ -175,8 +178,8 @@ def carry_out(view: View, name: str, positions: list[int], what: str, label: int
     if what == "suggestion":
         labels = [int(c) for c in view.table["suggested_label"].to_numpy()[positions]]
         record(view, name, positions, "relabel", labels)
-    elif what == "apart":
-        record(view, name, positions, "keep", is_of_label=False)
+    elif what in APART.values():
+        record(view, name, positions, "keep" if what == "apart" else "exclude", is_of_label=False)
     else:
         record(view, name, positions, what, label)
     return f"{DONE[what]}: {counted(len(positions), view.one)}. Undo takes it back."
@@ -212,7 +215,7 @@ def record(
         positions: rows of its table.
         action: keep, relabel, exclude, unsure or clear.
         label: the new class of a relabel, or one for each position.
-        is_of_label: False for a keep of samples that says nothing of their labels.
+        is_of_label: False for a keep or an exclusion of samples that says nothing of their labels.
     """
     rows = view.table.iloc[positions]
     labels = label if isinstance(label, list) else [label] * len(positions)

@@ -42,7 +42,10 @@ def weak_words(view: View) -> str:
 
 
 def of_undecided(view: View) -> ErrorEstimate:
-    """Return how many of the undecided suspects are wrong, by the probabilities of labels and the decisions so far."""
+    """Return how many of the undecided suspects are wrong, by the probabilities of labels and the decisions so far.
+
+    What was excluded for another reason than its label, as a copy say, tells nothing of the labels of others.
+    """
     return _estimate(view.key, reviews().version(view.run.subject))
 
 
@@ -59,8 +62,10 @@ def range_words(view: View) -> str:
 def _estimate(key: tuple[str, int], _version: tuple[int, int]) -> ErrorEstimate:
     view = by_key(key)
     suspected = view.table.index[view.table["is_label_issue"]]
-    action, p = label_decisions(view)["action"].reindex(suspected), view.table["label_score"].loc[suspected]
-    wrong, undecided = action.isin(["relabel", "exclude"]), action.isna()
+    found, p = label_decisions(view).reindex(suspected), view.table["label_score"].loc[suspected]
+    action = found["action"]
+    wrong = (action == "relabel") | (action == "exclude") & ~found["is_of_label"].isin([False])
+    undecided = action.isna()
     decided = wrong | (action == "keep")
     return estimate_remaining_errors(
         p[undecided].to_numpy(), p[decided].to_numpy(), wrong[decided].to_numpy(dtype=bool)

@@ -64,6 +64,11 @@ class Filter:
     noted: bool = False
     new: bool = False
 
+    @property
+    def is_of_label(self) -> bool:
+        """Whether labels are what those shown are judged by, and not that they are copies or poor images."""
+        return not (self.quality or self.duplicates or self.group is not None)
+
     def mask(
         self,
         table: pd.DataFrame,

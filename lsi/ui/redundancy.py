@@ -57,7 +57,7 @@ def groups(view: View, positions: np.ndarray, leaking_groups: set[int]) -> None:
         )
     if not looks_only() and len(drop):
         button(f"Exclude redundant {view.noun}: {len(drop):,}", on_click=decide_named,
-                  args=(view, reviewer(), [int(i) for i in drop], "exclude",
+                  args=(view, reviewer(), [int(i) for i in drop], "away",
                         lambda: redundant(table, decisions(view)["action"])),
                   icon=":material/block:")  # fmt: skip
     pages = -(-len(ordered) // PER_PAGE)
@@ -96,7 +96,7 @@ def leaking(view: View, is_filtered: bool) -> set[int]:
     drop = _leaking_from_training(view)
     if not looks_only() and len(drop):
         button(f"Exclude from training what looks like what is held out: {len(drop):,}", key="drop-leaks",
-               on_click=decide_named, args=(view, reviewer(), [int(i) for i in drop], "exclude",
+               on_click=decide_named, args=(view, reviewer(), [int(i) for i in drop], "away",
                                             lambda: _leaking_from_training(view)),
                icon=":material/water_drop:")  # fmt: skip
     where = "Those of these groups that the filter shows" if is_filtered else "These groups"
@@ -223,6 +223,6 @@ def _row(view: View, group: int, drop: set[int]) -> None:
     with st.container(horizontal=True):
         if going:
             button(f"Exclude {counted(len(going), view.one)}", key=f"group-exclude-{group}", on_click=decide_named,
-                      args=(view, reviewer(), going, "exclude", still), icon=":material/block:")  # fmt: skip
+                      args=(view, reviewer(), going, "away", still), icon=":material/block:")  # fmt: skip
             button("No duplicates: keep them", key=f"group-keep-{group}", on_click=decide_named,
                    args=(view, reviewer(), going, "apart", still))  # fmt: skip

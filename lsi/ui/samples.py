@@ -12,7 +12,7 @@ from lsi.runs.records import decision_codes, new_labels
 from lsi.ui import flags
 from lsi.ui.bar import current_filter, set_filter
 from lsi.ui.components import Tiles, gallery
-from lsi.ui.deciding import REFUSED, carry_out, decisions, reviewer, suggested, undecided
+from lsi.ui.deciding import APART, REFUSED, carry_out, decisions, reviewer, suggested, undecided
 from lsi.ui.filters import DECISIONS
 from lsi.ui.login import looks_only, right_to_decide
 from lsi.ui.session import View
@@ -146,9 +146,10 @@ def grid(view: View, ranking: Ranking, height: int = 640, key: str = GALLERY) ->
         fills=key == GALLERY,
     )
     name, may_decide = reviewer(), right_to_decide()
+    told = {} if current_filter().is_of_label else APART
 
     def act(what: str, positions: list[int]) -> str:
-        return _act(view, name, what, positions) if may_decide() else REFUSED
+        return _act(view, name, told.get(what, what), positions) if may_decide() else REFUSED
 
     return gallery(tiles, gallery_key(view, key), None if looks_only() else act)
 

@@ -101,4 +101,5 @@ def test_the_page_names_leaks_whatever_the_filter_shows_and_excludes_them_from_t
     decided = deciding.reviews().current(split_run.subject)
     assert split_run.scores["id"].iloc[decided.index].tolist() == ["0.png", "1.png", "2.png"]
     assert set(decided["action"]) == {"exclude"}
+    assert not decided["is_of_label"].any()
     assert "No image is a near duplicate of one in another split." in [i.value for i in app.info]

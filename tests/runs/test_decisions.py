@@ -32,7 +32,7 @@ from sqlalchemy import (
 )
 
 from lsi.errors import StorageError, UsageError
-from lsi.runs import database
+from lsi.runs import database, records
 from lsi.runs.decisions import Decision, Imported, Reviews
 from lsi.runs.records import records_to_add
 from lsi.runs.run import Run
@@ -651,6 +651,20 @@ def test_a_keep_of_the_sample_leaves_what_was_said_of_its_label(reviews):
     found = reviews.current(RUN)
     assert found["action"].to_dict() == {1: "relabel", 2: "keep", 3: "keep", 4: "keep"}
     assert found["is_of_label"].to_dict() == {1: True, 2: True, 3: False, 4: False}
+
+
+def test_an_exclusion_of_the_sample_leaves_whatever_was_said_of_its_label(reviews):
+    reviews.record(RUN, "ann", [Decision(1, "relabel", 4), Decision(2, "keep")])
+    reviews.record(
+        RUN, "bob", [Decision(i, "exclude", is_of_label=False) for i in (1, 2, 3)] + [Decision(4, "exclude")]
+    )
+    found = reviews.current(RUN)
+    assert found["action"].to_dict() == dict.fromkeys((1, 2, 3, 4), "exclude")
+    assert found["is_of_label"].to_dict() == {1: False, 2: False, 3: False, 4: True}
+    read_back = records.in_force(RUN, records.decision_records(RUN, found))
+    assert read_back["is_of_label"].to_dict() == {1: False, 2: False, 3: False, 4: True}
+    assert reviews.disagreements(RUN) == [1, 2]
+    assert reviews.n_foreign(subject("later", "data", given=0, classes=3)) == 0
 
 
 def test_a_keep_of_the_sample_disputes_no_label_and_loses_none_on_the_way(reviews):

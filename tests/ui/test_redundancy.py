@@ -7,7 +7,7 @@ import pytest
 from lsi.export import spread
 from lsi.runs.decisions import Decision
 from lsi.runs.listing import list_runs
-from lsi.ui import deciding, session
+from lsi.ui import deciding, estimate, session
 from lsi.ui.filters import Filter
 from lsi.ui.redundancy import _ordered, redundant
 from tests.ui.test_pages import visit, written
@@ -96,6 +96,52 @@ def test_a_share_to_keep_overrules_nothing_that_a_colleague_decided_since_the_pa
     found = deciding.decisions(view)
     assert found["reviewer"].value_counts().to_dict() == {"me": 78, "carl": 2}
     assert found.index[found["action"] == "keep"].tolist() == kept
+
+
+def test_what_is_kept_or_excluded_as_superfluous_says_nothing_of_labels(app, cache):
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    page = visit(app, "redundancy")
+    page.button(key="budget-keep").click().run()
+    view = session.open_view(run.name)
+    decided = deciding.decisions(view)
+    assert set(decided["action"]) == {"keep"}
+    assert not decided["is_of_label"].any()
+    assert deciding.label_decisions(view).empty
+    deciding.reviews().undo(run.subject, "me")
+    page.run()
+    page.button(key="budget-exclude").click().run()
+    decided = deciding.decisions(view)
+    assert set(decided["action"]) == {"exclude"}
+    assert not decided["is_of_label"].any()
+    assert deciding.label_decisions(view)["action"].eq("exclude").all()  # they leave all the same
+
+
+@pytest.mark.parametrize(("shown", "is_of_label"), [(Filter(quality=("is_dark",)), False), (Filter(issues=True), True)])
+def test_what_is_excluded_by_a_filter_of_quality_says_nothing_of_labels(app, cache, monkeypatch, shown, is_of_label):
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    view = session.open_view(run.name)
+    monkeypatch.setitem(vars(view), "table", view.table.assign(is_dark=view.table["is_label_issue"]))
+    app.query_params["run"] = run.name
+    app.run()
+    app.session_state["filter"] = shown
+    page = visit(app, "samples")
+    page.button(key="filtered-exclude").click().run()
+    decided = deciding.decisions(view)
+    assert len(decided)
+    assert set(decided["is_of_label"]) == {is_of_label}
+
+
+def test_what_is_excluded_as_a_copy_is_no_evidence_that_labels_are_wrong(app, cache):
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    view = session.open_view(run.name)
+    suspects = view.table.index[view.table["is_label_issue"]].tolist()[:3]
+    nothing = estimate.of_undecided(view)
+    deciding.carry_out(view, "me", suspects, "away")
+    copies = estimate.of_undecided(view)
+    assert (copies.intercept, copies.slope) == (nothing.intercept, nothing.slope)
+    assert estimate.counts(view).decided == 3
+    deciding.carry_out(view, "me", suspects, "exclude")
+    assert estimate.of_undecided(view).intercept > nothing.intercept
 
 
 def test_groups_are_counted_whole_and_say_what_of_them_the_filter_hides(app, cache, monkeypatch):

@@ -98,7 +98,8 @@ def _decided(run: Run, decisions: pd.DataFrame | None, tiles: Callable) -> dict[
     if decisions is None or decisions.empty:
         return {}
     of_label = decisions.get("is_of_label", pd.Series(True, decisions.index)).to_numpy(dtype=bool)
-    counts = decisions["action"][of_label].value_counts()  # a keep of the sample confirms no label
+    counted = of_label | (decisions["action"] != "keep").to_numpy()  # a keep of the sample confirms no label
+    counts = decisions["action"][counted].value_counts()
     changed, gone = (decisions[decisions["action"] == action] for action in ("relabel", "exclude"))
     relabelled = tiles(changed.index[:SUSPECTS].to_numpy())
     for tile, label in zip(relabelled, changed["label"], strict=False):
