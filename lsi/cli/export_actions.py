@@ -24,7 +24,7 @@ from lsi.export import (
     note_written,
     planted_labels,
     refuse_changed,
-    refuse_earlier,
+    refuse_overwriting,
     select,
     selection_from_records,
     selection_of,
@@ -200,8 +200,8 @@ def show_trail(command: commands.Trail) -> None:
 def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selection, records: Any, said: Any) -> None:
     if command.images and run.images is not None:  # before anything is written
         refuse_changed(run.images, chosen.kept)
-        if not {"copy", "link"}.isdisjoint(command.images):
-            refuse_earlier(command.output)
+        for how in command.images:
+            refuse_overwriting(run, command.output, how)
     note(
         command.cache,
         "exported",

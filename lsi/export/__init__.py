@@ -1,8 +1,7 @@
 """What leaves: index lists, tables and image folders of a curated subset."""
 
 from lsi.export.check import check_selection
-from lsi.export.image_folders import refuse_earlier
-from lsi.export.images import ImageFormat, refuse_changed, write_images
+from lsi.export.images import ImageFormat, refuse_changed, refuse_overwriting, write_images
 from lsi.export.leaks import has_splits, leak_table, leaks, leaks_to_drop
 from lsi.export.lists import (
     FORMATS,
@@ -47,7 +46,7 @@ __all__ = [
     "note_written",
     "planted_labels",
     "refuse_changed",
-    "refuse_earlier",
+    "refuse_overwriting",
     "relabel_table",
     "select",
     "selection_from_records",

@@ -26,6 +26,21 @@ _VALUES = frozenset({"bool", "string", "int8", "int16", "int32", "int64", "uint8
 _DTYPES = {"double": "float64", "float": "float32"}  # Arrow's names for Hugging Face's
 
 
+def parquet_files(run: Run, folder: Path) -> dict[str, Path]:
+    """Return the file below `folder` that the images of each split are written to, all in one where there is one split.
+
+    Args:
+        run: the run.
+        folder: of the export.
+    """
+    splits = splits_of(run)
+    several = sorted(set(splits))
+    if len(several) < 2:
+        return {name: folder / f"{portable_name(_split(run, splits))}.parquet" for name in several}
+    taken = Names()
+    return {name: folder / "huggingface" / f"{taken.take(name or 'none')}.parquet" for name in several}
+
+
 def write_parquet(run: Run, selection: Selection, images: RunImages, folder: Path) -> Path:
     """Write the kept images as Parquet and return what was written.
 
@@ -40,10 +55,13 @@ def write_parquet(run: Run, selection: Selection, images: RunImages, folder: Pat
             split, in a folder called huggingface.
 
     Raises:
+        UsageError: the run was computed from such a file.
         DataError: an image cannot be read.
     """
+    files = parquet_files(run, folder)
+    refuse_sources(run, files.values())
     labels, splits = final_labels(run, selection), np.array(splits_of(run), dtype=object)
-    several = len(set(splits)) > 1
+    several = len(files) > 1
     beside = source_columns(run, _OWN)
     if not several and "split" in beside.column_names and "split" not in run.manifest["dataset"].get("metadata", []):
         beside = beside.drop_columns(["split"])
@@ -55,8 +73,7 @@ def write_parquet(run: Run, selection: Selection, images: RunImages, folder: Pat
     schema = schema.with_metadata({"huggingface": json.dumps({"info": {"features": _features(schema, run)}})})
     index, ids = run.scores["index"].tolist(), run.scores["id"].tolist()
 
-    def write(path: Path, positions: np.ndarray) -> Path:
-        refuse_sources(run, [path])
+    def write(path: Path, positions: np.ndarray) -> None:
         with atomic(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
             for group, pictures in _groups(images, positions, index):
                 columns = [pa.array(pictures, _IMAGE), pa.array([index[i] for i in group], pa.int64()),
@@ -65,15 +82,10 @@ def write_parquet(run: Run, selection: Selection, images: RunImages, folder: Pat
                     columns.append(pa.array(labels[group], pa.int64()))
                 rest = beside.take(pa.array(group, pa.int64())).combine_chunks()
                 writer.write_table(pa.Table.from_arrays([*columns, *rest.columns], schema=schema), len(group))
-        return path
 
-    if not several:
-        return write(folder / f"{portable_name(_split(run, splits))}.parquet", selection.kept)
-    taken = Names()
-    for name in sorted(set(splits)):
-        write(folder / "huggingface" / f"{taken.take(name or 'none')}.parquet",
-              selection.kept[splits[selection.kept] == name])  # fmt: skip
-    return folder / "huggingface"
+    for name, path in files.items():
+        write(path, selection.kept[splits[selection.kept] == name])
+    return folder / "huggingface" if several else next(iter(files.values()))
 
 
 def _groups(images: RunImages, positions: np.ndarray, index: list[int]) -> Iterator[tuple[list[int], list[Any]]]:
@@ -93,10 +105,10 @@ def _groups(images: RunImages, positions: np.ndarray, index: list[int]) -> Itera
         yield group, pictures
 
 
-def _split(run: Run, splits: np.ndarray) -> str:
+def _split(run: Run, splits: list[str]) -> str:
     """Return the one split that a run holds, by its own name; train where nothing says which."""
     asked = run.asked("data").get("split")
-    names = [splits[0] if len(splits) else "", plan_of(run).get("split"), asked]
+    names = [splits[0] if splits else "", plan_of(run).get("split"), asked]
     return next((str(name) for name in names if name and name != "all"), "train")
 
 

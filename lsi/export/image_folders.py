@@ -16,10 +16,11 @@ from lsi.errors import UsageError
 from lsi.export.names import Names, portable_name
 from lsi.export.selection import Selection
 from lsi.export.tables import final_labels, image_paths, splits_of, write_csv
+from lsi.export.untouched import refuse_sources
 from lsi.runs.images import RunImages
 from lsi.runs.run import Run
 
-IMAGES = "images"
+IMAGES, NAMES, CLASSES = "images", "names.csv", "classes.csv"
 # what a reader of class folders may take for a split
 _SPLITS = frozenset({"train", "validation", "test", "holdout", "unlabelled", "extra"})
 
@@ -52,15 +53,16 @@ class _Places:
         return self._names[folder].take(name, mark=index)
 
 
-def refuse_earlier(folder: Path) -> None:
-    """Raise where images were written before.
+def refuse_folders(run: Run, folder: Path) -> None:
+    """Raise where images were written before, or where a list of them would overwrite what the run was computed from.
 
     Raises:
-        UsageError: there are images already.
+        UsageError: it is so.
     """
     root = folder / IMAGES
     if root.exists():
         raise UsageError(f"{root} is there already: export into a new folder, so that nothing is mixed or overwritten.")
+    refuse_sources(run, [folder / NAMES, folder / CLASSES])
 
 
 def write_folders(run: Run, selection: Selection, images: RunImages, folder: Path, link: bool) -> Path:
@@ -79,10 +81,11 @@ def write_folders(run: Run, selection: Selection, images: RunImages, folder: Pat
         link: whether to write symbolic links instead of copies.
 
     Raises:
-        UsageError: there are images already, or there are no files to link to.
+        UsageError: there are images already, a list would overwrite what was computed from, or there are no files to
+            link to.
         DataError: an image cannot be read.
     """
-    refuse_earlier(folder)
+    refuse_folders(run, folder)
     root = folder / IMAGES
     first = images.source(int(selection.kept[0])) if len(selection.kept) else None
     if link and not isinstance(first, Path):
@@ -94,9 +97,9 @@ def write_folders(run: Run, selection: Selection, images: RunImages, folder: Pat
         rows = [writer.write(position) for position in writer.order()]
         names = pd.DataFrame(rows, columns=["path", "id", "index", "label", "is_renamed"])
         names = names.sort_values("index", kind="stable")
-        write_csv(folder / "names.csv", names if writer.is_labelled else names.drop(columns="label"))
+        write_csv(folder / NAMES, names if writer.is_labelled else names.drop(columns="label"))
         if writer.is_labelled:
-            write_csv(folder / "classes.csv", writer.classes())
+            write_csv(folder / CLASSES, writer.classes())
         temporary.replace(root)  # last: where it is, all of it is
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 
 from lsi.errors import DataError, UsageError
-from lsi.export.huggingface import write_parquet
-from lsi.export.image_folders import write_folders
+from lsi.export.huggingface import parquet_files, write_parquet
+from lsi.export.image_folders import refuse_folders, write_folders
 from lsi.export.selection import Selection
-from lsi.export.untouched import check_folder
+from lsi.export.untouched import check_folder, refuse_sources
 from lsi.runs.images import RunImages
 from lsi.runs.run import Run
 
@@ -30,8 +30,8 @@ def write_images(run: Run, selection: Selection, folder: Path, how: ImageFormat)
         how: copy, link (symbolic, for images that lie in files), or huggingface (`<split>.parquet`).
 
     Raises:
-        UsageError: the run has no images, the folder is its own or holds images already, or there are no files to
-            link to.
+        UsageError: the run has no images, the folder is its own or holds images already, what was computed from
+            would be overwritten, or there are no files to link to.
         DataError: images have changed since the run or are no longer there; the message names them.
     """
     check_folder(run, folder)
@@ -42,6 +42,23 @@ def write_images(run: Run, selection: Selection, folder: Path, how: ImageFormat)
     if how == "huggingface":
         return write_parquet(run, selection, images, folder)
     return write_folders(run, selection, images, folder, link=how == "link")
+
+
+def refuse_overwriting(run: Run, folder: Path, how: ImageFormat) -> None:
+    """Raise where images would be mixed with earlier ones, or would overwrite what the run was computed from.
+
+    Args:
+        run: the run.
+        folder: where to write.
+        how: as in `write_images`.
+
+    Raises:
+        UsageError: it is so.
+    """
+    if how == "huggingface":
+        refuse_sources(run, parquet_files(run, folder).values())
+    else:
+        refuse_folders(run, folder)
 
 
 def refuse_changed(images: RunImages, positions: np.ndarray) -> None:

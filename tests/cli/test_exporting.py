@@ -9,7 +9,10 @@ import pandas as pd
 import pytest
 
 from lsi.cli import main
+from lsi.errors import UsageError
+from lsi.export import select, write_images
 from lsi.files import read_json
+from lsi.runs.listing import find_run
 from tests.cases import image_files
 
 
@@ -84,6 +87,23 @@ def test_what_a_run_was_computed_from_is_not_overwritten(place, tmp_path, capsys
         assert main([*words, "--output", str(tmp_path / "own"), *cache]) == 2
         assert "manifest.json is somebody else's" in capsys.readouterr().err
     assert (tmp_path / "own" / "manifest.json").read_text() == '{"name": "mine"}'
+
+
+def test_a_list_of_images_never_takes_the_place_of_the_table_that_says_the_labels(place, tmp_path, capsys):
+    photos, here = tmp_path / "photos", ["--cache", str(tmp_path / "cache")]
+    shutil.copytree(place / "data", photos)
+    table = (photos / "manifest.csv").rename(photos / "names.csv")
+    said = table.read_text()
+    assert main(["compute", "--data", str(table), "--backbone", "pixels", "--quiet", *here]) == 0
+    before, run = sorted(photos.iterdir()), find_run(tmp_path / "cache", "latest")
+    for how in ("copy", "link"):
+        capsys.readouterr()
+        assert main(["export", "latest", "--images", how, "--output", str(photos), *here]) == 2
+        assert "names.csv is what the run was computed from" in capsys.readouterr().err
+        with pytest.raises(UsageError, match="is what the run was computed from"):
+            write_images(run, select(run), photos, how)
+    assert table.read_text() == said
+    assert sorted(photos.iterdir()) == before
 
 
 def test_a_second_export_names_the_parquet_of_the_first(place, capsys):
