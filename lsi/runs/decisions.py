@@ -34,7 +34,7 @@ from lsi.runs.database import (
     storage_errors,
 )
 from lsi.runs.layout import KIND, MANIFEST
-from lsi.runs.records import when_of
+from lsi.runs.records import decision_records, when_of
 from lsi.runs.rows import (
     HISTORY,
     add_batch,
@@ -256,28 +256,32 @@ class Reviews:
         return elsewhere(self.history(about), about)
 
     def as_it_stands(self, run: Run) -> Run:
-        """Return a run with those of the decisions it started from that nobody has taken back since.
+        """Return a run with those of the decisions it started from that nobody has taken back or changed since.
 
-        A decision that this database never had, of a file that was not read in, stands until a later one is here.
+        A decision that this database never had, of a file that was not read in, stands until a later one is here. Of a
+        sample that the run holds, one stands that leaves it as the run has it: under its label, or unsure.
 
         Raises:
             StorageError: the database cannot be read.
         """
         if not run.decided_before:
             return run
-        history = self.history(run.subject)
+        about, history = run.subject, self.history(run.subject)
         rows: dict[tuple[str, str], list[tuple[str, float]]] = {}
         for sample, content, who, when in zip(*(history[c] for c in _WHOSE), strict=True):
             rows.setdefault((sample, content), []).append((who, stamp(when)))
-        now = {(record["id"], record["content"]): record for record in elsewhere(history, run.subject)}
-        still = []
-        for record in run.decided_before:
-            sample, when = (record["id"], record["content"]), when_of(record)
+        current = in_force(standing(history, about))
+        said = decision_records(about, current[current["action"].isin(["keep", "unsure"])])
+        held, others = ({_sample(record): record for record in part} for part in (said, elsewhere(history, about)))
+        samples, still = [_sample(record) for record in run.decided_before], []
+        is_held = about.find([name for name, _ in samples], [content for _, content in samples]) >= 0
+        for record, sample, is_here in zip(run.decided_before, samples, is_held, strict=True):
+            when, now = when_of(record), (held if is_here else others).get(sample)
             met = when is not None and any(
                 at > stamp(when) or (who, at) == (record["reviewer"], stamp(when)) for who, at in rows.get(sample, ())
             )
-            if not met or sample in now:
-                still.append(record | now[sample] if met else record)
+            if not met or now is not None:
+                still.append(record | now if met and now is not None else record)
         return run.with_decided_before(still)
 
     def counts(self) -> dict[str, int]:
@@ -377,6 +381,10 @@ class Reviews:
             count = connection.execute(changed).rowcount
             note_event(connection, reviewer, "undid" if undone else "redid", about.dataset, {"decisions": count})
         return count
+
+
+def _sample(record: dict[str, Any]) -> tuple[str, str]:
+    return record["id"], record["content"]
 
 
 def _row(about: Subject, decision: Decision) -> dict[str, Any]:

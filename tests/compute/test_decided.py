@@ -272,6 +272,25 @@ def test_an_export_speaks_of_the_data_and_not_of_the_run_before(pair, folder, tm
     assert not (tmp_path / "empty" / "runs").exists()
 
 
+def test_an_export_by_rule_holds_what_the_run_started_from_and_comes_again_from_its_file(pair, folder, cache, tmp_path):
+    """4 is excluded, 7 relabelled, 9 confirmed, 12 unsure; since then 15 is excluded and 9 left unsure by others."""
+    run, child = pair
+    here = ["--cache", str(cache)]
+    for name in ("out", "later"):
+        assert main(["export", child.name, "--drop-issues", "--output", str(tmp_path / name), *here]) == 0
+        records = json.loads((tmp_path / name / "decisions.json").read_text())["decisions"]
+        said = {Path(r["id"]).stem: (r["action"], r["given_name"]) for r in records if r["reviewer"] == "ann"}
+        expected = {"4": ("exclude", "dog"), "7": ("keep", "owl"), "9": ("keep", "cat"), "12": ("unsure", "cat")}
+        assert said == (expected if name == "out" else expected | {"9": ("unsure", "cat")})
+        audit = pd.read_csv(tmp_path / name / "audit.csv").set_index("id")["decision"]
+        assert audit[["dog/7.png", "cat/9.png"]].tolist() == ["relabel", said["9"][0]]
+        assert main(["apply", str(tmp_path / name / "decisions.json"), "--data", str(folder), "--cache",
+                     str(tmp_path / "empty"), "--output", str(tmp_path / "again")]) == 0  # fmt: skip
+        for file in ("cleaned.csv", "removed_indices.txt"):
+            assert (tmp_path / "again" / file).read_bytes() == (tmp_path / name / file).read_bytes(), (name, file)
+        decide(run, cache, n15=("exclude", None), n9=("unsure", None))
+
+
 def test_decisions_that_were_taken_back_do_not_return_through_a_file(pair, folder, cache, tmp_path, capsys):
     """What the run started from is excluded 4, 7 as owl and 9 confirmed; then 4 and 7 are taken back."""
     run, child = pair
