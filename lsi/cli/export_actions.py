@@ -21,6 +21,7 @@ from lsi.export import (
     Selection,
     excluded_before,
     export,
+    n_without_class,
     note_written,
     planted_labels,
     refuse_changed,
@@ -224,6 +225,7 @@ def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selectio
         for tool in command.tools:
             written += write_for(run, chosen, command.output, tool, command.image_root, said)
     _warn_of_changes(run, command.cache)
+    _warn_of_classes(run, chosen)
     _warn_of_noise(run, chosen)
     counts = totals(run, chosen)
     if command.json:
@@ -247,6 +249,16 @@ def _warn_of_changes(run: Run, cache: Path) -> None:
         print(
             f"lsi: {moved:,} of {len(run.scores):,} samples are no longer at the row of the source where they were "
             "when this run was computed: indices refer to the data as they were",
+            file=sys.stderr,
+        )
+
+
+def _warn_of_classes(run: Run, chosen: Selection) -> None:
+    count = n_without_class(run, chosen)
+    if count:
+        print(
+            f"lsi: {counted(count, 'new label')} that {run.name} started from {'stays' if count == 1 else 'stay'} though "
+            "no decision says it any more: the run lacks the class that the data give. Compute again",
             file=sys.stderr,
         )
 
@@ -299,19 +311,19 @@ def _decisions(cache: Path, run: Run) -> pd.DataFrame:
 
 
 def _without_other_decisions(run: Run, records: list[dict[str, Any]]) -> Run:
-    """Return the run with those of the decisions it started from that a file holds, and say what the file wants back.
+    """Return the run as if a file had said what it started from, and say what the file wants back.
 
     Args:
         run: the run.
         records: of the file.
     """
-    said = {(record.get("id"), record.get("content")): record["action"] for record in records}
+    said = {(record.get("id"), record.get("content")): record for record in records}
     still, wanted = [], 0
     for record in run.decided_before:
-        action = said.get((record["id"], record["content"]))
-        is_wanted = record["action"] == "exclude" and action not in (None, "exclude")
-        wanted += is_wanted
-        still += [record] if action is not None and not is_wanted else []
+        now = said.get((record["id"], record["content"]))
+        left, leaves = record["action"] == "exclude", now is not None and now["action"] == "exclude"
+        wanted += left and now is not None and not leaves
+        still += [] if now is None or left != leaves else [record if left else now]
     if wanted:
         print(f"lsi: {run.name} holds {counted(wanted, 'sample')} no longer that the file keeps: name the data with "
               "--data to have them", file=sys.stderr)  # fmt: skip

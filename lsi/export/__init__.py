@@ -18,13 +18,12 @@ from lsi.export.lists import (
 from lsi.export.selection import (
     Selection,
     duplicates_to_drop,
-    planted_labels,
     select,
     selection_from_records,
     selection_of,
     spread,
 )
-from lsi.export.tables import audit_table, spreadsheet_safe
+from lsi.export.tables import audit_table, n_without_class, planted_labels, spreadsheet_safe
 from lsi.export.tools import Tool, write_for
 
 __all__ = [
@@ -43,6 +42,7 @@ __all__ = [
     "leak_table",
     "leaks",
     "leaks_to_drop",
+    "n_without_class",
     "note_written",
     "planted_labels",
     "refuse_changed",

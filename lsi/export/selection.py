@@ -101,16 +101,6 @@ def selection_of(run: Run, decided: pd.DataFrame) -> Selection:
     return Selection(np.flatnonzero(~removed), np.flatnonzero(removed), relabelled)
 
 
-def planted_labels(run: Run, selection: Selection) -> int:
-    """Return how many of the kept samples still have a label that was corrupted on purpose for the run."""
-    noise = run.asked("noise")
-    if "true_label" not in run.scores or not (noise.get("corrupt_label") or noise.get("human_label_noise")):
-        return 0
-    labels = run.scores["given_label"].to_numpy().copy()
-    labels[list(selection.relabelled)] = list(selection.relabelled.values())
-    return int((labels != run.scores["true_label"].to_numpy())[selection.kept].sum())
-
-
 def duplicates_to_drop(table: pd.DataFrame) -> np.ndarray:
     """Return all but one of each near-duplicate group: what is held out stays, then the likeliest label, then LSI."""
     grouped = table[table["near_duplicate_group"] >= 0]

@@ -16,7 +16,7 @@ from lsi.data.sources.splits import same_split
 from lsi.export.selection import Selection
 from lsi.files import atomic
 from lsi.runs.layout import SAMPLES, SCORES
-from lsi.runs.records import Kind, find, texts_by_sample
+from lsi.runs.records import Kind, find, says_label, texts_by_sample
 from lsi.runs.run import Run
 
 _OWN = ("index", "id", "path", "given_label", "label", "decision", "is_kept", "split", "text")
@@ -30,10 +30,31 @@ _FORMULA = re.compile(r"^[=+\-@\t\r\n＝＋－＠]")
 
 
 def final_labels(run: Run, selection: Selection) -> np.ndarray:
-    """Return the class index of each sample after relabelling, (n,) int64."""
+    """Return the class index of each sample after relabelling, (n,) int64.
+
+    A new label that the run started from counts as long as a decision among `decided_before` says it; where none does,
+    the label is that of the data, if the run still has its class.
+    """
     labels = run.scores["given_label"].to_numpy().astype(np.int64)
+    number, in_data = {name: i for i, name in enumerate(run.class_names)}, labels_in_data(run)
+    for position in _taken_back(run).tolist():
+        labels[position] = number.get(in_data[position], labels[position])
     labels[list(selection.relabelled)] = list(selection.relabelled.values())
     return labels
+
+
+def n_without_class(run: Run, selection: Selection) -> int:
+    """Return how many kept samples keep a new label that was taken back, as the run lacks the class of their own."""
+    in_data, kept = labels_in_data(run), set(selection.kept.tolist()) - selection.relabelled.keys()
+    return sum(i in kept and in_data[i] not in run.class_names for i in _taken_back(run).tolist())
+
+
+def planted_labels(run: Run, selection: Selection) -> int:
+    """Return how many of the kept samples still have a label that was corrupted on purpose for the run."""
+    noise = run.asked("noise")
+    if "true_label" not in run.scores or not (noise.get("corrupt_label") or noise.get("human_label_noise")):
+        return 0
+    return int((final_labels(run, selection) != run.scores["true_label"].to_numpy())[selection.kept].sum())
 
 
 def labels_in_data(run: Run) -> np.ndarray:
@@ -190,6 +211,17 @@ def as_pandas(table: pa.Table) -> pd.DataFrame:
                      for v in table[number].to_pylist()]  # fmt: skip
             table = table.set_column(number, field.name, pa.array(texts, pa.string()))
     return table.to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def _taken_back(run: Run) -> np.ndarray:
+    """Return the positions of samples that the run has under a new label which no decision says any more."""
+    names = np.array(run.class_names, dtype=object)
+    other = np.flatnonzero(names[run.scores["given_label"]] != labels_in_data(run))
+    if not len(other):
+        return other
+    positions = find(run.subject, run.decided_before).tolist()
+    is_said = {p: says_label(record) for p, record in zip(positions, run.decided_before, strict=True)}
+    return np.array([p for p in other.tolist() if not is_said.get(p)], dtype=np.int64)
 
 
 def _safe(value: Any) -> Any:

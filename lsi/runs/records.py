@@ -121,6 +121,12 @@ def in_force(about: Subject, records: list[dict[str, Any]]) -> pd.DataFrame:
     return table.astype({"label": "float64", "is_of_label": bool})
 
 
+def says_label(record: dict[str, Any]) -> bool:
+    """Say whether a record tells what the label is: a relabel, or a keep that was said of the label."""
+    is_of_label = "given_name" not in record or record["given_name"] is not None
+    return record["action"] == "relabel" or (record["action"] == "keep" and is_of_label)
+
+
 def records_to_add(content: Any, about: Subject | None = None) -> tuple[str, list[dict[str, Any]]]:
     """Return the dataset's name and the decisions of people in a file, as `Reviews.add` takes them.
 

@@ -20,6 +20,7 @@ from lsi.export import (
     check_selection,
     excluded_before,
     export,
+    n_without_class,
     note_written,
     planted_labels,
     selection_of,
@@ -71,6 +72,12 @@ def counts(view: View, positions: np.ndarray) -> Selection:
         st.warning(
             f"{counted(returned, 'exclusion')} that this run started from {'was' if returned == 1 else 'were'} taken "
             "back since. Compute again, so that what was left out returns."
+        )
+    lost = n_without_class(run, selection)
+    if lost:
+        st.warning(
+            f"{counted(lost, 'new label')} that this run started from {'stays' if lost == 1 else 'stay'} though no "
+            "decision says it any more: the run lacks the class that the data give. Compute again, so that it returns."
         )
     came = totals(run, selection)
     names = {"Kept": "n_kept", "Excluded": "n_removed", "Relabelled": "n_relabelled"}

@@ -310,6 +310,36 @@ def test_decisions_that_were_taken_back_do_not_return_through_a_file(pair, folde
     assert ("4", "exclude") in {(Path(r["id"]).stem, r["action"]) for r in again}
 
 
+def test_a_new_label_that_no_decision_says_any_more_leaves_the_exports(pair, folder, cache, tmp_path):
+    run, child = pair
+    file, here = tmp_path / "d.json", ["--cache", str(cache)]
+    assert main(["decisions", "export", str(file), "--run", run.name, *here]) == 0
+    content = json.loads(file.read_text())
+    without = [r for r in content["decisions"] if r["id"] != "dog/7.png"]
+    sample = next(r for r in content["decisions"] if r["id"] == "dog/7.png")
+    as_dog = sample | {"action": "keep", "label": None, "label_name": None}
+    unsure, not_of_label = as_dog | {"action": "unsure"}, as_dog | {"given_name": None}
+    cases = {"one": without[:1], "without": without, "dog": [as_dog], "unsure": [unsure], "silent": [not_of_label]}
+    decide(child, cache, n7=("clear", None))
+    commands = [["export", child.name, "--decisions"], ["export", child.name, "--drop-issues"]]
+    for name, records in cases.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content | {"decisions": records}))
+        commands.append(["apply", str(tmp_path / f"{name}.json"), "--run", child.name])
+    for number, words in enumerate(commands):
+        out, again = tmp_path / f"out {number}", tmp_path / f"again {number}"
+        assert main([*words, "--output", str(out), *here]) == 0
+        audit = pd.read_csv(out / "audit.csv").set_index("id")
+        assert audit.loc["dog/7.png", ["given_label", "label"]].tolist() == ["dog", "dog"], words
+        assert audit.loc["dog/7.png", "decision"] != "relabel"
+        assert json.loads((out / "manifest.json").read_text())["export"]["n_relabelled"] == 0
+        assert main(["apply", str(out / "decisions.json"), "--data", str(folder), "--output", str(again),
+                     "--cache", str(tmp_path / "empty")]) == 0  # fmt: skip
+        assert (again / "cleaned.csv").read_bytes() == (out / "cleaned.csv").read_bytes()
+    (tmp_path / "owl.json").write_text(json.dumps(content | {"decisions": [sample]}))
+    assert main(["apply", str(tmp_path / "owl.json"), "--run", child.name, "--output", str(tmp_path / "o"), *here]) == 0
+    assert pd.read_csv(tmp_path / "o" / "audit.csv").set_index("id").loc["dog/7.png", "label"] == "owl"
+
+
 def test_decisions_without_a_run_are_applied_with_images_too(pair, folder, cache, tmp_path):
     run, _ = pair
     reviews = Reviews.of_cache(cache)

@@ -16,7 +16,15 @@ from lsi.cli import main
 from lsi.compute import pipeline
 from lsi.config import DataSettings, NoiseSettings, Settings
 from lsi.data import load
-from lsi.export import Selection, audit_table, export, huggingface, selection_from_records, write_images
+from lsi.export import (
+    Selection,
+    audit_table,
+    export,
+    huggingface,
+    n_without_class,
+    selection_from_records,
+    write_images,
+)
 from lsi.files import read_json
 from lsi.runs.images import describe_images, file_facts
 from lsi.runs.run import Run
@@ -182,6 +190,17 @@ def test_the_audit_says_what_became_of_each_sample_and_by_whom(tmp_path):
     sheet = pd.read_csv(tmp_path / "out" / "spreadsheet.csv", dtype=str, encoding="utf-8-sig")
     assert sheet[["given_label", "label"]].to_numpy()[3].tolist() == ["'=a", "'-1"]
     assert read_json(tmp_path / "out" / "manifest.json")["export"]["source_length"] is None
+
+
+def test_a_new_label_stays_only_where_the_run_lacks_the_class_of_the_data(tmp_path):
+    run = made_run(tmp_path / "run", [f"{i}.png" for i in range(5)], [1] * 5, ["a", "b"])
+    vars(run)["scores"] = run.scores.assign(label_in_data=["a", "b", "gone", "gone", "a"])
+    said = [record(4, "relabel", label=1, label_name="b")]
+    selection = Selection(np.arange(5), np.zeros(0, np.int64), {3: 0})
+    run = run.with_decided_before([{**r, "content": run.subject.contents[0]} for r in said])
+    assert audit_table(run, selection)["label"].to_pylist() == ["a", "b", "b", "a", "b"]
+    assert n_without_class(run, selection) == 1
+    assert n_without_class(run, selection.within(np.array([0, 1, 3]))) == 0
 
 
 def test_tags_and_notes_stand_beside_what_was_decided(tmp_path):
