@@ -257,8 +257,8 @@ def _warn_of_classes(run: Run, chosen: Selection) -> None:
     count = n_without_class(run, chosen)
     if count:
         print(
-            f"lsi: {counted(count, 'new label')} that {run.name} started from {'stays' if count == 1 else 'stay'} though "
-            "no decision says it any more: the run lacks the class that the data give. Compute again",
+            f"lsi: {counted(count, 'new label')} that {run.name} started from {'stays' if count == 1 else 'stay'} "
+            "though no decision says it any more: the run lacks the class that the data give. Compute again",
             file=sys.stderr,
         )
 

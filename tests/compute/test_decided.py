@@ -317,9 +317,11 @@ def test_a_new_label_that_no_decision_says_any_more_leaves_the_exports(pair, fol
     content = json.loads(file.read_text())
     without = [r for r in content["decisions"] if r["id"] != "dog/7.png"]
     sample = next(r for r in content["decisions"] if r["id"] == "dog/7.png")
+    gone = next(r for r in content["decisions"] if r["id"] == "dog/4.png")  # which the run no longer holds
     as_dog = sample | {"action": "keep", "label": None, "label_name": None}
     unsure, not_of_label = as_dog | {"action": "unsure"}, as_dog | {"given_name": None}
-    cases = {"one": without[:1], "without": without, "dog": [as_dog], "unsure": [unsure], "silent": [not_of_label]}
+    cases = {"one": [gone], "without": without}
+    cases |= {"dog": [gone, as_dog], "unsure": [gone, unsure], "silent": [gone, not_of_label]}
     decide(child, cache, n7=("clear", None))
     commands = [["export", child.name, "--decisions"], ["export", child.name, "--drop-issues"]]
     for name, records in cases.items():
