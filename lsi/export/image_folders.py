@@ -10,12 +10,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from lsi.data.images import encoded
+from lsi.data.images import SUFFIXES, encoded
 from lsi.data.sources.splits import same_split
 from lsi.errors import UsageError
 from lsi.export.names import Names, portable_name
 from lsi.export.selection import Selection
-from lsi.export.tables import final_labels, image_paths, splits_of, write_csv
+from lsi.export.tables import file_paths, final_labels, splits_of, write_csv
 from lsi.export.untouched import refuse_sources
 from lsi.runs.images import RunImages
 from lsi.runs.run import Run
@@ -140,16 +140,13 @@ class _Writer:
         """Write an image and return its row of names.csv."""
         index, original = int(self.index[position]), self.originals[position]
         source = self.images.source(position)
-        own, content = original.name, b""
+        own, content, suffix = original.name, b"", source.suffix if isinstance(source, Path) else ""
         if not self.link or not isinstance(source, Path):
             content, suffix = encoded(self.images, position)
-            if own is None:
-                own = f"{index}{suffix}"
-            elif source is None:  # no longer the file that it was
+            if own is not None and source is None:  # no longer the file that it was
                 own = str(PurePosixPath(own).with_suffix(suffix))
-        own = own or f"{index}{Path(source).suffix if isinstance(source, Path) else ''}"
         folder = self._folder(position)
-        name = self.places.file(folder, own, index)
+        name = self.places.file(folder, _with_suffix(own or str(index), suffix), index)
         path = self.root.joinpath(*folder, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         if self.link and isinstance(source, Path):
@@ -199,7 +196,7 @@ def class_folders(class_names: list[str], has_folders: bool = False) -> list[str
 
 def originals(run: Run) -> list[_Original]:
     """Return for each sample its folders below its class and its name, as the data have them."""
-    paths = image_paths(run)
+    paths = file_paths(run)
     if paths is None:
         return [_Original()] * len(run.scores)
     labels = [run.scores[c] for c in ("given_label", "true_label") if c in run.scores.columns]
@@ -217,6 +214,12 @@ def originals(run: Run) -> list[_Original]:
             del rest[depth]
         found.append(_Original(tuple(rest), p[-1] or None))
     return found
+
+
+def _with_suffix(name: str, suffix: str) -> str:
+    """Return the name of an image with the suffix of its content, unless it has one by which readers know an image."""
+    is_known = PurePosixPath(name).suffix.casefold() in SUFFIXES or name.casefold().endswith(suffix.casefold())
+    return name if is_known else name + suffix
 
 
 def _common(paths: list[tuple[str, ...]]) -> tuple[str, ...]:

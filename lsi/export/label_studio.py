@@ -14,7 +14,7 @@ import numpy as np
 
 from lsi.data.images import encoded
 from lsi.errors import UsageError
-from lsi.export.tables import image_paths
+from lsi.export.tables import file_paths
 from lsi.files import atomic, write_json
 from lsi.runs.images import RunImages
 from lsi.runs.label_studio import DECISION, LABEL
@@ -46,7 +46,7 @@ def write_tasks(run: Run, positions: np.ndarray, folder: Path, image_root: str =
     if images is None and not has_text:
         raise UsageError(f"{run.name} has neither images nor text that Label Studio could show.")
     kind = "image" if images is not None else "text"
-    names, paths = run.class_names, image_paths(run) if images is not None else None
+    names, paths = run.class_names, file_paths(run) if images is not None else None
     order = np.asarray(positions)[np.argsort(run.scores["label_score"].to_numpy()[positions], kind="stable")]
     tasks = []
     for position in order.tolist():

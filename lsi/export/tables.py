@@ -145,16 +145,27 @@ def image_paths(run: Run) -> list[str] | None:
     """
     if not (run.folder / SAMPLES).is_file():
         return None
-    ids, files = list(run.scores["id"]), list(pd.read_parquet(run.folder / SAMPLES, columns=["file"])["file"])
-    data = run.asked("data").get("data")
-    if not any(files) and not _lie_elsewhere(run, str(data), ids):
-        return None
-    are_paths = "id" not in plan_of(run).get("columns", {}) and not all(map(_NUMBERED.fullmatch, ids))
-    if are_paths or not any(files):
+    ids, files = list(run.scores["id"]), _files(run)
+    has_ids = "id" in plan_of(run).get("columns", {})
+    if not any(files):
+        return ids if not has_ids and _lie_elsewhere(run, str(run.asked("data").get("data")), ids) else None
+    if not has_ids and not all(map(_NUMBERED.fullmatch, ids)):
         return ids
-    root = None if data is None else Path(data).resolve()
-    root = root.parent if root is not None and root.is_file() else root
+    root = _root(run)
     return [_relative(name, root) if name else id_ for name, id_ in zip(files, ids, strict=True)]
+
+
+def file_paths(run: Run) -> list[str] | None:
+    """Return the path of each image's file below the data's root, whatever a table calls the image.
+
+    A file that lies elsewhere has its whole path; where an image has no file, or none that text can name, the path is
+    that of `image_paths`. None where images have neither files nor names.
+    """
+    paths, root = image_paths(run), _root(run)
+    if paths is None or root is None:
+        return paths
+    named = zip(_files(run), paths, strict=True)
+    return [_relative(name, root) if name and not name.startswith("fs:") else path for name, path in named]
 
 
 def plan_of(run: Run) -> dict[str, Any]:
@@ -249,6 +260,18 @@ def _decisions(run: Run, selection: Selection, records: list[dict[str, Any]]) ->
     for position in relabelled(run, selection):
         words[position] = "relabel"
     return words
+
+
+def _files(run: Run) -> list[str]:
+    """Return the file of each of a run's scored images, "" where it has none of its own."""
+    return list(pd.read_parquet(run.folder / SAMPLES, columns=["file"])["file"].iloc[: len(run.scores)])
+
+
+def _root(run: Run) -> Path | None:
+    """Return the folder that the data lie in, None where they come with a package."""
+    data = run.asked("data").get("data")
+    root = None if data is None else Path(data).resolve()
+    return root.parent if root is not None and root.is_file() else root
 
 
 def _lie_elsewhere(run: Run, data: str, ids: list[str]) -> bool:

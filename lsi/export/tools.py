@@ -9,7 +9,7 @@ import numpy as np
 from lsi.errors import UsageError
 from lsi.export.label_studio import LOCAL_FILES, write_tasks
 from lsi.export.selection import Selection
-from lsi.export.tables import final_labels, image_paths
+from lsi.export.tables import file_paths, final_labels
 from lsi.files import atomic, write_json
 from lsi.runs.records import texts_by_sample
 from lsi.runs.run import Run
@@ -42,7 +42,7 @@ def write_for(
     """
     if tool == "label-studio":
         return write_tasks(run, selection.kept, folder, image_root)
-    paths = None if run.images is None else image_paths(run)
+    paths = None if run.images is None else file_paths(run)
     if paths is None or not all(isinstance(run.images.source(i), Path) for i in range(len(paths))):  # type: ignore[union-attr]
         raise UsageError(
             f"{run.name}: these images do not lie in files of their own. Export them with --images copy, and load that "

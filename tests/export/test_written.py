@@ -23,6 +23,7 @@ from lsi.export import (
     huggingface,
     n_without_class,
     selection_from_records,
+    write_for,
     write_images,
 )
 from lsi.files import read_json
@@ -82,6 +83,53 @@ def test_images_keep_their_names_and_folders(tmp_path, names, labels, relabelled
     new = [relabelled.get(i, c) for i, c in enumerate(labels)]
     assert [again.class_names[c] for c in again.labels] == [["cat", "dog"][c] for c in new]
     assert [again.images.read(i).getpixel((0, 0))[0] for i in range(4)] == [1, 2, 3, 4]
+
+
+class Members:
+    """As much of the images of an archive as an export of copies reads."""
+
+    def read(self, index: int) -> Image.Image:
+        return Image.new("RGB", (1, 1), (index + 1,) * 3)
+
+    def source(self, index: int) -> bytes:
+        buffer = io.BytesIO()
+        self.read(index).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    def changes(self, positions: np.ndarray | None = None) -> dict:
+        return {}
+
+
+def test_images_lie_and_are_found_under_the_names_of_their_files_whatever_a_table_calls_them(tmp_path):
+    names = ["imgs/ISIC_0.jpg", "imgs/ISIC_1.jpg", "imgs/1.5.jpg", "imgs/3.jpg"]
+    files = [grey(tmp_path / "data" / name, i + 1) for i, name in enumerate(names)]
+    (tmp_path / "data" / "t.csv").write_text("")
+    for number, ids in enumerate((["ISIC_0", "ISIC_1", "1.5", "3"], [Path(name).name for name in names])):
+        run = made_run(tmp_path / f"run {number}", ids, [0, 0, 1, 1], ["cat", "dog"], files=files,
+                       data={"data": str(tmp_path / "data" / "t.csv")})  # fmt: skip
+        vars(run)["scores"] = run.scores.assign(near_duplicate_group=-1)
+        out = tmp_path / f"out {number}"
+        root = write_images(run, EVERYTHING, out, "copy")
+        assert sorted(written(root)) == ["cat/ISIC_0.jpg", "cat/ISIC_1.jpg", "dog/1.5.jpg", "dog/3.jpg"]
+        assert audit_table(run, EVERYTHING)["path"].to_pylist() == ids  # so that it joins with the table
+        for tool in ("label-studio", "fiftyone"):
+            write_for(run, EVERYTHING, out, tool)
+        tasks = {t["data"]["lsi_id"]: t["data"]["image"] for t in read_json(out / "label-studio.json")}
+        assert tasks == {i: f"/data/local-files/?d={name}" for i, name in zip(ids, names, strict=True)}
+        assert [row["path"] for row in read_json(out / "fiftyone.json")["samples"]] == names
+
+
+def test_ids_of_images_in_an_archive_are_no_paths_and_their_copies_have_suffixes(tmp_path):
+    samples = pd.DataFrame({"checksum": "", "file": [""] * 4, "size": 0, "mtime_ns": 0, "noisy": False, "position": 0})
+    expected = {"id": ["cat/0.png", "cat/1.png", "dog/2.png", "dog/3.png"],
+                "image": ["cat/a/b.v2.png", "cat/a/c.png", "dog/b/b.png", "dog/d.png"]}  # fmt: skip
+    for column, paths in expected.items():
+        ids = ["a/b.v2", "a/c", "b/b", "d"]
+        run = made_run(tmp_path / column, ids, [0, 0, 1, 1], ["cat", "dog"], samples=samples,
+                       plan={"columns": {column: "uid"}}, shared=[{"path": "photos.zip"}])  # fmt: skip
+        vars(run)["images"] = Members()
+        assert ("path" in audit_table(run, EVERYTHING).column_names) == (column != "id")
+        assert sorted(written(write_images(run, EVERYTHING, tmp_path / f"out {column}", "copy"))) == paths
 
 
 def test_several_splits_have_folders_of_their_own(tmp_path):
