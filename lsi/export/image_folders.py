@@ -15,7 +15,7 @@ from lsi.data.sources.splits import same_split
 from lsi.errors import UsageError
 from lsi.export.names import Names, portable_name
 from lsi.export.selection import Selection
-from lsi.export.tables import file_paths, final_labels, splits_of, write_csv
+from lsi.export.tables import file_paths, final_labels, labels_in_data, relabelled, splits_of, write_csv
 from lsi.export.untouched import refuse_sources
 from lsi.runs.images import RunImages
 from lsi.runs.run import Run
@@ -113,7 +113,8 @@ class _Writer:
         self.images, self.root, self.link = images, root, link
         self.is_labelled = run.task == "classification"
         self.index, self.ids = run.scores["index"].tolist(), run.scores["id"].tolist()
-        self.labels, self.kept, self.relabelled = final_labels(run, selection), selection.kept, selection.relabelled
+        self.labels, self.kept = final_labels(run, selection), selection.kept
+        self.relabelled = set(relabelled(run, selection).tolist())
         self.splits = splits_of(run)
         self.originals = originals(run)
         self.class_names = run.class_names
@@ -200,8 +201,9 @@ def originals(run: Run) -> list[_Original]:
     if paths is None:
         return [_Original()] * len(run.scores)
     labels = [run.scores[c] for c in ("given_label", "true_label") if c in run.scores.columns]
-    folded = dict(enumerate(name.strip().casefold() for name in run.class_names))
-    known = [{folded[c] for c in pair if c in folded} for pair in zip(*labels, strict=True)]
+    names = dict(enumerate(run.class_names))
+    said = zip(labels_in_data(run), *labels, strict=True)
+    known = [{_folded(own), *(_folded(names[c]) for c in others if c in names)} for own, *others in said]
     parts = [_parts(path) for path in paths]
     below = [_below_class(p[:-1], names) for p, names in zip(parts, known, strict=True)]
     others = [p[:-1] for p, folders in zip(parts, below, strict=True) if folders is None]
@@ -234,9 +236,13 @@ def _parts(path: str) -> tuple[str, ...]:
     return tuple(part for part in path.split("/") if part not in ("", ".", "..")) or ("",)
 
 
+def _folded(class_name: str) -> str:
+    return class_name.strip().casefold()
+
+
 def _below_class(folders: tuple[str, ...], class_names: set[str]) -> tuple[str, ...] | None:
     """Return the folders below the one that is called like the class, None where none is."""
     for depth, name in enumerate(folders):
-        if name.strip().casefold() in class_names:
+        if _folded(name) in class_names:
             return folders[depth + 1 :]
     return None

@@ -9,7 +9,7 @@ import numpy as np
 from lsi.errors import UsageError
 from lsi.export.label_studio import LOCAL_FILES, write_tasks
 from lsi.export.selection import Selection
-from lsi.export.tables import file_paths, final_labels
+from lsi.export.tables import file_paths, final_labels, labels_in_data, relabelled
 from lsi.files import atomic, write_json
 from lsi.runs.records import texts_by_sample
 from lsi.runs.run import Run
@@ -57,6 +57,8 @@ def write_for(
 def _rows(run: Run, selection: Selection, paths: list[str], remarks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return one record a sample: path, id, labels, scores, and tags: suspected, excluded, relabelled, and people's.
 
+    The given label is that of the data, whatever was decided before the run.
+
     Args:
         run: the run.
         selection: what is removed and relabelled.
@@ -65,19 +67,18 @@ def _rows(run: Run, selection: Selection, paths: list[str], remarks: list[dict[s
     """
     own_tags = texts_by_sample(run.subject, remarks, "tag")
     table, has_labels = run.scores, run.task == "classification"
-    names, labels = run.class_names, final_labels(run, selection)
-    removed, rows = set(selection.removed.tolist()), []
+    names, labels, in_data = run.class_names, final_labels(run, selection), labels_in_data(run)
+    removed, changed, rows = set(selection.removed.tolist()), set(relabelled(run, selection).tolist()), []
     for position, row in enumerate(table.to_dict("records")):
         tags = ["suspected"] * bool(row["is_label_issue"]) + ["excluded"] * (position in removed)
-        tags += ["relabelled"] * (position in selection.relabelled)
-        given, suggested = (int(row["given_label"]), int(row["suggested_label"])) if has_labels else (0, 0)
+        tags += ["relabelled"] * (position in changed)
         tags += [str(row["split"])] if row.get("split") else []
         tags += [tag for tag in own_tags[position] or () if tag not in tags]
         rows.append({
             "path": paths[position], "lsi_id": str(row["id"]), "tags": tags,
-            "given_label": names[given] if has_labels else None,
+            "given_label": in_data[position] if has_labels else None,
             "label": names[int(labels[position])] if has_labels else None,
-            "suggested_label": names[suggested] if has_labels else None,
+            "suggested_label": names[int(row["suggested_label"])] if has_labels else None,
             "lsi": float(row["lsi"]), "label_score": _number(row["label_score"]),
             "near_duplicate_group": int(row["near_duplicate_group"]),
         })  # fmt: skip

@@ -20,7 +20,7 @@ from lsi.compute.queries import report_of_run
 from lsi.compute.uncomputed import data_as_run
 from lsi.config import DATABASE, DataSettings, FeatureSettings, NoiseSettings, Settings
 from lsi.errors import DataError, LsiError, UsageError
-from lsi.export import export, select, selection_of
+from lsi.export import export, select, selection_of, write_for, write_images
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.records import decision_records
 from lsi.runs.run import Run
@@ -270,6 +270,18 @@ def test_an_export_speaks_of_the_data_and_not_of_the_run_before(pair, folder, tm
             assert (tmp_path / name / written).read_bytes() == expected, (name, written)
     assert not (tmp_path / "data" / "issues.csv").exists()
     assert not (tmp_path / "empty" / "runs").exists()
+
+
+def test_images_and_tools_speak_of_the_labels_of_the_data(pair, tmp_path):
+    _, child = pair
+    selection = select(child)
+    root = write_images(child, selection, tmp_path, "copy")
+    assert (root / "owl" / "7.png").is_file()
+    assert {len(path.relative_to(root).parts) for path in root.rglob("*.png")} == {2}
+    write_for(child, selection, tmp_path, "fiftyone")
+    rows = {row["path"]: row for row in json.loads((tmp_path / "fiftyone.json").read_text())["samples"]}
+    assert (rows["dog/7.png"]["given_label"], rows["dog/7.png"]["label"]) == ("dog", "owl")
+    assert [path for path, row in rows.items() if "relabelled" in row["tags"]] == ["dog/7.png"]
 
 
 def test_an_export_by_rule_holds_what_the_run_started_from_and_comes_again_from_its_file(pair, folder, cache, tmp_path):
