@@ -15,13 +15,12 @@ import pyarrow.parquet as pq
 from lsi.data.sources.splits import same_split
 from lsi.export.selection import Selection
 from lsi.files import atomic
-from lsi.runs.layout import SAMPLES, SCORES
+from lsi.runs.layout import BESIDE, SAMPLES, SCORES, SOMETIMES
 from lsi.runs.records import Kind, find, says_label, texts_by_sample
 from lsi.runs.run import Run
 
 _OWN = ("index", "id", "path", "given_label", "label", "decision", "is_kept", "split", "text")
 _SAID: dict[Kind, str] = {"tag": "tags", "note": "notes"}  # columns for what people said of a sample
-_BESIDE = " (data)"  # what a run's table adds to the name of a column that it has already
 _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
 _NUMBERED = re.compile(r"\d{6,}(/.*)?", re.DOTALL)  # rows of a table, and a name that is not unique
@@ -240,9 +239,10 @@ def _safe(value: Any) -> Any:
 
 
 def _own_name(column: str, others: Iterable[str]) -> str:
-    """Return what the data call a column that stands in a run's table beside one of the same name."""
-    while column.endswith(_BESIDE) and column.removesuffix(_BESIDE) in others:
-        column = column.removesuffix(_BESIDE)
+    """Return what the data call a column that has the name of one of a run's own."""
+    own = {*others, *SOMETIMES}
+    while column.endswith(BESIDE) and column.removesuffix(BESIDE) in own:
+        column = column.removesuffix(BESIDE)
     return column
 
 

@@ -32,6 +32,10 @@ DESIGN = "design"  # folder of the design matrix in a run that was copied out of
     "contents.npy",
     "decided.json",
 )
+# columns of a run's tables that only some runs have: a column of the data by such a name is never taken for one
+SOMETIMES = frozenset({"true_label", "is_corrupted", "label_in_data", "is_confirmed", "suggested_label", "confidence",
+                       "loo_p_given", "standardised_residual"})  # fmt: skip
+BESIDE = " (data)"  # what the name of a column of the data gets behind it beside one of the run's own
 FILES = (
     MANIFEST, SCORES, UNLABELLED, SAMPLES, *files_of(PROBABILITIES), *files_of(LABEL_PROBABILITIES), COVARIANCE,
     TARGETS, PROBE, NEIGHBOURS, CONTENTS, DECIDED,

@@ -18,9 +18,8 @@ from lsi.config import Task
 from lsi.data import Dataset
 from lsi.data.labels import NO_CLASS
 from lsi.data.naming import text_of_path
+from lsi.runs.layout import BESIDE, SOMETIMES
 from lsi.version import VERSION
-
-CONFIDENCE = "confidence"  # of what is predicted for samples without a label: the one column that scores lack
 
 
 def make_table(
@@ -52,21 +51,19 @@ def make_table(
         table["is_corrupted"] = corrupted
     table["near_duplicate_group"], table["nearest_distance"] = groups.group, groups.distance
     table = table if quality is None else pd.concat([table, quality], axis=1)
-    return with_metadata(table, dataset.metadata, () if dataset.unlabelled is None else (CONFIDENCE,))
+    return with_metadata(table, dataset.metadata)
 
 
-def with_metadata(table: pd.DataFrame, metadata: pd.DataFrame | None, taken: tuple[str, ...] = ()) -> pd.DataFrame:
-    """Return a table with the data's own columns at its end; a name that the table has already gets "(data)" behind it.
+def with_metadata(table: pd.DataFrame, metadata: pd.DataFrame | None) -> pd.DataFrame:
+    """Return a table with the data's own columns at its end; names that are a run's own get "(data)" behind them.
 
     Args:
         table: n rows.
         metadata: n rows of all other columns of the data, or None.
-        taken: more names that get "(data)" behind them, as the table of samples without a label has them.
     """
     if metadata is None:
         return table
-    every = pd.DataFrame(columns=[*table.columns, *taken])
-    columns = {name: _storable(metadata[old]) for old, name in metadata_names(metadata, every).items()}
+    columns = {name: _storable(metadata[old]) for old, name in metadata_names(metadata, table).items()}
     return pd.concat([table, pd.DataFrame(columns, index=table.index)], axis=1)
 
 
@@ -78,11 +75,11 @@ def metadata_names(metadata: pd.DataFrame, table: pd.DataFrame) -> dict[Any, str
         table: the scores, without them.
     """
     names: dict[Any, str] = {}
-    taken = {*map(str, table.columns)}
+    taken = {*map(str, table.columns), *SOMETIMES}
     for column in metadata.columns:
         name = str(column)
         while name in taken:
-            name = f"{name} (data)"
+            name += BESIDE
         taken.add(name)
         names[column] = name
     return names

@@ -19,6 +19,7 @@ from lsi.hashing import fingerprint, key
 from lsi.probabilities import Probabilities, files_of
 from lsi.runs.images import RunImages
 from lsi.runs.layout import (
+    BESIDE,
     CONTENTS,
     DECIDED,
     DESIGN,
@@ -31,6 +32,7 @@ from lsi.runs.layout import (
     PROBE,
     SAMPLES,
     SCORES,
+    SOMETIMES,
     TITLE,
     UNLABELLED,
 )
@@ -92,9 +94,8 @@ class Run:
         `predicted_label` is the likeliest class by the probe without the sample, which accuracies count;
         `suggested_label` that by the probabilities that labels are judged by, which a suspected label differs from.
         """
-        table = table_of(self.folder / SCORES)
-        has_own = "suggested_label" in table.columns and "suggested_label" not in self.metadata_names
-        if has_own or "predicted_label" not in table.columns:
+        table = table_of(self.folder / SCORES).rename(columns=self._data_columns)
+        if "suggested_label" in table.columns or "predicted_label" not in table.columns:
             return table
         return table.assign(suggested_label=table["predicted_label"])  # no classes, or of a version with one
 
@@ -115,13 +116,23 @@ class Run:
         """
         path = self.folder / UNLABELLED
         if path.is_file():
-            return table_of(path)
+            return table_of(path).rename(columns=self._data_columns)
         return pd.DataFrame({"index": [], "id": [], "predicted_label": [], "confidence": []})
 
     @property
     def metadata_names(self) -> list[str]:
         """The names of the columns of the data, as the table of scores has them."""
-        return self.manifest.get("dataset", {}).get("metadata") or []
+        return list(self._data_columns.values())
+
+    @cached_property
+    def _data_columns(self) -> dict[str, str]:
+        """The names of the data's columns in the run's files, and in its tables, which differ in runs of before."""
+        stored = self.manifest.get("dataset", {}).get("metadata") or []
+        names = {name: name for name in stored}
+        for name in SOMETIMES.intersection(stored):
+            while names[name] in SOMETIMES or names[name] in stored:
+                names[name] += BESIDE
+        return names
 
     @property
     def metadata(self) -> list[str]:

@@ -1,5 +1,6 @@
 """Ordinary data that were once misread, from a folder or a table to the finished run."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,17 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from lsi.audit.label_issues import most_suspect_first
 from lsi.compute import pipeline
 from lsi.config import DataSettings, Settings
 from lsi.data import decoding, images
 from lsi.errors import DataError
+from lsi.export import Selection, audit_table
+from lsi.export.tables import relabelled
+from lsi.files import write_json
+from lsi.runs.layout import MANIFEST, SCORES
+from lsi.runs.run import Run
+from lsi.ui.filters import differing
 from tests.data.trees import as_bytes_name
 
 
@@ -96,6 +104,33 @@ def test_columns_of_the_data_are_called_alike_with_and_without_a_label_and_texts
         for name in own:
             assert shown[f"{name} (data)"].tolist() == [f"{name} {i}" for i in rows]
     assert run.unlabelled["confidence"].between(0.5, 1).all()
+
+
+def test_columns_of_the_data_are_never_taken_for_those_of_the_run(tmp_path):
+    """Also in runs of before, which wrote them under the names that they have in the data."""
+    root = patches(tmp_path / "d", AB)
+    own = ["true_label", "label_in_data", "is_confirmed", "suggested_label", "standardised_residual", "confidence"]
+    labels = [name[0] if i % 4 else "" for i, name in enumerate(AB)]
+    pd.DataFrame({"file": AB, "class": labels, **dict.fromkeys(own, 7)}).to_csv(root / "m.csv", index=False)
+    run = computed(tmp_path, data=root / "m.csv")
+    old = Run(shutil.copytree(run.folder, tmp_path / "old" / run.name))
+    names = {f"{name} (data)": name for name in own}
+    scores = pd.read_parquet(old.folder / SCORES)
+    scores.drop(columns="suggested_label").rename(columns=names).to_parquet(old.folder / SCORES)
+    write_json(old.folder / MANIFEST, run.manifest | {"dataset": run.manifest["dataset"] | {"metadata": own}})
+    for one in (run, old):
+        assert one.metadata == list(names)
+        assert not {"true_label", "label_in_data", "is_confirmed", "standardised_residual"} & set(one.scores.columns)
+        assert one.scores["suggested_label"].isin([0, 1]).all()
+        assert not differing(one.captioned()).any()
+        everything = Selection(np.arange(12), np.zeros(0, np.int64), {})
+        table = audit_table(one, everything)
+        assert table["given_label"].to_pylist() == [one.class_names[c] for c in one.scores["given_label"]]
+        assert [table[name].to_pylist() for name in own] == [["7"] * 12] * len(own)
+        assert relabelled(one, everything).tolist() == []
+        assert most_suspect_first(one.scores).tolist() == np.argsort(one.scores["label_score"], kind="stable").tolist()
+    assert run.unlabelled["confidence"].between(0.5, 1).all()
+    assert run.unlabelled["confidence (data)"].tolist() == ["7"] * 4
 
 
 def test_a_class_that_cannot_be_read_is_dropped_with_a_line(tmp_path):
