@@ -205,13 +205,23 @@ def relabel_table(run: Run, selection: Selection) -> pd.DataFrame:
 
 
 def _for_people(audit: pa.Table, issues: pd.DataFrame | None) -> pd.DataFrame:
-    """Return every sample with what was decided and why it was suspected, in one table."""
+    """Return every sample with what was decided and why it was suspected, in one table.
+
+    A column of the data that has the name of a reason comes as `source_<name>`.
+    """
     table = as_pandas(audit)
     if issues is None:
         return table
     reasons = issues.drop(columns=["index", "id", "given_label", "given_name", "predicted_label"], errors="ignore")
     reasons = reasons.rename(columns={"predicted_name": "suggested_label"})
-    return pd.concat([table, reasons[[c for c in reasons.columns if c not in table.columns]]], axis=1)
+    used, names = {*table.columns, *reasons.columns}, {}
+    for column in table.columns.intersection(reasons.columns):
+        name = column
+        while name in used:
+            name = f"source_{name}"
+        used.add(name)
+        names[column] = name
+    return pd.concat([table.rename(columns=names), reasons], axis=1)
 
 
 def excluded_before(run: Run) -> int:

@@ -26,7 +26,7 @@ from lsi.export import (
     write_for,
     write_images,
 )
-from lsi.files import read_json
+from lsi.files import read_json, write_json
 from lsi.runs.images import describe_images, file_facts
 from lsi.runs.run import Run
 from tests.export.made import made_run
@@ -249,6 +249,25 @@ def test_a_new_label_stays_only_where_the_run_lacks_the_class_of_the_data(tmp_pa
     assert audit_table(run, selection)["label"].to_pylist() == ["a", "b", "b", "a", "b"]
     assert n_without_class(run, selection) == 1
     assert n_without_class(run, selection.within(np.array([0, 1, 3]))) == 0
+
+
+def test_a_spreadsheet_says_why_the_run_suspects_a_label_and_not_what_the_data_call_so(tmp_path):
+    said = {"label_score": ["x", "y"], "is_label_issue": 7, "suggested_label": 8, "source_label_score": 9}
+    run = made_run(tmp_path / "run", ["0", "1"], [0, 1], ["a", "b"])
+    stored = run.scores.drop(columns="suggested_label")
+    beside = pd.DataFrame(said).rename(columns=lambda name: name if name.startswith("source") else f"{name} (data)")
+    pd.concat([stored, beside], axis=1).to_parquet(run.folder / "scores.parquet")
+    write_json(run.folder / "manifest.json", run.manifest | {"dataset": run.manifest["dataset"]
+                                                             | {"metadata": list(beside.columns)}})  # fmt: skip
+    export(Run(run.folder), Selection(np.arange(2), np.zeros(0, np.int64), {}), tmp_path / "out")
+    sheet = pd.read_csv(tmp_path / "out" / "spreadsheet.csv", encoding="utf-8-sig")
+    assert sheet["label_score"].tolist() == run.scores["label_score"].tolist()
+    assert sheet["is_label_issue"].tolist() == [True, False]
+    assert sheet["suggested_label"].tolist() == ["a", "b"]
+    assert sheet["source_source_label_score"].tolist() == ["x", "y"]
+    assert sheet[["source_is_label_issue", "source_suggested_label", "source_label_score"]].to_numpy().tolist() == (
+        [[7, 8, 9]] * 2
+    )
 
 
 def test_tags_and_notes_stand_beside_what_was_decided(tmp_path):
