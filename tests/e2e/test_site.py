@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
@@ -17,6 +19,7 @@ from lsi.export.web.site import write_site
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.records import remark_records
 from lsi.runs.remarks import add_remark, remarks
+from tests.cases import odd_numbers
 
 pytestmark = pytest.mark.e2e
 
@@ -101,6 +104,16 @@ def test_it_filters_orders_and_opens_from_a_disk(site, visit):
     page.get_by_label("Search").fill("second LOOK")
     assert page.get_by_role("button", name="Show all").is_visible()
     assert [url for url in asked if not url.startswith(("file:", "about:"))] == []
+
+
+def test_targets_that_are_all_too_far_off_for_a_label_score_are_ordered_by_how_far(tmp_path, visit):
+    data = DataSettings(data=odd_numbers(tmp_path), task="regression", targets="<b>weight</b>")
+    run = pipeline.run(Settings(data), tmp_path / "c")
+    vars(run)["scores"] = run.scores.assign(label_score=1e-60, standardised_residual=np.linspace(20, 40, 60))
+    nothing = pd.DataFrame({"action": [], "label": []})
+    page = visit(write_site(run, tmp_path / "site", positions=None, decisions=nothing, remarks=[]).as_uri())
+    page.get_by_label("Order").select_option("Most suspect label")
+    assert [name.split(",")[0] for name in names(page)[:3]] == ["sample 59", "sample 58", "sample 57"]
 
 
 def test_the_map_selects_what_lies_inside_and_the_legend_filters(address, visit):

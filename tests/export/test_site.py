@@ -51,6 +51,8 @@ def test_the_data_are_those_of_the_run_and_of_what_was_said(run, tmp_path):
     np.testing.assert_array_equal(column(data, "given", "<i4"), run.scores["given_label"])
     np.testing.assert_array_equal(column(data, "lsi", "<f4"), run.scores["lsi"].astype("f4"))
     np.testing.assert_array_equal(column(data, "score", "<f4"), run.scores["label_score"].astype("f4"))
+    ranked = np.argsort(column(data, "rank", "<i4"))
+    np.testing.assert_array_equal(ranked, np.argsort(run.scores["label_score"], kind="stable"))
     np.testing.assert_array_equal(column(data, "x", "<f4"), where[:, 0].astype("f4"))
     assert [data["actions"][i] for i in column(data, "decision", "u1")[[3, 4, 5, 9]]] == [
         "",
@@ -111,7 +113,11 @@ def test_numbers_to_predict_stand_where_classes_would(tmp_path):
     numbers = pipeline.run(
         Settings(DataSettings(data=odd_numbers(tmp_path), task="regression", targets="<b>weight</b>")), tmp_path / "c"
     )
+    far = np.linspace(20, 40, 60)  # so far off that a label score is 0
+    vars(numbers)["scores"] = numbers.scores.assign(standardised_residual=far, label_score=np.exp(-(far**2)))
     data = written(numbers, tmp_path / "site")
+    assert not column(data, "score", "<f4").any()
+    assert column(data, "rank", "<i4").tolist() == list(range(60))[::-1]
     assert data["colours"] == {}
     given = [data["classes"][i] for i in column(data, "given", "<i4")]
     assert given == numbers.captioned()["given"].tolist()

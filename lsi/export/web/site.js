@@ -1,7 +1,7 @@
 // A run without a server: the app's gallery and map, fed from data.js. What is asked for stands in the address after #.
 const site = window.LSI;
-const KINDS = { given: Int32Array, predicted: Int32Array, lsi: Float32Array, score: Float32Array, issue: Uint8Array, decision: Uint8Array, label: Int32Array, x: Float32Array, y: Float32Array };
-const ORDERS = { most: ["Most information", "lsi", -1], least: ["Least information", "lsi", 1], suspect: ["Most suspect label", "score", 1] };
+const KINDS = { given: Int32Array, predicted: Int32Array, lsi: Float32Array, score: Float32Array, rank: Int32Array, issue: Uint8Array, decision: Uint8Array, label: Int32Array, x: Float32Array, y: Float32Array };
+const ORDERS = { most: ["Most information", "lsi", -1, "lsi"], least: ["Least information", "lsi", 1, "lsi"], suspect: ["Most suspect label", "rank", 1, "score"] }; // text, what orders, which way, what is shown
 const WORDS = { keep: "kept", relabel: "relabelled", exclude: "excluded", unsure: "unsure" };
 const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer;
 const all = Object.fromEntries(Object.entries(site.columns).map(([name, text]) => [name, new KINDS[name](bytes(text))]));
@@ -80,7 +80,7 @@ function lassoed(i) {
 
 function show() {
   const asked = Object.fromEntries(new FormData(controls)), text = asked.text.trim().toLowerCase();
-  const [, column, way] = ORDERS[asked.order];
+  const [, column, way, value] = ORDERS[asked.order];
   shown = Int32Array.from({ length: n }, (_, i) => i).filter((i) =>
     (!asked.class || all.given[i] === Number(asked.class)) && (!asked.suspected || all.issue[i])
     && (!asked.decision || all.decision[i] === Number(asked.decision)) && searched[i].includes(text)
@@ -92,7 +92,7 @@ function show() {
   gallery({
     parentElement: find(".left"), setStateValue: () => {}, setTriggerValue: (_, position) => open(position),
     data: { key: "site", mark: shown.join(), base: site.base, suffix: site.suffix, size: 128, height: 320, classes: site.classes, decisions: site.actions,
-      rows: arrow({ ...rows, order: shown, value: Float32Array.from(shown, (i) => all[column][i]) }),
+      rows: arrow({ ...rows, order: shown, value: Float32Array.from(shown, (i) => all[value][i]) }),
       texts: Array.from(shown, (i) => site.texts[i]), selected: [], selectable: false, decides: false, fills: true, ack: 0 },
   });
   drawMap();

@@ -17,6 +17,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from markupsafe import Markup
 
+from lsi.audit.label_issues import most_suspect_first
 from lsi.data.plan import counted
 from lsi.data.thumbnails import placeholder, thumbnail
 from lsi.errors import DataError, UsageError
@@ -128,7 +129,8 @@ def _data(
     table, n = run.captioned(), len(run.scores)
     given, predicted, texts = run.caption_codes()
     columns = {"given": (given, np.int32), "predicted": (predicted, np.int32), "lsi": (table["lsi"], np.float32),
-               "score": (table["label_score"], np.float32), "issue": (table["is_label_issue"], np.uint8),
+               "score": (table["label_score"], np.float32),
+               "rank": (np.argsort(most_suspect_first(table)), np.int32), "issue": (table["is_label_issue"], np.uint8),
                "decision": (decision_codes(n, decisions), np.uint8),
                "label": (new_labels(n, decisions), np.int32)}  # fmt: skip
     colours, legends = {}, {}
