@@ -168,6 +168,15 @@ class Export(Common):
     image_root: str = "/data/local-files/?d="
 
 
+class _Unsaid(str):
+    """The value of an option that was not given; the same word where it was given is none."""
+
+
+def _unsaid() -> DataSettings:
+    usual = DataSettings()
+    return DataSettings(_Unsaid(usual.dataset), split=_Unsaid(usual.split))
+
+
 @dataclass(frozen=True)
 class Apply(Common):
     """Write the same files as export from a file of decisions: on a run, or on data that no run is needed for.
@@ -183,16 +192,22 @@ class Apply(Common):
     """
 
     file: Annotated[Path, tyro.conf.Positional]
-    data: Annotated[DataSettings, tyro.conf.arg(name="")] = field(default_factory=DataSettings)
+    data: Annotated[DataSettings, tyro.conf.arg(name="")] = field(default_factory=_unsaid)
     run: str | None = None
     output: Path = Path("lsi-export")
     formats: Formats = ("txt", "csv", "json", "npy", "parquet")
     images: ImageFormats = ()
 
     @property
+    def is_dataset_named(self) -> bool:
+        """Whether an option says which dataset, the usual one too."""
+        return self.data.data is not None or not isinstance(self.data.dataset, _Unsaid)
+
+    @property
     def is_data_named(self) -> bool:
-        """Whether any option says which data."""
-        return self.data != DataSettings()
+        """Whether any option says which data, or which part of them."""
+        is_part_named = self.data != DataSettings() or not isinstance(self.data.split, _Unsaid)
+        return self.is_dataset_named or is_part_named
 
 
 @dataclass(frozen=True)

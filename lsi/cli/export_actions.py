@@ -1,11 +1,12 @@
 """The commands that write what leaves: export, apply, report; and who did what."""
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from lsi.cli import commands
@@ -13,7 +14,7 @@ from lsi.cli.noting import has_database, note
 from lsi.cli.output import print_json, text_table
 from lsi.compute import maps, queries
 from lsi.compute.uncomputed import data_as_run
-from lsi.config import EMBEDDED, DataSettings
+from lsi.config import EMBEDDED
 from lsi.data.plan import counted
 from lsi.environment import read_only
 from lsi.errors import UsageError
@@ -96,7 +97,8 @@ def apply_decisions(command: commands.Apply) -> None:
     data = command.data
     if run is None and not command.is_data_named:
         run = _run_of(command.cache, content)
-        data = data if run is not None else DataSettings(content["dataset"])
+    if run is None and not command.is_dataset_named:
+        data = replace(data, dataset=str(content.get("dataset") or data.dataset))
     if run is not None:
         chosen = selection_from_records(run, records)
         _write(command, _without_other_decisions(run, records), chosen, records, said)
@@ -156,8 +158,7 @@ def move_decisions(command: commands.Decisions) -> None:
         records = decision_records(run.subject, reviews.current(run.subject))
         others = reviews.elsewhere(run.subject) if command.all else []
         said = _remarks(command.cache, run) + (remarks_elsewhere(reviews, run.subject) if command.all else [])
-        write_decisions(command.file, run, records + others, said)
-        written = len(records) + len(others)
+        written = write_decisions(command.file, run, records + others, said)
         beside = f" and {counted(len(said), 'remark')}" if said else ""
         facts = {"decisions": written, "remarks": len(said)}
         words = f"{counted(written, 'decision')}{beside} written to {command.file}"
@@ -237,7 +238,7 @@ def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selectio
 
 def _warn_of_changes(run: Run, cache: Path) -> None:
     """Say on standard error where the data are no longer those that the indices refer to."""
-    changes = {} if run.images is None else run.images.changes()
+    changes = {} if run.images is None else run.images.changes(np.arange(len(run.scores)))
     moved = 0 if changes or not run.has_scores else moved_rows(run, cache)  # without scores the data were read just now
     if changes:
         print(

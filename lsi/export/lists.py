@@ -159,8 +159,8 @@ def _remove_earlier(folder: Path) -> None:
 
 def write_decisions(
     path: Path, run: Run, records: list[dict[str, Any]], remarks: list[dict[str, Any]] | None = None
-) -> None:
-    """Write decisions about a run's samples so that any run on the same data can take them.
+) -> int:
+    """Write decisions about a run's samples so that any run on the same data can take them, and return how many.
 
     Those that the run started from come first: what was decided since on the same sample counts.
 
@@ -174,6 +174,7 @@ def write_decisions(
     before = [record for record in run.decided_before if (record["id"], record["content"]) not in again]
     content = {"run": run.name, "dataset": run.subject.dataset, "decisions": [*before, *records]}
     write_json(path, content | ({"remarks": remarks} if remarks else {}))
+    return len(before) + len(records)
 
 
 def issue_table(run: Run) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from lsi.cli import main
 from lsi.errors import UsageError
@@ -157,6 +158,21 @@ def test_rows_that_stand_elsewhere_now_are_said(place, capsys):
         assert "lsi: 2 of 40 samples are no longer at the row of the source" in capsys.readouterr().err
     finally:
         table.write_text(before)
+
+
+def test_images_that_changed_are_counted_among_those_that_are_scored(tmp_path, capsys):
+    """Samples without a label have images too, which no export and no report is about."""
+    table, here = image_files(tmp_path, ("a", "b", ""), 30), ["--cache", str(tmp_path / "cache")]
+    assert main(["compute", "--data", str(table), "--backbone", "pixels", "--quiet", *here]) == 0
+    out = ["--output", str(tmp_path / "out")]
+    for number, said in ((2, None), (0, "1 of 20 images have changed")):  # 2 has no label
+        Image.new("RGB", (10, 10), "red").save(tmp_path / f"{number}.png")
+        capsys.readouterr()
+        assert main(["export", "latest", *out, *here]) == 0
+        error = capsys.readouterr().err
+        assert "have changed" not in error if said is None else said in error
+        assert main(["report", "latest", "--output", str(tmp_path / "r.html"), *here]) == 0
+        assert ("have changed since" in (tmp_path / "r.html").read_text(encoding="utf-8")) == (said is not None)
 
 
 @pytest.mark.parametrize("row", [0, 20])

@@ -303,6 +303,15 @@ def test_an_export_by_rule_holds_what_the_run_started_from_and_comes_again_from_
         decide(run, cache, n15=("exclude", None), n9=("unsure", None))
 
 
+def test_as_many_decisions_are_said_as_are_written(pair, cache, tmp_path, capsys):
+    """What the run started from and no longer holds, as 4, is in the file too."""
+    _, child = pair
+    capsys.readouterr()
+    assert main(["decisions", "export", str(tmp_path / "d.json"), "--run", child.name, "--cache", str(cache)]) == 0
+    assert len(json.loads((tmp_path / "d.json").read_text())["decisions"]) == 4
+    assert "4 decisions written" in capsys.readouterr().out
+
+
 def test_decisions_that_were_taken_back_do_not_return_through_a_file(pair, folder, cache, tmp_path, capsys):
     """What the run started from is excluded 4, 7 as owl and 9 confirmed; then 4 and 7 are taken back."""
     run, child = pair

@@ -146,6 +146,20 @@ def test_decisions_on_an_example_need_neither_run_nor_data(digits, tmp_path):
     assert len(kept) == 1_796
 
 
+def test_data_that_are_named_as_they_are_by_default_are_named(digits, tmp_path, capsys):
+    here = ["--cache", str(digits.folder.parent.parent), "--output", str(tmp_path / "out")]
+    assert main(["export", digits.name, "--keep-top", "199", *here]) == 0
+    (tmp_path / "out" / "decisions.json").rename(tmp_path / "d.json")
+    apply = ["apply", str(tmp_path / "d.json"), *here]
+    for words, n_kept in (([], 199), (["--split", "train"], 1_796), (["--dataset", "digits"], 1_796)):
+        assert main([*apply, *words]) == 0
+        assert len((tmp_path / "out" / "kept_indices.txt").read_text().split()) == n_kept, words
+    capsys.readouterr()
+    for words in (["--dataset", "fashion"], ["--split", "train"]):
+        assert main([*apply, "--run", digits.name, *words]) == 2
+        assert "Give --run or the data, not both" in capsys.readouterr().err
+
+
 def test_decisions_go_from_one_cache_to_another(digits, cache, tmp_path, monkeypatch, capsys, request):
     """Written beside one run, read in elsewhere, shown by a run with other settings; a file of before needs a run."""
     monkeypatch.delenv("LSI_DATABASE_URL", raising=False)

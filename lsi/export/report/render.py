@@ -74,7 +74,7 @@ def render(
         before=_before(run),
         decided=_decided(run, _since(run, decisions), tiles),
         flagged=quality_words(manifest.get("quality")),
-        changed=len(images.changes()) if images is not None else 0,
+        changed=len(images.changes(np.arange(len(table)))) if images is not None else 0,
         noun=run.noun,
         most=tiles(by_lsi[:EXTREMES]),
         least=tiles(by_lsi[::-1][:EXTREMES]),
