@@ -27,7 +27,7 @@ from lsi.export.untouched import refuse_foreign_manifest, refuse_sources
 from lsi.files import read_json
 from lsi.laplace.explanation import Explanation
 from lsi.progress import Progress, Status
-from lsi.runs.comparison import compare
+from lsi.runs.comparison import compare, plain_records
 from lsi.runs.layout import DESIGN, FILES, MANIFEST
 from lsi.runs.listing import delete_run, find_run, list_runs, used_by_runs
 from lsi.runs.run import Run
@@ -165,7 +165,7 @@ def _print_issues(command: commands.Issues, table: pd.DataFrame, columns: list[s
     suspects = suspects.iloc[most_suspect_first(suspects)]
     suspects = suspects if command.rows == 0 else suspects.head(command.rows)
     if command.json:
-        print_json(json.loads(suspects.to_json(orient="records")))
+        print_json(plain_records(suspects))
         return
     print(f"{int(table['is_label_issue'].sum())} of {len(table)} labels suspected by {rule}")
     print(text_table(suspects[columns]))
@@ -217,7 +217,7 @@ def _influence_records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the same under the names that programs have read since the first version: who speaks for or against."""
     words = {"supports": "for", "contradicts": "against"}
     renamed = table.rename(columns={"side": "speaks"}).replace({"speaks": words})
-    return json.loads(renamed.to_json(orient="records"))
+    return plain_records(renamed)
 
 
 def _explain_target(command: commands.Explain, run: Run, position: int) -> None:
@@ -229,8 +229,8 @@ def _explain_target(command: commands.Explain, run: Run, position: int) -> None:
     table.insert(0, "pulls", ["to the target"] * len(influence.proponents) + ["away"] * len(influence.opponents))
     table["support"] = influence.support[chosen]
     if command.json:
-        records = table.rename(columns={"pulls": "draws"}).to_json(orient="records")
-        print_json({"index": command.index, "speakers": json.loads(records)})
+        speakers = plain_records(table.rename(columns={"pulls": "draws"}))
+        print_json({"index": command.index, "speakers": speakers})
         return
     row = run.scores.iloc[position]
     print(

@@ -64,14 +64,14 @@ class Comparison:
         """Return plain values, as JSON holds them; of the samples that moved the first `count`."""
         kept = ["id", "given_before", "given_after", "rank_before", "rank_after", "lsi_before", "lsi_after"]
         return {
-            "figures": _records(self.figures),
-            "classes": _records(self.classes),
+            "figures": plain_records(self.figures),
+            "classes": plain_records(self.classes),
             "n_shared": len(self.shared),
             "n_added": len(self.added),
             "n_removed": len(self.removed),
             "rank_agreement": None if math.isnan(self.rank_agreement) else self.rank_agreement,
-            "relabelled": _records(self.relabelled()[["id", "given_before", "given_after"]]),
-            "moved": _records(self.moved(count)[kept]),
+            "relabelled": plain_records(self.relabelled()[["id", "given_before", "given_after"]]),
+            "moved": plain_records(self.moved(count)[kept]),
         }
 
 
@@ -166,7 +166,8 @@ def _classes(before: Run, after: Run) -> pd.DataFrame:
     return joined[order].fillna(dict.fromkeys(counts, 0)).astype(dict.fromkeys(counts, int)).reset_index()
 
 
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    plain = table.astype(object).where(table.notna(), None)
+def plain_records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table as JSON can hold them, numbers with all of their digits; None for no finite number."""
+    plain = table.astype(object).where(table.notna() & ~table.isin([np.inf, -np.inf]), None)
     return [{str(k): v.item() if isinstance(v, np.generic) else v for k, v in row.items()}
             for row in plain.to_dict("records")]  # fmt: skip

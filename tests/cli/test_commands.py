@@ -10,6 +10,8 @@ import pytest
 
 from lsi.cli import main
 from lsi.cli.commands import COMMANDS
+from lsi.runs.comparison import plain_records
+from lsi.runs.listing import find_run
 from tests.cases import odd_numbers
 
 ROOT = Path(__file__).parent.parent.parent
@@ -52,6 +54,18 @@ def test_json_is_json_and_nothing_else(capsys, cache):
     found = json.loads(run(capsys, "explain", "latest", str(index), "--json", "--cache", str(cache)))
     assert found["index"] == index
     assert {s["speaks"] for s in found["speakers"]} == {"for", "against"}
+
+
+def test_numbers_keep_their_digits_in_json(capsys, cache):
+    found = find_run(cache, "latest")
+    for words in (["issues"], ["explain", "latest", str(found.scores["index"][0])]):
+        out = json.loads(run(capsys, *words, "--json", "--cache", str(cache)))
+        numbers = [r["label_score"] for r in out] if words == ["issues"] else [r["support"] for r in out["speakers"]]
+        assert any(number != round(number, 10) for number in numbers), words
+    small = pd.DataFrame({"p": [1e-30, np.nan, np.inf], "n": [1, 2, 3], "t": ["a", None, "c"]})
+    assert plain_records(small) == [
+        {"p": 1e-30, "n": 1, "t": "a"}, {"p": None, "n": 2, "t": None}, {"p": None, "n": 3, "t": "c"},
+    ]  # fmt: skip
 
 
 def test_issues_lists_the_worst_first(capsys, cache):
