@@ -27,7 +27,7 @@ from lsi.export import (
     write_images,
 )
 from lsi.files import read_json, write_json
-from lsi.runs.images import describe_images, file_facts
+from lsi.runs.images import RunImages, describe_images, file_facts
 from lsi.runs.run import Run
 from tests.export.made import made_run
 
@@ -85,8 +85,11 @@ def test_images_keep_their_names_and_folders(tmp_path, names, labels, relabelled
     assert [again.images.read(i).getpixel((0, 0))[0] for i in range(4)] == [1, 2, 3, 4]
 
 
-class Members:
+class Members(RunImages):
     """As much of the images of an archive as an export of copies reads."""
+
+    def __init__(self) -> None:
+        """Hold nothing: each image is made when it is read."""
 
     def read(self, index: int) -> Image.Image:
         return Image.new("RGB", (1, 1), (index + 1,) * 3)
