@@ -30,7 +30,8 @@ class Decided:
     Attributes:
         records: the decisions on its data, as `decision_records` gives them, of samples that left too.
         confirmed: (n,) whether a person said what the label is, of the samples that stay.
-        label_in_data: (n,) texts, the labels that the data themselves give; None where there are no classes.
+        label_in_data: (n,) texts, the labels before these decisions: the data's, or what noise made of them; None
+            where there are no classes.
         facts: what the manifest says: parent run, and numbers of decisions.
     """
 

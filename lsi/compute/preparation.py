@@ -45,7 +45,7 @@ class Prepared:
     Attributes:
         dataset: the samples.
         task: what is learnt of them.
-        corrupted: (n,) which are known to have a wrong label or a noisy image.
+        corrupted: (n,) which are known to have a wrong label, by noise or a second labelling, or a noisy image.
         image_noise: what was added to images, or None.
         split: as it was asked for.
         loaded_ids: (N,) of the samples before a subset was taken.
@@ -132,9 +132,7 @@ def prepare(
     if settings.decisions is not None:  # on the labels that a reviewer saw, wrong ones that were made among them
         dataset, stays, decided = apply_decisions(dataset, task, settings, cache or default_cache())
         chosen = chosen[stays]
-    corrupted = np.zeros(len(dataset), bool)
-    if dataset.true_label is not None:
-        corrupted = dataset.labels != dataset.true_label
+    corrupted = _wrong_labels(dataset, decided)
     image_noise = None
     survey = None
     if settings.noise.corrupt_data > 0:
@@ -199,6 +197,16 @@ def _with_label_noise(dataset: Dataset, share: float, seed: int) -> Dataset:
     if share == 0:
         return dataset
     return dataset.relabel(noise.flip_labels(dataset.labels, len(dataset.class_names), share, seed))
+
+
+def _wrong_labels(dataset: Dataset, decided: Decided | None) -> np.ndarray:
+    """Return whose label is known to be wrong, (n,): not what a person made of a label, be it the true one or not."""
+    if dataset.true_label is None:
+        return np.zeros(len(dataset), bool)
+    if decided is None or decided.label_in_data is None:
+        return dataset.labels != dataset.true_label
+    names = np.array(dataset.class_names, dtype=object)
+    return noise.still_wrong(names[dataset.labels], decided.label_in_data, names[dataset.true_label])
 
 
 def _image_noise(dataset: Dataset, asked: NoiseSettings, seed: int) -> ImageNoise:

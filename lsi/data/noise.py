@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, Shaped
 from PIL import Image
 
 from lsi.data.images import Images
@@ -33,6 +33,19 @@ def flip_labels(labels: Int[np.ndarray, " n"], n_classes: int, share: float, see
     flipped = labels.copy()
     flipped[chosen] = (labels[chosen] + rng.integers(1, n_classes, len(chosen))) % n_classes
     return flipped
+
+
+def still_wrong(
+    labels: Shaped[np.ndarray, " n"], before: Shaped[np.ndarray, " n"], true_label: Shaped[np.ndarray, " n"]
+) -> Bool[np.ndarray, " n"]:
+    """Return which labels are wrong ones that nobody has changed: what a person made of a label is not counted, (n,).
+
+    Args:
+        labels: (n,) as they are now, by index or by name as the others.
+        before: (n,) before anybody decided about them.
+        true_label: (n,) before noise or a second labelling.
+    """
+    return (before != true_label) & (labels == before)
 
 
 class NoisyImages:

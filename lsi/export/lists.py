@@ -18,7 +18,6 @@ from lsi.export.tables import (
     audit_table,
     cleaned_table,
     final_labels,
-    labels_in_data,
     plan_of,
     relabelled,
     write_csv,
@@ -26,6 +25,7 @@ from lsi.export.tables import (
 )
 from lsi.export.untouched import MANIFEST, check_folder, earlier_export, refuse_sources
 from lsi.files import atomic, read_json, remove_leftovers, save_array, write_json
+from lsi.runs.labels import labels_in_data
 from lsi.runs.records import exclusion_records
 from lsi.runs.run import Run
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from lsi.data.sources.splits import same_split
 from lsi.export.selection import Selection
 from lsi.files import atomic
+from lsi.runs.labels import labels_in_data, still_wrong
 from lsi.runs.layout import BESIDE, SAMPLES, SCORES, SOMETIMES
 from lsi.runs.records import Kind, find, says_label, texts_by_sample
 from lsi.runs.run import Run
@@ -51,16 +52,9 @@ def n_without_class(run: Run, selection: Selection) -> int:
 def planted_labels(run: Run, selection: Selection) -> int:
     """Return how many of the kept samples still have a label that was corrupted on purpose for the run."""
     noise = run.asked("noise")
-    if "true_label" not in run.scores or not (noise.get("corrupt_label") or noise.get("human_label_noise")):
+    if not (noise.get("corrupt_label") or noise.get("human_label_noise")):
         return 0
-    return int((final_labels(run, selection) != run.scores["true_label"].to_numpy())[selection.kept].sum())
-
-
-def labels_in_data(run: Run) -> np.ndarray:
-    """Return the name of the class that the data give each sample, (n,), whatever was decided before the run."""
-    if "label_in_data" in run.scores.columns:
-        return run.scores["label_in_data"].to_numpy(dtype=object)
-    return np.array(run.class_names, dtype=object)[run.scores["given_label"]]
+    return int(still_wrong(run, final_labels(run, selection))[selection.kept].sum())
 
 
 def relabelled(run: Run, selection: Selection) -> np.ndarray:

@@ -7,6 +7,7 @@ import streamlit as st
 
 from lsi.data.plan import counted
 from lsi.export.wording import high_means, is_corrupted
+from lsi.runs.labels import still_wrong
 from lsi.ui import estimate
 from lsi.ui.bar import go
 from lsi.ui.buttons import pressed
@@ -35,9 +36,7 @@ def headline(view: View) -> None:
             _link("samples", f"{counted(len(view.run.unlabelled), view.one)} without a label", Filter())
         count = int(differing(view.table).sum())
         if count:
-            is_on_purpose = view.run.asked("noise").get("corrupt_label")
-            how = "labels were flipped on purpose" if is_on_purpose else "labellings differ"
-            _link("samples", f"See {counted(count, view.one)} whose {how}", Filter(differs=True))
+            _link("samples", f"See {counted(count, view.one)} whose {_differ(view, count)}", Filter(differs=True))
     columns = st.columns(3)
     with columns[0].container(border=True):
         _suspects(view, summary["n_label_issues"])
@@ -45,6 +44,16 @@ def headline(view: View) -> None:
         _alike(view, summary["n_near_duplicates"])
     with columns[2].container(border=True):
         _leaving(view)
+
+
+def _differ(view: View, count: int) -> str:
+    """Return how the labels differ of so many samples: flipped on purpose, or by a second labelling or decisions."""
+    flipped = 0
+    if view.run.asked("noise").get("corrupt_label"):
+        flipped = int(still_wrong(view.run, view.run.scores["given_label"].to_numpy()).sum())
+    if flipped == count:
+        return "labels were flipped on purpose"
+    return f"labellings differ ({flipped:,} flipped on purpose)" if flipped else "labellings differ"
 
 
 def _alike(view: View, count: int) -> None:

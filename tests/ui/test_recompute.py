@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from lsi.compute import pipeline
-from lsi.config import DATABASE, DataSettings, FeatureSettings, ScoreSettings, Settings
+from lsi.config import DATABASE, DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
+from lsi.export import planted_labels, selection_of
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.run import Run
-from lsi.ui import export_view
+from lsi.ui import export_view, overview
+from lsi.ui.filters import differing
 from lsi.ui.session import View
 from tests.cases import image_files
 
@@ -63,3 +65,23 @@ def test_a_run_of_a_file_goes_on_from_the_file_and_what_was_decided_since(run, r
     reviews.record(run.subject, "ann", [Decision(0, "keep")])  # later than the file
     third = pipeline.run(replace(child.settings, decisions=export_view._what_is_decided(View(child))), tmp_path)
     assert excluded(third) == {subject.ids[1], child.subject.ids[5]}
+
+
+def test_labels_that_a_person_changed_are_not_called_flipped_on_purpose(run, reviews, tmp_path):
+    """Four labels are flipped; one of them is mended, and two right ones are changed."""
+    run = pipeline.run(replace(run.settings, noise=NoiseSettings(corrupt_label=4 / 24)), tmp_path)
+    given, true = run.scores["given_label"], run.scores["true_label"]
+    flipped, right = run.scores.index[given != true], run.scores.index[given == true]
+    assert len(flipped) == 4
+    assert overview._differ(View(run), 4) == "labels were flipped on purpose"
+    changed = {int(i): int(true[i]) for i in flipped[:1]} | {int(i): 1 - int(given[i]) for i in right[:2]}
+    reviews.record(run.subject, "ann", [Decision(i, "relabel", label) for i, label in changed.items()])
+    assert planted_labels(run, selection_of(run, reviews.current(run.subject))) == 3
+    child = pipeline.run(replace(run.settings, decisions=DATABASE), tmp_path)
+    assert sorted(child.scores["id"][child.scores["is_corrupted"]]) == sorted(run.scores["id"][flipped[1:]])
+    assert child.manifest["detection"]["n_corrupted"] == 3
+    assert planted_labels(child, selection_of(child, reviews.current(child.subject))) == 3
+    count = int(differing(View(child).table).sum())
+    assert count == 6
+    assert overview._differ(View(child), count) == "labellings differ (3 flipped on purpose)"
+    reviews.close()
