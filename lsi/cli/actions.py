@@ -180,9 +180,8 @@ def _explain(command: commands.Explain) -> None:
         _explain_target(command, run, int(rows[0]))
         return
     explanation, names = queries.explain_sample(run, int(rows[0])), run.class_names
-    given, other, suggested = (
-        names[c] for c in (explanation.given_label, explanation.other_label, explanation.suggested_label)
-    )
+    given, other = names[explanation.given_label], names[explanation.other_label]
+    suggested = names[int(run.scores["suggested_label"][rows[0]])]
     table = _influence_table(run, explanation, command.rows)
     if command.json:
         labels = {names[c]: float(v) for c, v in enumerate(explanation.label_lsi)}
@@ -194,7 +193,7 @@ def _explain(command: commands.Explain) -> None:
     )
     print(f"\nmost influential training samples, by the log-odds of {given} against {other} that each adds")
     print(text_table(table[["side", "index", "id", "given", "support", "is_label_issue"]]))
-    print("\ninformation the sample would hold under each label, in nats (least: the suggestion)")
+    print("\ninformation the sample would hold under each label, in nats, the least first")
     order = np.argsort(explanation.label_lsi)[:5]
     print(text_table(pd.DataFrame({"label": [names[c] for c in order], "lsi": explanation.label_lsi[order]})))
 

@@ -26,16 +26,25 @@ def explain_sample(run: Run, position: int, other_label: int | None = None) -> E
     Args:
         run: a run with class labels.
         position: row of the sample in the run's table.
-        other_label: what the given label is compared with; by default the likeliest other one.
+        other_label: what the given label is compared with; by default the one that is suggested, and where that is the
+            given one, the likeliest other one.
 
     Raises:
         UsageError: the run knows no class labels.
         DataError: its design matrix is not there.
     """
     run.need_labels("An explanation of a label")
+    if other_label is None:
+        other_label = _suggested_instead(run, position)
     kept = model.posterior_of(run)
     weights = model.weights_of(run)
     return explain_label(model.objective_of(run), weights, run.probabilities, position, other_label, kept)
+
+
+def _suggested_instead(run: Run, position: int) -> int | None:
+    """Return the class that is suggested for a sample, None where that is the given one."""
+    given, suggested = (int(run.scores[c].iloc[position]) for c in ("given_label", "suggested_label"))
+    return None if suggested == given else suggested
 
 
 @dataclass(frozen=True)

@@ -304,7 +304,10 @@ def remark(view: View, position: int) -> None:
 
 def reason(view: View, position: int) -> None:
     """Offer the most influential training samples, for the sample on screen; they are computed when asked for."""
-    words = "How much each one adds to the log-odds of the given class against the suggested one."
+    words = (
+        "How much each one adds to the log-odds of the given class against the suggested one, or the likeliest other "
+        "one where the given class is suggested."
+    )
     if st.toggle(f"Advanced: the {view.noun} whose labels influence this one most", key="influence", help=words):
         detail.reasons(view, position)
 

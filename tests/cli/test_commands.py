@@ -53,6 +53,7 @@ def test_json_is_json_and_nothing_else(capsys, cache):
     index = json.loads(run(capsys, "issues", "--json", "--cache", str(cache)))[0]["index"]
     found = json.loads(run(capsys, "explain", "latest", str(index), "--json", "--cache", str(cache)))
     assert found["index"] == index
+    assert found["given"] != found["suggested"] == found["other"]
     assert {s["speaks"] for s in found["speakers"]} == {"for", "against"}
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lsi.compute import maps, pipeline
+from lsi.compute import maps, pipeline, queries
 from lsi.compute.preparation import prepare
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.errors import DataError, MissingRunError
@@ -335,3 +335,15 @@ def test_ready_features_may_lack_labels(tmp_path):
     run = pipeline.run(Settings(DataSettings(data=tmp_path / "x.npz")), tmp_path / "cache")
     assert run.unlabelled["index"].tolist() == list(range(45, 60))
     assert (run.unlabelled["predicted_label"].to_numpy() == problem.labels[45:]).mean() > 0.8
+
+
+def test_a_label_is_compared_with_the_one_that_is_suggested(tmp_path):
+    """The suggestion comes from other probabilities than the likeliest other class by plain leave-one-out."""
+    run = pipeline.run(Settings(DataSettings("digits", subset=100)), tmp_path)
+    given, loo = int(run.scores["given_label"][3]), run.probabilities.rows([3])[0].copy()
+    loo[given] = -1
+    for suggested in range(10):
+        vars(run)["scores"] = run.scores.assign(suggested_label=run.scores["suggested_label"].where(
+            run.scores.index != 3, suggested))  # fmt: skip
+        other = queries.explain_sample(run, 3).other_label
+        assert other == (suggested if suggested != given else loo.argmax())
