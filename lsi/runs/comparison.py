@@ -4,7 +4,7 @@ Samples are matched by id and content, classes by name.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ from jaxtyping import Bool
 from lsi.audit.remaining import WEAK, estimate_remaining_errors
 from lsi.errors import UsageError
 from lsi.runs.run import Run
+from lsi.runs.subject import without_noise
 
 
 @dataclass(frozen=True)
@@ -107,12 +108,19 @@ def compare(before: Run, after: Run) -> Comparison:
 def is_new(before: Run, after: Run) -> Bool[np.ndarray, " n"]:
     """Return which samples of a run the one before it lacks, by id and content, (n,); none where it lacks them all.
 
+    Nothing is new for noise that was added to its image, nor for having been left out of the run before by a decision.
+
     Args:
         before: a run on a dataset of the same name.
         after: the run whose samples are asked for.
     """
-    lacks = before.subject.find(list(after.subject.ids), list(after.subject.contents)) < 0
-    return lacks & ~lacks.all()  # nothing in common: other data of the same name
+    ids, contents = [str(i) for i in after.subject.ids], without_noise(after.subject.contents).tolist()
+    known = replace(before.subject, contents=without_noise(before.subject.contents))
+    lacks = known.find(ids, contents) < 0
+    if lacks.all():  # nothing in common: other data of the same name
+        return ~lacks
+    decided = {(str(record.get("id")), str(record.get("content"))) for record in before.decided_before}
+    return lacks & np.array([sample not in decided for sample in zip(ids, contents, strict=True)], dtype=bool)
 
 
 def _given(run: Run) -> np.ndarray:

@@ -9,7 +9,8 @@ from lsi.data.checksums import with_checksums
 from lsi.data.naming import ROW
 from lsi.environment import default_data_root
 from lsi.errors import LsiError
-from lsi.runs.run import WITH_NOISE, Run
+from lsi.runs.run import Run
+from lsi.runs.subject import without_noise
 
 
 def moved_rows(run: Run, cache: Path | None) -> int:
@@ -24,7 +25,7 @@ def moved_rows(run: Run, cache: Path | None) -> int:
     """
     index, ids = run.scores["index"].to_numpy(), run.scores["id"].astype(str).to_numpy()
     has_names = not all(map(ROW.fullmatch, ids))
-    before = ids if has_names else np.array([str(c).removesuffix(WITH_NOISE) for c in run.subject.contents], object)
+    before = ids if has_names else without_noise(run.subject.contents)
     if not has_names and len(set(before)) < min(2, len(before)):  # of a version that kept no hashes of samples
         return 0
     try:

@@ -37,13 +37,12 @@ from lsi.runs.layout import (
     UNLABELLED,
 )
 from lsi.runs.reading import arrays_of, table_of, told, written_by
-from lsi.runs.subject import Subject
+from lsi.runs.subject import WITH_NOISE, Subject
 
 if TYPE_CHECKING:  # torch takes seconds to import, and most readers of a run need none of it
     from lsi.features.design import Design
     from lsi.laplace.design_matrix import DesignMatrix
 
-WITH_NOISE = " with noise"  # behind the hash of an image to which noise was added
 _CAPTIONED = 2  # so many targets fit below an image
 
 

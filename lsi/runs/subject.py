@@ -7,6 +7,13 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+WITH_NOISE = " with noise"  # behind the hash of an image to which noise was added
+
+
+def without_noise(contents: Sequence[str] | np.ndarray) -> np.ndarray:
+    """Return the hashes that contents have without the noise that was added to images, (n,)."""
+    return np.array([str(content).removesuffix(WITH_NOISE) for content in contents], dtype=object)
+
 
 @dataclass(frozen=True)
 class Subject:

@@ -44,6 +44,14 @@ def cache() -> Path:
     return default_cache()
 
 
+def _written(manifest: Path) -> int:
+    """Return when a manifest was written, in nanoseconds; 0 where it is no longer there."""
+    try:
+        return manifest.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 @dataclass(frozen=True)
 class View:
     """A run with what the pages need of it, shared by all sessions."""
@@ -121,22 +129,34 @@ class View:
         """Return the LSI of leaving these samples out together, and the sum of that of each alone, in nats."""
         return _group_lsi(self.key, positions)
 
-    @cached_property
+    @property
     def is_new(self) -> np.ndarray:
         """Which samples the run before this one on the same data lacks, (n,).
 
         None where there was no such run, or where it cannot be read: another run's damage is no matter of this one.
         Nor are runs compared that are so large that every first page would wait for it.
         """
-        nobody = np.zeros(len(self.table), dtype=bool)
+        manifest, written, _ = self._compared
+        if manifest is not None and _written(manifest) != written:  # deleted since, so that another one came before
+            vars(self).pop("_compared", None)
+        return self._compared[2]
+
+    @cached_property
+    def _compared(self) -> tuple[Path | None, int, np.ndarray]:
+        """The manifest of the run before this one, its time of writing, and which samples that run lacks."""
+        manifest, written, nobody = None, 0, np.zeros(len(self.table), dtype=bool)
         if len(nobody) > _MOST_COMPARED:
-            return nobody
+            return manifest, written, nobody
         try:
             before = run_before(cache(), self.run)
-            return nobody if before is None else is_new(before, self.run)
+            if before is None:
+                return manifest, written, nobody
+            manifest = before.folder / MANIFEST
+            written = _written(manifest)
+            return manifest, written, is_new(before, self.run)
         except (LsiError, OSError, KeyError) as error:
             log.warning("The run before %s cannot be compared with it: %s", self.run.name, error)
-            return nobody
+            return manifest, written, nobody
 
     def projection(self) -> np.ndarray | None:
         """Return the UMAP positions, or None while they are not computed."""

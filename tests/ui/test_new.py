@@ -1,14 +1,18 @@
 """Data that grew: what is new is a link and a filter."""
 
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from lsi.compute import pipeline
-from lsi.config import DataSettings, FeatureSettings, Settings
+from lsi.config import DATABASE, DataSettings, FeatureSettings, Settings
+from lsi.runs.decisions import Decision
 from lsi.runs.layout import SCORES
-from lsi.ui import deciding
+from lsi.runs.listing import delete_run
+from lsi.ui import deciding, session
 from tests.cases import image_files
 from tests.ui.conftest import ROOT
 from tests.ui.test_pages import visit, written
@@ -57,3 +61,18 @@ def test_damage_to_the_run_before_is_no_matter_of_this_one(grown):
     assert not any("new image" in b.label for b in page.button)
     shutil.rmtree(before.folder)
     assert not opened(after.name, "").exception
+
+
+def test_what_was_left_out_by_decisions_is_not_new_and_a_deleted_run_is_none_before(grown):
+    before, after = grown
+    deciding.reviews().record(after.subject, "ann", [Decision(3, "exclude"), Decision(35, "exclude")])
+    child = pipeline.run(replace(after.settings, decisions=DATABASE), before.folder.parent.parent)
+    again = pipeline.run(replace(after.settings, seed=1), before.folder.parent.parent)
+    view = session.open_view(again.name)
+    assert view is not None
+    assert not view.is_new.any()
+    delete_run(child)
+    delete_run(after)
+    assert np.flatnonzero(view.is_new).tolist() == list(range(30, 36))
+    delete_run(before)
+    assert not view.is_new.any()
