@@ -43,6 +43,7 @@ from lsi.runs.rows import (
     batches_on,
     check_name,
     count_decided,
+    decided_samples,
     given_of,
     history_of,
     names_of,
@@ -294,6 +295,17 @@ class Reviews:
             return {}
         with storage_errors(self.engine.url), self.engine.connect() as connection:
             return count_decided(connection)
+
+    def decided(self, dataset: str) -> list[tuple[str, str]]:
+        """Return id and content of the samples of a dataset's name on which a decision is in force.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        if not self.exists():
+            return []
+        with storage_errors(self.engine.url), self.engine.connect() as connection:
+            return decided_samples(connection, dataset)
 
     def disagreements(self, about: Subject) -> list[int]:
         """Return the positions of samples on which two reviewers' latest decisions differ.

@@ -138,6 +138,17 @@ def count_decided(connection: Connection) -> dict[str, int]:
     return {str(dataset): int(count) for dataset, count in rows}
 
 
+def decided_samples(connection: Connection, dataset: str) -> list[tuple[str, str]]:
+    """Return id and content of the samples of a dataset's name on which a decision is in force."""
+    table = DECISIONS.c
+    if "dataset" not in columns_of(connection):
+        return []
+    latest = select(func.max(table.id).label("id")).where(~table.undone, table.dataset == dataset)
+    chosen = latest.group_by(table.sample_id, table.content).subquery()
+    rows = select(table.sample_id, table.content).join(chosen, chosen.c.id == table.id).where(table.action != "clear")
+    return [(str(sample or ""), str(content or "")) for sample, content in connection.execute(rows)]
+
+
 def version_of(connection: Connection, about: Subject) -> tuple[int, int]:
     """Return the latest row about a dataset, and how often rows about it have changed."""
     here = of_dataset(connection, about)

@@ -11,6 +11,7 @@ from lsi.errors import LsiError
 from lsi.export import spreadsheet_safe
 from lsi.hashing import fingerprint
 from lsi.runs.comparison import Comparison, compare
+from lsi.runs.counting import decided_on
 from lsi.runs.listing import delete_run
 from lsi.runs.run import Run
 from lsi.runs.titles import LENGTH, label_of, rename, unusual_settings, when
@@ -35,7 +36,7 @@ def table(runs: list[Run], chosen: str | None) -> None:
         runs: all of them, the newest first.
         chosen: the name of the run on screen.
     """
-    decided = reviews().counts()
+    decided = decided_on(reviews(), runs)
     key = table_key(runs)
     st.dataframe(
         pd.DataFrame([_row(run, decided, run.name == chosen) for run in runs]),
@@ -67,7 +68,7 @@ def _row(run: Run, decided: dict[str, int], is_open: bool) -> dict[str, object]:
         "Features": str(run.manifest["features"].get("backbone", "")),
         "Settings": ", ".join(unusual_settings(run)) or "usual",
         "Suspected": run.manifest["summary"]["n_label_issues"],
-        "Decided on its data": decided.get(run.subject_name, 0),
+        "Decided on its data": decided[run.name],
         "Computed": when(run),
         "Folder": run.name,
     }

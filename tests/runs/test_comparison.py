@@ -14,6 +14,7 @@ from lsi.config import DATABASE, DataSettings, FeatureSettings, NoiseSettings, S
 from lsi.errors import MissingRunError, UsageError
 from lsi.files import write_json
 from lsi.runs.comparison import compare, is_new
+from lsi.runs.counting import decided_on
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.listing import delete_run, find_run, list_runs, run_before
 from lsi.runs.run import Run
@@ -68,7 +69,8 @@ def test_a_comparison_says_what_changed_and_for_whom(pair):
 
 def test_new_is_what_the_run_before_lacks(pair, cache):
     run, child = pair
-    assert np.flatnonzero(is_new(child, run)).tolist() == [5]
+    assert not is_new(child, run).any(), "sample 5 was left out by a decision"
+    assert np.flatnonzero(is_new(child.with_decided_before([]), run)).tolist() == [5]
     assert not is_new(run, child).any()
     other = pipeline.run(replace(SETTINGS, data=DataSettings(dataset="fashion", subset=60),
                                  features=FeatureSettings(backbone="pixels", pca=16)), cache)  # fmt: skip
@@ -77,6 +79,16 @@ def test_new_is_what_the_run_before_lacks(pair, cache):
     assert before is not None
     assert before.name == run.name
     assert run_before(cache, other) is None
+
+
+def test_an_image_is_not_new_for_the_noise_in_it(tmp_path):
+    pixels = FeatureSettings(backbone="pixels", pca=16)
+    settings = replace(SETTINGS, data=DataSettings("digits", subset=60), features=pixels)
+    clean = pipeline.run(settings, tmp_path)
+    noisy = pipeline.run(replace(settings, noise=NoiseSettings(corrupt_data=1.0, corrupt_data_label=(0, 1))), tmp_path)
+    assert len(compare(clean, noisy).added)
+    assert not is_new(clean, noisy).any()
+    assert not is_new(noisy, clean).any()
 
 
 def test_comparing_turns_around(pair):
@@ -167,3 +179,26 @@ def test_deleting_a_run_leaves_decisions_and_other_runs(cache, tmp_path):
         find_run(tmp_path, run.name)
     again = pipeline.run(settings, tmp_path)
     assert again.name == run.name
+
+
+def test_decisions_on_other_data_of_the_same_name_are_not_counted(tmp_path):
+    rng, reviews, runs = np.random.default_rng(0), Reviews.of_cache(tmp_path), []
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+        file = tmp_path / place / "data.npz"
+        np.savez(file, features=rng.normal(size=(40, 4)), labels=np.arange(40) % 2)
+        runs.append(pipeline.run(Settings(DataSettings(data=file)), tmp_path))
+        runs.append(pipeline.run(Settings(DataSettings(data=file), seed=1), tmp_path))
+    first, again, second, _ = runs
+    assert len({run.subject_name for run in runs}) == 1
+    reviews.record(first.subject, "ann", [Decision(i, "exclude") for i in range(3)])
+    reviews.record(second.subject, "ann", [Decision(5, "keep")])
+    assert list(decided_on(reviews, runs).values()) == [3, 3, 1, 1]
+    reviews.record(again.subject, "bob", [Decision(9, "keep"), Decision(0, "clear")])
+    assert list(decided_on(reviews, runs).values()) == [3, 3, 1, 1]
+    reviews.undo(second.subject, "ann")
+    assert list(decided_on(reviews, runs).values()) == [3, 3, 0, 0]
+    assert decided_on(reviews, [first, again]) == {first.name: 3, again.name: 3}
+    (second.folder / "scores.parquet").unlink()
+    assert list(decided_on(reviews, runs).values()) == [3, 3, 0, 0], "counted before"
+    reviews.close()
