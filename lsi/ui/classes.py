@@ -29,7 +29,7 @@ def per_class(view: View, positions: np.ndarray) -> None:
     figure = charts.lsi_boxes_by_class(rows, view.run.class_names)
     with st.container(key=_place("boxes", len(view.run.class_names))):
         st.plotly_chart(figure, alt="Boxes of LSI, one for each class, on a log scale")
-    if len(tuple(figure.data)) < len(view.run.class_names):
+    if len(tuple(figure.data)) < rows["given_label"].nunique():
         st.caption(
             f"The {len(tuple(figure.data))} classes of highest median, 5th to 95th percentile; the table has all."
         )

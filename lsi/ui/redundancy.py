@@ -18,9 +18,9 @@ from lsi.ui.wording import plain
 PER_PAGE = 8
 EVEN, HIGHEST = "Even over the information", "Highest information first"
 _RULES = {  # the figures are those of benchmarks/results/evidence_condensation.json, which a test compares
-    EVEN: "Suspected labels leave first. The rest is thinned out evenly over the information of each class, so that "
-    "what stays resembles the whole. Measured on three datasets, with a linear probe that learns from 30 %: +0.6 "
-    "points against a random part where labels are clean, +3.2 where about a fifth of them is wrong.",
+    EVEN: "Suspected {what}s leave first. The rest is thinned out evenly over the information{of_each}, so that "
+    "what stays resembles the whole. Measured on three datasets with classes, with a linear probe that learns from "
+    "30 %: +0.6 points against a random part where labels are clean, +3.2 where about a fifth of them is wrong.",
     HIGHEST: "The {noun} of least information leave first. Measured likewise: −4.1 points where labels are clean, "
     "−52.2 where about a fifth of them is wrong, for it keeps those. Where half of clean data stays, +1.1.",
 }
@@ -37,7 +37,7 @@ def groups(view: View, positions: np.ndarray, leaking_groups: set[int]) -> None:
         leaking_groups: numbers of the groups that leak.
     """
     st.subheader("Near duplicates", anchor=False)
-    shown = set(view.table["near_duplicate_group"].iloc[positions].tolist())
+    shown = set(view.table["near_duplicate_group"].iloc[positions].tolist()) - {-1}  # those of no group
     table = view.table[view.table["near_duplicate_group"].isin(shown)]
     ordered = _ordered(table, leaking_groups)
     if not ordered:
@@ -143,8 +143,15 @@ def budget(view: View, positions: np.ndarray) -> None:
     """
     st.subheader("Keep a part", anchor=False)
     rule = st.segmented_control("What stays", list(_RULES), default=EVEN, required=True, key="rule")
-    st.write(_RULES[str(rule)].format(noun=view.noun))
+    what, of_each = ("label", " of each class") if view.labelled else ("target", "")
+    st.write(_RULES[str(rule)].format(noun=view.noun, what=what, of_each=of_each))
     share = st.slider(f"Share of the {view.noun} to keep", 1, 100, 80, format="%d %%", key="budget") / 100
+    others = len(view.table) - len(positions)
+    if others:
+        st.markdown(
+            f"The filter counts here: this is a part of the {counted(len(positions), view.one)} that it leaves. "
+            f"Nothing is decided of the other {others:,}."
+        )
     actions = decisions(view)["action"]
     has_left = np.isin(positions, actions.index[(actions == "exclude").to_numpy()].to_numpy())
     positions, n_left = positions[~has_left], int(has_left.sum())
@@ -166,8 +173,8 @@ def budget(view: View, positions: np.ndarray) -> None:
         st.plotly_chart(charts.budget(lsi, share), alt="Share of the information kept over the share of samples")
     else:
         suspects = int(view.table["is_label_issue"].to_numpy()[np.setdiff1d(positions, kept)].sum())
-        others = len(positions) - len(kept) - suspects
-        st.markdown(f"{stay}; {counted(suspects, 'suspected label')} and {counted(others, 'other')} leave.")
+        rest = len(positions) - len(kept) - suspects
+        st.markdown(f"{stay}; {counted(suspects, f'suspected {what}')} and {counted(rest, 'other')} leave.")
     more = f" ({len(extra):,} more than the share)" if len(extra) else ""
     st.caption(f"What was decided to be kept stays{more}. Check on the Export page what leaving the rest out does.")
     superfluous = positions[~np.isin(positions, kept)]

@@ -157,3 +157,36 @@ def test_groups_are_counted_whole_and_say_what_of_them_the_filter_hides(app, cac
     page.run()
     assert "2 images of them do not pass the filter" in written(page)
     assert "Exclude redundant images: 2" in written(page)
+
+
+def test_a_part_of_what_the_filter_leaves_is_called_that(app, cache):
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    n = int((run.scores["given_label"] == 0).sum())
+    page = visit(app, "redundancy")
+    assert "The filter counts here" not in written(page)
+    assert "of each class" in written(page)
+    page.session_state["filter"] = Filter(classes=(run.class_names[0],))
+    page.run()
+    assert f"a part of the {n} images that it leaves. Nothing is decided of the other {400 - n}." in written(page)
+
+
+def test_a_part_of_samples_with_numbers_speaks_of_targets(app, unlabelled):
+    app.query_params["run"] = unlabelled["regression"].name
+    said = written(visit(app, "redundancy"))
+    assert "Suspected targets leave first" in said
+    assert "of each class" not in said
+    assert "suspected target" in said
+    assert "suspected label" not in said
+
+
+def test_images_of_no_group_are_not_among_those_of_a_group_that_the_filter_hides(app, cache, monkeypatch):
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    view = session.open_view(run.name)
+    given = view.table["given"].to_numpy()
+    group = np.full(400, -1)
+    group[[*np.flatnonzero(given == given[0])[:2], *np.flatnonzero(given != given[0])[:1]]] = 0
+    monkeypatch.setitem(vars(view), "table", view.table.assign(near_duplicate_group=group, nearest_distance=0.1))
+    page = visit(app, "redundancy")
+    page.session_state["filter"] = Filter(classes=(str(given[0]),))
+    page.run()
+    assert "counted whole: 1 image of them does not pass the filter" in written(page)
