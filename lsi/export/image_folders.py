@@ -15,9 +15,10 @@ from lsi.data.sources.splits import same_split
 from lsi.errors import UsageError
 from lsi.export.names import Names, portable_name
 from lsi.export.selection import Selection
-from lsi.export.tables import file_paths, final_labels, labels_in_data, relabelled, splits_of, write_csv
+from lsi.export.tables import file_paths, final_labels, relabelled, splits_of, write_csv
 from lsi.export.untouched import refuse_sources
 from lsi.runs.images import RunImages
+from lsi.runs.labels import labels_in_data
 from lsi.runs.run import Run
 
 IMAGES, NAMES, CLASSES = "images", "names.csv", "classes.csv"

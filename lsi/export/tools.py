@@ -9,8 +9,9 @@ import numpy as np
 from lsi.errors import UsageError
 from lsi.export.label_studio import LOCAL_FILES, write_tasks
 from lsi.export.selection import Selection
-from lsi.export.tables import file_paths, final_labels, labels_in_data, relabelled
+from lsi.export.tables import file_paths, final_labels, relabelled
 from lsi.files import atomic, write_json
+from lsi.runs.labels import labels_in_data
 from lsi.runs.records import texts_by_sample
 from lsi.runs.run import Run
 

@@ -17,6 +17,7 @@ from lsi.runs.subject import Subject
 
 Kind = Literal["tag", "note"]
 ACTIONS = ("keep", "relabel", "exclude", "unsure")
+UNDECIDED = "undecided"
 
 
 def decision_records(about: Subject, decided: pd.DataFrame) -> list[dict[str, Any]]:
@@ -178,12 +179,25 @@ def check_found(about: Subject, records: list[dict[str, Any]]) -> None:
         )
 
 
+def as_shown(decided: pd.DataFrame, suspected: np.ndarray) -> pd.DataFrame:
+    """Return decisions as lists and maps show them: a keep that says nothing of the label leaves a suspect undecided.
+
+    Args:
+        decided: decisions in force, indexed by position; is_of_label where some keep a sample alone.
+        suspected: (n,) whether the label of each sample is suspected.
+    """
+    if "is_of_label" not in decided.columns:
+        return decided
+    is_open = ~decided["is_of_label"].to_numpy(dtype=bool) & suspected[decided.index.to_numpy(dtype=np.int64)]
+    return decided.assign(action=decided["action"].mask(is_open, UNDECIDED)) if is_open.any() else decided
+
+
 def decision_codes(n_rows: int, decided: pd.DataFrame) -> np.ndarray:
     """Return the decision about each row as its place in ACTIONS, from 1 on, 0 for none, (n,) uint8."""
     codes = np.zeros(n_rows, dtype=np.uint8)
     rows = decided.index.to_numpy(dtype=np.int64)  # that of no decision is of no type
     inside = rows < n_rows
-    codes[rows[inside]] = decided["action"][inside].map({action: i for i, action in enumerate(ACTIONS, 1)})
+    codes[rows[inside]] = decided["action"][inside].map({action: i for i, action in enumerate((UNDECIDED, *ACTIONS))})
     return codes
 
 

@@ -15,7 +15,7 @@ from lsi.environment import base_path
 from lsi.runs.decisions import REVIEWER_LENGTH
 from lsi.ui.buttons import button, pressed
 from lsi.ui.components import one_entry_a_page, remember
-from lsi.ui.deciding import COOKIE, decisions, redo, remarks_on, remembered, reviewer, undo
+from lsi.ui.deciding import COOKIE, decisions, redo, remarks_on, remembered, reviewer, shown_decisions, undo
 from lsi.ui.filtering import controls, current_filter, has_filter, set_filter
 from lsi.ui.filters import DECISIONS, Filter
 from lsi.ui.first_run import FIRST
@@ -103,7 +103,7 @@ def filtered(view: View) -> np.ndarray:
     chosen = current_filter()
     positions = view.projection() if chosen.lassos else None
     said = remarks_on(view) if chosen.tags or chosen.noted else None
-    passes = chosen.mask(view.table, decisions(view), positions, view.column, said)
+    passes = chosen.mask(view.table, shown_decisions(view), positions, view.column, said)
     kept = np.flatnonzero(passes & view.is_new if chosen.new else passes)
     return kept[np.argsort(-view.table["lsi"].to_numpy()[kept], kind="stable")]
 

@@ -13,6 +13,7 @@ from lsi.data.plan import counted
 from lsi.environment import read_only
 from lsi.runs import trail
 from lsi.runs.decisions import REVIEWER_LENGTH, Decision, Reviews
+from lsi.runs.records import as_shown
 from lsi.runs.remarks import remarks
 from lsi.ui.login import is_required, looks_only, signed_in
 from lsi.ui.session import View, by_key, cache
@@ -53,6 +54,12 @@ def label_decisions(view: View) -> pd.DataFrame:
     decided = decisions(view)
     said = decided["is_of_label"].to_numpy(dtype=bool) | (decided["action"] == "exclude").to_numpy()
     return decided[said] if view.labelled else decided
+
+
+def shown_decisions(view: View) -> pd.DataFrame:
+    """Return the decisions in force as filter, tiles and map show them: a suspect is undecided until its label is."""
+    decided = decisions(view)
+    return as_shown(decided, view.table["is_label_issue"].to_numpy()) if view.labelled else decided
 
 
 @lru_cache(maxsize=8)

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from lsi.runs.records import ACTIONS, decision_codes
+from lsi.runs.records import ACTIONS, UNDECIDED, decision_codes
 from lsi.ui.columns import Column, ColumnFilter, read_column
 from lsi.ui.flags import FLAGS
 
 Point = tuple[float, float]
-DECISIONS = ("undecided", *ACTIONS)
+DECISIONS = (UNDECIDED, *ACTIONS)
 _PLACES = {decision: i for i, decision in enumerate(DECISIONS)}
 
 
@@ -235,7 +235,7 @@ def _percent(share: float) -> str:
 
 
 def differing(table: pd.DataFrame) -> np.ndarray:
-    """Return whose label is another one than the data's own, (n,); nobody's where nothing else is known."""
+    """Return whose label differs from the true one or from that before decisions, (n,); nobody's where unknown."""
     found = np.zeros(len(table), dtype=bool)
     if "true_label" in table.columns:
         found |= (table["true_label"] != table["given_label"]).to_numpy()

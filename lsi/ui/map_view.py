@@ -16,7 +16,7 @@ from lsi.ui.buttons import pressed
 from lsi.ui.colouring import Colouring, LegendEntry
 from lsi.ui.columns import Column
 from lsi.ui.components import MapPoints, MapTools, scatter
-from lsi.ui.deciding import decisions
+from lsi.ui.deciding import shown_decisions
 from lsi.ui.filters import DECISIONS, Lasso
 from lsi.ui.login import looks_only
 from lsi.ui.session import View, cache
@@ -158,7 +158,7 @@ def _colouring(view: View, kind: str, name: str | None) -> Colouring:
     if kind == "Suspected":
         names, codes = ["not suspected", "suspected"], rows["is_label_issue"].to_numpy().astype(int)
     elif kind == "Decision":
-        names, codes = list(DECISIONS), decision_codes(len(rows), decisions(view)).astype(int)
+        names, codes = list(DECISIONS), decision_codes(len(rows), shown_decisions(view)).astype(int)
     else:
         legend = [LegendEntry(*entry) for entry in charts.RANKS]
         return Colouring(charts.colours(rows["lsi"].to_numpy(), "number"), legend)

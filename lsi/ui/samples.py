@@ -12,7 +12,7 @@ from lsi.runs.records import decision_codes, new_labels
 from lsi.ui import flags
 from lsi.ui.bar import current_filter, set_filter
 from lsi.ui.components import Tiles, gallery
-from lsi.ui.deciding import APART, REFUSED, carry_out, decisions, reviewer, suggested, undecided
+from lsi.ui.deciding import APART, REFUSED, carry_out, reviewer, shown_decisions, suggested, undecided
 from lsi.ui.filters import DECISIONS
 from lsi.ui.login import looks_only, right_to_decide
 from lsi.ui.session import View
@@ -119,7 +119,7 @@ def grid(view: View, ranking: Ranking, height: int = 640, key: str = GALLERY) ->
         height: of the gallery in pixels.
         key: of the widget, which keeps one selection for each run.
     """
-    order, decided = ranking.order, decisions(view)
+    order, decided = ranking.order, shown_decisions(view)
     given, predicted, captions = view.captions
     has_images = view.has_images
     has_texts = not has_images and "text" in view.table.columns

@@ -8,6 +8,7 @@ from lsi.runs.listing import list_runs
 from lsi.runs.run import Run
 from lsi.runs.subject import Subject
 from lsi.ui import deciding, issues
+from lsi.ui.filters import DECISIONS, decision_codes
 from lsi.ui.issues import queue_items
 from lsi.ui.session import View
 from tests.ui.test_pages import visit, written
@@ -111,3 +112,18 @@ def test_suspected_numbers_beyond_a_list_are_said_and_follow(app, unlabelled, mo
     page.run()
     page.button(key="after-next").click().run()
     assert set(suspected) - set(first) <= set(page.session_state["worklist"][1])
+
+
+def test_a_suspect_kept_as_no_duplicate_is_undecided_wherever_decisions_are_shown(app, cache):
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    suspects = run.scores.index[run.scores["is_label_issue"]].tolist()
+    others = run.scores.index[~run.scores["is_label_issue"]].tolist()
+    apart = [Decision(i, "keep", is_of_label=False) for i in (suspects[0], others[0])]
+    deciding.reviews().record(run.subject, "me", [*apart, Decision(suspects[1], "keep")])
+    codes = decision_codes(400, deciding.shown_decisions(View(run)))
+    assert [DECISIONS[codes[i]] for i in (*suspects[:2], others[0])] == ["undecided", "keep", "keep"]
+    app.query_params["issues"], app.query_params["decision"] = "1", "undecided"
+    page = visit(app, "samples")
+    assert f"**{len(suspects) - 1}** of 400 images" in written(page)
+    visit(app, "issues")
+    assert set(app.session_state["worklist"][1]) == {*suspects} - {suspects[1]}

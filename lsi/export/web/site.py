@@ -27,7 +27,7 @@ from lsi.export.web import PARTS
 from lsi.export.wording import what_lsi_is
 from lsi.files import atomic
 from lsi.hashing import key
-from lsi.runs.records import ACTIONS, decision_codes, new_labels, texts_by_sample
+from lsi.runs.records import ACTIONS, as_shown, decision_codes, new_labels, texts_by_sample
 from lsi.runs.run import Run
 
 DATA, PAGE = "data.js", "index.html"
@@ -127,6 +127,8 @@ def _data(
     run: Run, positions: np.ndarray | None, decisions: pd.DataFrame, remarks: list[dict[str, Any]]
 ) -> dict[str, Any]:
     table, n = run.captioned(), len(run.scores)
+    if run.task == "classification":
+        decisions = as_shown(decisions, table["is_label_issue"].to_numpy())
     given, predicted, texts = run.caption_codes()
     columns = {"given": (given, np.int32), "predicted": (predicted, np.int32), "lsi": (table["lsi"], np.float32),
                "score": (table["label_score"], np.float32),
