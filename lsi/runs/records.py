@@ -188,7 +188,8 @@ def as_shown(decided: pd.DataFrame, suspected: np.ndarray) -> pd.DataFrame:
     """
     if "is_of_label" not in decided.columns:
         return decided
-    is_open = ~decided["is_of_label"].to_numpy(dtype=bool) & suspected[decided.index.to_numpy(dtype=np.int64)]
+    is_apart = (decided["action"] == "keep").to_numpy() & ~decided["is_of_label"].to_numpy(dtype=bool)
+    is_open = is_apart & suspected[decided.index.to_numpy(dtype=np.int64)]
     return decided.assign(action=decided["action"].mask(is_open, UNDECIDED)) if is_open.any() else decided
 
 

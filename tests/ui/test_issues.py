@@ -119,11 +119,13 @@ def test_a_suspect_kept_as_no_duplicate_is_undecided_wherever_decisions_are_show
     suspects = run.scores.index[run.scores["is_label_issue"]].tolist()
     others = run.scores.index[~run.scores["is_label_issue"]].tolist()
     apart = [Decision(i, "keep", is_of_label=False) for i in (suspects[0], others[0])]
-    deciding.reviews().record(run.subject, "me", [*apart, Decision(suspects[1], "keep")])
+    said = [Decision(suspects[1], "keep"), Decision(suspects[2], "exclude", is_of_label=False)]
+    deciding.reviews().record(run.subject, "me", [*apart, *said])
     codes = decision_codes(400, deciding.shown_decisions(View(run)))
-    assert [DECISIONS[codes[i]] for i in (*suspects[:2], others[0])] == ["undecided", "keep", "keep"]
+    shown = [DECISIONS[codes[i]] for i in (*suspects[:3], others[0])]
+    assert shown == ["undecided", "keep", "exclude", "keep"]
     app.query_params["issues"], app.query_params["decision"] = "1", "undecided"
     page = visit(app, "samples")
-    assert f"**{len(suspects) - 1}** of 400 images" in written(page)
+    assert f"**{len(suspects) - 2}** of 400 images" in written(page)
     visit(app, "issues")
-    assert set(app.session_state["worklist"][1]) == {*suspects} - {suspects[1]}
+    assert set(app.session_state["worklist"][1]) == {*suspects} - {*suspects[1:3]}
