@@ -26,7 +26,7 @@ from lsi.export.tables import (
 from lsi.export.untouched import MANIFEST, check_folder, earlier_export, refuse_sources
 from lsi.files import atomic, read_json, remove_leftovers, save_array, write_json
 from lsi.runs.labels import labels_in_data
-from lsi.runs.records import exclusion_records
+from lsi.runs.records import exclusion_records, is_silent, states_label
 from lsi.runs.run import Run
 
 Format = Literal["txt", "csv", "json", "npy", "parquet"]
@@ -170,11 +170,17 @@ def write_decisions(
         records: as `decision_records` gives them.
         remarks: tags and notes, as `remark_records` gives them.
     """
-    again = {(record["id"], record.get("content")) for record in records if record.get("time") != ""}
-    before = [record for record in run.decided_before if (record["id"], record["content"]) not in again]
+    again = {(record["id"], record.get("content")): record for record in records if record.get("time") != ""}
+    before = [record for record in run.decided_before if not _is_replaced(record, again)]
     content = {"run": run.name, "dataset": run.subject.dataset, "decisions": [*before, *records]}
     write_json(path, content | ({"remarks": remarks} if remarks else {}))
     return len(before) + len(records)
+
+
+def _is_replaced(record: dict[str, Any], again: dict[tuple[str, str | None], dict[str, Any]]) -> bool:
+    """Say whether a record of before a run is replaced by one since: not the label, where that says nothing of it."""
+    since = again.get((record["id"], record["content"]))
+    return since is not None and not (is_silent(since) and states_label(record))
 
 
 def issue_table(run: Run) -> pd.DataFrame:

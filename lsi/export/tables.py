@@ -17,7 +17,7 @@ from lsi.export.selection import Selection
 from lsi.files import atomic
 from lsi.runs.labels import labels_in_data, still_wrong
 from lsi.runs.layout import BESIDE, SAMPLES, SCORES, SOMETIMES
-from lsi.runs.records import Kind, find, says_label, texts_by_sample
+from lsi.runs.records import Kind, find, states_label, texts_by_sample
 from lsi.runs.run import Run
 
 _OWN = ("index", "id", "path", "given_label", "label", "decision", "is_kept", "split", "text")
@@ -224,7 +224,7 @@ def _taken_back(run: Run) -> np.ndarray:
     if not len(other):
         return other
     positions = find(run.subject, run.decided_before).tolist()
-    is_said = {p: says_label(record) for p, record in zip(positions, run.decided_before, strict=True)}
+    is_said = {p: states_label(record) for p, record in zip(positions, run.decided_before, strict=True)}
     return np.array([p for p in other.tolist() if not is_said.get(p)], dtype=np.int64)
 
 

@@ -34,7 +34,7 @@ from lsi.runs.database import (
     storage_errors,
 )
 from lsi.runs.layout import KIND, MANIFEST
-from lsi.runs.records import decision_records, when_of
+from lsi.runs.records import decision_records, states_label, when_of
 from lsi.runs.rows import (
     HISTORY,
     add_batch,
@@ -52,10 +52,10 @@ from lsi.runs.rows import (
     what_stands,
 )
 from lsi.runs.run import Run
-from lsi.runs.standing import disagreements, elsewhere, in_force, n_foreign, standing
+from lsi.runs.standing import Said, begun, disagreements, elsewhere, in_force, is_met, n_foreign, speaks, standing
 from lsi.runs.subject import Subject
 
-_WHOSE = ("sample_id", "content", "reviewer", "time")  # columns of the history
+_WHOSE = ("sample_id", "content", "reviewer", "time", "undone")  # columns of the history
 NOWHERE = -1  # the position of a sample that no run was at hand for
 Action = Literal["keep", "relabel", "exclude", "unsure", "clear"]
 
@@ -180,7 +180,8 @@ class Reviews:
     def add(self, dataset: str, records: list[dict[str, Any]]) -> Imported:
         """Add decisions that were made elsewhere, as one batch of each reviewer.
 
-        What is here already is left out, and what is older than the latest decision here about the same sample.
+        What is here already is left out, and what is older than the latest decision here about the same sample. A keep
+        that says nothing of the label makes nothing older that says what the label is.
 
         Args:
             dataset: its name.
@@ -192,14 +193,14 @@ class Reviews:
         """
         fresh, known, older = [], 0, 0
         with self.change(Subject("", dataset, (), ()), "") as connection:
-            seen, latest = what_stands(connection, dataset)
+            seen, latest, latest_of_label = what_stands(connection, dataset)
             for record in records:
                 check_name("the reviewer's name", record["reviewer"], REVIEWER_LENGTH)
                 sample = record["sample_id"], record["content"]
                 when = record["time"] or datetime.now(UTC)
                 if (*sample, record["reviewer"], stamp(when)) in seen:
                     known += 1
-                elif stamp(when) <= latest.get(sample, float("-inf")):
+                elif stamp(when) <= (latest_of_label if states_label(record) else latest).get(sample, float("-inf")):
                     older += 1
                 else:
                     fresh.append({"run": "", "sample": NOWHERE, "dataset": dataset} | record | {"time": when})
@@ -259,8 +260,9 @@ class Reviews:
     def as_it_stands(self, run: Run) -> Run:
         """Return a run with those of the decisions it started from that nobody has taken back or changed since.
 
-        A decision that this database never had, of a file that was not read in, stands until a later one is here. Of a
-        sample that the run holds, one stands that leaves it as the run has it: under its label, or unsure.
+        A decision that this database never had, of a file that was not read in, stands until a later one is here; what
+        a rule left out, until somebody decides about it after the run was begun. Of a sample that the run holds, one
+        stands that leaves it as the run has it: under its label, or unsure.
 
         Raises:
             StorageError: the database cannot be read.
@@ -268,9 +270,9 @@ class Reviews:
         if not run.decided_before:
             return run
         about, history = run.subject, self.history(run.subject)
-        rows: dict[tuple[str, str], list[tuple[str, float]]] = {}
-        for sample, content, who, when in zip(*(history[c] for c in _WHOSE), strict=True):
-            rows.setdefault((sample, content), []).append((who, stamp(when)))
+        rows: dict[tuple[str, str], list[Said]] = {}
+        for sample, content, who, when, *marks in zip(*(history[c] for c in _WHOSE), speaks(history), strict=True):
+            rows.setdefault((sample, content), []).append(Said(who, stamp(when), *marks))
         current = in_force(standing(history, about))
         said = decision_records(about, current[current["action"].isin(["keep", "unsure"])])
         held, others = ({_sample(record): record for record in part} for part in (said, elsewhere(history, about)))
@@ -278,9 +280,7 @@ class Reviews:
         is_held = about.find([name for name, _ in samples], [content for _, content in samples]) >= 0
         for record, sample, is_here in zip(run.decided_before, samples, is_held, strict=True):
             when, now = when_of(record), (held if is_here else others).get(sample)
-            met = when is not None and any(
-                at > stamp(when) or (who, at) == (record["reviewer"], stamp(when)) for who, at in rows.get(sample, ())
-            )
+            met = is_met(record, begun(run.manifest) if when is None else stamp(when), rows.get(sample, ()))
             if not met or now is not None:
                 still.append(record | now if met and now is not None else record)
         return run.with_decided_before(still)

@@ -98,8 +98,8 @@ def find(about: Subject, records: list[dict[str, Any]]) -> np.ndarray:
 def in_force(about: Subject, records: list[dict[str, Any]]) -> pd.DataFrame:
     """Return what records come to on samples: indexed by position, with columns as those of `decision_records`.
 
-    The last record of a sample counts. Records of samples that are not among these are left out, and new labels where
-    the samples have no classes.
+    The last record of a sample counts, and a keep that says nothing of the label leaves what was said of it before.
+    Records of samples that are not among these are left out, and new labels where the samples have no classes.
 
     Args:
         about: the samples.
@@ -108,24 +108,22 @@ def in_force(about: Subject, records: list[dict[str, Any]]) -> pd.DataFrame:
     Raises:
         DataError: a record names a class that the samples do not have.
     """
+    latest: dict[int, dict[str, Any]] = {}
     rows: dict[int, tuple] = {}
     for position, record in zip(find(about, records).tolist(), records, strict=True):
-        if position >= 0:
-            action, label = _on(about, position, record)
-            given = record.get("given_name")
-            is_apart = record["action"] in ("keep", "exclude") and record.get("given_name", "") is None
-            who = str(record.get("reviewer") or ""), record.get("time") or ""
-            rows[position] = (action, label, *who, not is_apart, given)
-    rows = {position: row for position, row in rows.items() if row[0] != "relabel" or about.given is not None}
+        if position < 0 or (position in rows and is_silent(record) and states_label(latest[position])):
+            continue
+        action, label = _on(about, position, record)
+        given = record.get("given_name")
+        is_of_label = record["action"] not in ("keep", "exclude") or "given_name" not in record or given is not None
+        who = str(record.get("reviewer") or ""), record.get("time") or ""
+        latest[position] = record
+        rows[position] = (action, label, *who, is_of_label, given)
+        if action == "relabel" and about.given is None:
+            del rows[position]
     columns = ["action", "label", "reviewer", "time", "is_of_label", "given_name"]
     table = pd.DataFrame(list(rows.values()), index=np.array(list(rows), dtype=np.int64), columns=columns)
     return table.astype({"label": "float64", "is_of_label": bool})
-
-
-def says_label(record: dict[str, Any]) -> bool:
-    """Say whether a record tells what the label is: a relabel, or a keep that was said of the label."""
-    is_of_label = "given_name" not in record or record["given_name"] is not None
-    return record["action"] == "relabel" or (record["action"] == "keep" and is_of_label)
 
 
 def records_to_add(content: Any, about: Subject | None = None) -> tuple[str, list[dict[str, Any]]]:
@@ -138,12 +136,13 @@ def records_to_add(content: Any, about: Subject | None = None) -> tuple[str, lis
         about: the samples; needed for files of versions that named samples by index and id alone.
 
     Raises:
-        DataError: it is no such file, a record is none, or a sample or class cannot be told without its run.
+        DataError: it is no such file, a record, tag or note is none, or a sample or class cannot be told without its
+            run.
     """
     content = as_decisions(content)
     records = records_of(content)
     dataset = content.get("dataset") or (None if about is None else about.dataset)
-    if about is not None and (find(about, records) >= 0).any():
+    if about is not None and (find(about, records + remarks_in(content)) >= 0).any():
         dataset = about.dataset  # the same samples under the name that their folder has now
     if not all("content" in record for record in records) or not isinstance(dataset, str):
         if about is None:
@@ -162,6 +161,16 @@ def left_by_rule(content: Any) -> str:
 def is_by_rule(record: dict[str, Any]) -> bool:
     """Say whether a record is of what a rule or a filter left out, as `exclusion_records` writes them."""
     return record.get("reviewer") in BY_RULE and record.get("time") == ""
+
+
+def is_silent(record: dict[str, Any]) -> bool:
+    """Say whether a record keeps a sample and says nothing of its label: as no duplicate of others, say."""
+    return record["action"] == "keep" and "given_name" in record and record["given_name"] is None
+
+
+def states_label(record: dict[str, Any]) -> bool:
+    """Say whether a record says what the label of a sample is."""
+    return record["action"] in ("keep", "relabel") and not is_silent(record)
 
 
 def check_found(about: Subject, records: list[dict[str, Any]]) -> None:

@@ -109,16 +109,23 @@ def adopt(connection: Connection, about: Subject) -> None:
     connection.execute(statement, [{"key": n["key"]} | {f"new_{c}": n[c] for c in columns} for n in named])
 
 
-def what_stands(connection: Connection, dataset: str) -> tuple[set[tuple], dict[tuple, float]]:
-    """Return all decisions of a dataset as sample, reviewer and time, and the time of each sample's latest."""
+def what_stands(connection: Connection, dataset: str) -> tuple[set[tuple], dict[tuple, float], dict[tuple, float]]:
+    """Return all decisions of a dataset as sample, reviewer and time, and the time of each sample's latest.
+
+    Last comes that of its latest but for keeps that say nothing of the label.
+    """
     table = DECISIONS.c
-    statement = select(table.sample_id, table.content, table.reviewer, table.time, table.undone)
-    seen, latest = set(), {}
-    for sample_id, content, reviewer, when, undone in connection.execute(statement.where(table.dataset == dataset)):
-        seen.add((sample_id, content, reviewer, stamp(when)))
-        if not undone:
-            latest[sample_id, content] = max(stamp(when), latest.get((sample_id, content), float("-inf")))
-    return seen, latest
+    is_of_label = (table.action != "keep") | table.given_name.is_not(None)
+    statement = select(table.sample_id, table.content, table.reviewer, table.time, table.undone, is_of_label)
+    seen: set[tuple] = set()
+    latest: dict[tuple, float] = {}
+    latest_of_label: dict[tuple, float] = {}
+    for *sample, reviewer, when, undone, of_label in connection.execute(statement.where(table.dataset == dataset)):
+        at = stamp(when)
+        seen.add((*sample, reviewer, at))
+        for times in () if undone else (latest, latest_of_label) if of_label else (latest,):
+            times[tuple(sample)] = max(at, times.get(tuple(sample), at))
+    return seen, latest, latest_of_label
 
 
 def stamp(when: datetime) -> float:

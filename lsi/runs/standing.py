@@ -4,11 +4,14 @@ Keep and relabel say what the label is. In a run whose given label is another on
 that was kept, and a relabel becomes keep where the given label is the new one already.
 """
 
-from typing import Any
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from lsi.runs.records import states_label
 from lsi.runs.subject import Subject
 
 FOREIGN = "foreign"  # the action of a decision for a class that the run does not know
@@ -34,6 +37,11 @@ def standing(history: pd.DataFrame, about: Subject) -> pd.DataFrame:
 
 def _is_of_label(rows: pd.DataFrame) -> pd.Series:
     return ~rows["action"].isin(["keep", "exclude"]) | rows["given_name"].notna() | rows["dataset"].isna()
+
+
+def speaks(rows: pd.DataFrame) -> pd.Series:
+    """Return which rows of the history say something of the label, or that the sample leaves, for whatever reason."""
+    return (rows["action"] != "keep") | _is_of_label(rows)
 
 
 def _is_kept_apart(rows: pd.DataFrame) -> np.ndarray:
@@ -62,6 +70,39 @@ def _latest(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     said = of_label[pd.MultiIndex.from_frame(of_label[by]).isin(pd.MultiIndex.from_frame(apart[by]))]
     is_said = pd.MultiIndex.from_frame(latest[by]).isin(pd.MultiIndex.from_frame(said[by]))
     return pd.concat([latest[~is_said], said])
+
+
+class Said(NamedTuple):
+    """A row about a sample: who decided and when, in seconds since 1970, and whether it counts and for what."""
+
+    reviewer: str
+    time: float
+    is_undone: bool
+    is_of_label: bool
+
+
+def begun(manifest: dict[str, Any]) -> float:
+    """Return when the computation of a run began, in seconds since 1970."""
+    return datetime.fromisoformat(manifest["created"]).timestamp() - sum(manifest.get("seconds", {}).values())
+
+
+def is_met(record: dict[str, Any], since: float, rows: Iterable[Said]) -> bool:
+    """Say whether what stands here takes the place of a record that a run started from.
+
+    Its own row does, undone or not, and every later one that stands. A keep that says nothing of the label takes the
+    place of none that says what the label is.
+
+    Args:
+        record: about one sample.
+        since: when that was decided, in seconds since 1970.
+        rows: about the same sample.
+    """
+    stated = states_label(record)
+    return any(
+        (row.reviewer, row.time) == (record["reviewer"], since)
+        or (row.time > since and not row.is_undone and (row.is_of_label or not stated))
+        for row in rows
+    )
 
 
 def n_foreign(rows: pd.DataFrame) -> int:

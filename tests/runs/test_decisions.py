@@ -708,3 +708,37 @@ def test_only_what_came_later_takes_back_what_a_run_started_from(reviews, tmp_pa
     standing = reviews.as_it_stands(child).decided_before
     assert [(r["id"], r["action"]) for r in standing] == [("s1", "exclude"), ("s3", "keep"), ("s4", "exclude")]
     assert [r["index"] for r in standing] == [1, 3, 4]
+
+
+def from_carl(*decisions: tuple[int, str, str | None], time: datetime) -> list[dict]:
+    """Return records of a file of a colleague: number of the sample, action, and new class."""
+    return [{"id": f"s{i}", "content": f"hash {i}", "action": action, "label": None, "label_name": name,
+             "given_name": "c29", "reviewer": "carl", "time": str(time), "index": i}
+            for i, action, name in decisions]  # fmt: skip
+
+
+def test_what_was_undone_or_says_nothing_of_the_label_takes_nothing_of_a_file_away(reviews, tmp_path):
+    """The file was never read in; of sample 3 there is a keep as no duplicate, and 1 was excluded by mistake."""
+    stated = [(i, "relabel", "c4") for i in (1, 3, 4)]
+    records = from_carl(*stated, (2, "exclude", None), (5, "keep", None), time=datetime(2026, 2, 1, tzinfo=UTC))
+    child = Run(tmp_path / "child").with_decided_before(records)
+    vars(child)["subject"] = subject("child", "data", given=29)
+    reviews.record(RUN, "ann", [Decision(1, "exclude")])
+    assert reviews.undo(RUN, "ann") == 1
+    reviews.record(RUN, "ann", [Decision(i, "keep", is_of_label=False) for i in (2, 3, 5)])
+    reviews.record(RUN, "ann", [Decision(4, "keep")])
+    standing = {r["id"]: r for r in reviews.as_it_stands(child).decided_before}
+    for record in (records[0], records[1], records[4]):
+        assert standing[record["id"]] == record
+    assert standing.get("s2", {}).get("action") != "exclude", "a keep of the sample brings it back"
+    assert standing.get("s4", {}).get("action") != "relabel"
+
+
+def test_a_keep_of_the_sample_makes_no_label_of_a_file_older(reviews):
+    early = datetime(2026, 2, 1, tzinfo=UTC)
+    reviews.record(RUN, "ann", [Decision(i, "keep", is_of_label=False) for i in (1, 2)] + [Decision(3, "keep")])
+    records = from_carl((1, "relabel", "c4"), (2, "exclude", None), (3, "relabel", "c4"), time=early)
+    dataset, added = records_to_add({"dataset": "data", "decisions": records})
+    assert reviews.add(dataset, added) == Imported(1, 0, 2)
+    assert state(reviews) == {1: ("relabel", 4), 2: ("keep", None), 3: ("keep", None)}
+    assert reviews.add(dataset, added) == Imported(0, 1, 2)

@@ -6,7 +6,7 @@ import pytest
 
 from lsi.errors import DataError, UsageError
 from lsi.runs.decisions import Decision, Reviews
-from lsi.runs.records import remark_records, remarks_in, texts_by_sample
+from lsi.runs.records import records_to_add, remark_records, remarks_in, texts_by_sample
 from lsi.runs.remarks import add_remark, add_rows, remarks, remarks_elsewhere, remove_note, remove_tag, rows_of
 from lsi.runs.trail import trail
 from tests.runs.test_decisions import RUN
@@ -113,6 +113,14 @@ def test_records_go_to_another_database_once(reviews, tmp_path):
     pd.testing.assert_series_equal(remarks(other, RUN)["time"].tail(1), remarks(reviews, RUN)["time"].tail(1))
     assert texts_by_sample(RUN, records, "tag")[2:6] == [None, ["blurry"], ["blurry"], None]
     other.close()
+
+
+def test_remarks_without_decisions_follow_samples_under_another_name_of_their_folder(reviews):
+    add_remark(reviews, RUN, "ann", [3], "tag", "blurry")
+    content = {"dataset": "old name", "decisions": [], "remarks": remark_records(RUN, remarks(reviews, RUN))}
+    assert records_to_add(content, RUN) == ("data", [])
+    assert records_to_add(content, replace(RUN, ids=["other"], contents=["x"], given=None))[0] == "old name"
+    assert records_to_add(content)[0] == "old name"
 
 
 @pytest.mark.parametrize(
