@@ -190,7 +190,9 @@ def forget(name: str) -> None:
 
 
 def choose(name: str) -> None:
-    """Choose a run, and drop the parts of the filter that refer to positions or classes of another one."""
+    """Choose a run, and drop what refers to positions or classes of another one: parts of the filter, and the place."""
+    if (st.session_state.get(_RUN) or st.session_state.get(_MISSING) or name) != name and KEPT in st.query_params:
+        del st.query_params[KEPT]
     st.session_state[_RUN] = name
     st.session_state.pop(_MISSING, None)
     view, chosen = open_view(name), current_filter()

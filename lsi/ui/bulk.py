@@ -59,8 +59,9 @@ def actions(
         said.on_several(view, positions, them, key)
         if not view.labelled:
             return
-        label = st.selectbox("Relabel as", range(len(view.run.class_names)), index=None, key=f"{key}-label",
-                             format_func=lambda c: view.run.class_names[c], width=200)  # fmt: skip
+        label = st.selectbox("Relabel as", range(len(view.run.class_names)), index=None, width=200,
+                             key=f"{key}-label-{view.run.name}",
+                             format_func=lambda c: view.run.class_names[c])  # fmt: skip
         if label is not None:
             button(f"Relabel {them}", key=f"{key}-relabel", on_click=decide_named,
                       args=(view, name, chosen, "relabel", may, int(label)))  # fmt: skip

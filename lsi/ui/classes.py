@@ -101,7 +101,8 @@ def confusions(view: View, positions: np.ndarray) -> None:
         _open(names, *pairs.iloc[row][["given_label", "suggested_label"]])
     with st.container(horizontal=True):
         for given, suggested, count in pairs.head(LINKS).itertuples(index=False):
-            if pressed(f"{plain(named[given])} → {plain(named[suggested])}: {count}", key=f"cell-{given}-{suggested}"):
+            key = f"cell-{view.run.name}-{given}-{suggested}"
+            if pressed(f"{plain(named[given])} → {plain(named[suggested])}: {count}", key=key):
                 _open(names, given, suggested)
 
 

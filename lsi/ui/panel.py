@@ -105,7 +105,7 @@ def _actions(view: View, position: int, after: int) -> None:
         if view.labelled:
             names = view.run.class_names
             label = st.selectbox("Another class", range(len(names)), index=None, width=180, placeholder="Another class",
-                                 key=f"detail-label-{position}", label_visibility="collapsed",
+                                 key=f"detail-label-{view.run.name}-{position}", label_visibility="collapsed",
                                  format_func=lambda c: names[c])  # fmt: skip
             if label is not None:
                 button("Relabel", key="detail-relabel", on_click=act, args=("relabel", int(label)))

@@ -273,6 +273,33 @@ def test_another_run_takes_no_positions_and_no_classes_along(app, calibrated, un
     assert "All **60** images" in written(app)
 
 
+def test_another_run_takes_no_class_that_was_chosen_along(app, hostile):
+    """A class is chosen by its number, which is another class there."""
+    app.query_params["lsi"], app.query_params["panel"], app.query_params["at"] = "0-0.9", "Detail", "5"
+    visit(app, "samples")
+    labels = ("Relabel as", "Another class")
+
+    def chosen() -> list:
+        return [next(box for box in app.selectbox if box.label == label).value for label in labels]
+
+    for label in labels:
+        next(box for box in app.selectbox if box.label == label).select_index(1).run()
+    assert chosen() == [1, 1]
+    app.session_state["opened"] = hostile.name, 5
+    app.selectbox(key="run_box").select(hostile.name).run()
+    assert not app.exception
+    assert chosen() == [None, None]
+
+
+def test_the_place_in_the_queue_stays_with_its_run(app, hostile):
+    app.query_params["at"] = "2"
+    visit(app, "issues")
+    assert "".join(app.query_params["at"]) == "2"
+    app.selectbox(key="run_box").select(hostile.name).run()
+    assert not app.exception
+    assert "at" not in app.query_params
+
+
 def test_a_gallerys_selection_belongs_to_its_run(cache, calibrated, monkeypatch):
     """The same positions of another run are other images, and must not be excluded instead of these."""
     monkeypatch.setenv("LSI_CACHE", str(cache))
