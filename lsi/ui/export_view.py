@@ -126,7 +126,7 @@ def recompute(view: View) -> None:
         f"suspected again. The new run stands beside this one, and Runs compares them. {view.noun.capitalize()} that "
         "are known are not embedded again."
     )
-    changed = len(decisions(view)) > 0
+    changed = len(decisions(view)) > 0 or bool(view.run.decided_before)  # of which some may have been taken back
     if view.run.asked("noise").get("corrupt_data"):
         st.caption(f"Not where noise was added to {view.noun} on purpose: what stays would get other noise.")
         return
@@ -145,12 +145,17 @@ def recompute(view: View) -> None:
         st.caption("Nothing is decided on these samples yet.")
 
 
-def _what_is_decided(view: View) -> str:
-    """Return where the next run finds what is decided: the database, or a file with what this run's own file said."""
-    if (view.run.manifest.get("decided") or {}).get("source") != "file":
-        return DATABASE
+def _what_is_decided(view: View) -> str | None:
+    """Return where the next run finds what is decided: the database, or a file with what this run's own file said.
+
+    None where all that this run started from was taken back.
+    """
     run = reviews().as_it_stands(view.run)
     records = decision_records(run.subject, decisions(view))
+    if not records and not run.decided_before:
+        return None
+    if (view.run.manifest.get("decided") or {}).get("source") != "file":
+        return DATABASE
     path = cache() / jobs.UPLOADS / f"decisions-{key(run=run.name, before=run.decided_before, now=records)}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_decisions(path, run, records)

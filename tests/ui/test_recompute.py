@@ -10,11 +10,14 @@ from lsi.compute import pipeline
 from lsi.config import DATABASE, DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.export import planted_labels, selection_of
 from lsi.runs.decisions import Decision, Reviews
+from lsi.runs.records import records_to_add
 from lsi.runs.run import Run
 from lsi.ui import export_view, overview
 from lsi.ui.filters import differing
 from lsi.ui.session import View
 from tests.cases import image_files
+
+EARLY = "2026-01-01 00:00:00+00:00"
 
 
 @pytest.fixture
@@ -40,6 +43,24 @@ def excluded(run: Run) -> set[str]:
     return {record["id"] for record in run.decided_before if record["action"] == "exclude"}
 
 
+def record_of(run: Run, i: int, who: str, time: str, action: str = "exclude", label: str | None = None) -> dict:
+    about = run.subject
+    return {"id": str(about.ids[i]), "content": str(about.contents[i]), "action": action, "label": None,
+            "label_name": label, "given_name": None if label is None else about.name(int(about.given[i])),
+            "reviewer": who, "time": time}  # fmt: skip
+
+
+def child_of(run: Run, folder: Path, *records: dict) -> Run:
+    """Return the run that starts from a file of these records, which the database never had."""
+    file = folder / "carl.json"
+    file.write_text(json.dumps({"run": run.name, "dataset": run.subject.dataset, "decisions": records}))
+    return pipeline.run(replace(run.settings, decisions=str(file)), folder)
+
+
+def again(run: Run, folder: Path) -> Run:
+    return pipeline.run(replace(run.settings, decisions=export_view._what_is_decided(View(run))), folder)
+
+
 def test_a_run_of_the_database_goes_on_from_the_database(run, reviews, tmp_path):
     reviews.record(run.subject, "ann", [Decision(0, "exclude")])
     assert export_view._what_is_decided(View(run)) == DATABASE
@@ -49,22 +70,53 @@ def test_a_run_of_the_database_goes_on_from_the_database(run, reviews, tmp_path)
 
 def test_a_run_of_a_file_goes_on_from_the_file_and_what_was_decided_since(run, reviews, tmp_path):
     """A colleague's file was never read in, and a rule's is nobody's decision."""
-    file, subject = tmp_path / "carl.json", run.subject
-    records = [{"id": str(subject.ids[i]), "content": str(subject.contents[i]), "action": "exclude", "label": None,
-                "label_name": None, "given_name": None, "reviewer": who, "time": time}
-               for i, who, time in ((0, "carl", "2026-01-01 00:00:00+00:00"), (1, "rule", ""))]  # fmt: skip
-    file.write_text(json.dumps({"run": run.name, "dataset": subject.dataset, "decisions": records}))
-    child = pipeline.run(replace(run.settings, decisions=str(file)), tmp_path)
+    subject = run.subject
+    child = child_of(run, tmp_path, record_of(run, 0, "carl", EARLY), record_of(run, 1, "rule", ""))
     reviews.record(child.subject, "ann", [Decision(5, "exclude")])
     merged = export_view._what_is_decided(View(child))
     assert Path(merged).parent == tmp_path / "uploads"
-    again = pipeline.run(replace(child.settings, decisions=merged), tmp_path)
-    assert excluded(again) == {*subject.ids[:2], child.subject.ids[5]}
-    assert again.parent == child.name
-    assert (again.manifest["decided"]["n_excluded"], again.manifest["decided"]["n_by_rule"]) == (2, 1)
+    second = pipeline.run(replace(child.settings, decisions=merged), tmp_path)
+    assert excluded(second) == {*subject.ids[:2], child.subject.ids[5]}
+    assert second.parent == child.name
+    assert (second.manifest["decided"]["n_excluded"], second.manifest["decided"]["n_by_rule"]) == (2, 1)
     reviews.record(run.subject, "ann", [Decision(0, "keep")])  # later than the file
-    third = pipeline.run(replace(child.settings, decisions=export_view._what_is_decided(View(child))), tmp_path)
-    assert excluded(third) == {subject.ids[1], child.subject.ids[5]}
+    assert excluded(again(child, tmp_path)) == {subject.ids[1], child.subject.ids[5]}
+
+
+def test_a_mistake_that_was_undone_and_a_keep_as_no_duplicate_leave_a_new_label(run, reviews, tmp_path):
+    label = run.class_names[1 - int(run.subject.given[3])]
+    child = child_of(run, tmp_path, *(record_of(run, i, "carl", EARLY, "relabel", label) for i in (3, 5)))
+    reviews.record(child.subject, "ann", [Decision(3, "exclude")])
+    assert reviews.undo(child.subject, "ann") == 1
+    reviews.record(child.subject, "ann", [Decision(5, "keep", is_of_label=False)])
+    new = again(child, tmp_path).scores
+    assert [child.class_names[c] for c in new["given_label"][[3, 5]]] == [label, label]
+    assert new["is_confirmed"][[3, 5]].all()
+
+
+def test_what_a_rule_left_out_returns_where_a_person_keeps_it_later(run, reviews, tmp_path):
+    """What was said of it before the rule left it out does not bring it back."""
+    kept = record_of(run, 2, "ann", EARLY, "keep")
+    reviews.add(*records_to_add({"dataset": run.subject.dataset, "decisions": [kept]}))
+    child = child_of(run, tmp_path, *(record_of(run, i, "rule", "") for i in (1, 2)))
+    assert excluded(again(child, tmp_path)) == set(run.subject.ids[1:3])
+    reviews.record(run.subject, "ann", [Decision(1, "keep")])
+    assert excluded(again(child, tmp_path)) == {run.subject.ids[2]}
+
+
+def test_a_run_whose_decisions_were_all_taken_back_is_computed_without_any(run, reviews, tmp_path, monkeypatch):
+    """Nothing is decided on the samples that it holds, and the page asks to compute again."""
+    reviews.record(run.subject, "ann", [Decision(0, "exclude")])
+    child = pipeline.run(replace(run.settings, decisions=DATABASE), tmp_path)
+    ruled = child_of(run, tmp_path, record_of(run, 0, "rule", ""))
+    reviews.record(run.subject, "ann", [Decision(0, "clear")])
+    offered = []
+    monkeypatch.setattr(export_view, "looks_only", lambda: False)
+    monkeypatch.setattr(export_view, "pressed", lambda *_words, **options: offered.append(not options["disabled"]))
+    for one in (run, child, ruled):
+        export_view.recompute(View(one))
+    assert offered == [False, True, True]
+    assert again(child, tmp_path).name == again(ruled, tmp_path).name == run.name
 
 
 def test_labels_that_a_person_changed_are_not_called_flipped_on_purpose(run, reviews, tmp_path):
