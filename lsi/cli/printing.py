@@ -11,6 +11,7 @@ from lsi.data.plan import counted
 from lsi.export.wording import high_means, is_corrupted, quality_words
 from lsi.runs.comparison import Comparison
 from lsi.runs.run import Run
+from lsi.runs.titles import decisions_without_effect
 
 
 def print_plan(run: Run) -> None:
@@ -33,6 +34,8 @@ def print_run(run: Run, rows: int) -> None:
     )
     for note in manifest["features"].get("notes", []):
         print(f"note: {note}")
+    if lost := decisions_without_effect(manifest.get("decided") or {}):
+        print(f"note: {lost}")
     rows = min(rows, (len(table) + 1) // 2)
     print(f"\nmost information ({high_means(run.task)})")
     print(text_table(table[columns].head(rows)))

@@ -4,6 +4,7 @@ They come from a file that an export wrote, or from the database of decisions, a
 that they hold for any copy of the data and for one that grew.
 """
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from lsi.runs.listing import list_runs
 from lsi.runs.records import decision_records, find, in_force, is_by_rule, records_of
 from lsi.runs.run import Run
 from lsi.runs.subject import Subject
+from lsi.runs.titles import decisions_without_effect
+
+log = logging.getLogger(__name__)
 
 _KEPT = ("id", "content", "action", "label_name", "given_name", "reviewer", "time")  # of a record; all but its places
 
@@ -73,9 +77,10 @@ def apply_decisions(
     about, source = subject_of(dataset, task), str(settings.decisions)
     if source == DATABASE:
         parent, records, n_elsewhere = _of_database(about, settings, cache)
+        n_decisions = len(records) + n_elsewhere
     else:
         parent, records = _of_file(Path(source))
-        n_elsewhere = int((find(about, records) < 0).sum())
+        n_elsewhere, n_decisions = int((find(about, records) < 0).sum()), len(records)
     decided = in_force(about, records)
     if decided.empty:
         where = "The database of decisions" if source == DATABASE else source
@@ -98,7 +103,9 @@ def apply_decisions(
     facts = {"parent": parent, "source": DATABASE if source == DATABASE else "file",
              "n_excluded": int((~stays).sum()) - n_by_rule, "n_by_rule": n_by_rule,
              "n_relabelled": int(changed.sum()), "n_confirmed": int(is_kept.sum()),
-             "n_elsewhere": n_elsewhere}  # fmt: skip
+             "n_elsewhere": n_elsewhere, "n_decisions": n_decisions}  # fmt: skip
+    if lost := decisions_without_effect(facts):
+        log.warning("%s", lost)
     return cleaned, chosen, Decided(now, confirmed[chosen], None if before is None else before[chosen], facts)
 
 

@@ -110,7 +110,10 @@ def run_key(settings: Settings, prepared: Prepared, files: dict[str, str] | None
     del values["decisions"]  # what they come to counts
     if settings.score.structure in ("full", "kron"):
         del values["where"]["memory"]  # else it may choose the structure, or whose steps diag takes
-    decided = {} if prepared.decided is None else {"decided": prepared.decided.mark}
+    decided: dict[str, Any] = {}
+    if prepared.decided is not None:  # rows that left are in the lists of every export
+        gone = sorted(record["index"] for record in prepared.decided.records if record["action"] == "exclude")
+        decided = {"decided": prepared.decided.mark, "excluded": gone, "source_length": prepared.source_length}
     beside = dataset.unlabelled
     arrays = {"labels": dataset.labels, "true_label": dataset.true_label, "targets": dataset.targets}
     return key(

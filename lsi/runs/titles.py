@@ -74,6 +74,22 @@ def unusual_settings(run: Run) -> list[str]:
     return words
 
 
+def decisions_without_effect(facts: dict[str, Any]) -> str:
+    """Return a sentence on the decisions that a run was to start from and that fit nothing in its data, "" for none.
+
+    Args:
+        facts: what the manifest says under “decided”.
+    """
+    lost, total = facts.get("n_elsewhere", 0), facts.get("n_decisions")
+    if not lost:
+        return ""
+    of_all = counted(lost, "decision") if total is None else f"{lost:,} of {counted(total, 'decision')}"
+    return (
+        f"{of_all} {'is' if lost == 1 else 'are'} on samples, or for classes, that these data do not have, and "
+        f"change{'s' if lost == 1 else ''} nothing."
+    )
+
+
 def when(run: Run) -> str:
     """Return when a run was computed, in the clock of this machine: 26 Nov 2026, 14:03."""
     created = run.manifest.get("created")

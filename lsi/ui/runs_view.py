@@ -14,7 +14,7 @@ from lsi.runs.comparison import Comparison, compare
 from lsi.runs.counting import decided_on
 from lsi.runs.listing import delete_run
 from lsi.runs.run import Run
-from lsi.runs.titles import LENGTH, label_of, rename, unusual_settings, when
+from lsi.runs.titles import LENGTH, decisions_without_effect, label_of, rename, unusual_settings, when
 from lsi.runs.trail import trail
 from lsi.ui.bar import choose, forget
 from lsi.ui.buttons import button
@@ -263,4 +263,4 @@ def parent_line(view: View) -> None:
             f"relabelled, {counts[2]:,} confirmed."
         )
     words += [f"A rule left out {by_rule:,} of {name}."] if by_rule else []
-    st.markdown(" ".join(words))
+    st.markdown(" ".join([*words, decisions_without_effect(facts)]))

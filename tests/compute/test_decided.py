@@ -140,6 +140,38 @@ def test_decisions_hold_for_data_that_grew_and_moved(pair, folder, cache, tmp_pa
     assert child.manifest["decided"]["n_relabelled"] == 1
 
 
+def test_rows_that_came_and_were_excluded_are_in_the_lists_of_a_run_of_their_own(folder, cache, tmp_path):
+    """The samples that stay are the same, and so are their labels."""
+    data = tmp_path / "pets"
+    shutil.copytree(folder, data)
+    decide(pipeline.run(settings_of(data), cache), cache, n4=("exclude", None))
+    before = pipeline.run(settings_of(data, DATABASE), cache)
+    for i in range(3):
+        Image.fromarray(np.full((10, 10, 3), 90 + i, np.uint8)).save(data / "owl" / f"z{i}.png")
+    decide(pipeline.run(settings_of(data), cache), cache, **{f"nz{i}": ("exclude", None) for i in range(3)})
+    after = pipeline.run(settings_of(data, DATABASE), cache)
+    assert after.scores["id"].tolist() == before.scores["id"].tolist()
+    samples = ImageFolder(str(data)).samples
+    export(after, select(after), tmp_path / "out", formats=("npy",))
+    removed = [Path(samples[i][0]).stem for i in np.load(tmp_path / "out" / "removed_indices.npy")]
+    assert removed == ["4", "z0", "z1", "z2"]
+
+
+def test_decisions_that_fit_nothing_in_the_data_are_said(folder, cache, tmp_path, capsys, caplog):
+    run = pipeline.run(settings_of(folder), cache)
+    decide(run, cache, n4=("exclude", None), n9=("keep", None))
+    file, lost = tmp_path / "d.json", {"id": "cow/1.png", "content": "other", "action": "exclude"}
+    assert main(["decisions", "export", str(file), "--run", run.name, "--cache", str(cache)]) == 0
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps(content | {"decisions": [*content["decisions"], lost, lost | {"id": "cow/2.png"}]}))
+    capsys.readouterr()
+    words = ["--data", str(folder), "--backbone", "pixels", "--decisions", str(file), "--cache", str(cache)]
+    assert main(["compute", *words]) == 0
+    said = "2 of 4 decisions are on samples, or for classes, that these data do not have, and change nothing."
+    assert f"note: {said}" in capsys.readouterr().out
+    assert said in caplog.messages
+
+
 def test_a_file_of_decisions_excludes_the_rows_that_the_data_have_now(pair, folder, cache, tmp_path):
     """The file was written when the excluded image stood at another row of the source."""
     run, _ = pair
