@@ -558,7 +558,7 @@ def test_a_role_that_was_taken_away_does_nothing_from_a_page_that_is_open(app, c
 
 def test_what_was_done_is_written_down_under_the_name_of_who_did_it(app, cache, monkeypatch):
     started = []
-    monkeypatch.setattr(jobs, "start", lambda settings, cache: started.append(settings) or jobs.Job(cache / "none"))
+    monkeypatch.setattr(jobs, "start", lambda *what, **_: started.append(what) or jobs.Job(cache / "none"))
     sign_in(monkeypatch, "admin")
     visit(app, "runs")
     app.session_state[table_key(list_runs(cache))] = {"selection": {"rows": [0], "columns": []}}
@@ -585,6 +585,19 @@ def test_what_was_done_is_written_down_under_the_name_of_who_did_it(app, cache, 
     sign_in(monkeypatch, "reviewer")
     app.run()
     assert not [d for d in app.dataframe if "Who" in d.value.columns]
+
+
+def test_computing_again_after_other_decisions_is_another_job(app, cache, monkeypatch):
+    """The one that runs may have read those of before."""
+    started = []
+    monkeypatch.setattr(jobs, "start", lambda _, cache, decided: started.append(decided) or jobs.Job(cache / "none"))
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    for decided in ([Decision(0, "keep")], [], [Decision(1, "keep")]):
+        deciding.reviews().record(run.subject, "me", decided)
+        visit(app, "export")
+        app.button(key="recompute").click().run()
+    first, again, other = started
+    assert first == again != other
 
 
 def test_what_cannot_be_written_down_is_not_done(app, cache, monkeypatch):
