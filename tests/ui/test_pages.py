@@ -275,8 +275,10 @@ def test_another_run_takes_no_positions_and_no_classes_along(app, calibrated, un
 
 def test_another_run_takes_no_class_that_was_chosen_along(app, hostile):
     """A class is chosen by its number, which is another class there."""
-    app.query_params["lsi"], app.query_params["panel"], app.query_params["at"] = "0-0.9", "Detail", "5"
+    app.query_params["lsi"], app.query_params["at"] = "0-0.9", "5"
     visit(app, "samples")
+    app.session_state["opened"] = app.selectbox(key="run_box").value, 5
+    app.button_group(key="panel").set_value("Detail").run()
     labels = ("Relabel as", "Another class")
 
     def chosen() -> list:
