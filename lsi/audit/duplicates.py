@@ -54,7 +54,8 @@ def neighbours(features: Float[np.ndarray, "n d"], count: int = 10, seed: int = 
     """
     count = min(count, len(features) - 1)
     if _is_euclidean(features):
-        distance, index = KDTree(features).query(features, np.arange(1, count + 2), workers=-1)
+        distance, index = (np.reshape(part, (len(features), count + 1))
+                           for part in KDTree(features).query(features, count + 1, workers=-1))  # fmt: skip
         return _without_itself(index, distance.astype(np.float32))
     unit = _unit(features)
     if len(unit) <= EXACT_LIMIT:

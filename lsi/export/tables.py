@@ -38,7 +38,7 @@ def final_labels(run: Run, selection: Selection) -> np.ndarray:
     labels = run.scores["given_label"].to_numpy().astype(np.int64)
     number, in_data = {name: i for i, name in enumerate(run.class_names)}, labels_in_data(run)
     for position in _taken_back(run).tolist():
-        labels[position] = number.get(in_data[position], labels[position])
+        labels[position] = number.get(str(in_data[position]), labels[position])
     labels[list(selection.relabelled)] = list(selection.relabelled.values())
     return labels
 
