@@ -19,6 +19,11 @@ SHARED = ROOT.parent / "shared" / "data" / "cifar10"
 ONE_WORKER = ("ui", "e2e")  # folders whose tests share what is dear to make: runs, servers, a browser
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Name long bytes by their argument: archives hold the time of their making, and workers must name tests alike."""
+    return argname if isinstance(val, bytes) and len(val) > 32 else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
