@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from lsi.laplace.design_matrix import DesignMatrix, with_bias
-from lsi.laplace.likelihood import Softmax, dense_basis
+from lsi.laplace.likelihood import SoftLabels, Softmax, dense_basis
 from lsi.laplace.loo import leave_one_out
 from lsi.laplace.objective import Objective
 from lsi.laplace.posterior import Full, Kron
@@ -60,3 +60,22 @@ def test_kron_newton_step_is_the_dense_one(name):
         moved = theta + np.linalg.solve(without, np.outer(residual, phi[i]).ravel()).reshape(theta.shape)
         np.testing.assert_allclose(found[i], reference.gaussian_kl(theta, whole, moved, without), rtol=1e-7, atol=1e-13)
         np.testing.assert_allclose(means[i], reference.probabilities(phi[[i]], moved)[0], rtol=1e-7, atol=1e-12)
+
+
+@pytest.mark.parametrize("with_delta", [False, True])
+def test_leverages_keep_their_digits_with_fewer_samples_than_columns_and_a_weak_prior(with_delta):
+    """Soft labels, so that no sample is fitted to saturation: 1 − μ is about λ / Λ‖φ‖², and float32 loses it."""
+    features = torch.from_numpy(np.random.default_rng(0).normal(size=(16, 192)).astype(np.float32))
+    targets = torch.stack([torch.linspace(0.2, 0.8, 16), 1 - torch.linspace(0.2, 0.8, 16)], dim=1).double()
+    found = []
+    for phi in (with_bias(features), with_bias(features.double())):
+        probe = fit(Objective(SoftLabels(2), DesignMatrix(phi), targets, 1e-4))
+        found.append(next(iter(leave_one_out(probe, Full.fit(probe), with_delta=with_delta))))
+    for part in ("covariance_term", "trace_term"):
+        torch.testing.assert_close(*(getattr(one.closed.terms, part) for one in found), rtol=1e-3, atol=0)
+    torch.testing.assert_close(found[0].closed.shift, found[1].closed.shift, rtol=0, atol=0.01)  # as the fits
+
+
+def test_the_inverse_is_of_the_features_precision_where_that_keeps_leverages():
+    problem, prior_precision = SMALL["three_classes"]
+    assert Full.fit(fit(objective(problem, prior_precision, torch.float32))).covariance.dtype == torch.float32

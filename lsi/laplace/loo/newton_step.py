@@ -124,7 +124,7 @@ def remove(
         closed = closed_form_in_basis(likelihood, spectra, means, residuals)
     else:
         columns = posterior.columns(phi) if with_delta else None
-        blocks = posterior.leverages(phi) if columns is None else columns @ phi[:, None, :, None]
+        blocks = posterior.leverages(phi) if columns is None else columns @ phi[:, None, :, None].to(columns)
         blocks = blocks.reshape(len(phi), *posterior.leverage_shape)
         closed = closed_form(
             (blocks + blocks.transpose(1, 2)) / 2,
@@ -160,6 +160,6 @@ def leave_one_out_means(
 def _delta(posterior: Full | Kron, closed: ClosedForm, phi: Tensor, columns: Tensor | None) -> Tensor:
     """Return Δ = P⁻¹(a ⊗ φ), or P₋ᵢ⁻¹(r ⊗ φ) where the posterior stands for the others."""
     if columns is not None:
-        dual_residual = closed.dual_residual.to(phi)[:, None, :]
+        dual_residual = closed.dual_residual.to(columns)[:, None, :]
         return torch.bmm(dual_residual, columns.flatten(2)).reshape(len(phi), *columns.shape[2:])
     return posterior.solve(closed.residuals[:, :, None] * phi.double()[:, None, :])

@@ -2,12 +2,13 @@
 
 P is summed in the features' dtype shard by shard into float64 and factored in float64. The blocks of P⁻¹ are needed
 one by one (Sᵢ[c,e] = φᵢᵀ (P⁻¹)[c,e] φᵢ for all samples as GEMMs), which is the one place where an inverse is cheaper
-than solves: n·p² flops against n·k·p².
+than solves: n·p² flops against n·k·p². They are taken in the features' dtype too, unless that is seen to lose them:
+with fewer samples than columns and a weak prior, φᵀP⁻¹φ is a small rest of terms near ‖φ‖²/λ.
 """
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -26,13 +27,15 @@ _ASSEMBLY_SHARD = 8192
 _STRIPS = 4
 _LEVERAGE_STRIPS = 8
 _NARROWEST = 32
+_LOOKED_AT, _MOST_OFF = 64, 1e-4  # samples that rounding is measured on; how much of 1 − μ it may be
 
 
 @dataclass(frozen=True)
 class Full:
     """The posterior with its whole precision matrix.
 
-    `covariance` is P⁻¹ as (m, D, m, D) in the features' dtype; `log_determinant` is ln det P in the likelihood's
+    `covariance` is P⁻¹ as (m, D, m, D) in the features' dtype, or in float64 where that would lose leverages;
+    `log_determinant` is ln det P in the likelihood's
     coordinates (the directions it does not see have precision λ before and after, and cancel).
     """
 
@@ -55,8 +58,11 @@ class Full:
         factor = _cholesky(precision(objective, probe.weights, exact=exact), objective.prior_precision)
         log_determinant = 2 * float(factor.diagonal().log().sum())
         inverse = torch.cholesky_inverse(factor, out=factor)
-        inverse = inverse if exact else inverse.to(objective.design.dtype)
-        return cls(objective.likelihood, inverse.reshape(m, d, m, d), log_determinant)
+        full = cls(objective.likelihood, inverse.reshape(m, d, m, d), log_determinant)
+        if exact or objective.design.dtype == inverse.dtype:
+            return full
+        rounded = replace(full, covariance=full.covariance.to(objective.design.dtype))
+        return cls.fit(probe, exact=True) if _loses_leverages(full, rounded, probe) else rounded
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -85,7 +91,7 @@ class Full:
     ) -> Float[Tensor, "b m m d"]:
         """Return T[i, c] = P⁻¹(e_c ⊗ φᵢ), the response of all weights to each logit of each sample."""
         m, d = self.shape
-        return torch.mm(features, self._by_feature, out=out).reshape(len(features), m, m, d)
+        return torch.mm(features.to(self.covariance), self._by_feature, out=out).reshape(len(features), m, m, d)
 
     def leverages(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b m m"]:
         """Return the blocks Sᵢ = (I⊗φᵢ)ᵀ P⁻¹ (I⊗φᵢ).
@@ -93,6 +99,7 @@ class Full:
         φᵀMφ needs M + Mᵀ above the diagonal alone: strips of columns take 9/16 of the flops.
         """
         m, d = self.shape
+        features = features.to(self.covariance)
         blocks = features.new_zeros(len(features), m, m)
         for c in range(m):
             for low, high in _strips(d, _LEVERAGE_STRIPS):
@@ -165,6 +172,29 @@ def _curvatures(
 ) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b m m"]]:
     means = likelihood.predict(shard.features.to(logit_weights) @ logit_weights.T)
     return shard.features, likelihood.curvatures(means)
+
+
+def _loses_leverages(full: Full, rounded: Full, probe: Probe) -> bool:
+    """Say whether rounding P⁻¹ to the features' dtype moves an eigenvalue μ of ΛS by much of its distance from 1.
+
+    Leave-one-out divides by 1 − μ. It is looked at where it is likeliest: where tr(Λ)‖φ‖² is largest.
+    """
+    objective = probe.objective
+    how = (objective.likelihood, objective.logit_weights(probe.weights))
+    parts = objective.design.map_shards(_exposure, objective.targets, *how, rows=_ASSEMBLY_SHARD)
+    exposure = torch.cat([part for _, part in parts])
+    chosen = exposure.topk(min(_LOOKED_AT, len(exposure))).indices
+    phi = objective.design.take(chosen)
+    curvatures = objective.likelihood.curvatures(objective.likelihood.predict(phi.double() @ how[1].T)).double()
+    exact = curvatures @ full.leverages(phi)
+    off = torch.linalg.matrix_norm(exact - curvatures @ rounded.leverages(phi).double(), ord=2)
+    left = 1 - torch.linalg.eigvals(exact).real.amax(dim=1)
+    return bool((off > _MOST_OFF * left).any())
+
+
+def _exposure(shard: Shard, likelihood: Likelihood, logit_weights: Float[Tensor, "k d"]) -> Float[Tensor, " b"]:
+    phi, curvatures = _curvatures(shard, likelihood, logit_weights)
+    return curvatures.diagonal(dim1=1, dim2=2).sum(dim=1) * phi.double().square().sum(dim=1)
 
 
 def _add_upper(block: Tensor, phi: Tensor, weighted: Tensor) -> None:
