@@ -269,8 +269,11 @@ def _query() -> dict[str, str | list[str]]:
 
 
 def _write_url() -> None:
-    query = _query()
-    query |= {name: st.query_params[name] for name in (KEPT, *LOOKS) if name in st.query_params}  # the page writes them
-    present = {name: st.query_params.get_all(name) for name in st.query_params}
-    if present != {name: [v] if isinstance(v, str) else v for name, v in query.items()}:
-        st.query_params.from_dict(query)
+    """Bring filter and run of the address up to date, and leave the rest to the page: widgets are bound to it."""
+    query, others = _query(), (KEPT, *LOOKS)
+    gone = [name for name in st.query_params if name not in query and name not in others]
+    new = {name: v for name, v in query.items() if st.query_params.get_all(name) != ([v] if isinstance(v, str) else v)}
+    if new:
+        st.query_params.update(new)
+    for name in gone:
+        del st.query_params[name]

@@ -293,6 +293,27 @@ def test_another_run_takes_no_class_that_was_chosen_along(app, hostile):
     assert chosen() == [None, None]
 
 
+@pytest.mark.parametrize(
+    ("page", "name", "value"),
+    [("samples", "order", "Most suspect label"), ("samples", "tile", "L"), ("samples", "panel", "Detail"),
+     ("map", "colour", "Class"), ("map", "tool", "Box")],
+)  # fmt: skip
+def test_the_filter_changes_and_what_the_page_shows_stays_in_the_address(app, hostile, page, name, value):
+    app.query_params[name] = value
+    visit(app, page)
+    app.session_state["filter"] = Filter(issues=True, low=0.5)
+    app.run()
+    assert not app.exception
+    address = {key: "".join(app.query_params[key]) for key in app.query_params}
+    assert address.items() >= {name: value, "issues": "1", "lsi": "0.500000-1.000000"}.items()
+    app.session_state["filter"] = Filter()
+    app.selectbox(key="run_box").select(hostile.name).run()
+    assert not app.exception
+    address = {key: "".join(app.query_params[key]) for key in app.query_params}
+    assert address.items() >= {name: value, "run": hostile.name}.items()
+    assert not address.keys() & {"issues", "lsi"}
+
+
 def test_the_place_in_the_queue_stays_with_its_run(app, hostile):
     app.query_params["at"] = "2"
     visit(app, "issues")
