@@ -42,6 +42,7 @@ from lsi.runs.moved import moved_rows
 from lsi.runs.records import (
     as_decisions,
     decision_records,
+    leaves_said,
     left_by_rule,
     records_of,
     records_to_add,
@@ -318,7 +319,10 @@ def _without_other_decisions(run: Run, records: list[dict[str, Any]]) -> Run:
         run: the run.
         records: of the file.
     """
-    said = {(record.get("id"), record.get("content")): record for record in records}
+    said: dict[tuple[Any, Any], dict[str, Any]] = {}
+    for record in records:  # a keep that says nothing of the label takes no place of what does
+        sample = record.get("id"), record.get("content")
+        said[sample] = said[sample] if sample in said and leaves_said(record, said[sample]) else record
     still, wanted = [], 0
     for record in run.decided_before:
         now = said.get((record["id"], record["content"]))

@@ -4,7 +4,6 @@ They come from a file that an export wrote, or from the database of decisions, a
 that they hold for any copy of the data and for one that grew.
 """
 
-import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,6 @@ from lsi.runs.listing import list_runs
 from lsi.runs.records import decision_records, find, in_force, is_by_rule, records_of
 from lsi.runs.run import Run
 from lsi.runs.subject import Subject
-from lsi.runs.titles import decisions_without_effect
-
-log = logging.getLogger(__name__)
 
 _KEPT = ("id", "content", "action", "label_name", "given_name", "reviewer", "time")  # of a record; all but its places
 
@@ -49,7 +45,9 @@ class Decided:
         """A hash of all that changes a run beside samples and labels: the records too, which it keeps and counts."""
         texts = [] if self.label_in_data is None else self.label_in_data.tolist()
         said = [{name: record[name] for name in _KEPT} for record in self.records]
-        return fingerprint(self.confirmed, *texts, key(records=sorted(said, key=lambda record: record["id"])))
+        without = self.facts["n_elsewhere"], self.facts["n_decisions"]
+        records = key(records=sorted(said, key=lambda record: record["id"]), without_effect=without)
+        return fingerprint(self.confirmed, *texts, records)
 
 
 def subject_of(dataset: Dataset, task: Task) -> Subject:
@@ -104,8 +102,6 @@ def apply_decisions(
              "n_excluded": int((~stays).sum()) - n_by_rule, "n_by_rule": n_by_rule,
              "n_relabelled": int(changed.sum()), "n_confirmed": int(is_kept.sum()),
              "n_elsewhere": n_elsewhere, "n_decisions": n_decisions}  # fmt: skip
-    if lost := decisions_without_effect(facts):
-        log.warning("%s", lost)
     return cleaned, chosen, Decided(now, confirmed[chosen], None if before is None else before[chosen], facts)
 
 

@@ -23,7 +23,7 @@ from lsi.export.selection import (
     selection_of,
     spread,
 )
-from lsi.export.tables import audit_table, n_without_class, planted_labels, spreadsheet_safe
+from lsi.export.tables import audit_table, final_labels, n_without_class, planted_labels, spreadsheet_safe
 from lsi.export.tools import Tool, write_for
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "duplicates_to_drop",
     "excluded_before",
     "export",
+    "final_labels",
     "has_splits",
     "issue_table",
     "leak_table",

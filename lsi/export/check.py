@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lsi.export.selection import Selection
+from lsi.export.tables import final_labels
 from lsi.runs.run import Run
 
 if TYPE_CHECKING:
@@ -22,8 +23,7 @@ def check_selection(run: Run, selection: Selection) -> "CurationCheck":
     from lsi.runs.model import objective_of
 
     run.need_labels("The check of a curated set")
-    new = run.scores["given_label"].to_numpy().astype(np.int64)
-    new[list(selection.relabelled)] = list(selection.relabelled.values())
+    new = final_labels(run, selection)
     kept = np.zeros(len(new), dtype=bool)
     kept[selection.kept] = True
     return check_curation(objective_of(run), new, kept)

@@ -26,7 +26,7 @@ from lsi.export.tables import (
 from lsi.export.untouched import MANIFEST, check_folder, earlier_export, refuse_sources
 from lsi.files import atomic, read_json, remove_leftovers, save_array, write_json
 from lsi.runs.labels import labels_in_data
-from lsi.runs.records import exclusion_records, is_silent, states_label
+from lsi.runs.records import exclusion_records, leaves_said
 from lsi.runs.run import Run
 
 Format = Literal["txt", "csv", "json", "npy", "parquet"]
@@ -180,7 +180,7 @@ def write_decisions(
 def _is_replaced(record: dict[str, Any], again: dict[tuple[str, str | None], dict[str, Any]]) -> bool:
     """Say whether a record of before a run is replaced by one since: not the label, where that says nothing of it."""
     since = again.get((record["id"], record["content"]))
-    return since is not None and not (is_silent(since) and states_label(record))
+    return since is not None and not leaves_said(since, record)
 
 
 def issue_table(run: Run) -> pd.DataFrame:

@@ -50,9 +50,12 @@ def n_without_class(run: Run, selection: Selection) -> int:
 
 
 def planted_labels(run: Run, selection: Selection) -> int:
-    """Return how many of the kept samples still have a label that was corrupted on purpose for the run."""
+    """Return how many of the kept samples still have a label that was corrupted on purpose for the run.
+
+    None is counted where there is a second labelling too: the run does not know which labels are of which.
+    """
     noise = run.asked("noise")
-    if not (noise.get("corrupt_label") or noise.get("human_label_noise")):
+    if not (noise.get("corrupt_label") or noise.get("human_label_noise")) or run.asked("data").get("labels"):
         return 0
     return int(still_wrong(run, final_labels(run, selection))[selection.kept].sum())
 
@@ -224,8 +227,17 @@ def _taken_back(run: Run) -> np.ndarray:
     if not len(other):
         return other
     positions = find(run.subject, run.decided_before).tolist()
-    is_said = {p: states_label(record) for p, record in zip(positions, run.decided_before, strict=True)}
-    return np.array([p for p in other.tolist() if not is_said.get(p)], dtype=np.int64)
+    said = dict(zip(positions, run.decided_before, strict=True))
+    given = run.scores["given_label"].to_numpy()
+    return np.array([p for p in other.tolist() if p not in said or not _says(run, said[p], int(given[p]))], dtype=np.int64)
+
+
+def _says(run: Run, record: dict[str, Any], label: int) -> bool:
+    """Say whether a record says that the label is this one; a keep of before records named labels says so."""
+    if not states_label(record):
+        return False
+    name = record["label_name"] if record["action"] == "relabel" else record.get("given_name")
+    return name is None or run.subject.label(str(name)) == label
 
 
 def _safe(value: Any) -> Any:

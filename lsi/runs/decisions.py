@@ -34,7 +34,7 @@ from lsi.runs.database import (
     storage_errors,
 )
 from lsi.runs.layout import KIND, MANIFEST
-from lsi.runs.records import decision_records, states_label, when_of
+from lsi.runs.records import decision_records, find, states_label, when_of
 from lsi.runs.rows import (
     HISTORY,
     add_batch,
@@ -261,8 +261,9 @@ class Reviews:
         """Return a run with those of the decisions it started from that nobody has taken back or changed since.
 
         A decision that this database never had, of a file that was not read in, stands until a later one is here; what
-        a rule left out, until somebody decides about it after the run was begun. Of a sample that the run holds, one
-        stands that leaves it as the run has it: under its label, or unsure.
+        a rule left out, until somebody decides about it after the run was begun. Of a sample that the run holds, what
+        it started from stays until that was taken back, made unsure, or said for a class that the run does not have: a
+        later relabel or exclusion is of the run itself, and stands beside it.
 
         Raises:
             StorageError: the database cannot be read.
@@ -275,14 +276,15 @@ class Reviews:
             rows.setdefault((sample, content), []).append(Said(who, stamp(when), *marks))
         current = in_force(standing(history, about))
         said = decision_records(about, current[current["action"].isin(["keep", "unsure"])])
-        held, others = ({_sample(record): record for record in part} for part in (said, elsewhere(history, about)))
-        samples, still = [_sample(record) for record in run.decided_before], []
-        is_held = about.find([name for name, _ in samples], [content for _, content in samples]) >= 0
-        for record, sample, is_here in zip(run.decided_before, samples, is_held, strict=True):
-            when, now = when_of(record), (held if is_here else others).get(sample)
+        now = {_sample(record): record for record in [*said, *elsewhere(history, about)]}
+        still = []
+        for record, position in zip(run.decided_before, find(about, run.decided_before).tolist(), strict=True):
+            sample, when = _sample(record), when_of(record)
             met = is_met(record, begun(run.manifest) if when is None else stamp(when), rows.get(sample, ()))
-            if not met or now is not None:
-                still.append(record | now if met and now is not None else record)
+            if met and sample in now:
+                still.append(record | now[sample])
+            elif not met or position in current.index:
+                still.append(record)
         return run.with_decided_before(still)
 
     def counts(self) -> dict[str, int]:

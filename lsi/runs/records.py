@@ -111,7 +111,7 @@ def in_force(about: Subject, records: list[dict[str, Any]]) -> pd.DataFrame:
     latest: dict[int, dict[str, Any]] = {}
     rows: dict[int, tuple] = {}
     for position, record in zip(find(about, records).tolist(), records, strict=True):
-        if position < 0 or (position in rows and is_silent(record) and states_label(latest[position])):
+        if position < 0 or (position in rows and leaves_said(record, latest[position])):
             continue
         action, label = _on(about, position, record)
         given = record.get("given_name")
@@ -171,6 +171,11 @@ def is_silent(record: dict[str, Any]) -> bool:
 def states_label(record: dict[str, Any]) -> bool:
     """Say whether a record says what the label of a sample is."""
     return record["action"] in ("keep", "relabel") and not is_silent(record)
+
+
+def leaves_said(since: dict[str, Any], before: dict[str, Any]) -> bool:
+    """Say whether a later record about the same sample says nothing of the label that the one before says."""
+    return is_silent(since) and states_label(before)
 
 
 def check_found(about: Subject, records: list[dict[str, Any]]) -> None:

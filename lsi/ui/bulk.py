@@ -10,7 +10,7 @@ from lsi.data.plan import counted
 from lsi.ui import said
 from lsi.ui.buttons import button
 from lsi.ui.deciding import APART, decide_named, decide_undecided, reviewer, suggested, undecided
-from lsi.ui.filtering import current_filter
+from lsi.ui.filtering import as_meant
 from lsi.ui.login import looks_only
 from lsi.ui.session import View
 
@@ -35,7 +35,7 @@ def actions(
     if looks_only() or not len(positions):
         return
     name, chosen = reviewer(), [int(i) for i in positions]
-    keep, exclude = ("keep", "exclude") if still is None and current_filter().is_of_label else APART.values()
+    keep, exclude = (as_meant("keep"), as_meant("exclude")) if still is None else APART.values()
     count = len(positions)
     may: Callable[[], Iterable[int]] = still or (lambda: chosen)
     them = f"{count:,} {what} {view.noun if count > 1 else view.one}"

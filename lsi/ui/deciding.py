@@ -166,7 +166,7 @@ def decide_named(
     chosen = [i for i in positions if i in named]
     said = carry_out(view, name, chosen, what, label)
     stay = len(positions) - len(chosen)
-    st.toast(said + (f" {counted(stay, view.one)} stayed: decided meanwhile." if stay else ""))
+    st.toast(said + (f" {counted(stay, view.one)} stayed, by what was decided meanwhile." if stay else ""))
 
 
 def carry_out(view: View, name: str, positions: list[int], what: str, label: int | None = None) -> str:

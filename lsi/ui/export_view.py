@@ -20,6 +20,7 @@ from lsi.export import (
     check_selection,
     excluded_before,
     export,
+    final_labels,
     n_without_class,
     note_written,
     planted_labels,
@@ -40,6 +41,7 @@ from lsi.runs.records import (
     remarks_in,
 )
 from lsi.runs.remarks import add_rows, rows_of
+from lsi.runs.run import Run
 from lsi.ui.awaited import await_job
 from lsi.ui.buttons import pressed
 from lsi.ui.deciding import decisions, note, remarks_on, reviewer, reviews
@@ -87,7 +89,7 @@ def counts(view: View, positions: np.ndarray) -> Selection:
         st.info("Nothing is excluded or relabelled yet: decide on the other pages, or export everything as it is.")
     if "split" in view.table.columns and view.table["split"].str.contains("test", case=False).any():
         st.warning("This run holds a test split. A cleaned test split measures something else than the original one.")
-    planted = planted_labels(view.run, selection)
+    planted = planted_labels(run, selection)
     if planted:
         st.warning(
             f"{counted(planted, 'label')} of what is kept {'was' if planted == 1 else 'were'} flipped on purpose when "
@@ -105,14 +107,15 @@ def check(view: View, selection: Selection) -> None:
         f"A probe is retrained on the curated set, on the original, and on as many {view.noun} removed at random, five "
         f"times, each time tested on 30 % of the {view.noun} that it has not seen and whose labels stay as they are."
     )
-    changed = len(selection.removed) or selection.relabelled
+    run = reviews().as_it_stands(view.run)
+    changed = len(selection.removed) or (final_labels(run, selection) != run.scores["given_label"]).any()
     if pressed("Check", "check-button", icon=":material/science:", disabled=not changed):
         try:
-            st.session_state["check"] = (_mark(view, selection), _check(view, selection))
+            st.session_state["check"] = (_mark(run, selection), _check(run, selection))
         except LsiError as error:
             st.error(plain(error))
     mark, found = st.session_state.get("check", (None, None))
-    if found is not None and mark == _mark(view, selection):
+    if found is not None and mark == _mark(run, selection):
         st.success(found.sentence) if found.low > 0 else st.info(found.sentence)
 
 
@@ -298,11 +301,10 @@ def _report(view: View, name: str) -> bytes:
     return queries.report_of_run(view.run, view.projection(), decided).encode()
 
 
-def _mark(view: View, selection: Selection) -> str:
-    relabelled = np.array(sorted(selection.relabelled.items()), dtype=np.int64)
-    return fingerprint(view.run.name, selection.removed, relabelled)
+def _mark(run: Run, selection: Selection) -> str:
+    return fingerprint(run.name, selection.removed, final_labels(run, selection))
 
 
-def _check(view: View, selection: Selection) -> "CurationCheck":
+def _check(run: Run, selection: Selection) -> "CurationCheck":
     with st.spinner("Retraining …"):
-        return check_selection(view.run, selection)
+        return check_selection(run, selection)

@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from lsi.ui import column_filter
-from lsi.ui.deciding import decisions, remarks_on
+from lsi.ui.deciding import APART, decisions, remarks_on
 from lsi.ui.filters import DECISIONS, Filter
 from lsi.ui.flags import FLAGS
 from lsi.ui.session import View
@@ -23,6 +23,11 @@ def has_filter() -> bool:
 def current_filter() -> Filter:
     """Return the filter in force."""
     return st.session_state.get(_FILTER, Filter())
+
+
+def as_meant(what: str) -> str:
+    """Return a decision as the filter in force makes it: where it shows copies or poor images, it is of no label."""
+    return what if current_filter().is_of_label else APART.get(what, what)
 
 
 def set_filter(new: Filter) -> None:

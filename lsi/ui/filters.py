@@ -66,8 +66,9 @@ class Filter:
 
     @property
     def is_of_label(self) -> bool:
-        """Whether labels are what those shown are judged by, and not that they are copies or poor images."""
-        return not (self.quality or self.duplicates or self.group is not None)
+        """Whether labels are what those shown are judged by, and not that they are copies or poor images alone."""
+        of_image = self.quality or self.duplicates or self.group is not None
+        return self.issues or self.differs or self.disputed or not of_image
 
     def mask(
         self,

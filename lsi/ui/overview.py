@@ -47,9 +47,12 @@ def headline(view: View) -> None:
 
 
 def _differ(view: View, count: int) -> str:
-    """Return how the labels differ of so many samples: flipped on purpose, or by a second labelling or decisions."""
+    """Return how the labels differ of so many samples: flipped on purpose, or by a second labelling or decisions.
+
+    Where there are both flips and a second labelling, the run does not know which is which.
+    """
     flipped = 0
-    if view.run.asked("noise").get("corrupt_label"):
+    if view.run.asked("noise").get("corrupt_label") and not view.run.asked("data").get("labels"):
         flipped = int(still_wrong(view.run, view.run.scores["given_label"].to_numpy()).sum())
     if flipped == count:
         return "labels were flipped on purpose"

@@ -7,6 +7,7 @@ from lsi.ui import detail, map_view, samples
 from lsi.ui.bar import KEPT
 from lsi.ui.buttons import button
 from lsi.ui.deciding import DONE, decide, decisions, reviewer, suggested
+from lsi.ui.filtering import as_meant
 from lsi.ui.login import looks_only
 from lsi.ui.session import View
 from lsi.ui.wording import plain
@@ -94,13 +95,14 @@ def _actions(view: View, position: int, after: int) -> None:
         decide(view, name, [position], what, label)
         _open(view, after)
 
+    keep, exclude = as_meant("keep"), as_meant("exclude")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        button("Keep", key="detail-keep", icon=":material/check:", on_click=act, args=("keep",))
+        button("Keep", key="detail-keep", icon=":material/check:", on_click=act, args=(keep,))
         if suggested(view, [position]):
             other = plain(view.table["predicted"].iloc[position])
             button(f"Take the suggestion: {other}", key="detail-suggestion", type="primary", on_click=act,
                       args=("suggestion",))  # fmt: skip
-        button("Exclude", key="detail-exclude", icon=":material/block:", on_click=act, args=("exclude",))
+        button("Exclude", key="detail-exclude", icon=":material/block:", on_click=act, args=(exclude,))
         button("Unsure", key="detail-unsure", on_click=act, args=("unsure",))
         if view.labelled:
             names = view.run.class_names

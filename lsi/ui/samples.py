@@ -13,6 +13,7 @@ from lsi.ui import flags
 from lsi.ui.bar import current_filter, set_filter
 from lsi.ui.components import Tiles, gallery
 from lsi.ui.deciding import APART, REFUSED, carry_out, reviewer, shown_decisions, suggested, undecided
+from lsi.ui.filtering import as_meant
 from lsi.ui.filters import DECISIONS
 from lsi.ui.login import looks_only, right_to_decide
 from lsi.ui.session import View
@@ -146,10 +147,10 @@ def grid(view: View, ranking: Ranking, height: int = 640, key: str = GALLERY) ->
         fills=key == GALLERY,
     )
     name, may_decide = reviewer(), right_to_decide()
-    told = {} if current_filter().is_of_label else APART
+    meant = {what: as_meant(what) for what in APART}  # before a callback, which reads nothing of the session
 
     def act(what: str, positions: list[int]) -> str:
-        return _act(view, name, told.get(what, what), positions) if may_decide() else REFUSED
+        return _act(view, name, meant.get(what, what), positions) if may_decide() else REFUSED
 
     return gallery(tiles, gallery_key(view, key), None if looks_only() else act)
 

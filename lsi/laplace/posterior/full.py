@@ -62,7 +62,10 @@ class Full:
         if exact or objective.design.dtype == inverse.dtype:
             return full
         rounded = replace(full, covariance=full.covariance.to(objective.design.dtype))
-        return cls.fit(probe, exact=True) if _loses_leverages(full, rounded, probe) else rounded
+        if not _loses_leverages(full, rounded, probe):
+            return rounded
+        del full, rounded, inverse, factor  # or P would be in memory twice
+        return cls.fit(probe, exact=True)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -181,8 +184,7 @@ def _loses_leverages(full: Full, rounded: Full, probe: Probe) -> bool:
     """
     objective = probe.objective
     how = (objective.likelihood, objective.logit_weights(probe.weights))
-    parts = objective.design.map_shards(_exposure, objective.targets, *how, rows=_ASSEMBLY_SHARD)
-    exposure = torch.cat([part for _, part in parts])
+    exposure = objective.design.gather_shards(_exposure, objective.targets, *how, rows=_ASSEMBLY_SHARD)
     chosen = exposure.topk(min(_LOOKED_AT, len(exposure))).indices
     phi = objective.design.take(chosen)
     curvatures = objective.likelihood.curvatures(objective.likelihood.predict(phi.double() @ how[1].T)).double()
