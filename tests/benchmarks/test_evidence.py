@@ -202,6 +202,6 @@ def test_cost_is_measured_on_both_sides(tmp_path):
 
 @pytest.mark.shared
 def test_every_source_gives_problems(cache):
-    names = {(p.name, p.noise) for p, _ in problems(cache, 200, 1)}
+    names = {(p.name, p.noise) for p, _ in problems(cache, 100, 1)}
     assert ("CIFAR-10", "human (CIFAR-10N)") in names
     assert ("digits", "pair 20%") in names

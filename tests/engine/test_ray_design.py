@@ -36,7 +36,7 @@ def pair(cluster, tmp_path_factory):
     """Digits with wrong labels here, and the same on workers: design matrices and labels."""
     from lsi.engine.ray_design import RayDesign
 
-    problem = noisy_digits(n=700)
+    problem = noisy_digits(n=450)
     phi = with_bias(torch.from_numpy(problem.features).double())
     path = tmp_path_factory.mktemp("ray") / "design.npy"
     np.save(path, phi.numpy())
@@ -55,7 +55,7 @@ def pid(design) -> int:
 
 def test_the_design_is_that_of_one_machine(pair):
     here, there, _ = pair
-    assert there.shape == here.shape == (700, 65)
+    assert there.shape == here.shape == (450, 65)
     assert there.dtype == here.dtype
     index = torch.tensor([699, 0, 350, 351])
     torch.testing.assert_close(there.take(index), here.take(index), rtol=0, atol=0)

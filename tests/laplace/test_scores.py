@@ -52,8 +52,8 @@ def test_newton_step_ranks_as_refits_do(digits, structure, truth_of, bar, dtype)
 
 def test_kron_newton_step_ranks_as_kron_refits_do():
     """By the refits that the next test holds against the slow truth: a rank correlation needs more than 60 samples."""
-    problem = noisy_digits()
-    samples = np.sort(np.random.default_rng(2).choice(len(problem.labels), 250, replace=False))
+    problem = noisy_digits(n=900)
+    samples = np.sort(np.random.default_rng(2).choice(len(problem.labels), 150, replace=False))
     step = score(problem.features, problem.labels, structure="kron")
     loo = lsi.LeaveOneOut(refit_samples=tuple(samples.tolist()))
     solved = score(problem.features, problem.labels, structure="kron", loo=loo)
@@ -225,7 +225,7 @@ def test_float32_refit_agrees_with_float64():
 
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_same_inputs_same_bits(structure):
-    problem = noisy_digits(n=300)
+    problem = noisy_digits(n=150)
     runs = [score(problem.features, problem.labels, structure=structure, prior_precision="auto") for _ in range(2)]
     for name in ("lsi", "mean_term", "trace_term", "loo_probabilities"):
         np.testing.assert_array_equal(getattr(runs[0], name), getattr(runs[1], name))
@@ -267,7 +267,7 @@ def test_frame_has_one_row_a_sample_and_the_documented_columns():
 
 
 def test_auto_prior_precision_beats_its_neighbours():
-    problem = noisy_digits(share=0.2)
+    problem = noisy_digits(share=0.2, n=900)
     scores = score(problem.features, problem.labels, prior_precision="auto")
     choice = scores.prior_choice
     assert choice is not None

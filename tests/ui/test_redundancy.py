@@ -57,14 +57,15 @@ def test_what_is_excluded_already_is_no_part_of_what_stays(app, cache):
     assert len(deciding.decisions(session.open_view(run.name))) == 160
 
 
+STAYED = " image. Undo takes it back. 1 image stayed, by what was decided meanwhile."
+
+
 @pytest.mark.parametrize(
     ("action", "label", "toast"),
-    [("exclude", "Exclude redundant images: 2", "Excluded: 1 image. Undo takes it back. 1 image stayed: decided "
-      "meanwhile."),
-     ("exclude", "Exclude from training what looks like what is held out: 2", "Excluded: 1 image. Undo takes it back. "
-      "1 image stayed: decided meanwhile."),
-     ("exclude", "Exclude 2 images", "Excluded: 1 image. Undo takes it back. 1 image stayed: decided meanwhile."),
-     ("keep", "No duplicates: keep them", "Kept: 1 image. Undo takes it back. 1 image stayed: decided meanwhile.")],
+    [("exclude", "Exclude redundant images: 2", "Excluded: 1" + STAYED),
+     ("exclude", "Exclude from training what looks like what is held out: 2", "Excluded: 1" + STAYED),
+     ("exclude", "Exclude 2 images", "Excluded: 1" + STAYED),
+     ("keep", "No duplicates: keep them", "Kept: 1" + STAYED)],
 )  # fmt: skip
 def test_no_rule_overrules_what_a_colleague_decided_since_the_page_was_drawn(
     app, cache, monkeypatch, action, label, toast
@@ -116,7 +117,8 @@ def test_what_is_kept_or_excluded_as_superfluous_says_nothing_of_labels(app, cac
     assert deciding.label_decisions(view)["action"].eq("exclude").all()  # they leave all the same
 
 
-@pytest.mark.parametrize(("shown", "is_of_label"), [(Filter(quality=("is_dark",)), False), (Filter(issues=True), True)])
+@pytest.mark.parametrize(("shown", "is_of_label"), [(Filter(quality=("is_dark",)), False), (Filter(issues=True), True),
+                                                    (Filter(issues=True, quality=("is_dark",)), True)])  # fmt: skip
 def test_what_is_excluded_by_a_filter_of_quality_says_nothing_of_labels(app, cache, monkeypatch, shown, is_of_label):
     run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
     view = session.open_view(run.name)
@@ -129,6 +131,11 @@ def test_what_is_excluded_by_a_filter_of_quality_says_nothing_of_labels(app, cac
     decided = deciding.decisions(view)
     assert len(decided)
     assert set(decided["is_of_label"]) == {is_of_label}
+    app.session_state["opened"] = app.selectbox(key="run_box").value, 0
+    app.button_group(key="panel").set_value("Detail").run()
+    page.button(key="detail-keep").click().run()
+    kept = deciding.decisions(view).query("action == 'keep'")
+    assert kept["is_of_label"].tolist() == [is_of_label]
 
 
 def test_what_is_excluded_as_a_copy_is_no_evidence_that_labels_are_wrong(app, cache):
