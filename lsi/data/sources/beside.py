@@ -15,7 +15,7 @@ from lsi.data.sources.columns import key_columns
 from lsi.data.sources.samples import Options, Samples
 from lsi.data.sources.tables import from_frame, names_images, read_frame
 from lsi.data.trees import Tree
-from lsi.errors import DataError
+from lsi.errors import DataError, UnreachableError
 
 # of folders that hold parts of one download, rather than a class each
 _PART = re.compile(r"(parts?|batch(es)?|chunks?|shards?|images?|imgs?|photos|pictures|jpe?gs?|pngs?|vol(ume)?s?|data|"
@@ -38,11 +38,14 @@ def with_columns(tree: Tree, samples: Samples, tables: list[str], options: Optio
 
     Raises:
         DataError: the folders are parts of one set, as far as their names say, and a table names their images.
+        UnreachableError: a table cannot be reached.
     """
     ignored, notes, metadata = dict(samples.ignored), list(samples.notes), samples.metadata
     for table in tables:
         try:
             frame, found = read_frame(tree, table)
+        except UnreachableError:
+            raise
         except DataError as error:
             notes += [] if PurePosixPath(table).suffix.lower() == _JSON else [_unread(error)]
             continue
@@ -74,6 +77,8 @@ def _described(frame: pd.DataFrame, tree: Tree, table: str, options: Options) ->
     try:
         is_named = names_images(frame, tree, table, options, by_content=False)
         return from_frame(frame, tree, table, options) if is_named else None, []
+    except UnreachableError:
+        raise
     except DataError as error:
         return None, [_unread(error)]
 

@@ -17,7 +17,7 @@ from lsi.data.sources.splits import ALL, same_split, split_of_file
 from lsi.data.sources.tables import TABLES, from_frame, names_images, read_frame
 from lsi.data.sources.tree_images import images_in
 from lsi.data.trees import Tree
-from lsi.errors import DataError
+from lsi.errors import DataError, UnreachableError, unreadable_passed_over
 
 _HEAD = 64  # bytes that tell an image by its content
 
@@ -55,11 +55,9 @@ def read_tree(tree: Tree, names: list[str], options: Options, name: str) -> Samp
 
 
 def _is_image(tree: Tree, name: str) -> bool:
-    try:
-        with tree.open(name) as file:
-            return sniff(file.read(_HEAD)) is not None
-    except DataError:
-        return False
+    with unreadable_passed_over(), tree.open(name) as file:
+        return sniff(file.read(_HEAD)) is not None
+    return False
 
 
 def _samples(tree: Tree, layout: Layout, name: str) -> Samples:
@@ -153,6 +151,8 @@ def _with_table(tree: Tree, layout: Layout, tables: list[str], options: Options,
             if names_images(frame, tree, table, options):
                 samples = from_frame(frame, tree, table, options)
                 fitting[table] = replace(samples, notes=(*notes, *samples.notes))
+        except UnreachableError:
+            raise
         except DataError as error:
             problems.append(str(error))
     if not fitting:

@@ -12,7 +12,7 @@ from lsi.data.trees.members import MOST_MEMBER
 from lsi.data.trees.remote import RemoteTree
 from lsi.data.trees.tars import TarTree
 from lsi.data.trees.zips import ZipTree
-from lsi.errors import DataError
+from lsi.errors import DataError, of_reading
 from lsi.hashing import Stamp
 from lsi.regular import open_regular
 
@@ -105,7 +105,7 @@ def open_tree(path: Path | str, most: int | None = None) -> Tree:
         with open_regular(place) as file:
             head = file.read(_HEAD)
     except OSError as error:
-        raise DataError(f"{name}: cannot be read ({error.strerror}).") from None
+        raise of_reading(f"{name}: cannot be read ({error.strerror}).", error) from None
     return (ZipTree if _is_zip(head, name) else TarTree)(name, place, place, most)
 
 

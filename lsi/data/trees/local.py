@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lsi.data.naming import text_of_path
 from lsi.data.trees.filenames import is_junk
-from lsi.errors import DataError, of_reading
+from lsi.errors import UnreachableError, is_of_surroundings, of_reading
 from lsi.hashing import Stamp, stamp_of
 from lsi.regular import open_regular
 
@@ -69,13 +69,21 @@ class LocalTree:
         except OSError as error:
             if any(map(is_junk, folder.split("/"))):  # such as lost+found, which only root may read
                 return []
-            raise DataError(f"{text_of_path(str(path))}: the folder cannot be read ({error.strerror}).") from None
+            said = f"{text_of_path(str(path))}: the folder cannot be read ({error.strerror})."
+            raise of_reading(said, error) from None
 
     def has(self, name: str) -> bool:
-        """Say whether there is a file of that name."""
+        """Say whether there is a file of that name.
+
+        Raises:
+            UnreachableError: the disk or the system refuses.
+        """
         try:
             return (self.root / name).is_file()
-        except OSError:  # a name that is too long, or a folder that cannot be read
+        except OSError as error:  # a name that is too long, or a folder that cannot be read
+            if is_of_surroundings(error):
+                said = text_of_path(str(self.root / name))
+                raise UnreachableError(f"{said}: cannot be read ({error.strerror}).") from None
             return False
 
     def read(self, name: str) -> bytes:

@@ -2,9 +2,9 @@
 
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -110,7 +110,7 @@ class RemoteTree:
             file = filesystem.open(f"{root}/{name}" if name else root, "rb", block_size=_BLOCK)
         except Exception as error:
             raise self._error(name, error) from None
-        return file if isinstance(file, io.BufferedIOBase) else io.BufferedReader(file)
+        return io.BufferedReader(_Failing(file, partial(self._error, name)))
 
     def names(self) -> Iterator[str]:
         """Yield the name of every file below the address.
@@ -164,6 +164,48 @@ class RemoteTree:
         if version is None:
             return None
         return f"{self.name}/{name}", int(facts.get("size") or 0), zlib.crc32(str(version).encode())
+
+
+class _Failing(io.RawIOBase):
+    """An open file of another machine, of which whatever fails in the middle is told as its tree tells it."""
+
+    def __init__(self, file: Any, told: Callable[[Exception], DataError]) -> None:
+        """Take the file, and what makes an error of that which it raises."""
+        self._file, self._told = file, told
+
+    def readable(self) -> bool:
+        """Say that it is for reading."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say whether any part of it can be read."""
+        return self._file.seekable()
+
+    def readinto(self, buffer: Any) -> int:
+        """Read the next bytes into a buffer, and return how many these are."""
+        try:
+            return self._file.readinto(buffer)
+        except Exception as error:  # each file system has errors of its own
+            raise self._told(error) from None
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place; one that no file has is an error of whoever asks for it."""
+        try:
+            return self._file.seek(offset, whence)
+        except ValueError:
+            raise
+        except Exception as error:
+            raise self._told(error) from None
+
+    def tell(self) -> int:
+        """Return the place of the next byte."""
+        return self._file.tell()
+
+    def close(self) -> None:
+        """Close the file as well."""
+        if not self.closed:
+            self._file.close()
+        super().close()
 
 
 def parent_of(address: str) -> tuple[str, str]:

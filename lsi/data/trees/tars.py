@@ -63,9 +63,11 @@ class TarTree(Archive):
         except DataError:
             raise
         except OSError as error:
-            raise DataError(f"{self.name}: the archive cannot be read ({error.strerror or error}).") from None
+            said = f"{self.name}: the archive cannot be read ({error.strerror or error})."
+            raise of_reading(said, error) from None
         except Exception as error:  # tarfile, zlib, lzma and Arrow have errors of their own
-            raise DataError(f"{self.name}: the archive cannot be read ({error}); is it complete?") from None
+            said = f"{self.name}: the archive cannot be read ({error}); is it complete?"
+            raise of_reading(said, error) from None
         check_total(self.name, (size for _, size in self._members.values()), self.most)
 
     def _unpacked(self) -> io.BufferedIOBase | None:

@@ -24,7 +24,7 @@ from lsi.data.trees.members import (
     inside,
     resolve,
 )
-from lsi.errors import DataError, of_reading
+from lsi.errors import DataError, UnreachableError, of_reading
 from lsi.hashing import Stamp
 
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
@@ -59,9 +59,12 @@ class ZipTree(Archive):
             members = zipfile.ZipFile(self._file).infolist()
         except UnicodeDecodeError:
             raise DataError(f"{self.name}: the archive cannot be read (a name in it is no UTF-8).") from None
-        except Exception as error:  # zipfile, struct and remote file systems have errors of their own
+        except UnreachableError:
+            raise
+        except Exception as error:  # zipfile and struct have errors of their own
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise DataError(f"{self.name}: the archive cannot be read ({reason}); is it complete?") from None
+            said = f"{self.name}: the archive cannot be read ({reason}); is it complete?"
+            raise of_reading(said, error.__context__ or error) from None  # zipfile hides what the disk said
         uses_backslashes = not any("/" in member.filename for member in members)
         links: dict[str, zipfile.ZipInfo] = {}
         for member in members:
@@ -117,7 +120,9 @@ class ZipTree(Archive):
     def _unpacked(self, name: str, member: zipfile.ZipInfo) -> bytes:
         try:
             content = _unpack(self._packed(member), member)
-        except Exception as error:  # zlib, bz2, lzma and remote file systems have errors of their own
+        except UnreachableError:
+            raise
+        except Exception as error:  # zlib, bz2 and lzma have errors of their own
             said = str(error) or type(error).__name__
             raise of_reading(f"{self.name}: {name} cannot be unpacked ({said}).", error) from None
         if len(content) != member.file_size or zlib.crc32(content) != member.CRC:

@@ -5,7 +5,6 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +14,7 @@ from lsi.data.sources.boxes.table import Box, BoxTable, ImageFinder, agreement, 
 from lsi.data.sources.splits import split_in_name
 from lsi.data.trees import Tree
 from lsi.data.trees.filenames import suffix_of
-from lsi.errors import DataError
+from lsi.errors import DataError, unreadable_passed_over
 
 _USUAL = re.compile(r"(^|[_.-])(instances?|coco)([_.-]|\d|$)", re.IGNORECASE)
 _OTHER_TASKS = re.compile(r"^(captions|person_keypoints|image_info|panoptic|stuff)", re.IGNORECASE)
@@ -63,7 +62,7 @@ def _unread(tree: Tree, names: list[str]) -> list[str]:
     """Return a sentence that names the files which hold boxes of COCO under a name of their own, none without any."""
     there = []
     for name in names:
-        with suppress(DataError):  # whatever it is, nobody asked for it
+        with unreadable_passed_over():  # whatever it is, nobody asked for it
             content = tree.read(name)
             there += [text_of_path(name)] if all(word in content for word in _WORDS) else []
     if not there:
@@ -74,8 +73,9 @@ def _unread(tree: Tree, names: list[str]) -> list[str]:
 
 
 def _content(tree: Tree, name: str) -> Any:
+    data = tree.read(name)
     try:
-        return json.loads(tree.read(name).decode("utf-8-sig"), object_hook=_without_outline)
+        return json.loads(data.decode("utf-8-sig"), object_hook=_without_outline)
     except UnicodeDecodeError:
         raise DataError(f"{tree.name}/{text_of_path(name)}: expected UTF-8 text.") from None
     except (ValueError, RecursionError) as error:

@@ -3,7 +3,6 @@
 import posixpath
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from lsi.data.images import SUFFIXES
@@ -14,7 +13,7 @@ from lsi.data.sources.boxes.table import ImageFinder, split_of_path
 from lsi.data.sources.splits import split_of, split_of_folder
 from lsi.data.trees import Tree
 from lsi.data.trees.filenames import suffix_of
-from lsi.errors import DataError
+from lsi.errors import DataError, unreadable_passed_over
 
 _NAMES = frozenset({"classes.txt", "obj.names", "_darknet.labels", "predefined_classes.txt"})
 _SPLITS = ("train", "val", "valid", "validation", "test")
@@ -99,7 +98,7 @@ def _others(tree: Tree, taken: str, names: list[str]) -> list[str]:
     """Return a sentence where other files give the classes names as well."""
     others = []
     for name in names:
-        with suppress(DataError):
+        with unreadable_passed_over():
             others += [text_of_path(name)] if _values(tree, name).get("names") else []
     if not others:
         return []

@@ -20,7 +20,7 @@ from lsi.data.sources.columns import Roles
 from lsi.data.sources.samples import Options, Samples
 from lsi.data.sources.tables import numbers
 from lsi.data.trees import Tree
-from lsi.errors import DataError
+from lsi.errors import DataError, unreadable_passed_over
 
 __all__ = ["COLUMNAR", "holds_images", "read_columnar"]
 
@@ -33,13 +33,15 @@ def holds_images(tree: Tree, name: str) -> bool:
     Args:
         tree: where the file lies.
         name: of the Parquet or Arrow file.
+
+    Raises:
+        UnreachableError: the file cannot be reached.
     """
-    try:
+    with unreadable_passed_over():
         file = open_columns(tree, name)
-    except DataError:
-        return False
-    features = column_values.hub_features(file) or {}
-    return bool(image_columns({field.name: kind_of(field.type, features.get(field.name)) for field in file.schema}))
+        features = column_values.hub_features(file) or {}
+        return bool(image_columns({field.name: kind_of(field.type, features.get(field.name)) for field in file.schema}))
+    return False
 
 
 def read_columnar(tree: Tree, names: Sequence[str], options: Options, is_file: bool = False) -> Samples:

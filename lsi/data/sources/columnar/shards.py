@@ -123,8 +123,9 @@ def _object(tree: Tree, name: str) -> dict:
     Raises:
         DataError: it is no JSON object.
     """
+    data = tree.read(name)
     try:
-        found = json.loads(tree.read(name))
+        found = json.loads(data)
     except ValueError as error:
         raise DataError(f"{tree.name}: {name} is not readable as JSON ({error}).") from None
     if not isinstance(found, dict):

@@ -18,7 +18,7 @@ from lsi.data.sources.columnar.values import hub_features
 from lsi.data.sources.samples import DEFAULT_SPLIT, Options
 from lsi.data.sources.splits import ALL, check_split, same_split, split_of
 from lsi.data.trees import Tree
-from lsi.errors import DataError
+from lsi.errors import DataError, UnreachableError
 
 _PRIORITY: tuple[Kind, ...] = ("image", "bytes", "text", "vector", "other")
 
@@ -164,6 +164,8 @@ def _counted(tree: Tree, splits: Mapping[str, Sequence[str]], notes: list[str]) 
     for split, names in splits.items():
         try:
             counts[split] = sum(open_columns(tree, name).n_rows for name in names)
+        except UnreachableError:
+            raise
         except DataError as error:
             counts[split] = 0
             notes.append(f"The split {split} is not counted: {error}")

@@ -131,8 +131,9 @@ def _row(tree: Tree, group: Group) -> dict[str, Any]:
             row[suffix.removesuffix(".txt")] = _text(tree, name).strip()
     if "json" in group.members:
         name = group.members["json"]
+        text = _text(tree, name)
         try:
-            values = json.loads(_text(tree, name))
+            values = json.loads(text)
         except (ValueError, RecursionError) as error:
             reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
             raise DataError(f"{tree.name}: {text_of_path(name)} is no JSON ({reason}).") from None

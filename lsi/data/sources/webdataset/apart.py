@@ -10,7 +10,7 @@ from lsi.data.sources.tables import TABLES, from_frame, names_images, read_frame
 from lsi.data.sources.webdataset.shards import is_webdataset, key_and_suffix
 from lsi.data.trees import Tree
 from lsi.data.trees.filenames import suffix_of, without_junk
-from lsi.errors import DataError
+from lsi.errors import DataError, unreadable_passed_over
 
 SHOWN = 3  # archives, in a message
 _MOST_TABLES = 20
@@ -30,16 +30,17 @@ def table_of_images(tree: Tree, names: Sequence[str], options: Options) -> tuple
         tree: the files.
         names: of all that are no junk.
         options: which columns are what.
+
+    Raises:
+        UnreachableError: a table cannot be reached.
     """
     keys = {found[0] for name in names if suffix_of(name) in SUFFIXES and (found := key_and_suffix(name))}
     apart = [name for name in names if suffix_of(name) in TABLES and not is_sample_submission(name)]
     for name in [n for n in apart if (key_and_suffix(n) or ("", ""))[0] not in keys][:_MOST_TABLES]:
-        try:
+        with unreadable_passed_over():
             frame, _ = read_frame(tree, name)
             if names_images(frame, tree, name, options):
                 return name, from_frame(frame, tree, name, options).labels is not None
-        except DataError:
-            continue
     return None
 
 
