@@ -8,6 +8,7 @@ SIZES = (64, 128, 256, 512)
 _LOSSLESS_UP_TO = 64
 _TINY = 20  # px; smaller images keep their pixels as squares when they are enlarged, larger ones are smooth
 MISSING, CHANGED = "is no longer there", "has changed since this run"  # what an error says of an image
+UNRECORDED = "kept no record of its images"  # and of a run
 
 
 def thumbnail(image: Image.Image, size: int, *, enlarge: bool = False) -> bytes:
@@ -33,11 +34,11 @@ def placeholder(reason: str, size: int) -> bytes:
     """Return a grey square that says why there is no image, as WebP.
 
     Args:
-        reason: "… has changed since this run" or "… is no longer there"; the words that matter are drawn.
+        reason: what an error says; how it ends decides on what is drawn: by default that the image cannot be read.
         size: of a side in pixels.
     """
-    known = {CHANGED: "changed\nsince this run", MISSING: "no longer\nthere"}
-    words = next((text for end, text in known.items() if reason.endswith(end)), "not recorded\nby this run")
+    known = {CHANGED: "changed\nsince this run", MISSING: "no longer\nthere", UNRECORDED: "not recorded\nby this run"}
+    words = next((text for end, text in known.items() if reason.rstrip(".").endswith(end)), "cannot be\nread")
     image = Image.new("RGB", (size, size), (222, 226, 230))
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(max(8, size // 9))

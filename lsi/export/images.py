@@ -66,8 +66,9 @@ def refuse_changed(images: RunImages, positions: np.ndarray) -> None:
 
     Raises:
         DataError: with the first of them by name.
+        UnreachableError: an image cannot be reached.
     """
-    changes = images.changes(positions)
+    changes = images.changes(positions, must_reach=True)
     if changes:
         first = "; ".join(f"{images.name(i)} {reason}" for i, reason in list(changes.items())[:_NAMED])
         more = f"; and {len(changes) - _NAMED:,} more" if len(changes) > _NAMED else ""

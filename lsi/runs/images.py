@@ -16,7 +16,7 @@ from lsi.data.images import FileImages, JoinedImages
 from lsi.data.noise import NoisyImages, add_noise
 from lsi.data.pixels import PixelRange, ScaledImages
 from lsi.data.thumbnails import CHANGED, MISSING
-from lsi.errors import DataError
+from lsi.errors import DataError, UnreachableError, is_of_surroundings
 from lsi.files import path_text, text_path
 from lsi.hashing import Stamp, stamp_of
 
@@ -91,6 +91,7 @@ class RunImages:
         self._opened_at: tuple[Any, ...] = ()
         self._rows: dict[int, int] = {}
         self._rows_by_content: dict[str, int] | None = None
+        self._unread: list[int] = []  # rows whose content is not among them yet
 
     def __len__(self) -> int:
         """Return how many images there are."""
@@ -148,19 +149,23 @@ class RunImages:
         """Return the id of image `index`."""
         return str(self._columns["id"][index])
 
-    def changes(self, positions: np.ndarray | None = None) -> dict[int, str]:
+    def changes(self, positions: np.ndarray | None = None, *, must_reach: bool = False) -> dict[int, str]:
         """Return the images that are not what the run was computed on: position to what happened to it.
 
         Size and time of change decide where they are as before; the content is read only where they differ.
 
         Args:
             positions: which images to look at; by default all.
+            must_reach: whether an image that cannot be reached is an error; else nothing is said of it.
+
+        Raises:
+            UnreachableError: an image cannot be reached, and must be.
         """
         chosen = range(len(self)) if positions is None else [int(i) for i in positions]
         if not self._own_files.any() and self._files_unchanged():
             return {}
         suspects = [i for i in chosen if not self._is_untouched(i)]
-        reasons = {i: self._reason(i) for i in suspects}
+        reasons = {i: self._reason(i, must_reach) for i in suspects}
         return {i: reason for i, reason in reasons.items() if reason is not None}
 
     def _is_untouched(self, index: int) -> bool:
@@ -171,10 +176,13 @@ class RunImages:
             return False
         return status.st_size == self._sizes[index] and status.st_mtime_ns == self._times[index]
 
-    def _reason(self, index: int) -> str | None:
+    def _reason(self, index: int, must_reach: bool) -> str | None:
         try:
             if self._path(index) is None:
                 self._place(index)
+        except UnreachableError:
+            if must_reach:
+                raise
         except DataError as error:
             return str(error).removeprefix(f"{self.name(index)} ")
         return None
@@ -187,7 +195,9 @@ class RunImages:
         path = text_path(name)
         try:
             facts = _facts(path)
-        except OSError:
+        except OSError as error:
+            if is_of_surroundings(error):
+                raise UnreachableError(f"{self.name(index)} cannot be reached ({error.strerror}).") from None
             raise DataError(f"{self.name(index)} {MISSING}") from None
         before = (int(self._columns["size"][index]), int(self._columns["mtime_ns"][index]))
         if facts != before and self._verified.get(index) != facts:
@@ -209,6 +219,8 @@ class RunImages:
             if place is not None and images.checksum(place) == expected:
                 return place
             moved = self._row_of_content(expected)
+        except UnreachableError:
+            raise
         except DataError:  # the data set cannot be opened any more
             moved = None
         if moved is None:
@@ -256,12 +268,31 @@ class RunImages:
         return self._rows.get(int(self._columns["index"][index]))
 
     def _row_of_content(self, checksum: str) -> int | None:
-        if self._rows_by_content is None:
+        """Return the first row with that content; rows that could not be reached before are tried again for it."""
+        rows = self._rows_by_content
+        if rows is None:
             for owner in set(self._owners) - {""}:
                 self._seen.setdefault(owner, _facts_or_none(text_path(owner)))
-            images = self._images
-            self._rows_by_content = {images.checksum(i): i for i in reversed(range(len(images)))}
-        return self._rows_by_content.get(checksum)
+            self._unread, rows = list(range(len(self._images))), {}
+            self._rows_by_content = rows
+        failure = None if checksum in rows else self._read_contents(rows)
+        if checksum not in rows and failure is not None:
+            raise failure
+        return rows.get(checksum)
+
+    def _read_contents(self, rows: dict[str, int]) -> UnreachableError | None:
+        """Add the rows whose content is not known yet; return why one of them is still not."""
+        images, left, failure = self._images, [], None
+        for i in self._unread:
+            try:
+                content = images.checksum(i)
+            except UnreachableError as error:
+                left.append(i)
+                failure = error
+            else:
+                rows[content] = min(i, rows.get(content, i))
+        self._unread = left
+        return failure
 
 
 def _facts_or_none(path: Path) -> tuple[int, int] | None:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from lsi.config import Settings, Task
 from lsi.data import Dataset, load
+from lsi.data.thumbnails import UNRECORDED
 from lsi.environment import default_data_root
 from lsi.errors import DataError, UsageError
 from lsi.files import read_json
@@ -206,7 +207,7 @@ class Run:
             return None
         path = self.folder / SAMPLES
         if not path.is_file():
-            raise DataError(f"{self.name} was written by an earlier version that kept no record of its images.")
+            raise DataError(f"{self.name} was written by an earlier version that {UNRECORDED}.")
         shown = [t[["id", "index"]] for t in (self.scores, self.unlabelled) if len(t)]
         table = pd.concat([pd.concat(shown, ignore_index=True), table_of(path)], axis=1)
         return RunImages(table, self.manifest["images"], self._open_data)

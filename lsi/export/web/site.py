@@ -20,7 +20,7 @@ from markupsafe import Markup
 from lsi.audit.label_issues import most_suspect_first
 from lsi.data.plan import counted
 from lsi.data.thumbnails import placeholder, thumbnail
-from lsi.errors import DataError, UsageError
+from lsi.errors import DataError, UnreachableError, UsageError
 from lsi.export import charts
 from lsi.export.report import without_place
 from lsi.export.web import PARTS
@@ -104,6 +104,8 @@ def _write_images(run: Run, folder: Path) -> None:
     for position in range(len(run.scores)):
         try:
             data = thumbnail(run.images.read(position), SIDE)
+        except UnreachableError:
+            raise
         except DataError as error:  # never another image under an old score
             data = placeholder(str(error), 128)
         with atomic(folder / f"{position}.webp") as temporary:
