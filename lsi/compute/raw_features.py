@@ -114,7 +114,7 @@ def check_same_files(how: FeatureSettings, before: dict[str, str]) -> None:
         DataError: a file has changed, or a function gives other weights than before.
     """
     now = contents(how)
-    changed = [name for name, content in now.items() if content != before[name]]
+    changed = [name for name in {**before, **now} if now.get(name) != before.get(name)]  # one may come or go
     if changed:
         named = [str(how.files.get(name, how.vectors if name == "ids" else how.backbone)) for name in changed]
         raise DataError(f"{', '.join(named)} changed while features were computed: {_advice(how.backbone)}")

@@ -167,6 +167,22 @@ def test_vectors_that_change_while_a_run_is_computed_are_named(folder, tmp_path,
     assert len(pipeline.run(asked, tmp_path / "cache").scores) == N
 
 
+@pytest.mark.parametrize("is_there", [False, True])
+def test_ids_that_come_or_go_while_a_run_is_computed_are_an_error(folder, tmp_path, monkeypatch, is_there):
+    asked, ids = settings(folder, embeddings=str(tmp_path / "v.npy")), tmp_path / "v_ids.txt"
+    np.save(tmp_path / "v.npy", vectors())
+    ids.write_text("\n".join(IDS)) if is_there else None
+    design_of = pipeline.design_of
+
+    def late(*args):
+        ids.unlink() if is_there else ids.write_text("\n".join(IDS))
+        return design_of(*args)
+
+    monkeypatch.setattr(pipeline, "design_of", late)
+    with pytest.raises(DataError, match=r"v\.npy changed while features were computed: compute again\."):
+        pipeline.run(asked, tmp_path / "cache")
+
+
 def test_weights_that_change_between_two_parts_of_a_run_are_named(folder, tmp_path):
     prepared = pipeline.with_pixel_range(pipeline.prepare(settings(folder)))
     how = FeatureSettings("tests.compute.test_own_features:net")
