@@ -57,6 +57,12 @@ def test_compose_asks_for_what_it_says_and_opens_no_port_but_that_of_the_sign_in
     assert set(read_roles(DEPLOY / "roles.toml")) == {"viewer", "reviewer", "admin"}
 
 
+def test_a_container_that_is_made_anew_keeps_the_name_that_its_computations_know_it_by():
+    app = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["app"]
+    deployment = next(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text()))
+    assert [app.get("hostname"), deployment["spec"]["template"]["spec"].get("hostname")] == ["lsi-lens"] * 2
+
+
 def test_compose_believes_the_sign_in_alone():
     """The database and, by the gateway, every program of the machine reach the app from the same network."""
     content = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
