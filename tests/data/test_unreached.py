@@ -36,13 +36,13 @@ class ClientPayloadError(Exception):
 class BreakingFile(io.BytesIO):
     """A file of which one byte never arrives."""
 
-    def __init__(self, content: bytes, broken: int | None) -> None:
+    def __init__(self, content: bytes, broken: int | None, error: Exception) -> None:
         super().__init__(content)
-        self.broken = broken
+        self.broken, self.error = broken, error
 
     def readinto(self, buffer: Any) -> int:
         if self.broken is not None and self.tell() <= self.broken < self.tell() + len(buffer):
-            raise ClientPayloadError("Response payload is not completed")
+            raise self.error
         return super().readinto(buffer)
 
 
@@ -52,6 +52,7 @@ class BreakingServer:
 
     files: dict[str, bytes] = field(repr=False)
     broken: int | None = None
+    error: Exception = field(default_factory=lambda: ClientPayloadError("Response payload is not completed"))
 
     def invalidate_cache(self, path: str) -> None:
         """Keep nothing."""
@@ -66,7 +67,7 @@ class BreakingServer:
         return self.files[path][start:end]
 
     def open(self, path: str, mode: str, block_size: int) -> BreakingFile:
-        return BreakingFile(self.files[path], self.broken)
+        return BreakingFile(self.files[path], self.broken, self.error)
 
 
 def png(shade: int) -> bytes:
@@ -137,6 +138,13 @@ def test_an_archive_that_a_connection_breaks_in_is_not_called_damaged(server, na
     assert len(list(open_tree(f"s3://bucket/{name}").names())) == N
 
 
+def test_members_of_an_archive_that_vanishes_while_it_is_read_are_not_called_damaged(server):
+    server.broken, server.error = 100, FileNotFoundError("d.zip")
+    tree = open_tree("s3://bucket/d.zip")
+    with pytest.raises(UnreachableError, match="there is no file or folder of that name"):
+        tree.read("a/00.png")
+
+
 def test_a_place_that_an_open_file_does_not_have_is_no_fault_of_the_network(server):
     class Strict(BreakingFile):
         def seek(self, offset: int, whence: int = 0) -> int:
@@ -145,7 +153,7 @@ def test_a_place_that_an_open_file_does_not_have_is_no_fault_of_the_network(serv
             return super().seek(offset, whence)
 
     server.files["bucket/cut.zip"] = b"PK\x03\x04cut"
-    server.open = lambda path, *_, **__: Strict(server.files[path], None)  # type: ignore[method-assign]
+    server.open = lambda path, *_, **__: Strict(server.files[path], None, server.error)  # type: ignore[method-assign]
     with pytest.raises(DataError, match="is it complete") as raised:
         open_tree("s3://bucket/cut.zip")
     assert not isinstance(raised.value, UnreachableError)

@@ -66,10 +66,10 @@ class RemoteTree:
             raise DataError(f"{self.name}: there is no file or folder of that name, or the folder is empty.")
         return names
 
-    def _error(self, name: str, error: Exception) -> DataError:
-        """Return the error for what a file system refuses; but for a file that is not there, it may pass."""
+    def _error(self, name: str, error: Exception, *, was_there: bool = False) -> DataError:
+        """Return the error for what a file system refuses; but for a file that never was there, it may pass."""
         place = f"{self.name}/{name}" if name else self.name
-        kind = DataError if isinstance(error, FileNotFoundError) else UnreachableError
+        kind = DataError if isinstance(error, FileNotFoundError) and not was_there else UnreachableError
         return kind(f"{place}: cannot be read: {_reason(error, self._scheme)}.")
 
     def file(self) -> io.BufferedIOBase:
@@ -110,7 +110,7 @@ class RemoteTree:
             file = filesystem.open(f"{root}/{name}" if name else root, "rb", block_size=_BLOCK)
         except Exception as error:
             raise self._error(name, error) from None
-        return io.BufferedReader(_Failing(file, partial(self._error, name)))
+        return io.BufferedReader(_Failing(file, partial(self._error, name, was_there=True)))
 
     def names(self) -> Iterator[str]:
         """Yield the name of every file below the address.
