@@ -229,7 +229,9 @@ def _taken_back(run: Run) -> np.ndarray:
     positions = find(run.subject, run.decided_before).tolist()
     said = dict(zip(positions, run.decided_before, strict=True))
     given = run.scores["given_label"].to_numpy()
-    return np.array([p for p in other.tolist() if p not in said or not _says(run, said[p], int(given[p]))], dtype=np.int64)
+    return np.array(
+        [p for p in other.tolist() if p not in said or not _says(run, said[p], int(given[p]))], dtype=np.int64
+    )
 
 
 def _says(run: Run, record: dict[str, Any], label: int) -> bool:
