@@ -103,7 +103,7 @@ class Files(RunImages):
     def source(self, index: int) -> Path:
         return self.files[index]
 
-    def changes(self, positions: np.ndarray | None = None) -> dict:
+    def changes(self, positions: np.ndarray | None = None, *, must_reach: bool = False) -> dict:
         return {}
 
 

@@ -99,7 +99,7 @@ class Members(RunImages):
         self.read(index).save(buffer, "PNG")
         return buffer.getvalue()
 
-    def changes(self, positions: np.ndarray | None = None) -> dict:
+    def changes(self, positions: np.ndarray | None = None, *, must_reach: bool = False) -> dict:
         return {}
 
 
