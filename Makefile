@@ -1,6 +1,7 @@
 # `make` formats, lints, type-checks, checks the layers and tests. Every target sets up what it needs.
 PY := .venv/bin/python
-WORKERS ?= 2
+# of the tests, on two cores: those in a browser and on servers wait most of the time
+WORKERS ?= 3
 # compiled modules are kept, wherever this is run: the tests start Python some hundred times
 unexport PYTHONDONTWRITEBYTECODE
 

@@ -34,7 +34,7 @@ from lsi.runs.database import (
     storage_errors,
 )
 from lsi.runs.layout import KIND, MANIFEST
-from lsi.runs.records import decision_records, find, states_label, when_of
+from lsi.runs.records import states_label
 from lsi.runs.rows import (
     HISTORY,
     add_batch,
@@ -52,10 +52,9 @@ from lsi.runs.rows import (
     what_stands,
 )
 from lsi.runs.run import Run
-from lsi.runs.standing import Said, begun, disagreements, elsewhere, in_force, is_met, n_foreign, speaks, standing
+from lsi.runs.standing import disagreements, elsewhere, in_force, n_foreign, standing, still_standing
 from lsi.runs.subject import Subject
 
-_WHOSE = ("sample_id", "content", "reviewer", "time", "undone")  # columns of the history
 NOWHERE = -1  # the position of a sample that no run was at hand for
 Action = Literal["keep", "relabel", "exclude", "unsure", "clear"]
 
@@ -270,21 +269,7 @@ class Reviews:
         """
         if not run.decided_before:
             return run
-        about, history = run.subject, self.history(run.subject)
-        rows: dict[tuple[str, str], list[Said]] = {}
-        for sample, content, who, when, *marks in zip(*(history[c] for c in _WHOSE), speaks(history), strict=True):
-            rows.setdefault((sample, content), []).append(Said(who, stamp(when), *marks))
-        current = in_force(standing(history, about))
-        said = decision_records(about, current[current["action"].isin(["keep", "unsure"])])
-        now = {_sample(record): record for record in [*said, *elsewhere(history, about)]}
-        still = []
-        for record, position in zip(run.decided_before, find(about, run.decided_before).tolist(), strict=True):
-            sample, when = _sample(record), when_of(record)
-            met = is_met(record, begun(run.manifest) if when is None else stamp(when), rows.get(sample, ()))
-            if met and sample in now:
-                still.append(record | now[sample])
-            elif not met or position in current.index:
-                still.append(record)
+        still = still_standing(run.decided_before, run.subject, self.history(run.subject), run.manifest)
         return run.with_decided_before(still)
 
     def counts(self) -> dict[str, int]:
@@ -395,10 +380,6 @@ class Reviews:
             count = connection.execute(changed).rowcount
             note_event(connection, reviewer, "undid" if undone else "redid", about.dataset, {"decisions": count})
         return count
-
-
-def _sample(record: dict[str, Any]) -> tuple[str, str]:
-    return record["id"], record["content"]
 
 
 def _row(about: Subject, decision: Decision) -> dict[str, Any]:

@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from lsi.runs.records import states_label
+from lsi.runs.records import decision_records, find, states_label, when_of
+from lsi.runs.rows import stamp
 from lsi.runs.subject import Subject
 
+_WHOSE = ("sample_id", "content", "reviewer", "time", "undone")  # columns of the history
 FOREIGN = "foreign"  # the action of a decision for a class that the run does not know
 _COLUMNS = ["action", "label", "reviewer", "time", "given", "score", "disputed", "is_of_label", "given_name"]
 
@@ -39,7 +41,7 @@ def _is_of_label(rows: pd.DataFrame) -> pd.Series:
     return ~rows["action"].isin(["keep", "exclude"]) | rows["given_name"].notna() | rows["dataset"].isna()
 
 
-def speaks(rows: pd.DataFrame) -> pd.Series:
+def _speaks(rows: pd.DataFrame) -> pd.Series:
     """Return which rows of the history say something of the label, or that the sample leaves, for whatever reason."""
     return (rows["action"] != "keep") | _is_of_label(rows)
 
@@ -72,35 +74,58 @@ def _latest(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     return pd.concat([latest[~is_said], said])
 
 
-class Said(NamedTuple):
+class _Said(NamedTuple):
     """A row about a sample: who decided and when, in seconds since 1970, and whether it counts and for what."""
 
     reviewer: str
     time: float
     is_undone: bool
-    is_of_label: bool
+    speaks: bool
 
 
-def begun(manifest: dict[str, Any]) -> float:
+def _begun(manifest: dict[str, Any]) -> float:
     """Return when the computation of a run began, in seconds since 1970."""
     return datetime.fromisoformat(manifest["created"]).timestamp() - sum(manifest.get("seconds", {}).values())
 
 
-def is_met(record: dict[str, Any], since: float, rows: Iterable[Said]) -> bool:
+def still_standing(
+    before: list[dict[str, Any]], about: Subject, history: pd.DataFrame, manifest: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Return those of the records that a run started from which nobody has taken back or changed since.
+
+    Args:
+        before: the records.
+        about: the samples of the run.
+        history: of the dataset.
+        manifest: of the run: it says when the run was begun, which is when what a rule left out was decided.
+    """
+    rows: dict[tuple[str, str], list[_Said]] = {}
+    for sample, content, who, when, *marks in zip(*(history[c] for c in _WHOSE), _speaks(history), strict=True):
+        rows.setdefault((sample, content), []).append(_Said(who, stamp(when), *marks))
+    current = in_force(standing(history, about))
+    held = decision_records(about, current[current["action"].isin(["keep", "unsure"])])
+    now = {(record["id"], record["content"]): record for record in [*held, *elsewhere(history, about)]}
+    still = []
+    for record, position in zip(before, find(about, before).tolist(), strict=True):
+        sample, when = (record["id"], record["content"]), when_of(record)
+        met = _is_met(record, _begun(manifest) if when is None else stamp(when), rows.get(sample, ()))
+        if met and sample in now:
+            still.append(record | now[sample])
+        elif not met or position in current.index:
+            still.append(record)
+    return still
+
+
+def _is_met(record: dict[str, Any], since: float, rows: Iterable[_Said]) -> bool:
     """Say whether what stands here takes the place of a record that a run started from.
 
     Its own row does, undone or not, and every later one that stands. A keep that says nothing of the label takes the
     place of none that says what the label is.
-
-    Args:
-        record: about one sample.
-        since: when that was decided, in seconds since 1970.
-        rows: about the same sample.
     """
     stated = states_label(record)
     return any(
         (row.reviewer, row.time) == (record["reviewer"], since)
-        or (row.time > since and not row.is_undone and (row.is_of_label or not stated))
+        or (row.time > since and not row.is_undone and (row.speaks or not stated))
         for row in rows
     )
 

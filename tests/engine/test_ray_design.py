@@ -57,15 +57,15 @@ def test_the_design_is_that_of_one_machine(pair):
     here, there, _ = pair
     assert there.shape == here.shape == (450, 65)
     assert there.dtype == here.dtype
-    index = torch.tensor([699, 0, 350, 351])
+    index = torch.tensor([449, 0, 350, 351])
     torch.testing.assert_close(there.take(index), here.take(index), rtol=0, atol=0)
     torch.testing.assert_close(there.gram_factor.values, here.gram_factor.values, rtol=1e-9, atol=1e-9)
-    kept = torch.arange(700) % 3 != 0
+    kept = torch.arange(450) % 3 != 0
     some, expected = there.rows(kept), here.rows(kept)
     assert len(some) == len(expected)
     torch.testing.assert_close(some.take(slice(None)), expected.take(slice(None)), rtol=0, atol=0)
-    again = some.rows(torch.tensor([1, 5, 460]))
-    torch.testing.assert_close(again.take(slice(None)), expected.values[[1, 5, 460]], rtol=0, atol=0)
+    again = some.rows(torch.tensor([1, 5, 290]))
+    torch.testing.assert_close(again.take(slice(None)), expected.values[[1, 5, 290]], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("structure", ["kron", "full", "diag"])

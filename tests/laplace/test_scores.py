@@ -52,7 +52,7 @@ def test_newton_step_ranks_as_refits_do(digits, structure, truth_of, bar, dtype)
 
 def test_kron_newton_step_ranks_as_kron_refits_do():
     """By the refits that the next test holds against the slow truth: a rank correlation needs more than 60 samples."""
-    problem = noisy_digits(n=900)
+    problem = noisy_digits()
     samples = np.sort(np.random.default_rng(2).choice(len(problem.labels), 150, replace=False))
     step = score(problem.features, problem.labels, structure="kron")
     loo = lsi.LeaveOneOut(refit_samples=tuple(samples.tolist()))
