@@ -188,10 +188,11 @@ def _loses_leverages(full: Full, rounded: Full, probe: Probe) -> bool:
     chosen = exposure.topk(min(_LOOKED_AT, len(exposure))).indices
     phi = objective.design.take(chosen)
     curvatures = objective.likelihood.curvatures(objective.likelihood.predict(phi.double() @ how[1].T)).double()
-    exact = curvatures @ full.leverages(phi)
-    off = torch.linalg.matrix_norm(exact - curvatures @ rounded.leverages(phi).double(), ord=2)
-    left = 1 - torch.linalg.eigvals(exact).real.amax(dim=1)
-    return bool((off > _MOST_OFF * left).any())
+    exact = full.leverages(phi)
+    root, _ = torch.linalg.cholesky_ex(exact)
+    left = 1 - torch.linalg.eigvalsh(root.transpose(1, 2) @ curvatures @ root)[:, -1]
+    off = torch.linalg.matrix_norm(curvatures @ (exact - rounded.leverages(phi)))
+    return not bool((off <= _MOST_OFF * left).all())
 
 
 def _exposure(shard: Shard, likelihood: Likelihood, logit_weights: Float[Tensor, "k d"]) -> Float[Tensor, " b"]:
