@@ -193,6 +193,15 @@ def check_found(about: Subject, records: list[dict[str, Any]]) -> None:
         )
 
 
+def is_kept_apart(decided: pd.DataFrame) -> np.ndarray:
+    """Return which decisions keep a sample and say nothing of its label, (r,): what is excluded leaves in any case.
+
+    Args:
+        decided: r rows with action and is_of_label.
+    """
+    return (decided["action"] == "keep").to_numpy() & ~decided["is_of_label"].to_numpy(dtype=bool)
+
+
 def as_shown(decided: pd.DataFrame, suspected: np.ndarray) -> pd.DataFrame:
     """Return decisions as lists and maps show them: a keep that says nothing of the label leaves a suspect undecided.
 
@@ -202,8 +211,7 @@ def as_shown(decided: pd.DataFrame, suspected: np.ndarray) -> pd.DataFrame:
     """
     if "is_of_label" not in decided.columns:
         return decided
-    is_apart = (decided["action"] == "keep").to_numpy() & ~decided["is_of_label"].to_numpy(dtype=bool)
-    is_open = is_apart & suspected[decided.index.to_numpy(dtype=np.int64)]
+    is_open = is_kept_apart(decided) & suspected[decided.index.to_numpy(dtype=np.int64)]
     return decided.assign(action=decided["action"].mask(is_open, UNDECIDED)) if is_open.any() else decided
 
 

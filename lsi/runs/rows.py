@@ -7,6 +7,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    Subquery,
     bindparam,
     cast,
     func,
@@ -133,13 +134,19 @@ def stamp(when: datetime) -> float:
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
+def _latest_of_each(which: ColumnElement[bool]) -> Subquery:
+    """Return the numbers of the latest rows that stand, of each sample of those datasets."""
+    table = DECISIONS.c
+    latest = select(func.max(table.id).label("id")).where(~table.undone, which)
+    return latest.group_by(table.dataset, table.sample_id, table.content).subquery()
+
+
 def count_decided(connection: Connection) -> dict[str, int]:
     """Return of how many samples of each dataset a decision is in force."""
     table = DECISIONS.c
     if "dataset" not in columns_of(connection):
         return {}
-    latest = select(func.max(table.id).label("id")).where(~table.undone, table.dataset.is_not(None))
-    chosen = latest.group_by(table.dataset, table.sample_id, table.content).subquery()
+    chosen = _latest_of_each(table.dataset.is_not(None))
     counted = select(table.dataset, func.count()).join(chosen, chosen.c.id == table.id)
     rows = connection.execute(counted.where(table.action != "clear").group_by(table.dataset)).all()
     return {str(dataset): int(count) for dataset, count in rows}
@@ -150,8 +157,7 @@ def decided_samples(connection: Connection, dataset: str) -> list[tuple[str, str
     table = DECISIONS.c
     if "dataset" not in columns_of(connection):
         return []
-    latest = select(func.max(table.id).label("id")).where(~table.undone, table.dataset == dataset)
-    chosen = latest.group_by(table.sample_id, table.content).subquery()
+    chosen = _latest_of_each(table.dataset == dataset)
     rows = select(table.sample_id, table.content).join(chosen, chosen.c.id == table.id).where(table.action != "clear")
     return [(str(sample or ""), str(content or "")) for sample, content in connection.execute(rows)]
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from lsi.runs.records import decision_records, find, states_label, when_of
+from lsi.runs.records import decision_records, find, is_kept_apart, states_label, when_of
 from lsi.runs.rows import stamp
 from lsi.runs.subject import Subject
 
@@ -46,11 +46,6 @@ def _speaks(rows: pd.DataFrame) -> pd.Series:
     return (rows["action"] != "keep") | _is_of_label(rows)
 
 
-def _is_kept_apart(rows: pd.DataFrame) -> np.ndarray:
-    """Return which rows keep a sample and say nothing of its label; what is excluded leaves for whatever reason."""
-    return (rows["action"] == "keep").to_numpy() & ~rows["is_of_label"].to_numpy(dtype=bool)
-
-
 def in_force(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the latest of the standing rows of each sample, indexed by it, without those taken back or foreign.
 
@@ -64,10 +59,10 @@ def in_force(rows: pd.DataFrame) -> pd.DataFrame:
 def _latest(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Return the latest row of each group; where that keeps a sample alone, the latest of its label, if it stands."""
     latest = rows.drop_duplicates(by, keep="last")
-    apart = latest[_is_kept_apart(latest)]
+    apart = latest[is_kept_apart(latest)]
     if apart.empty:
         return latest
-    of_label = rows[~_is_kept_apart(rows)].drop_duplicates(by, keep="last")
+    of_label = rows[~is_kept_apart(rows)].drop_duplicates(by, keep="last")
     of_label = of_label[of_label["action"].isin(["keep", "relabel"])]
     said = of_label[pd.MultiIndex.from_frame(of_label[by]).isin(pd.MultiIndex.from_frame(apart[by]))]
     is_said = pd.MultiIndex.from_frame(latest[by]).isin(pd.MultiIndex.from_frame(said[by]))
@@ -132,7 +127,7 @@ def _is_met(record: dict[str, Any], since: float, rows: Iterable[_Said]) -> bool
 
 def n_foreign(rows: pd.DataFrame) -> int:
     """Return on how many samples the latest of the standing rows names a class that the run does not know."""
-    of_label = rows[~_is_kept_apart(rows)]
+    of_label = rows[~is_kept_apart(rows)]
     return int((of_label.drop_duplicates("sample", keep="last")["action"] == FOREIGN).sum())
 
 

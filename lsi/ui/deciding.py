@@ -13,7 +13,7 @@ from lsi.data.plan import counted
 from lsi.environment import read_only
 from lsi.runs import trail
 from lsi.runs.decisions import REVIEWER_LENGTH, Decision, Reviews
-from lsi.runs.records import as_shown
+from lsi.runs.records import as_shown, is_kept_apart
 from lsi.runs.remarks import remarks
 from lsi.ui.login import is_required, looks_only, signed_in
 from lsi.ui.session import View, by_key, cache
@@ -52,8 +52,7 @@ def decisions(view: View) -> pd.DataFrame:
 def label_decisions(view: View) -> pd.DataFrame:
     """Return the decisions in force that say something of a label, or that the sample leaves, indexed by position."""
     decided = decisions(view)
-    said = decided["is_of_label"].to_numpy(dtype=bool) | (decided["action"] == "exclude").to_numpy()
-    return decided[said] if view.labelled else decided
+    return decided[~is_kept_apart(decided)] if view.labelled else decided
 
 
 def shown_decisions(view: View) -> pd.DataFrame:
