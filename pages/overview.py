@@ -5,6 +5,7 @@ import streamlit as st
 from lsi.export.wording import what_lsi_is
 from lsi.ui import form, jobs_panel, overview, runs_view
 from lsi.ui.bar import current_view, why_none
+from lsi.ui.deciding import prepare_for_first_view
 from lsi.ui.login import looks_only
 
 view = current_view()
@@ -23,3 +24,5 @@ if not looks_only():
         form.form()
 if view is not None:
     overview.details(view)
+else:
+    prepare_for_first_view()

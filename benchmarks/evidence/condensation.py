@@ -67,7 +67,7 @@ def once(source: Source, given: np.ndarray, seed: int, quick: bool) -> dict[str,
         if share in NETWORK_SHARES and seed < NETWORK_SEEDS:
             for name in NETWORK_RULES:
                 rows = chosen[name]
-                net = small_net.train(images[rest][rows], labels[rows], k, seed, steps)
+                net = small_net.train(images[rest][rows], labels[rows], k, seed, small_net.Training(steps))
                 accuracy = small_net.accuracy(net, images[test], source.clean[test])
                 result["network"].setdefault(share, {})[name] = accuracy
     return result

@@ -44,7 +44,7 @@ def once(source: Source, given: np.ndarray, seed: int, quick: bool) -> dict[str,
     for name, (rows, labels) in arms(source, given, rest, k, rng).items():
         probe = probes.fitted(source.features[rows], labels, k)
         result["probe"][name] = probes.accuracy(probe, source.features[test], source.clean[test])
-        net = small_net.train(images[rows], labels, k, seed, steps)
+        net = small_net.train(images[rows], labels, k, seed, small_net.Training(steps))
         result["network"][name] = small_net.accuracy(net, images[test], source.clean[test])
         result["removed"][name] = int(len(rest) - len(rows))
     return result

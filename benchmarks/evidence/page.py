@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from benchmarks.evidence import figures, sections_labels, sections_models, sections_subsets
+from benchmarks.evidence import figures, sections_labels, sections_models, sections_subsets, sections_trust
 from benchmarks.record import RESULTS
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "evidence.md"
@@ -21,6 +21,9 @@ SECTIONS = {
     "label_errors": ("Who finds wrong labels?", sections_labels.label_errors),
     "flagged": ("Are as many labels suspected as are wrong?", sections_labels.flagged),
     "effort": ("How many labels must be looked at?", sections_labels.effort),
+    "own_probabilities": ("Does it help a network that is there already?", sections_trust.own_probabilities),
+    "many_classes": ("And with a hundred or a thousand classes?", sections_trust.many_classes),
+    "stability": ("How stable are the ranks, and are two backbones better?", sections_trust.stability),
     "fidelity": ("What do the approximations cost?", sections_models.fidelity),
     "cost": ("How does it grow?", sections_models.cost),
     "settings": ("Which settings?", sections_models.settings),

@@ -39,7 +39,7 @@ def el2n(images: Float[np.ndarray, "n c h w"], labels: Int[np.ndarray, " n"], k:
     """
     found = []
     for seed in (0, 1):
-        net = small_net.train(images, labels, k, seed, steps)
+        net = small_net.train(images, labels, k, seed, small_net.Training(steps))
         with torch.inference_mode():
             parts = [net(torch.from_numpy(part)).softmax(dim=1).numpy() for part in np.array_split(images, 8)]
         found.append(np.linalg.norm(np.concatenate(parts) - np.eye(k)[labels], axis=1))

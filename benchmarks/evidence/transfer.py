@@ -37,7 +37,7 @@ def rank_agreement(source: Source, cache: Path, steps: int) -> dict[str, dict[st
         values["pixels"] = source.with_backbone(cache, backbone="pixels")
         values |= {f"{size} px": source.with_backbone(cache, backbone="efficientnet_lite0", image_size=size)
                    for size in (96, 224)}  # fmt: skip
-    net = small_net.train(images, source.clean, k, 0, steps)
+    net = small_net.train(images, source.clean, k, 0, small_net.Training(steps))
     raw = small_net.features(net, images)
     values["small network, trained on these images"] = fit_standardisation(raw, 256).apply(raw)
     probes = {name: fitted(v, source.clean, k) for name, v in values.items()}
@@ -65,7 +65,7 @@ def selected(source: Source, seed: int, quick: bool) -> dict[str, Any]:
         parts = {"top": by_lsi[:count], "middle": by_lsi[start : start + count], "bottom": by_lsi[-count:],
                  "random": rng.permutation(rest)[:count]}  # fmt: skip
         for name, rows_of in parts.items():
-            net = small_net.train(images[rows_of], source.clean[rows_of], k, seed, steps)
+            net = small_net.train(images[rows_of], source.clean[rows_of], k, seed, small_net.Training(steps))
             rows.setdefault(name, {})[share] = small_net.accuracy(net, images[test], source.clean[test])
     return rows
 

@@ -13,7 +13,6 @@ import torch
 from jaxtyping import Float, Int
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import KDTree
 
 from lsi.compiled import import_compiled
 
@@ -54,6 +53,8 @@ def neighbours(features: Float[np.ndarray, "n d"], count: int = 10, seed: int = 
     """
     count = min(count, len(features) - 1)
     if _is_euclidean(features):
+        from scipy.spatial import KDTree  # a third of a second to import
+
         distance, index = (np.reshape(part, (len(features), count + 1))
                            for part in KDTree(features).query(features, count + 1, workers=-1))  # fmt: skip
         return _without_itself(index, distance.astype(np.float32))

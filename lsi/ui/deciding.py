@@ -1,6 +1,7 @@
 """The decisions about a run's samples: which are in force, and how one is made, taken back and brought back."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
@@ -11,6 +12,7 @@ import streamlit as st
 
 from lsi.data.plan import counted
 from lsi.environment import read_only
+from lsi.errors import LsiError
 from lsi.runs import trail
 from lsi.runs.decisions import REVIEWER_LENGTH, Decision, Reviews
 from lsi.runs.records import as_shown, is_kept_apart
@@ -37,6 +39,12 @@ APART = {"keep": "apart", "exclude": "away"}  # said of samples, and not of thei
 def reviews() -> Reviews:
     """Return the database of decisions."""
     return Reviews.of_cache(cache(), read_only=read_only())
+
+
+def prepare_for_first_view() -> None:
+    """Open the database while the first run is awaited: its tables take half a second, which the run's page would."""
+    with suppress(LsiError):  # the page that needs it says why
+        reviews()
 
 
 @lru_cache(maxsize=8)

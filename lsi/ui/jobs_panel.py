@@ -16,7 +16,7 @@ from lsi.ui.session import cache, run_label, run_names
 from lsi.ui.wording import plain
 
 _SHOWN = 3  # of the jobs that have ended
-_SECONDS, _FIRST_SECONDS = 1.0, 0.5  # between two looks at a job; where nothing else is to be seen
+_SECONDS, _FIRST_SECONDS = 1.0, 0.25  # between two looks at a job; where nothing else is to be seen
 # what a job does, one step after the other, and the stages that belong to each; the first of them fills the step's bar
 _STEPS = (
     ("reading the data", ("reading", "dataset")),

@@ -16,9 +16,12 @@ from benchmarks.evidence import (
     figures,
     flagged,
     label_errors,
+    many_classes,
+    own_probabilities,
     page,
     quality,
     settings,
+    stability,
     threshold,
     transfer,
     typicality,
@@ -205,3 +208,40 @@ def test_every_source_gives_problems(cache):
     names = {(p.name, p.noise) for p, _ in problems(cache, 100, 1)}
     assert ("CIFAR-10", "human (CIFAR-10N)") in names
     assert ("digits", "pair 20%") in names
+
+
+def test_two_sets_of_features_together_find_at_least_what_the_worse_one_does(cache):
+    problem = digits(cache, share=0.2)
+    found = stability.one(problem, {"few": problem.features[:, :4]})
+    alone = {name: v["auroc"] for name, v in found["alone"].items()}
+    both = found["pairs"]["default and few"]
+    assert alone["default"] > alone["few"] + 0.02
+    assert both["auroc"] > alone["few"]
+    assert both["precision"] > both["precision_of_one"]
+    assert all(0.5 < half["lsi"] < 1 for half in found["halves"])
+
+
+def test_own_probabilities_are_out_of_fold_and_looked_at_by_the_product(cache):
+    source = next(sources(cache, 400))
+    problem = Problem("digits", "", source.features, flipped(source.clean, "symmetric", 0.2, 0), source.clean)
+    [(name, p)] = own_probabilities.out_of_fold(source, problem, quick=True)
+    assert name in own_probabilities.NETWORKS
+    np.testing.assert_allclose(p.sum(axis=1), 1)
+    row = own_probabilities.one(problem, p, source, cache)
+    assert row["accuracy"] > 0.5
+    assert row["scores"]["label_score"]["auroc"] > 0.8
+    assert set(row["scores"]) >= {"label_score", "the model's self_confidence", "the model's normalized_margin"}
+
+
+def test_classes_are_cut_and_half_of_the_flips_stay_within_what_was_cut(cache):
+    source = next(sources(cache, 600))
+    right = many_classes.clusters(source.features, source.clean, 3)
+    assert (right // 3 == source.clean).all()
+    given = many_classes.flipped_nearby(right, 3, 0.2)
+    changed = given != right
+    assert changed.sum() == 120
+    assert 0.4 < (given // 3 == right // 3)[changed].mean() < 0.7
+    row = many_classes.one(source, 3, quick=True)
+    assert row["k"] == 30
+    assert row["agreement"]["kron against full"]["spearman"] > 0.9
+    assert row["detectors"]["label_score (kron)"]["auroc"] > 0.6

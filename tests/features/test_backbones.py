@@ -9,7 +9,7 @@ from PIL import Image
 from lsi.errors import UsageError
 from lsi.features import extract, load_backbone, plan
 from lsi.features.backbones import _headless
-from lsi.features.efficientnet_lite import efficientnet_lite0
+from lsi.features.efficientnet_lite import efficientnet_lite
 from lsi.progress import Progress
 from tests.features.images import photos
 
@@ -51,9 +51,9 @@ def test_weights_that_lack_a_layer_or_have_another_shape_are_no_efficientnet_lit
     weights = checkpoint()
     missing = "_blocks.3._depthwise_conv.weight"
     with pytest.raises(KeyError, match=missing):
-        efficientnet_lite0({name: value for name, value in weights.items() if name != missing})
+        efficientnet_lite({name: value for name, value in weights.items() if name != missing})
     with pytest.raises(RuntimeError, match="size mismatch"):
-        efficientnet_lite0(weights | {missing: torch.zeros(144, 1, 3, 3)})
+        efficientnet_lite(weights | {missing: torch.zeros(144, 1, 3, 3)})
 
 
 def test_loading_a_backbone_prints_nothing(capfd):

@@ -24,6 +24,14 @@ class Models:
     objective: Objective
     left_out: Int[Tensor, " b"]
 
+    def losses(self, weights: Float[Tensor, "b m d"]) -> Float[Tensor, " b"]:
+        """Return the objective of each problem at its own weights."""
+        (total,) = self.objective.design.sum_shards(
+            _losses, self.objective.targets, self.objective.likelihood, self.left_out,
+            self.objective.logit_weights(weights), rows=self._rows(weights),
+        )  # fmt: skip
+        return total + 0.5 * self.objective.prior_precision * weights.square().sum(dim=(1, 2))
+
     def gradients(self, weights: Float[Tensor, "b m d"]) -> Float[Tensor, "b m d"]:
         """Return the gradient of each problem's objective at its own weights, in the weights' dtype."""
         (total,) = self.objective.design.sum_shards(
@@ -54,11 +62,26 @@ class Models:
         return max(_FEWEST, _SHARD_BYTES // max(1, row))
 
 
+def _logits(shard: Shard, logit_weights: Float[Tensor, "b k d"]) -> Float[Tensor, "sb k"]:
+    """Return the logits of a shard under every model, sample by sample."""
+    _, k, d = logit_weights.shape
+    return (shard.features.to(logit_weights) @ logit_weights.reshape(-1, d).T).reshape(-1, k)
+
+
 def _means(shard: Shard, likelihood: Likelihood, logit_weights: Float[Tensor, "b k d"]) -> Float[Tensor, "s b k"]:
     """Return the predictions of a shard under every model."""
-    count, k, d = logit_weights.shape
-    logits = shard.features.to(logit_weights) @ logit_weights.reshape(-1, d).T
-    return likelihood.predict(logits.reshape(-1, k)).reshape(-1, count, k)
+    count, k, _ = logit_weights.shape
+    return likelihood.predict(_logits(shard, logit_weights)).reshape(-1, count, k)
+
+
+def _losses(
+    shard: Shard, likelihood: Likelihood, left_out: Tensor, logit_weights: Float[Tensor, "b k d"]
+) -> tuple[Tensor, ...]:
+    count, logits = len(logit_weights), _logits(shard, logit_weights)
+    targets = shard.targets.repeat_interleave(count, dim=0)
+    losses = likelihood.losses(logits, likelihood.predict(logits), targets).reshape(-1, count)
+    _leave_out(shard, left_out, losses)
+    return (losses.sum(dim=0),)
 
 
 def _gradients(
@@ -85,6 +108,11 @@ def _products(
 
 def _summed(shard: Shard, left_out: Tensor, values: Float[Tensor, "s b k"]) -> Float[Tensor, "b k d"]:
     """Return Σ value ⊗ φ over a shard, each model without its own sample."""
+    _leave_out(shard, left_out, values)
+    return (values.flatten(1).T @ shard.features.to(values)).reshape(*values.shape[1:], -1)
+
+
+def _leave_out(shard: Shard, left_out: Tensor, values: Float[Tensor, "s b *k"]) -> None:
+    """Put 0 where a model meets its own sample."""
     inside = ((left_out >= shard.start) & (left_out < shard.start + len(shard))).nonzero()[:, 0]
     values[left_out[inside] - shard.start, inside] = 0
-    return (values.flatten(1).T @ shard.features.to(values)).reshape(*values.shape[1:], -1)

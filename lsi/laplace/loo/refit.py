@@ -2,8 +2,9 @@
 
 Each model starts from the Newton step and takes further steps with the curvature of P₋ᵢ at θ̂ (chord steps, two GEMMs
 each). Where those do not halve the decrement, because the sample bends the others' curvature too much, the model goes
-on with Newton steps by conjugate gradients on its own Hessian, preconditioned by the same P₋ᵢ⁻¹. Gradients and
-predictions are computed in float64 whatever the features' dtype; steps need not be.
+on with Newton steps by conjugate gradients on its own Hessian, preconditioned by the same P₋ᵢ⁻¹ and shortened until
+its objective falls: a whole step can lead farther away. Gradients and predictions are computed in float64 whatever the
+features' dtype; steps need not be.
 """
 
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from lsi.laplace.probe import Probe
 
 BATCH = 16
 MAX_STEPS = 40
+MOST_HALVINGS = 30
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,9 @@ def _solve(
             raise ConvergenceError(f"A refit (sample {int(removal.samples[0])} and after) met NaN or infinity.")
         slow |= unfinished & (decrement > 0.5 * previous)
         if bool(slow.any()):
-            step = torch.where(
-                slow[:, None, None], _newton_step(posterior, removal, probe, origin + delta, gradient, slow), step
-            )
+            newton = _newton_step(posterior, removal, probe, origin + delta, gradient, slow)
+            newton = _shortened(models, origin + delta, newton, gradient)
+            step = torch.where(slow[:, None, None], newton, step)
         delta = delta + torch.where(unfinished[:, None, None], step, torch.zeros_like(step))
         previous = decrement
     raise ConvergenceError(
@@ -114,3 +116,19 @@ def _newton_step(
             "Compute in float64, or raise the prior precision."
         )
     return solution.value  # where the iterations ran out it still descends, and the decrement is tested after it
+
+
+def _shortened(
+    models: Models, weights: Float[Tensor, "b m d"], step: Float[Tensor, "b m d"], gradient: Float[Tensor, "b m d"]
+) -> Float[Tensor, "b m d"]:
+    """Return steps halved until each objective falls enough (Armijo), and whole where its fall drowns in rounding."""
+    slope = (gradient * step).sum(dim=(1, 2))
+    here, length = models.losses(weights), torch.ones_like(slope)
+    drowned = slope.abs() < 1e-10 * (1 + here.abs())
+    for _ in range(MOST_HALVINGS):
+        there = models.losses(weights + length[:, None, None] * step)
+        enough = drowned | (there <= here + 1e-4 * length * slope)
+        if bool(enough.all()):
+            break
+        length = torch.where(enough, length, length / 2)
+    return length[:, None, None] * step

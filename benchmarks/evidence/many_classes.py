@@ -1,0 +1,125 @@
+"""A hundred and a thousand classes: are wrong labels still found, and does the Kronecker posterior still rank right?
+
+No set of so many classes is at hand: each class of CIFAR-10 is cut into clusters of its images' features, which makes a
+hierarchy on real features. Half of the wrong labels lie within the class that was cut, half anywhere.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from cleanlab.rank import get_label_quality_scores
+from jaxtyping import Float, Int
+from scipy.stats import spearmanr
+from sklearn.cluster import MiniBatchKMeans
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.model_selection import cross_val_predict
+
+from benchmarks.evidence.fidelity import agreement
+from benchmarks.evidence.probes import fitted
+from benchmarks.evidence.problems import Source, human_source, sources
+from lsi.audit.duplicates import neighbours
+from lsi.audit.label_issues import self_confidence
+from lsi.audit.through_noise import judge_labels
+from lsi.laplace.probe import Probe
+from lsi.laplace.scores import LeaveOneOut, Scores, evaluate
+
+WIDTH = 64  # principal components, so that the full posterior of 100 classes fits
+FLIPPED = 0.1
+REFITTED = 40
+
+
+def study(quick: bool, cache: Path) -> dict[str, Any]:
+    """Return, for each number of classes, what finds wrong labels, and how kron's ranks agree with more exact ones."""
+    rows = []
+    for n, parts in ((600, 3),) if quick else ((10_000, 10), (20_000, 100)):
+        source = next(sources(cache, n)) if quick else human_source(cache, n)
+        if source is not None:
+            rows.append(one(source, parts, quick))
+            print(rows[-1], flush=True)
+    return {"rows": rows}
+
+
+def one(source: Source, parts: int, quick: bool) -> dict[str, Any]:
+    """Return the figures of one set whose classes are cut into parts.
+
+    Args:
+        source: features and right labels.
+        parts: clusters a class.
+        quick: fewer refits.
+    """
+    x = np.ascontiguousarray(source.features[:, :WIDTH])
+    right = clusters(source.features, source.clean, parts)
+    given, k = flipped_nearby(right, parts, FLIPPED), int(right.max()) + 1
+    wrong, start = given != right, time.perf_counter()
+    probe = fitted(x, given, k)
+    full_fits = k <= 100
+    scores = {s: _scores(probe, s) for s in (("full", "kron") if full_fits else ("kron",))}
+    judged = judge_labels(probe, given, scores["kron"].probabilities, structure="kron")
+    seconds = time.perf_counter() - start
+    found = {
+        "label_score (kron)": self_confidence(given, judged),
+        "leave-one-out self-confidence (kron)": scores["kron"].loo_p_given,
+        **{f"LSI {name}": -one.lsi for name, one in scores.items()},
+        **_peers(x, given),
+    }
+    figures = {name: {"auroc": float(roc_auc_score(wrong, -values)),
+                      "average_precision": float(average_precision_score(wrong, -values))}
+               for name, values in found.items()}  # fmt: skip
+    accuracy = float((scores["kron"].predicted_label == right).mean())
+    return {"dataset": source.name, "n": len(given), "k": k, "d": x.shape[1], "wrong": int(wrong.sum()),
+            "accuracy": accuracy, "seconds": seconds, "detectors": figures,
+            "agreement": _agreement(probe, scores, 10 if quick else REFITTED)}  # fmt: skip
+
+
+def clusters(features: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"], parts: int) -> Int[np.ndarray, " n"]:
+    """Return a class for each cluster of each class's features: label × parts + cluster."""
+    found = np.zeros(len(labels), np.int64)
+    for c in np.unique(labels):
+        rows = np.flatnonzero(labels == c)
+        model = MiniBatchKMeans(parts, n_init=3, random_state=0, batch_size=4_096)
+        found[rows] = c * parts + model.fit_predict(features[rows])
+    return np.unique(found, return_inverse=True)[1].astype(np.int64)
+
+
+def flipped_nearby(labels: Int[np.ndarray, " n"], parts: int, share: float) -> Int[np.ndarray, " n"]:
+    """Return labels of which a share is wrong: half another part of the class that was cut, half any other class."""
+    rng, k = np.random.default_rng(0), int(labels.max()) + 1
+    chosen = rng.choice(len(labels), round(share * len(labels)), replace=False)
+    given = labels.copy()
+    for i, row in enumerate(chosen):
+        whole = int(labels[row]) // parts
+        near = np.setdiff1d(np.arange(whole * parts, min((whole + 1) * parts, k)), labels[row])
+        others = near if i % 2 == 0 and len(near) else np.setdiff1d(np.arange(k), labels[row])
+        given[row] = rng.choice(others)
+    return given
+
+
+def _scores(probe: Probe, structure: str, refitted: tuple[int, ...] = ()) -> Scores:
+    return evaluate(probe, (structure,), LeaveOneOut(certify=0, refit_samples=refitted))[0]  # type: ignore[arg-type]
+
+
+def _peers(x: np.ndarray, given: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the quality of labels by cross-validated probabilities and by neighbours."""
+    model = LogisticRegression(max_iter=1_000)
+    p = np.asarray(cross_val_predict(model, x, given, cv=5, method="predict_proba", n_jobs=-1))
+    near = neighbours(x, 50)
+    return {
+        "cleanlab self_confidence, C = 1": get_label_quality_scores(given, p),
+        "50-neighbour agreement": (given[near.index] == given[:, None]).mean(axis=1),
+    }
+
+
+def _agreement(probe: Probe, scores: dict[str, Scores], count: int) -> dict[str, dict[str, float]]:
+    """Return how kron's LSI agrees with the full one, where that fits, and with kron's after true refits of some."""
+    kron = scores["kron"]
+    rows = np.sort(np.random.default_rng(0).choice(len(kron.lsi), count, replace=False))
+    refitted = _scores(probe, "kron", tuple(rows.tolist()))
+    found = {f"Newton step against refit, kron, {count} samples": agreement(kron.lsi[rows], refitted.lsi[rows])}
+    if "full" in scores:
+        found["kron against full"] = agreement(kron.lsi, scores["full"].lsi)
+        by: Any = spearmanr(kron.loo_p_given, scores["full"].loo_p_given)
+        found["kron against full"]["probabilities"] = float(by.statistic)
+    return found
