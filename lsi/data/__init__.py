@@ -9,7 +9,7 @@ import pandas as pd
 from lsi.config import DataSettings
 from lsi.data.images import Images, decode, to_rgb
 from lsi.data.labels import UNLABELLED, LabelRules, class_positions, encode_labels
-from lsi.data.naming import BY_END, counts_rows, rows_by_name
+from lsi.data.naming import BY_END, counts_rows, is_index, rows_by_name
 from lsi.data.plan import Plan, counted
 from lsi.data.record import Dataset
 from lsi.data.sources import open_source
@@ -101,7 +101,7 @@ def _rows_of(
     Raises:
         DataError: its names are not those of the samples, or it has no names and another length.
     """
-    for name, is_image in key_columns(list(others)):
+    for name, is_image in _naming_columns(others):
         values = others[name]
         if values.ndim != 1 or len(values) != length:
             continue
@@ -134,6 +134,13 @@ def _rows_of(
     return np.arange(length), "it has no names, so its rows are taken in the order of the samples"
 
 
+def _naming_columns(columns: dict[str, np.ndarray]) -> list[tuple[str, bool]]:
+    """Return which columns may name samples, and whether they name images: an index that holds text is the last."""
+    texts = [n for n, v in columns.items() if is_index(n) and v.ndim == 1 and v.dtype.kind in "OU"
+             and np.isnan(_as_numbers(v)).any()]  # fmt: skip
+    return [*key_columns(list(columns)), *((name, False) for name in texts)]
+
+
 def _planned(dataset: Dataset) -> Plan | None:
     """Return the plan with the classes of the labelling in force."""
     if dataset.plan is None:
@@ -148,8 +155,12 @@ def _numbers(values: np.ndarray) -> np.ndarray:
     """Return a column of text or objects as numbers, NaN where a value is none; as it is where no value is one."""
     if values.ndim != 1 or values.dtype.kind not in "OU":
         return values
-    found = pd.to_numeric(pd.Series(values), errors="coerce").to_numpy(dtype=np.float64)
+    found = _as_numbers(values)
     return values if np.isnan(found).all() else found
+
+
+def _as_numbers(values: np.ndarray) -> np.ndarray:
+    return pd.to_numeric(pd.Series(values), errors="coerce").to_numpy(dtype=np.float64)
 
 
 def _with_targets(dataset: Dataset, specification: str) -> Dataset:

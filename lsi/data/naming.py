@@ -11,6 +11,7 @@ from jaxtyping import Int
 Parts = tuple[str, ...]  # of a path
 BY_END = "the end of their path"
 
+_INDEX = re.compile(r"(index|__index_level_\d+__|unnamed: \d+(\.\d+)*)?")  # what a dataframe's index is saved as
 ROW = re.compile(r"\d{6,}")  # the name of a row that has none of its own
 
 
@@ -28,6 +29,11 @@ def safe_name(name: str) -> str:
 def text_of_path(name: str) -> str:
     r"""Return a file's name as text that any file can hold: bytes that are no UTF-8 are written as \\xNN."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def is_index(column: str) -> bool:
+    """Say whether a column is called as the index of a dataframe is in the file that it was saved to."""
+    return _INDEX.fullmatch(column.strip().casefold()) is not None
 
 
 def rows_by_name(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lsi.data.naming import is_index
 from lsi.data.npz import read_npz
 from lsi.errors import DataError
 from lsi.references import split_file
@@ -18,7 +19,7 @@ _COLUMNS = ("class_names", "classes", "columns")
 # numbers in a table that are no part of a vector unless they are asked for
 _OTHER_NUMBERS = frozenset(
     {"label", "labels", "class", "category", "target", "targets", "given_label", "y", "split", "subset", "fold",
-     "index", "row", "n", "width", "height", "unnamed: 0", ""}
+     "row", "n", "width", "height"}
 )  # fmt: skip
 SUFFIXES = (".npy", ".npz", ".parquet", ".csv", ".tsv")
 
@@ -76,7 +77,7 @@ def _from_arrays(path: Path, name: str, usual: tuple[str, ...]) -> VectorFile:
         if name:
             raise DataError(f"{path}: an .npy file holds one array; leave :{name} out.")
         return VectorFile(path, arrays, _keys_beside(path))
-    keys = [k for k in _every(arrays, KEYS) if arrays[k].ndim == 1]
+    keys = _key_names({k: v.dtype.kind in "US" for k, v in arrays.items() if v.ndim == 1})
     columns = _first(arrays, _COLUMNS)
     chosen = name or _first(arrays, usual)
     if not chosen:
@@ -119,7 +120,7 @@ def _keys_beside(path: Path) -> dict[str, np.ndarray]:
 def _from_table(path: Path, name: str, usual: tuple[str, ...], wanted: Sequence[str]) -> VectorFile:
     table, keys = (_parquet if path.suffix.lower() == ".parquet" else _csv)(path, wanted)
     rest = {c: v for c, v in table.items() if c not in keys}
-    lists = [c for c, v in rest.items() if _is_list(v)]
+    lists = [c for c, v in rest.items() if _is_list_type(v.type)]
     columns: list[str] = []
     if wanted and all(c in rest for c in wanted):
         columns = list(wanted)
@@ -129,12 +130,14 @@ def _from_table(path: Path, name: str, usual: tuple[str, ...], wanted: Sequence[
             raise DataError(f"{path}: the columns {', '.join(lists)} hold lists: say which with {path}:NAME.")
         return VectorFile(path, _stacked(path, one, rest[one]), _key_columns(table, keys))
     else:
-        columns = [c for c, v in rest.items() if _is_number(v) and (c.startswith(name) if name else not _is_other(c))]
+        columns = [
+            c for c, v in rest.items() if _is_number_type(v.type) and (c.startswith(name) if name else not _is_other(c))
+        ]
     if not columns:
         called = f" called {name}…" if name else ""
         raise DataError(f"{path}: expected a column of lists or columns of numbers{called}, got {', '.join(table)}.")
     values = np.stack([_as_numbers(path, c, rest[c]) for c in columns], axis=1)
-    ignored = tuple(c for c, v in rest.items() if c not in columns and _is_number(v))
+    ignored = tuple(c for c, v in rest.items() if c not in columns and _is_number_type(v.type))
     return VectorFile(path, values, _key_columns(table, keys), tuple(columns), ignored)
 
 
@@ -145,9 +148,9 @@ def _parquet(path: Path, wanted: Sequence[str]) -> tuple[dict[str, Any], list[st
 
     try:
         schema = pq.read_schema(path)
-        texts = {f.name: None for f in schema if _is_number_type(f.type) or pa.types.is_string(f.type)
-                 or pa.types.is_large_string(f.type)}  # fmt: skip
-        keys = _every({c: None for c in texts if c not in wanted}, KEYS)
+        texts = {f.name: pa.types.is_string(f.type) or pa.types.is_large_string(f.type) for f in schema}
+        keys = _key_names({f.name: texts[f.name] for f in schema
+                           if f.name not in wanted and (texts[f.name] or _is_number_type(f.type))})  # fmt: skip
         simple = [f.name for f in schema if f.name in keys or _is_number_type(f.type) or _is_list_type(f.type)]
         table = pq.read_table(path, columns=simple)
     except Exception as error:  # Arrow's errors and those of the file system
@@ -165,9 +168,9 @@ def _csv(path: Path, wanted: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
             header = file.readline()
         how: dict[str, Any] = {"sep": max(",;\t", key=header.count), "encoding": "utf-8-sig"}
         names = [str(c) for c in pd.read_csv(path, nrows=0, **how).columns]
-        keys = _every({c: None for c in names if c not in wanted}, KEYS)
-        as_text: Any = dict.fromkeys(keys, str)  # so that 007 stays 007
+        as_text: Any = dict.fromkeys(_every({c: None for c in names if c not in wanted}, KEYS), str)  # 007 stays 007
         frame = pd.read_csv(path, converters=as_text, low_memory=False, **how)
+        keys = _key_names({c: frame[c].dtype.kind not in "fiub" for c in names if c not in wanted})
     except UnicodeDecodeError:
         raise DataError(f"{path}: expected UTF-8 text: save the table as CSV UTF-8.") from None
     except Exception as error:  # pandas raises many kinds
@@ -222,20 +225,12 @@ def _stacked(path: Path, name: str, column: Any) -> np.ndarray:
     return np.concatenate(parts) if parts else np.zeros((0, 0))
 
 
-def _is_list(column: Any) -> bool:
-    return _is_list_type(column.type)
-
-
 def _is_list_type(kind: Any) -> bool:
     """Say whether an Arrow type is one of lists of numbers."""
     import pyarrow as pa
 
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     return is_list and _is_number_type(kind.value_type)
-
-
-def _is_number(column: Any) -> bool:
-    return _is_number_type(column.type)
 
 
 def _is_number_type(kind: Any) -> bool:
@@ -245,7 +240,7 @@ def _is_number_type(kind: Any) -> bool:
 
 
 def _as_numbers(path: Path, name: str, column: Any) -> np.ndarray:
-    if not _is_number(column):
+    if not _is_number_type(column.type):
         raise DataError(f"{path}: expected numbers in column {name}, got {column.type}.")
     return np.asarray(column.to_numpy(zero_copy_only=False) if not hasattr(column, "chunks") else column.to_numpy())
 
@@ -303,10 +298,15 @@ def _every(table: Mapping[str, Any], names: Sequence[str]) -> list[str]:
     return [there[n] for n in names if n in there]
 
 
+def _key_names(is_text: Mapping[str, bool]) -> list[str]:
+    """Return which columns may say whose a row is, the surest first: an index that holds text is the last."""
+    return [*_every(is_text, KEYS), *(c for c, holds_text in is_text.items() if holds_text and is_index(c))]
+
+
 def _first(table: Mapping[str, Any], names: Sequence[str]) -> str:
     """Return the first of these names that the table has, blanks and case aside; "" where it has none."""
     return next(iter(_every(table, names)), "")
 
 
 def _is_other(name: str) -> bool:
-    return name.strip().casefold() in _OTHER_NUMBERS
+    return name.strip().casefold() in _OTHER_NUMBERS or is_index(name)

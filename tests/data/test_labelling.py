@@ -60,6 +60,25 @@ def test_labels_of_other_images_are_refused(folder):
         labelled(folder, pd.DataFrame({"path": ids, "label": "cat"}))
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize("name", [None, "path"])
+def test_labels_are_joined_by_the_paths_in_the_index_of_a_dataframe(folder, suffix, name):
+    ids, path = ids_of(folder)[::-1], folder.parent / f"l.{suffix}"
+    frame = pd.DataFrame({"label": [i[:3] for i in ids]}, pd.Index(ids, name=name))
+    frame.to_csv(path) if suffix == "csv" else frame.to_parquet(path)
+    data = load(DataSettings(data=folder, labels=str(path)), folder)
+    assert [data.class_names[c] for c in data.labels] == [str(i)[:3] for i in data.ids]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_numbers_in_the_index_of_a_dataframe_name_no_sample(folder, suffix):
+    path, frame = folder.parent / f"l.{suffix}", pd.DataFrame({"label": [i[:3] for i in ids_of(folder)]})
+    frame.index += 5
+    frame.to_csv(path) if suffix == "csv" else frame.to_parquet(path)
+    data = load(DataSettings(data=folder, labels=str(path)), folder)
+    assert (data.labels == data.true_label).all()
+
+
 def test_labels_without_names_are_taken_in_order_and_it_is_said(tmp_path):
     folder = tmp_path / "photos"
     plant(folder, [f"{('cat', 'dog')[i % 2]}/photo {i}.png" for i in range(12)])

@@ -203,6 +203,34 @@ def test_numbers_that_name_samples_are_no_part_of_a_vector(tmp_path):
     np.testing.assert_allclose(join_embeddings(str(tmp_path / "v.csv"), IDS, ALL).values, VECTORS, rtol=1e-6)
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_paths_in_the_index_of_a_dataframe_join(tmp_path, suffix):
+    path = saved(pd.DataFrame(VECTORS[SHUFFLED], IDS[SHUFFLED], ["f0", "f1", "f2"]), tmp_path / f"v.{suffix}")
+    np.testing.assert_allclose(join_embeddings(str(path), IDS, ALL).values, VECTORS, rtol=1e-6)
+    path = saved(pd.DataFrame({"index": IDS[SHUFFLED], "e": VECTORS[SHUFFLED].tolist()}), tmp_path / f"w.{suffix}")
+    np.testing.assert_allclose(join_embeddings(str(path), IDS, ALL).values, VECTORS, rtol=1e-6)
+
+
+def test_a_column_of_paths_counts_before_an_index_of_text(tmp_path):
+    path = saved(pd.DataFrame({"path": IDS, "embedding": VECTORS.tolist()}, IDS[SHUFFLED]), tmp_path / "v.parquet")
+    np.testing.assert_allclose(join_embeddings(str(path), IDS, ALL).values, VECTORS)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_numbers_in_the_index_of_a_dataframe_are_no_part_of_a_vector(tmp_path, suffix):
+    frame, path = pd.DataFrame(VECTORS, [7, 8, 19, 1000], ["f0", "f1", "f2"]), tmp_path / f"v.{suffix}"
+    saved(frame, path)
+    if suffix == "csv":  # saved twice: its columns are "Unnamed: 0.1", "Unnamed: 0" and ""
+        for _ in range(2):
+            pd.read_csv(path).to_csv(path)
+    np.testing.assert_allclose(join_embeddings(str(path), IDS, ALL).values, VECTORS, rtol=1e-6)
+
+
+def saved(frame: pd.DataFrame, path: Path) -> Path:
+    frame.to_parquet(path) if path.suffix == ".parquet" else frame.to_csv(path)
+    return path
+
+
 @given(st.permutations(range(6)), st.integers(1, 6), st.booleans())
 def test_any_order_and_any_part_of_a_file_joins_to_the_right_samples(tmp_path_factory, order, count, is_rooted):
     ids = np.array([f"{'ab'[i % 2]}/{i // 2}.png" for i in range(6)])

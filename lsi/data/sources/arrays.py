@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from lsi.data.labels import LabelRules
 from lsi.data.naming import numbered, safe_name, text_of_path
@@ -164,9 +165,8 @@ def _samples_in(arrays: dict[str, np.ndarray], where: str) -> np.ndarray:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
         raise DataError(f"{where}: expected an array called images or features, got {shapes}.")
     if values.ndim < 2:
-        raise DataError(
-            f"{where}: expected features (n, d) or images (n, height, width[, channels]), got shape {values.shape}."
-        )
+        raise DataError(f"{where}: expected features (n, d) or images (n, height, width[, channels]), got shape "
+                        f"{values.shape}.")  # fmt: skip
     return values
 
 
@@ -250,9 +250,8 @@ def _features(values: np.ndarray, where: str) -> np.ndarray:
     features = np.asarray(values, dtype=np.float64 if values.dtype == np.float64 else np.float32)
     bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
     if len(bad):
-        raise DataError(
-            f"{where}: {counted(len(bad), 'row')} of features hold NaN or infinity, such as {bad[:5].tolist()}."
-        )
+        raise DataError(f"{where}: {counted(len(bad), 'row')} of features hold NaN or infinity, such as "
+                        f"{bad[:5].tolist()}.")  # fmt: skip
     return features
 
 
@@ -290,10 +289,11 @@ def _columns(path: Path) -> dict[str, Any]:
         return {str(c): frame[c].to_numpy(dtype=object) for c in frame.columns}
     if suffix in (".parquet", ".pq"):
         try:
-            frame = pd.read_parquet(path)
+            frame = pq.read_table(path).to_pandas(ignore_metadata=True)  # else an index of paths is no column
         except Exception as error:  # pyarrow raises its own errors
             raise DataError(f"{path}: not readable as Parquet ({error}).") from None
-        return {str(c): frame[c].to_numpy() for c in frame.columns}
+        columns = {str(c): frame[c].to_numpy() for c in frame.columns}
+        return {c: v for c, v in columns.items() if not c.startswith("__index_level_") or v.dtype.kind == "O"}
     return load_arrays(path)
 
 
