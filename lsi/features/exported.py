@@ -234,7 +234,8 @@ def _size(path: Path, shapes: list[list[Any]]) -> int | None:
     """
     shape = shapes[0] if len(shapes) == 1 else []
     fixed = [d for d in shape[2:] if isinstance(d, int)]
-    if len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != 3) or len(set(fixed)) > 1:
+    is_last = len(shape) == 4 and shape[3] == 3 != shape[1]  # channels last, of any size
+    if len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != 3) or len(set(fixed)) > 1 or is_last:
         said = " and ".join(f"({', '.join(str(d) for d in s)})" for s in shapes)
         raise UsageError(f"{path}: expected one input of shape (b, 3, size, size), got {said}.")
     return fixed[0] if fixed else None

@@ -14,7 +14,7 @@ from lsi.config import FeatureSettings
 from lsi.errors import DataError, UsageError
 from lsi.features import Backbone, extract, load_backbone, plan
 from lsi.features.backbone import IMAGENET_MEAN, IMAGENET_STD
-from lsi.features.exported import files_of_model, hash_of_model
+from lsi.features.exported import _size, files_of_model, hash_of_model
 from lsi.progress import Progress
 from tests.features.images import photos
 from tests.features.networks import NAME, SIZE, Reading, Tiny, Two, export_onnx, export_program, network
@@ -72,6 +72,14 @@ def test_the_hash_of_a_model_is_that_of_its_weights(files, tmp_path):
         f"timm/{NAME}", files["net.safetensors"]).weights_hash  # fmt: skip
     other = export_program(Tiny(), tmp_path / "net.pt2")
     assert load_backbone(str(other)).weights_hash != load_backbone(str(files["net.pt2"])).weights_hash
+
+
+@pytest.mark.parametrize("shape", [["b", "h", "w", 3], [None, None, None, 3], ["b", 32, 32, 3]])
+def test_a_network_whose_channels_are_last_is_refused(shape):
+    with pytest.raises(UsageError, match=r"expected one input of shape \(b, 3, size, size\), got \(.*, 3\)"):
+        _size(Path("net.onnx"), [shape])
+    assert _size(Path("net.onnx"), [["b", 3, "h", "w"]]) is None
+    assert _size(Path("net.onnx"), [["b", 3, 3, 3]]) == 3
 
 
 def test_weights_beside_an_onnx_file_belong_to_it(tmp_path):
