@@ -12,6 +12,9 @@ _TOKEN = re.compile(
     r"""\s*("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[\[\]{},]|:(?=\s|$)|(?!["'])(?:[^\[\]{},:\s]|:(?!\s|$)|\s+(?=[^\s\[\]{},:]))+)\s*"""
 )
 _QUOTED = re.compile(r"""\"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'""")
+_ESCAPE = re.compile(r"\\(?:x([\da-fA-F]{2})|u([\da-fA-F]{4})|U(00(?:0[\da-fA-F]|10)[\da-fA-F]{4})|(.))")
+_ESCAPES = {"0": "\0", "a": "\a", "b": "\b", "t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r", "e": "\x1b",
+            "N": "\x85", "_": "\xa0", "L": "\u2028", "P": "\u2029"}  # fmt: skip
 Value = str | None | list[Any] | dict[str, Any]
 
 
@@ -121,15 +124,24 @@ def _scalar(text: str) -> str | None:
     if len(text) > 1 and text[0] == text[-1] == "'":
         return text[1:-1].replace("''", "'")
     if len(text) > 1 and text[0] == text[-1] == '"':
-        return re.sub(r"\\(.)", r"\1", text[1:-1])
+        plain = _ESCAPE.sub(_unescaped, text[1:-1])
+        return plain.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")  # JSON writes some as a pair
     return None if text in ("", "~", "null") else text
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    code = found[1] or found[2] or found[3]
+    return chr(int(code, 16)) if code else _ESCAPES.get(found[4], found[4])
 
 
 def _without_comment(line: str) -> str:
     """Return a line up to its comment; a # within quotes or a word begins none."""
-    quote = ""
+    quote, is_escaped = "", False
     for i, letter in enumerate(line):
-        if quote:
+        if is_escaped:
+            is_escaped = False
+        elif quote:
+            is_escaped = quote == '"' and letter == "\\"
             quote = "" if letter == quote else quote
         elif letter in "\"'" and (i == 0 or line[i - 1] in " [{,:-" or line[i - 1] == letter):  # '' is one quote
             quote = letter

@@ -93,7 +93,7 @@ def _read_file(tree: Tree, name: str, image: str, split: str | None, described: 
         label, box, confidence = _parsed(line.split(), described.has_keypoints, f"{tree.name}/{where}")
         if not table.is_croppable(box, owner, where):
             continue
-        class_name = described.name_of(label)
+        class_name = described.name_of(label, name)
         if class_name is None:
             table.left_out.add("boxes of a class that has no name", f"{where}: {label}")
             continue

@@ -29,6 +29,7 @@ class Description:
         has_keypoints: lines hold the points of a pose behind the box.
         files: names of the files that describe and are no labels.
         notes: sentences for the plan.
+        names_below: class name by number for the label files below a folder, where the folders' files differ.
     """
 
     names: Mapping[int, str] | None = None
@@ -36,10 +37,20 @@ class Description:
     has_keypoints: bool = False
     files: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+    names_below: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
 
-    def name_of(self, number: int) -> str | None:
-        """Return the name of a class, its number where no class has a name, None where it alone has none."""
-        return str(number) if self.names is None else self.names.get(number)
+    def name_of(self, number: int, file: str) -> str | None:
+        """Return the name of a class, its number where no class has a name, None where it alone has none.
+
+        Args:
+            number: of the class.
+            file: the label file that holds it.
+        """
+        folder = posixpath.dirname(file)
+        while folder and folder not in self.names_below:
+            folder = posixpath.dirname(folder)
+        names = self.names_below.get(folder, self.names)
+        return str(number) if names is None else names.get(number)
 
     def split_of(self, image: str) -> str | None:
         """Return the split of an image."""
@@ -76,10 +87,11 @@ def read_description(tree: Tree, names: list[str]) -> Description:
             names_of = _class_names(values["names"], where)
             return Description(names_of, splits, bool(values.get("kpt_shape")), files, tuple(notes))
     splits, notes = _splits(tree, {posixpath.basename(n)[:-4]: n for n in sorted(lists)}, finder, lists)
-    for name in [n for n in found if not n.casefold().endswith((".yaml", ".yml"))]:
-        lines = [line.strip() for line in _text(tree, name).splitlines()]
-        named = {i: line for i, line in enumerate(lines) if line}
-        return Description(named, splits, files=files, notes=tuple(notes))
+    listings = [n for n in found if n not in described]
+    if listings:
+        named = _listed_names(tree, listings[0])
+        below, more = _names_below(tree, listings, named)
+        return Description(named, splits, files=files, notes=(*notes, *more), names_below=below)
     note = "No data.yaml, classes.txt or obj.names gives the classes names: they are called by their numbers."
     return Description(None, splits, files=files, notes=(*notes, note))
 
@@ -110,6 +122,26 @@ def _text(tree: Tree, name: str) -> str:
         return tree.read(name).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(f"{tree.name}/{text_of_path(name)}: expected UTF-8 text.") from None
+
+
+def _listed_names(tree: Tree, name: str) -> dict[int, str]:
+    lines = [line.strip() for line in _text(tree, name).splitlines()]
+    return {i: line for i, line in enumerate(lines) if line}
+
+
+def _names_below(
+    tree: Tree, listings: list[str], first: dict[int, str]
+) -> tuple[dict[str, Mapping[int, str]], list[str]]:
+    """Return the class names in each folder that has a file of them, and a sentence; nothing where all are the same."""
+    below: dict[str, Mapping[int, str]] = {}
+    for name in listings:
+        with unreadable_passed_over():
+            below.setdefault(posixpath.dirname(name), _listed_names(tree, name))
+    if all(names == first for names in below.values()):
+        return {}, []
+    shown = some([text_of_path(name) for name in listings], 4)
+    return below, [f"Class names differ in {shown}: those nearest above a label file are its own, and those of "
+                   f"{text_of_path(listings[0])} where none are above it."]  # fmt: skip
 
 
 def _class_names(value: Value, where: str) -> dict[int, str]:
