@@ -687,6 +687,8 @@ def test_saved_folders_read_the_files_that_they_list(tmp_path):
     assert "1 cached Arrow file" in lines(data)
     assert "it is the split test" in lines(data)
     assert len(opened(tmp_path, "test")) == 6
+    assert [shade(opened(tmp_path / "data-00001-of-00002.arrow"), i) for i in range(3)] == [10, 11, 12]
+    assert len(opened(tmp_path / "data-00001-of-00002.arrow")) == 3
     (tmp_path / "data-00001-of-00002.arrow").unlink()
     with pytest.raises(
         DataError, match=r"state\.json lists data-00001-of-00002\.arrow, which is not there: copy the whole"

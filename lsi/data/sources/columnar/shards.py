@@ -82,14 +82,15 @@ def lies_alone(tree: Tree) -> bool:
 
 def _used(tree: Tree, names: Sequence[str]) -> tuple[list[str], dict[str, int]]:
     """Return the files to read in the order of their rows, and what is left out."""
+    given = set(names)
     folders = sorted({posixpath.dirname(name) for name in names if is_arrow(name)})
     saved = {f: _saved_files(tree, f) for f in folders if tree.has(posixpath.join(f, _STATE))}
     if saved:
-        used = [name for files in saved.values() for name in files]
+        used = [name for files in saved.values() for name in files if name in given] or list(names)
     else:
         tables = [n for n in names if not is_arrow(n)] or list(names)
         used = sorted(n for n in tables if not (is_arrow(n) and posixpath.basename(n).startswith("cache-")))
-    left = set(names) - set(used)
+    left = given - set(used)
     n_arrow = sum(map(is_arrow, left))
     counts = {"cached Arrow files": n_arrow, "Parquet files beside Arrow folders": len(left) - n_arrow}
     return used, {what: count for what, count in counts.items() if count}
