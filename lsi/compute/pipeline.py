@@ -23,13 +23,12 @@ from lsi.compute.engines import check_fits, design_on
 from lsi.compute.measured import measures_of
 from lsi.compute.preparation import Prepared, prepare, with_pixel_range
 from lsi.compute.raw_features import check_differ, check_readable, check_same_files, contents, raw_features
-from lsi.compute.raw_record import RawFeatures, Where, skipped_records
+from lsi.compute.raw_record import RawFeatures, Where, notes_on_skipped, skipped_records
 from lsi.compute.tasks import RegressionTask, Targets, TaskResult, classify, regress
 from lsi.compute.unlabelled import predict_unlabelled
 from lsi.config import EMBEDDED, Settings
 from lsi.data import Dataset, Plan
 from lsi.data.formats import readers
-from lsi.data.plan import counted
 from lsi.devices import choose_device
 from lsi.features import FEATURES_VERSION
 from lsi.hashing import fingerprint, fingerprint_of_texts, key
@@ -203,7 +202,7 @@ def _compute(
         names = manifest["dataset"]["metadata"]  # the data's own columns are called as in the scores
         unlabelled.columns = [*unlabelled.columns[: unlabelled.shape[1] - len(names)], *names]
         samples, skipped = _one_after_the_other(samples, images), skipped + more
-    manifest["dataset"] |= {"skipped": skipped, "plan": _plan(prepared, skipped, dropped)}
+    manifest["dataset"] |= {"skipped": skipped, "plan": _plan(prepared, notes_on_skipped(raw, skipped, dropped))}
     manifest |= {"settings": settings.to_dict(), "features": _feature_facts(raw, entry), "quality": quality_facts,
                  "near_duplicates": {"threshold": groups.threshold}, "images": _image_facts(prepared),
                  "seconds": stages.seconds}  # fmt: skip
@@ -262,18 +261,13 @@ def _feature_facts(raw: RawFeatures, entry: DesignEntry) -> dict[str, Any]:
     }
 
 
-def _plan(prepared: Prepared, skipped: list[dict[str, str]], dropped: tuple[str, ...]) -> dict[str, Any] | None:
+def _plan(prepared: Prepared, left_out: list[str]) -> dict[str, Any] | None:
     """Return how the data were read, with what only reading the images could tell."""
     plan = prepared.dataset.plan
     if plan is None:
         return None
     notes = [] if prepared.survey is None else prepared.survey.lines()
-    if skipped:
-        first = skipped[0]
-        notes.append(f"left out: {len(skipped):,} that could not be read (first: {first['id']}: {first['reason']})")
-    if dropped:
-        notes.append(f"{counted(len(dropped), 'class')} without readable samples left out ({', '.join(dropped[:5])}).")
-    return replace(plan, notes=(*plan.notes, *notes)).to_dict()
+    return replace(plan, notes=(*plan.notes, *notes, *left_out)).to_dict()
 
 
 def _samples(prepared: Prepared, rows: np.ndarray) -> pd.DataFrame | None:

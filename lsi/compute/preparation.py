@@ -50,6 +50,8 @@ class Prepared:
         split: as it was asked for.
         loaded_ids: (N,) of the samples before a subset was taken.
         chosen: (n,) positions of the samples among those.
+        loaded_classes: the classes of the data before a subset or decisions left some without samples.
+        other_ids: of the samples without a label, or beside these of those with one; None where there are none.
         survey: how deep the images are, once that has been looked at.
         decided: what was decided before; None where nothing was asked for.
         is_apart: these are the samples without a label.
@@ -62,6 +64,8 @@ class Prepared:
     split: str
     loaded_ids: np.ndarray
     chosen: np.ndarray
+    loaded_classes: tuple[str, ...]
+    other_ids: np.ndarray | None
     survey: PixelSurvey | None = None
     decided: Decided | None = None
     is_apart: bool = False
@@ -85,9 +89,10 @@ class Prepared:
         if unlabelled is None or self.task != "classification":
             return None
         n = len(unlabelled)
-        unlabelled = replace(unlabelled, plan=self.dataset.plan)
+        unlabelled = replace(unlabelled, plan=self.dataset.plan, class_names=self.dataset.class_names)
         return replace(self, dataset=unlabelled, corrupted=np.zeros(n, bool), image_noise=None, decided=None,
-                       loaded_ids=unlabelled.ids, chosen=np.arange(n), is_apart=True)  # fmt: skip
+                       loaded_ids=unlabelled.ids, chosen=np.arange(n), other_ids=self.loaded_ids,
+                       is_apart=True)  # fmt: skip
 
 
 def prepare(
@@ -117,9 +122,8 @@ def prepare(
     if settings.decisions is not None and settings.noise.corrupt_data > 0:
         raise UsageError("corrupt_data and decisions exclude each other: what stays would get other noise.")
     if settings.noise.human_label_noise:
-        name = settings.data.dataset.lower()
-        dataset = dataset.relabel(noise.human_labels(name, default_data_root(), len(dataset)))
-    loaded_ids, chosen = dataset.ids, np.arange(len(dataset))
+        dataset = dataset.relabel(noise.human_labels(settings.data.dataset.lower(), default_data_root(), len(dataset)))
+    loaded, chosen = dataset, np.arange(len(dataset))
     if settings.data.subset is not None:
         chosen = stratified(dataset.labels, settings.data.subset, settings.seed)
         dataset, _ = dataset.take(chosen).without_empty_classes()
@@ -133,15 +137,16 @@ def prepare(
         dataset, stays, decided = apply_decisions(dataset, task, settings, cache or default_cache())
         chosen = chosen[stays]
     corrupted = _wrong_labels(dataset, decided)
-    image_noise = None
-    survey = None
+    image_noise = survey = None
     if settings.noise.corrupt_data > 0:
         dataset, survey = scaled(dataset, progress)
         image_noise = _image_noise(dataset, settings.noise, settings.seed)
         assert dataset.images is not None
         images = noise.NoisyImages(dataset.images, image_noise.noisy, image_noise.sigma, image_noise.seed)
         dataset, corrupted = replace(dataset, images=images), corrupted | image_noise.noisy
-    return Prepared(dataset, task, corrupted, image_noise, settings.data.split, loaded_ids, chosen, survey, decided)
+    others = None if loaded.unlabelled is None else loaded.unlabelled.ids
+    return Prepared(dataset, task, corrupted, image_noise, settings.data.split, loaded.ids, chosen,
+                    loaded.class_names, others, survey, decided)  # fmt: skip
 
 
 def with_pixel_range(prepared: Prepared, progress: Progress | None = None) -> Prepared:

@@ -8,6 +8,7 @@ import torch
 
 from lsi.config import EngineSettings
 from lsi.data import Dataset
+from lsi.data.plan import counted
 from lsi.progress import Progress
 from lsi.runs.store import Store
 
@@ -62,3 +63,21 @@ class Where:
 def skipped_records(raw: RawFeatures, dataset: Dataset) -> list[dict[str, str]]:
     """Return id and reason of the samples without features, as a manifest keeps them."""
     return [{"id": str(dataset.ids[i]), "reason": reason} for i, reason in sorted(raw.skipped.items())]
+
+
+def notes_on_skipped(raw: RawFeatures, skipped: list[dict[str, str]], dropped: tuple[str, ...]) -> list[str]:
+    """Return sentences on samples without features and on classes that only these were of.
+
+    Args:
+        raw: the features.
+        skipped: what `skipped_records` gave.
+        dropped: names of the classes.
+    """
+    was_read, notes = raw.kind == "extracted", []
+    if skipped:
+        first, why = skipped[0], "that could not be read" if was_read else "without a vector"
+        notes.append(f"left out: {len(skipped):,} {why} (first: {first['id']}: {first['reason']})")
+    if dropped:
+        which = "readable samples" if was_read else "samples that have a vector"
+        notes.append(f"{counted(len(dropped), 'class')} without {which} left out ({', '.join(dropped[:5])}).")
+    return notes

@@ -34,15 +34,15 @@ def joined_features(prepared: Prepared, how: FeatureSettings) -> RawFeatures:
     dataset, kind = prepared.dataset, "embeddings" if how.embeddings else "probabilities"
     if prepared.image_noise is not None:
         raise UsageError(f"corrupt_data changes images, and {kind} from a file do not see it: leave one of them out.")
-    source = Source(dataset.source_index, prepared.source_length, prepared.is_apart)
+    source = Source(dataset.source_index, prepared.source_length, prepared.is_apart, prepared.other_ids)
     if how.embeddings:
         joined = join_embeddings(how.embeddings, prepared.loaded_ids, prepared.chosen, source)
     else:
         assert how.probabilities is not None
         if prepared.task != "classification":
             raise UsageError(f"probabilities need class labels, and the task is {prepared.task}: give embeddings.")
-        names = dataset.class_names
-        joined = join_probabilities(how.probabilities, prepared.loaded_ids, prepared.chosen, names, source)
+        loaded, kept = prepared.loaded_classes, dataset.class_names
+        joined = join_probabilities(how.probabilities, prepared.loaded_ids, prepared.chosen, loaded, source, kept)
     notes, name = list(joined.notes), how.files[kind].name
     if kind == "probabilities":
         notes += _about_probabilities(joined.values, dataset.labels, joined.has_vector, name)

@@ -127,8 +127,9 @@ def _rows_of(
                 f"{dataset.ids[row]} (or names it twice): give every sample a row, with an empty label for none."
             )
     total = dataset.plan.source_length if dataset.plan is not None else len(dataset)
-    if length == total > len(dataset):
-        return dataset.source_index, "it has no names, so its rows are taken in the order of the data's"
+    index = dataset.source_index
+    if length == total and (index < length).all() and not np.array_equal(index, np.arange(length)):
+        return index, "it has no names, so its rows are taken in the order of the data's rows"
     if length != len(dataset):
         raise DataError(f"{where}: expected {len(dataset)} {what}, one a sample of the data, got {length}.")
     return np.arange(length), "it has no names, so its rows are taken in the order of the samples"

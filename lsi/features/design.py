@@ -59,7 +59,8 @@ class Recipe:
 
     def _pieces(self, raw: np.ndarray, rows: np.ndarray | None = None) -> Iterator[np.ndarray]:
         expected = self._n_raw()
-        if raw.ndim != 2 or (expected is not None and raw.shape[1] < expected):
+        width = raw.shape[-1] if self.columns is None or expected is None else min(raw.shape[-1], expected)
+        if raw.ndim != 2 or expected not in (None, width):
             raise DataError(f"Expected raw features of shape (n, {expected}), got {raw.shape}.")
         count = len(raw) if rows is None else len(rows)
         for start in range(0, count, _SHARD):

@@ -42,11 +42,13 @@ class Source:
         rows: (n,) of the samples that are wanted, in the source.
         length: rows of the source; 0 where that is not known.
         is_apart: the samples are those without a label, which a file of the others' vectors does not hold.
+        other_ids: of the part of the data that is not joined, which a file may name as well.
     """
 
     rows: Int[np.ndarray, " n"]
     length: int = 0
     is_apart: bool = False
+    other_ids: np.ndarray | None = None
 
 
 def join_embeddings(
@@ -77,6 +79,7 @@ def join_probabilities(
     chosen: Int[np.ndarray, " n"],
     class_names: Sequence[str],
     source: Source | None = None,
+    kept: Sequence[str] | None = None,
 ) -> Joined:
     """Return the logarithm of the class probabilities of some samples, clipped from below at `FLOOR`.
 
@@ -86,18 +89,42 @@ def join_probabilities(
         chosen: (n,) positions of the samples that are wanted.
         class_names: k names, in the order of the data's classes; columns that are called so are put in this order.
         source: where the samples that are wanted stand in the source; None: all samples are its rows.
+        kept: names of the classes that still have samples, in their order; a file of these alone will do. A row is
+            divided by what it gives them together, and says nothing of them where it gives them nothing. None: all.
 
     Raises:
         DataError: the file cannot be read, fits none of the samples, or its rows are no probabilities of these classes.
     """
-    file = read_vectors(specification, "probabilities", PROBABILITIES, class_names)
-    order, said = _class_order(file, class_names)
+    kept = class_names if kept is None else kept
+    file, order, class_names = _of_classes(specification, class_names, kept)
     joined = _joined(file, ids, chosen, "probabilities", source)
     values = joined.values[:, order].astype(np.float64)
     _check_probabilities(file, values, joined.has_vector, ids[chosen])
-    values = values / np.where(joined.has_vector, values.sum(axis=1), 1)[:, None]
+    values = values[:, [class_names.index(name) for name in kept]]
+    sums = values.sum(axis=1, keepdims=True)
+    values = np.divide(values, sums, out=np.full_like(values, 1 / len(kept)), where=sums > 0)
     logarithms = np.where(joined.has_vector[:, None], np.log(np.maximum(values, FLOOR)), 0)
-    return _with_notes(Joined(logarithms, joined.has_vector, joined.notes), said)
+    gone = [name for name in class_names if name not in kept]
+    notes = [f"the columns of classes without samples are left out: {_some(gone)}"] if gone else []
+    return _with_notes(Joined(logarithms, joined.has_vector, joined.notes), _said_of_order(file, class_names), *notes)
+
+
+def _of_classes(
+    specification: str, class_names: Sequence[str], kept: Sequence[str]
+) -> tuple[VectorFile, list[int], Sequence[str]]:
+    """Return the probabilities in a file, which of its columns is which class, and these: all, or those kept alone.
+
+    Raises:
+        DataError: it fits neither; the message is about all classes.
+    """
+    problems: list[DataError] = []
+    for names in dict.fromkeys((tuple(class_names), tuple(kept))):
+        try:
+            file = read_vectors(specification, "probabilities", PROBABILITIES, names)
+            return file, _class_order(file, names), names
+        except DataError as problem:
+            problems.append(problem)
+    raise problems[0]
 
 
 def _joined(file: VectorFile, ids: np.ndarray, chosen: np.ndarray, what: str, source: Source | None) -> Joined:
@@ -139,7 +166,8 @@ def _in_order(
     """
     name, length = file.path.name, len(file.values)
     is_apart = source is not None and source.is_apart
-    if source is not None and length == source.length and (is_apart or length != n_samples):
+    is_loaded_order = length == n_samples and source is not None and np.array_equal(source.rows, chosen)
+    if source is not None and _counts_in_source(source, length) and (is_apart or not is_loaded_order):
         return source.rows, f"{name} names no samples: its {length:,} rows are taken in the order of the source's rows"
     if is_apart:
         return np.full(len(chosen), -1), f"{name} names no samples: its {length:,} rows are those with a label"
@@ -151,14 +179,23 @@ def _in_order(
     return chosen, f"{name} names no samples: its {length:,} rows are taken in the order of the data"
 
 
+def _counts_in_source(source: Source, length: int) -> bool:
+    """Say whether a file of so many rows holds one for each of the source, whose rows the samples know."""
+    return length == source.length and bool((source.rows < length).all())
+
+
 @dataclass(frozen=True)
 class _Match:
-    """What one column of keys leads to: its texts, the row of each id, −1 for none, and how many by which rule."""
+    """What one column of keys leads to: its texts, the row of each id, −1 for none, and how many by which rule.
+
+    `others` are the rows of the part of the data that is not joined.
+    """
 
     column: str
     keys: np.ndarray
     rows: np.ndarray
     counts: Mapping[str, int]
+    others: np.ndarray
 
     def notes(self, file: VectorFile) -> list[str]:
         """Return what there is to say of it."""
@@ -166,7 +203,7 @@ class _Match:
         notes = [f"{count:,} rows of {name} were joined by {rule}" for rule, count in self.counts.items()]
         if others:
             notes.insert(0, f"{name} is joined by its column {self.column}, not by {' or '.join(others)}")
-        surplus = np.setdiff1d(np.arange(len(self.keys)), self.rows)
+        surplus = np.setdiff1d(np.arange(len(self.keys)), np.concatenate([self.rows, self.others]))
         if len(surplus):
             notes.append(f"{len(surplus):,} of {len(self.keys):,} rows of {name} belong to no sample: "
                          + _some(self.keys[surplus]))  # fmt: skip
@@ -182,9 +219,11 @@ def _best_match(file: VectorFile, ids: np.ndarray, source: Source | None) -> _Ma
         DataError: it gives the numbers in the samples' names in another order.
     """
     best: _Match | None = None
+    others = [] if source is None or source.other_ids is None else [str(i) for i in source.other_ids]
     for column, keys in file.keys.items():
-        rows, counts = rows_by_name(keys, ids)
-        match, n_found = _Match(column, keys, rows, counts), int((rows >= 0).sum())
+        every, counts = rows_by_name(keys, [*ids, *others])
+        rows = every[: len(ids)]
+        match, n_found = _Match(column, keys, rows, counts, every[len(ids) :]), int((rows >= 0).sum())
         if counts_rows(keys) and (counts or not n_found):
             if n_found < len(ids) and _has_their_order(file, len(ids), source):
                 continue
@@ -213,14 +252,12 @@ def _check_order(file: VectorFile, match: _Match, ids: np.ndarray) -> None:
         )
 
 
-def _class_order(file: VectorFile, class_names: Sequence[str]) -> tuple[list[int], str]:
-    """Return which column belongs to each class, and a sentence that says so."""
+def _class_order(file: VectorFile, class_names: Sequence[str]) -> list[int]:
+    """Return which column belongs to each class."""
     k, names = len(class_names), [c.strip() for c in file.columns]
     missing = [c for c in class_names if c not in names]
     if not missing:
-        return [
-            names.index(c) for c in class_names
-        ], f"the columns of {file.path.name} are joined to the classes by name"
+        return [names.index(c) for c in class_names]
     if len(missing) < k and not all(n.isdigit() for n in names):
         raise DataError(f"{file.path}: expected a column for each of the {k} classes, got none for {_some(missing)}.")
     if file.values.shape[1] != k:
@@ -228,9 +265,14 @@ def _class_order(file: VectorFile, class_names: Sequence[str]) -> tuple[list[int
             f"{file.path}: expected {k} columns of probabilities, one for each class of the data, got "
             f"{file.values.shape[1]}."
         )
-    return list(range(k)), f"the columns of {file.path.name} are taken in the order of the classes: " + _some(
-        class_names
-    )
+    return list(range(k))
+
+
+def _said_of_order(file: VectorFile, class_names: Sequence[str]) -> str:
+    """Return a sentence on how columns were joined to classes."""
+    if set(class_names) <= {c.strip() for c in file.columns}:
+        return f"the columns of {file.path.name} are joined to the classes by name"
+    return f"the columns of {file.path.name} are taken in the order of the classes: " + _some(class_names)
 
 
 def _check_probabilities(file: VectorFile, values: np.ndarray, has_vector: np.ndarray, ids: np.ndarray) -> None:

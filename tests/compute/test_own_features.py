@@ -12,6 +12,7 @@ from PIL import Image
 
 from lsi.cli import main
 from lsi.compute import pipeline
+from lsi.compute.decided import subject_of
 from lsi.compute.raw_features import raw_features
 from lsi.compute.raw_record import Where
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
@@ -93,6 +94,8 @@ def test_samples_without_a_vector_are_left_out_and_the_rest_is_scored(folder, ca
     notes = run.manifest["features"]["notes"]
     assert "2 of 58 rows of v.csv belong to no sample: x.png, y.png" in notes
     assert any(n.startswith("4 of 60 samples have no embedding in v.csv and are left out: ") for n in notes)
+    assert any(n.startswith("left out: 4 without a vector (first: ")
+               for n in run.manifest["dataset"]["plan"]["notes"])  # fmt: skip
     failing = dataclasses.replace(asked, data=dataclasses.replace(asked.data, on_error="fail"))
     with pytest.raises(DataError, match=r"4 of 60 samples have no vector; the first: no embedding in v.csv"):
         pipeline.run(failing, cache)
@@ -225,6 +228,38 @@ def test_probabilities_find_the_wrong_labels_and_are_used_whole(folder, cache, t
     raw = expected[[positions[one] for one in run.scores["id"]]]
     wanted = (raw - raw.mean(0)) / raw.var(0).mean() ** 0.5
     np.testing.assert_allclose(np.asarray(design.values)[:, :-1], wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("columns", [["a", "b", "c"], ["p0", "p1", "p2"]])
+def test_probabilities_go_with_decisions_that_leave_a_class_without_samples(folder, cache, tmp_path, columns):
+    frame = pd.DataFrame(probabilities(), columns=columns).assign(id=IDS)
+    frame.to_parquet(tmp_path / "p.parquet")
+    asked = settings(folder, probabilities=str(tmp_path / "p.parquet"))
+    about = subject_of(pipeline.prepare(asked).dataset, "classification")
+    gone = [{"id": i, "content": c, "action": "exclude", "label": None, "label_name": None, "given_name": "c",
+             "reviewer": "ann", "time": "2026-01-01T00:00:00+00:00"}
+            for i, c in zip(about.ids, about.contents, strict=True) if i.startswith("c/")]  # fmt: skip
+    (tmp_path / "d.json").write_text(json.dumps({"decisions": gone}))
+    run = pipeline.run(dataclasses.replace(asked, decisions=str(tmp_path / "d.json")), cache)
+    assert (run.class_names, len(run.scores)) == (["a", "b"], 40)
+    assert run.manifest["features"]["n_features"] == 2
+    assert "the columns of classes without samples are left out: c" in run.manifest["features"]["notes"]
+
+
+@pytest.mark.parametrize("columns", [["a", "b", "c"], ["p0", "p1", "p2"]])
+def test_probabilities_of_samples_that_another_labelling_leaves_apart(folder, cache, tmp_path, columns):
+    """The data have no labels: another labelling gives them, but to six samples."""
+    flat = tmp_path / "flat"
+    for i in IDS:
+        (flat / i[2:]).parent.mkdir(exist_ok=True)
+        (flat / i[2:]).write_bytes((folder / i).read_bytes())
+    names, labels = [i[2:] for i in IDS], ["" if i >= 54 else IDS[i][0] for i in range(N)]
+    pd.DataFrame({"path": names, "label": labels}).to_csv(tmp_path / "l.csv", index=False)
+    pd.DataFrame(probabilities(), columns=columns).assign(path=names).to_csv(tmp_path / "p.csv", index=False)
+    data = DataSettings(data=flat, labels=str(tmp_path / "l.csv"))
+    run = pipeline.run(Settings(data, features=FeatureSettings(probabilities=str(tmp_path / "p.csv"))), cache)
+    assert run.unlabelled["predicted_label"].tolist() == TRUE[54:].tolist()
+    assert not any("belong to no sample" in note for note in run.manifest["features"]["notes"])
 
 
 def test_probabilities_that_agree_with_every_label_raise_a_question(folder, cache, tmp_path):

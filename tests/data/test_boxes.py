@@ -99,6 +99,14 @@ def test_each_box_of_coco_is_a_sample(tmp_path):
     assert dataset.plan.notes[0] == "Each box is a sample: 4 boxes in 2 images."
 
 
+def test_labels_without_names_are_in_the_order_of_the_annotations(tmp_path):
+    root = write(tmp_path / "pets", {"annotations/instances_train.json": COCO, "images/1.png": 1, "images/2.png": 2})
+    np.save(tmp_path / "l.npy", np.array(["dog", "cat", "cat", "dog"]))  # those of the annotations
+    dataset = load(DataSettings(data=root, boxes=True, labels=str(tmp_path / "l.npy")), tmp_path)
+    assert (dataset.labels == dataset.true_label).all()
+    assert dataset.plan.notes[-1].endswith("its rows are taken in the order of the data's rows.")
+
+
 COCO_LAYOUTS = {
     "of the paper": ({"annotations/instances_train2017.json": "train", "annotations/instances_val2017.json": "val"},
                      {"train": "train2017/{}", "val": "val2017/{}"}),
@@ -254,6 +262,20 @@ def test_each_line_of_yolo_is_a_sample(tmp_path, files):
     assert dataset.plan.splits in ((("train", 2),), ())
 
 
+def test_each_folder_of_labels_has_its_own_class_names_where_they_differ(tmp_path):
+    files = {"labels/train/classes.txt": "cat\ndog\n", "labels/val/classes.txt": "dog\ncat\n"}
+    boxes = {f"{kind}/{split}/a.{end}": content for split in ("train", "val", "test")
+             for kind, end, content in (("images", "png", 1), ("labels", "txt", "0 .5 .5 .5 .5\n"))}  # fmt: skip
+    dataset = opened(write(tmp_path / "pets", files | boxes), "all")
+    assert {str(i).split("/")[1]: dataset.class_names[c] for i, c in zip(dataset.ids, dataset.labels, strict=True)} == {
+        "train": "cat", "val": "dog", "test": "cat"
+    }  # fmt: skip
+    assert any(note.startswith("Class names differ in labels/train/classes.txt, labels/val/classes.txt: those nearest")
+               for note in dataset.plan.notes)  # fmt: skip
+    same = dict.fromkeys(files, "cat\ndog\n")
+    assert not any("differ" in note for note in opened(write(tmp_path / "same", same | boxes), "all").plan.notes)
+
+
 def test_splits_of_yolo_are_those_of_the_description_or_of_the_folders(tmp_path):
     files = {f"images/{folder}/{i}.png": 1 for folder in ("set_a", "set_b", "test") for i in range(2)}
     files |= {name.replace("images", "labels").replace(".png", ".txt"): "0 .5 .5 .5 .5\n" for name in files}
@@ -340,6 +362,8 @@ def test_a_bad_line_is_named(tmp_path, line, message):
         ("names:\nnc: 3", None),
         ("names: []", []),
         ("info: {names: [a]}\n", "absent"),
+        (r'names: ["\xE9cureuil", "\u732B", "\U0001F431", "a\tb\/c\\"]', ["écureuil", "猫", "🐱", "a\tb/c\\"]),
+        (r'names: ["say \"hi\" #1", x] # note', ['say "hi" #1', "x"]),
     ],
 )
 def test_the_little_yaml_that_is_needed_is_read(text, expected):
@@ -356,6 +380,10 @@ def test_the_little_yaml_that_is_needed_is_read(text, expected):
         return None if value is None else spelt.get(str(value), str(value))
 
     assert texts(theirs) == expected
+
+
+def test_a_letter_that_json_writes_as_a_pair_is_one_letter():
+    assert read_plain_yaml(r'names: ["\ud83d\udc31"]', ("names",), "data.yaml") == {"names": ["🐱"]}
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,25 @@ def test_rows_of_samples_outside_a_subset_are_no_surplus(tmp_path):
     assert join_embeddings(str(path), IDS, np.array([2])).notes == ()
 
 
+def test_rows_without_names_are_those_of_the_source_where_its_order_is_another(tmp_path):
+    np.save(tmp_path / "v.npy", VECTORS)
+    joined = join_embeddings(str(tmp_path / "v.npy"), IDS, ALL, Source(SHUFFLED, 4))
+    np.testing.assert_array_equal(joined.values, VECTORS[SHUFFLED])
+    assert joined.notes == ("v.npy names no samples: its 4 rows are taken in the order of the source's rows",)
+    outside = join_embeddings(str(tmp_path / "v.npy"), IDS, ALL, Source(ALL + 3, 4))  # rows of several sources
+    np.testing.assert_array_equal(outside.values, VECTORS)
+
+
+def test_rows_of_samples_without_a_label_belong_to_a_sample(tmp_path):
+    source = Source(ALL[:2], 4, other_ids=IDS[2:])
+    path = npz(tmp_path / "v.npz", ids=["x.png", *IDS[1:]], embeddings=VECTORS)
+    notes = join_embeddings(str(path), IDS[:2], ALL[:2], source).notes
+    assert notes[0] == "1 of 4 rows of v.npz belong to no sample: x.png"
+    path = npz(tmp_path / "v.npz", ids=["cat/00.png", "0.png"], embeddings=VECTORS[:2])
+    source = Source(ALL[:2], 3, other_ids=np.array(["b/0.png"]))  # 0.png may be either's
+    assert join_embeddings(str(path), np.array(["cat/00.png", "a/0.png"]), ALL[:2], source).has_vector.sum() == 1
+
+
 @pytest.mark.parametrize(
     ("ids", "keys", "rows", "note"),
     [
@@ -341,6 +360,24 @@ def test_a_class_may_be_called_like_a_column_of_ids(tmp_path):
 def test_rounded_rows_are_made_to_sum_to_one(tmp_path):
     path = npz(tmp_path / "p.npz", ids=IDS, probs=PROBABILITIES.astype(np.float16) * np.float16(0.99))
     np.testing.assert_allclose(np.exp(joined_probabilities(path).values).sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("columns", [["p0", "p1", "p2"], ["cat", "cow", "dog"]])
+def test_columns_of_classes_without_samples_are_left_out(tmp_path, columns):
+    values = np.array([[0.45, 0.5, 0.05], [0.5, 0.5, 0], [0.25, 0, 0.75], [0, 1, 0]])
+    pd.DataFrame(values, columns=columns).assign(id=IDS).to_parquet(tmp_path / "p.parquet")
+    joined = join_probabilities(str(tmp_path / "p.parquet"), IDS, ALL, ("cat", "cow", "dog"), None, CLASSES)
+    np.testing.assert_allclose(joined.values, EXPECTED)  # the last row says nothing of cat and dog
+    assert joined.notes[-1] == "the columns of classes without samples are left out: cow"
+
+
+@pytest.mark.parametrize("columns", [["p0", "p1"], ["cat", "dog"]])
+def test_probabilities_of_the_classes_that_have_samples_will_do(tmp_path, columns):
+    pd.DataFrame(PROBABILITIES, columns=columns).assign(id=IDS).to_parquet(tmp_path / "p.parquet")
+    joined = join_probabilities(str(tmp_path / "p.parquet"), IDS, ALL, ("cat", "cow", "dog"), None, CLASSES)
+    np.testing.assert_allclose(joined.values, EXPECTED)
+    with pytest.raises(DataError, match=r"expected a column for each of the 3 classes, got none for cow|expected 3 c"):
+        join_probabilities(str(tmp_path / "p.parquet"), IDS, ALL, ("cat", "cow", "dog"), None, ("cat", "cow", "dog"))
 
 
 @pytest.mark.parametrize(
