@@ -24,7 +24,7 @@ def standing(history: pd.DataFrame, about: Subject) -> pd.DataFrame:
     """Return the rows that are not undone, on samples of the run, as the run has samples and labels.
 
     `is_of_label` is False for a keep or an exclusion that was said of a sample and not of its label: as no duplicate
-    of others or as one, or where there are no classes.
+    of others or as one, or where there are no classes; and for what was said of other labels of the same sample.
     """
     rows = history[~history["undone"]]
     ids, contents = rows["sample_id"].fillna("").tolist(), rows["content"].fillna("").tolist()
@@ -34,7 +34,18 @@ def standing(history: pd.DataFrame, about: Subject) -> pd.DataFrame:
     if rows.empty:
         return rows.assign(is_of_label=True)
     actions, labels = zip(*(_in_run(about, row) for row in rows.to_dict("records")), strict=True)
-    return rows.assign(action=actions, label=labels, is_of_label=_is_of_label(rows))
+    of_label = _is_of_label(rows)
+    rows = rows.assign(action=actions, label=labels)
+    return rows.assign(is_of_label=of_label & ~_is_of_other_labels(about, rows))
+
+
+def _is_of_other_labels(about: Subject, rows: pd.DataFrame) -> pd.Series:
+    """Return which standing rows know no class of the run: they speak of another column of labels of the same data.
+
+    Where a class that was chosen has gone since, the given one is known still.
+    """
+    is_known = rows[["given_name", "label_name"]].isin(about.class_names).any(axis=1)
+    return (rows["action"] == FOREIGN) & rows["given_name"].notna() & ~is_known & (about.given is not None)
 
 
 def _is_of_label(rows: pd.DataFrame) -> pd.Series:
@@ -49,7 +60,8 @@ def _speaks(rows: pd.DataFrame) -> pd.Series:
 def in_force(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the latest of the standing rows of each sample, indexed by it, without those taken back or foreign.
 
-    A keep that says nothing of the label leaves in force what was said of it before.
+    A keep that says nothing of the label leaves in force what was said of it before, and so does what was said of
+    other labels.
     """
     latest = _latest(rows, ["sample"]).set_index("sample")
     latest = latest.assign(disputed=latest.index.isin(disagreements(rows)))
@@ -59,14 +71,18 @@ def in_force(rows: pd.DataFrame) -> pd.DataFrame:
 def _latest(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Return the latest row of each group; where that keeps a sample alone, the latest of its label, if it stands."""
     latest = rows.drop_duplicates(by, keep="last")
-    apart = latest[is_kept_apart(latest)]
+    apart = latest[_is_apart(latest)]
     if apart.empty:
         return latest
-    of_label = rows[~is_kept_apart(rows)].drop_duplicates(by, keep="last")
+    of_label = rows[~_is_apart(rows)].drop_duplicates(by, keep="last")
     of_label = of_label[of_label["action"].isin(["keep", "relabel"])]
     said = of_label[pd.MultiIndex.from_frame(of_label[by]).isin(pd.MultiIndex.from_frame(apart[by]))]
     is_said = pd.MultiIndex.from_frame(latest[by]).isin(pd.MultiIndex.from_frame(said[by]))
     return pd.concat([latest[~is_said], said])
+
+
+def _is_apart(rows: pd.DataFrame) -> np.ndarray:
+    return is_kept_apart(rows) | ((rows["action"] == FOREIGN) & ~rows["is_of_label"].astype(bool)).to_numpy()
 
 
 class _Said(NamedTuple):
@@ -99,7 +115,9 @@ def still_standing(
         rows.setdefault((sample, content), []).append(_Said(who, stamp(when), *marks))
     current = in_force(standing(history, about))
     held = decision_records(about, current[current["action"].isin(["keep", "unsure"])])
-    now = {(record["id"], record["content"]): record for record in [*held, *elsewhere(history, about)]}
+    others = elsewhere(history, about)
+    others = [r for r, i in zip(others, find(about, others).tolist(), strict=True) if i not in current.index]
+    now = {(record["id"], record["content"]): record for record in [*held, *others]}
     still = []
     for record, position in zip(before, find(about, before).tolist(), strict=True):
         sample, when = (record["id"], record["content"]), when_of(record)

@@ -653,6 +653,20 @@ def test_a_keep_of_the_sample_leaves_what_was_said_of_its_label(reviews):
     assert found["is_of_label"].to_dict() == {1: True, 2: True, 3: False, 4: False}
 
 
+def test_what_is_said_of_other_labels_leaves_what_was_said_of_these(reviews):
+    """Two columns of labels of one table are two questions about the same samples."""
+    other = replace(RUN, run="other column", class_names=("yes", "no"), given=np.zeros(200, dtype=int))
+    reviews.record(RUN, "ann", [Decision(1, "relabel", 4), Decision(2, "keep"), Decision(3, "exclude")])
+    reviews.record(other, "bob", [Decision(1, "keep"), Decision(2, "relabel", 1), Decision(3, "keep")])
+    assert reviews.current(RUN)["action"].to_dict() == {1: "relabel", 2: "keep"}, "3 was taken back"
+    assert reviews.current(other)["action"].to_dict() == {1: "keep", 2: "relabel", 3: "keep"}
+    assert reviews.disagreements(RUN) == [3]
+    assert reviews.n_foreign(RUN) == 3
+    reviews.record(RUN, "ann", [Decision(2, "relabel", 7)])
+    lacks = replace(RUN, class_names=tuple("gone" if c == "c7" else c for c in RUN.class_names))
+    assert reviews.current(lacks)["action"].to_dict() == {1: "relabel"}, "a class that is gone since is of this column"
+
+
 def test_an_exclusion_of_the_sample_leaves_whatever_was_said_of_its_label(reviews):
     reviews.record(RUN, "ann", [Decision(1, "relabel", 4), Decision(2, "keep")])
     reviews.record(
