@@ -117,7 +117,9 @@ def _of_database(about: Subject, settings: Settings, cache: Path) -> tuple[str |
 
     reviews = Reviews.of_cache(cache)
     try:
-        made_on = [name for name in reviews.history(about)["run"] if name]
+        history = reviews.history(about)
+        is_here = about.find(history["sample_id"].fillna("").tolist(), history["content"].fillna("").tolist()) >= 0
+        made_on = [name for name in history["run"][is_here] if name]
         alike = [run.name for run in list_runs(cache) if _is_alike(run, settings)]
         parent = [*alike[:1], *made_on[-1:]]
         records = decision_records(about, reviews.current(about))

@@ -63,12 +63,22 @@ def _fault(manifest: Path, _written: int) -> str:
     return fault_of(read_json(manifest) or {})
 
 
+def is_of_same_place(run: Run, other: Run) -> bool:
+    """Say whether two runs are on data of the same name that were read from the same path."""
+    one, another = ((r.subject_name, str(r.asked("data").get("data"))) for r in (run, other))
+    return one == another
+
+
 def run_before(cache: Path, run: Run) -> Run | None:
-    """Return the run that was computed last before this one on a dataset of the same name, None where there is none."""
+    """Return the run that was computed last before this one on a dataset of the same name, None where there is none.
+
+    One on data of the same place comes before those of other places, which may be other data.
+    """
     runs = list_runs(cache)
     names = [other.name for other in runs]
     older = runs[names.index(run.name) + 1 :] if run.name in names else []
-    return next((other for other in older if other.subject_name == run.subject_name), None)
+    alike = [other for other in older if other.subject_name == run.subject_name]
+    return next((other for other in alike if is_of_same_place(run, other)), alike[0] if alike else None)
 
 
 def delete_run(run: Run) -> None:

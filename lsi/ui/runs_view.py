@@ -12,7 +12,7 @@ from lsi.export import spreadsheet_safe
 from lsi.hashing import fingerprint
 from lsi.runs.comparison import Comparison, compare
 from lsi.runs.counting import decided_on
-from lsi.runs.listing import delete_run
+from lsi.runs.listing import delete_run, is_of_same_place
 from lsi.runs.run import Run
 from lsi.runs.titles import LENGTH, decisions_without_effect, label_of, rename, unusual_settings, when
 from lsi.runs.trail import trail
@@ -139,9 +139,10 @@ def side_by_side(view: View, runs: list[Run]) -> None:
         runs: all of them, the newest first.
     """
     st.subheader("Before and after", anchor=False)
-    others = {run.name: run for run in sorted(runs, key=lambda run: run.subject_name != view.run.subject_name)
-              if run.name != view.run.name}  # fmt: skip
-    alike = [name for name, run in others.items() if run.subject_name == view.run.subject_name]
+    is_alike = {run.name: run.subject_name == view.run.subject_name for run in runs}
+    ordered = sorted(runs, key=lambda run: (not is_alike[run.name], not is_of_same_place(run, view.run)))
+    others = {run.name: run for run in ordered if run.name != view.run.name}
+    alike = [name for name in others if is_alike[name]]
     if not alike:
         st.info("Another run on the same data can be compared with this one: recompute with your decisions on Export.")
     if not others:

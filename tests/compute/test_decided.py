@@ -15,7 +15,7 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from lsi.cli import main
-from lsi.compute import pipeline
+from lsi.compute import decided, pipeline
 from lsi.compute.queries import report_of_run
 from lsi.compute.uncomputed import data_as_run
 from lsi.config import DATABASE, DataSettings, FeatureSettings, NoiseSettings, Settings
@@ -263,6 +263,20 @@ def test_decisions_on_labels_pass_through_a_run_without_classes(pair, folder, ca
     excluded = pipeline.run(replace(settings_of(folder, DATABASE), data=DataSettings(data=folder, task="self")), cache)
     assert len(excluded.scores) == len(alone.scores) - 1
     assert excluded.manifest["decided"]["n_elsewhere"] == 1
+
+
+def test_a_run_on_other_data_of_the_same_name_is_no_parent(folder, cache, tmp_path):
+    copied = tmp_path / folder.name
+    shutil.copytree(folder, copied)
+    for path in (p for p in copied.rglob("*.png") if p.name != "0.png"):
+        Image.eval(Image.open(path), lambda v: 255 - v).save(path)
+    one, other = (pipeline.run(settings_of(place), cache) for place in (folder, copied))
+    assert one.subject_name == other.subject_name
+    with closing(Reviews.of_cache(cache)) as reviews:
+        reviews.record(one.subject, "ann", [Decision(2, "exclude")])
+        reviews.record(other.subject, "ann", [Decision(3, "exclude")])
+        about, plain = one.subject, replace(settings_of(folder, DATABASE), seed=5)  # no run is alike
+        assert decided._of_database(about, plain, cache)[0] == one.name
 
 
 def test_decisions_on_data_with_image_and_text_are_found(folder, cache, tmp_path):

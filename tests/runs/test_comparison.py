@@ -13,9 +13,11 @@ from lsi.compute import pipeline
 from lsi.config import DATABASE, DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.errors import MissingRunError, UsageError
 from lsi.files import write_json
+from lsi.runs import listing
 from lsi.runs.comparison import compare, is_new
 from lsi.runs.counting import decided_on
 from lsi.runs.decisions import Decision, Reviews
+from lsi.runs.layout import MANIFEST
 from lsi.runs.listing import delete_run, find_run, list_runs, run_before
 from lsi.runs.run import Run
 from lsi.runs.titles import label_of, rename
@@ -79,6 +81,19 @@ def test_new_is_what_the_run_before_lacks(pair, cache):
     assert before is not None
     assert before.name == run.name
     assert run_before(cache, other) is None
+
+
+def test_the_run_before_is_one_on_data_of_the_same_place(tmp_path, monkeypatch):
+    places = ("one/train", "other/train", "one/train")
+    runs = []
+    for number, place in enumerate(places):
+        folder = tmp_path / "runs" / f"train-{number}"
+        folder.mkdir(parents=True)
+        write_json(folder / MANIFEST, {"dataset": {"name": "train"}, "settings": {"data": {"data": place}}})
+        runs.append(Run(folder))
+    monkeypatch.setattr(listing, "list_runs", lambda _: runs[::-1])
+    found = [run_before(tmp_path, run) for run in runs]
+    assert [run and run.name for run in found] == [None, "train-0", "train-0"]
 
 
 def test_an_image_is_not_new_for_the_noise_in_it(tmp_path):
