@@ -190,7 +190,7 @@ def issue_table(run: Run) -> pd.DataFrame:
 
     Where there are no classes, residuals and targets stand in the place of the labels.
     """
-    names = np.array(run.class_names)
+    names = np.array(run.class_names, dtype=object)
     table = run.scores[["index", "id", "is_label_issue", "label_score", "given_label", "suggested_label"]].copy()
     table = table.rename(columns={"suggested_label": "predicted_label"})
     if run.task != "classification":  # no labels, but what a regression was to predict
@@ -203,7 +203,7 @@ def issue_table(run: Run) -> pd.DataFrame:
 
 def relabel_table(run: Run, selection: Selection) -> pd.DataFrame:
     """Return one row a relabelled sample; a class that no sample has any more has the number −1."""
-    names, number = np.array(run.class_names), {name: i for i, name in enumerate(run.class_names)}
+    names, number = np.array(run.class_names, dtype=object), {name: i for i, name in enumerate(run.class_names)}
     given, new, chosen = labels_in_data(run), final_labels(run, selection), relabelled(run, selection)
     rows = run.scores.loc[chosen, ["index", "id"]].copy()
     rows["given_label"] = np.array([number.get(name, -1) for name in given[chosen]], dtype=np.int64)

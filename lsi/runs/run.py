@@ -298,7 +298,7 @@ class Run:
         """
         table = self.scores.copy()
         if self.task == "classification":
-            names = np.array(self.class_names)
+            names = np.array(self.class_names, dtype=object)
             table["given"], table["predicted"] = names[table["given_label"]], names[table["suggested_label"]]
             return table
         names = self.target_names[:_CAPTIONED]

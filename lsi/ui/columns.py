@@ -67,7 +67,8 @@ class Column:
 
     def holds(self, texts: tuple[str, ...]) -> np.ndarray:
         """Return which samples have one of these values, (n,)."""
-        return np.isin(self.values.astype(str), texts)[self.codes]
+        asked = set(texts)
+        return np.array([value in asked for value in self.values], dtype=bool)[self.codes]
 
     def between(self, low: float | None, high: float | None) -> np.ndarray:
         """Return which samples have a number from low to high, both included; none where the values are no numbers."""

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from lsi.compute.raw_features import RawFeatures, Where, raw_features
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.errors import DataError, MissingRunError
 from lsi.export import Selection, write_images
+from lsi.export.lists import issue_table
 from lsi.laplace.scores import compute
 from lsi.progress import Progress
 from lsi.runs.listing import list_runs, open_run, used_by_runs
@@ -218,6 +220,21 @@ def test_a_head_predicts_targets_in_their_own_units(tmp_path):
     with np.load(tmp_path / "n.npz") as arrays:
         residual = arrays["weight"] - run.predict(x.astype(np.float64))[:, 0]
     assert np.abs(residual).max() < 5
+
+
+def test_one_long_class_name_makes_not_every_caption_as_long(tmp_path):
+    run = Run(tmp_path)
+    names = ["short", "x" * 50_000]
+    labels = np.zeros(1_000, dtype=np.int64)
+    columns = dict.fromkeys(("index", "given_label", "suggested_label", "is_label_issue", "label_score"), labels)
+    scores = pd.DataFrame({"id": "a"} | columns)
+    vars(run).update(scores=scores, manifest={"dataset": {"class_names": names}})
+    tracemalloc.start()
+    assert set(run.captioned()["given"]) == {"short"}
+    assert set(issue_table(run)["given_name"]) == {"short"}
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6
 
 
 def test_a_copied_run_brings_its_design_along(tmp_path):

@@ -1,6 +1,7 @@
 """Columns of the data as text and as numbers; what is stored stays as it is."""
 
 import decimal
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -71,3 +72,12 @@ def test_a_filter_of_a_column_and_its_words(chosen, rows, words):
 
 def test_a_range_of_text_lets_nothing_pass():
     assert not ColumnFilter("c", (), 0.0, 1.0).mask(read_column(pd.Series(["a", "0.5"]))).any()
+
+
+def test_one_long_value_makes_not_every_other_one_as_long():
+    column = read_column(pd.Series([*map(str, range(1_000)), "x" * 100_000]))
+    tracemalloc.start()
+    assert column.holds(("7", "x" * 100_000)).sum() == 2
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10e6
