@@ -12,6 +12,9 @@ from lsi.ui.login import looks_only
 from lsi.ui.session import View
 from lsi.ui.wording import plain
 
+_GIVEN = "tags_given"  # the key of the tags of the sample on screen, and what of them is written
+_REFUSED = "note_refused"  # the key and the text of a note that was not taken
+
 
 def tags_in_use(view: View) -> list[str]:
     """Return the tags that are on samples of the run, the most frequent first."""
@@ -26,6 +29,8 @@ def on_sample(view: View, position: int) -> None:
         view: the run.
         position: row of its table.
     """
+    if not looks_only():
+        _carry_out_lost(view, position)
     said = remarks_on(view)
     here = said[said["sample"] == position]
     tags, notes = here.loc[here["kind"] == "tag", "text"].tolist(), here[here["kind"] == "note"]
@@ -65,36 +70,63 @@ def on_several(view: View, positions: "list[int] | Int[np.ndarray, ' s']", what:
         button("Take the tag off", key=f"{key}-tag-off", on_click=_put, args=(view, name, chosen, (), (tag,)))
 
 
+def _tags_key(view: View, position: int) -> str:
+    return f"tags-{view.run.name}-{position}"
+
+
+def _carry_out_lost(view: View, position: int) -> None:
+    """Put the tags that were chosen and the note that was written where a newer change ended the callback."""
+    key = _tags_key(view, position)
+    of, given = st.session_state.get(_GIVEN, (None, []))
+    if of == key and key in st.session_state:
+        _change_tags(view, reviewer(), position, given, st.session_state[key])
+    key = _note_key(view, position)
+    if st.session_state.get(_REFUSED) != (key, st.session_state.get(key)):
+        _write_note(view, reviewer(), position)
+
+
+def _change_tags(view: View, name: str, position: int, given: list[str], wanted: list[str]) -> None:
+    added, gone = [t for t in wanted if t not in given], [t for t in given if t not in wanted]
+    _put(view, name, [position], tuple(added), tuple(gone))
+
+
 def _tags(view: View, position: int, tags: list[str]) -> None:
-    key, name = f"tags-{view.run.name}-{position}", reviewer()
+    key, name = _tags_key(view, position), reviewer()
 
     def change() -> None:
         wanted = st.session_state[key]
-        added, gone = [t for t in wanted if t not in tags], [t for t in tags if t not in wanted]
-        _put(view, name, [position], tuple(added), tuple(gone))
+        _change_tags(view, name, position, tags, wanted)
+        st.session_state[_GIVEN] = (key, wanted)
 
     st.session_state[key] = tags
+    st.session_state[_GIVEN] = (key, tags)
     st.multiselect("Tags", list(dict.fromkeys([*tags_in_use(view), *tags])), key=key, accept_new_options=True,
                    on_change=change, placeholder="Choose or type a tag",
                    help=f"Short words that {view.noun} share: to filter by, and in every export.")  # fmt: skip
 
 
+def _note_key(view: View, position: int) -> str:
+    return f"write-{view.run.name}-{position}"
+
+
+def _write_note(view: View, name: str, position: int) -> None:
+    key = _note_key(view, position)
+    text = st.session_state.get(key) or ""
+    if looks_only() or not text.strip():
+        return
+    try:
+        remarks.add_remark(reviews(), view.run.subject, name, [position], "note", text)
+    except LsiError as error:
+        st.toast(plain(error), icon=":material/error:")
+        st.session_state[_REFUSED] = (key, text)
+        return
+    st.session_state[key] = ""
+
+
 def _note(view: View, position: int) -> None:
-    key, name = f"write-{view.run.name}-{position}", reviewer()
-
-    def write() -> None:
-        text = st.session_state[key] or ""
-        if looks_only() or not text.strip():
-            return
-        try:
-            remarks.add_remark(reviews(), view.run.subject, name, [position], "note", text)
-        except LsiError as error:
-            st.toast(plain(error), icon=":material/error:")
-            return
-        st.session_state[key] = ""
-
-    st.text_input("Add a note", key=key, on_change=write, max_chars=remarks.LENGTHS["note"],
-                  placeholder="Add a note, then press Enter", label_visibility="collapsed")  # fmt: skip
+    st.text_input("Add a note", key=_note_key(view, position), on_change=_write_note, args=(view, reviewer(), position),
+                  max_chars=remarks.LENGTHS["note"], placeholder="Add a note, then press Enter",
+                  label_visibility="collapsed")  # fmt: skip
 
 
 def _put(view: View, name: str, positions: list[int], added: tuple[str, ...], gone: tuple[str, ...]) -> None:

@@ -1,5 +1,7 @@
 """Tags and notes on the pages."""
 
+from functools import partial
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -48,6 +50,27 @@ def test_one_sample_gets_tags_and_notes_and_loses_them(view):
     next(b for b in page.button if b.label == "Remove").click().run()
     assert said(view) == []
     assert not page.exception
+
+
+def test_tags_and_notes_are_kept_also_where_their_callbacks_were_ended(view, monkeypatch):
+    add_remark(deciding.reviews(), view.run.subject, "ann", list(range(400)), "tag", "blurry")
+    add_remark(deciding.reviews(), view.run.subject, "ann", [0], "tag", "dark")
+    for kind in ("multiselect", "text_input"):
+        draw = getattr(said_view.st, kind)
+        lost = partial(lambda draw, *args, on_change=None, **options: draw(*args, **options | {"args": None}), draw)
+        monkeypatch.setattr(said_view.st, kind, lost)
+    page = opened(view, "samples", panel="Detail")
+    tags_of_sample(page).set_value(["dark"]).run()
+    next(t for t in page.text_input if t.label == "Add a note").set_value("See the log.").run()
+    sample = next(i for i, _, text, _ in said(view) if text == "See the log.")
+    assert [(kind, text, who) for i, kind, text, who in said(view) if i == sample and who == "me"] == [
+        *([("tag", "dark", "me")] if sample else []), ("note", "See the log.", "me")]  # fmt: skip
+    assert (sample, "tag", "blurry", "ann") not in said(view)
+    assert next(t for t in page.text_input if t.label == "Add a note").value == ""
+    add_remark(deciding.reviews(), view.run.subject, "ann", [sample], "tag", "blurry")
+    page.run()
+    assert (sample, "tag", "blurry", "ann") in said(view), "what a colleague says since stays"
+    assert tags_of_sample(page).value == ["dark", "blurry"]
 
 
 def test_a_tag_for_several_filters_them(view):
