@@ -246,8 +246,8 @@ def differing(table: pd.DataFrame) -> np.ndarray:
 
 
 def lassoed(positions: np.ndarray, lassos: tuple[Lasso, ...]) -> np.ndarray:
-    """Return which points the lassos hold, applied one after the other."""
-    kept = np.zeros(len(positions), dtype=bool)
+    """Return which points the lassos hold, one applied after the other; a first one that takes away takes from all."""
+    kept = np.full(len(positions), bool(lassos) and lassos[0].mode == "subtract")
     for one in lassos:
         inside = in_polygon(positions, one.points)
         kept = {"set": inside, "add": kept | inside, "subtract": kept & ~inside}[one.mode]

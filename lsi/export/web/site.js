@@ -75,7 +75,7 @@ function lassoed(i) {
   return lassos.reduce((kept, l) => {
     const is = inside(all.x[i], all.y[i], l.points);
     return l.mode === "set" ? is : l.mode === "add" ? kept || is : kept && !is;
-  }, false);
+  }, lassos[0].mode === "subtract");
 }
 
 function show() {
