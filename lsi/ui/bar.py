@@ -30,6 +30,7 @@ DRAWN_WITHOUT_RUNS = "drawn_without_runs"  # whether there was no run yet when t
 _OFFERED = 200  # runs in the box at the head, the newest; the page Runs has all of them
 _RUN, _RUN_BOX, _SLOT = "chosen_run", "run_box", "bar_slot"
 _MISSING = "missing_run"  # that the address names
+_NAMED = "name_in_browser"  # the reviewer's, once this session has written it: cookies are those of its first request
 
 
 def current_view() -> View | None:
@@ -98,9 +99,9 @@ def go(page: str, chosen: Filter) -> None:
     st.switch_page(st.session_state["pages"][page], query_params=_query())
 
 
-def filtered(view: View) -> np.ndarray:
-    """Return the positions on screen, the highest LSI first."""
-    chosen = current_filter()
+def filtered(view: View, chosen: Filter | None = None) -> np.ndarray:
+    """Return the positions that a filter leaves, by default those on screen, the highest LSI first."""
+    chosen = current_filter() if chosen is None else chosen
     positions = view.projection() if chosen.lassos else None
     said = remarks_on(view) if chosen.tags or chosen.noted else None
     passes = chosen.mask(view.table, shown_decisions(view), positions, view.column, said)
@@ -154,8 +155,10 @@ def _who() -> None:
         with st.popover(plain(reviewer()), icon=":material/person:", key="reviewer-box"):
             st.text_input("Reviewer", value=remembered() or "me", key="reviewer", max_chars=REVIEWER_LENGTH,
                           help="Decisions are kept under this name, and this browser remembers it.")  # fmt: skip
-            if reviewer() != (remembered() or "me"):
-                remember(COOKIE, reviewer(), base_path() or "/")
+            if reviewer() != st.session_state.get(_NAMED, remembered() or "me"):
+                st.session_state[_NAMED] = reviewer()
+            if _NAMED in st.session_state:
+                remember(COOKIE, st.session_state[_NAMED], base_path() or "/")
 
 
 def _run_box(names: list[str]) -> View | None:
@@ -256,7 +259,11 @@ def _read_url() -> None:
     wanted = next(iter(query.get("run", ())), None)
     if wanted and open_view(wanted) is not None:
         st.session_state[_RUN] = wanted
+        st.session_state.pop(_MISSING, None)
     elif wanted:
+        if st.session_state.get(_RUN):
+            choose(st.session_state[_RUN])
+            st.query_params.pop(KEPT, None)
         st.session_state[_MISSING] = wanted
 
 

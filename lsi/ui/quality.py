@@ -7,7 +7,7 @@ import streamlit as st
 
 from lsi.data.plan import counted
 from lsi.ui import flags, samples
-from lsi.ui.bar import current_filter, go
+from lsi.ui.bar import current_filter, filtered, go
 from lsi.ui.buttons import pressed
 from lsi.ui.detail import picture
 from lsi.ui.session import View
@@ -16,14 +16,21 @@ from lsi.ui.wording import plain
 _SHOWN = 4
 
 
-def section(view: View, positions: np.ndarray) -> None:
-    """Show the flags that images on screen have, each with its worst images and a way to all of them."""
+def section(view: View) -> None:
+    """Show the flags that images have, each with its worst images and a way to all of them.
+
+    Of the filter all counts but which flags it asks for: the way to those with one flag asks for that alone.
+    """
     if not view.has_images:
         return
     st.subheader("Image quality", anchor=False)
     if not view.flags:
         st.caption("This run was computed before image quality was measured. Compute it again to see it.")
         return
+    chosen = current_filter()
+    positions = filtered(view, replace(chosen, quality=()))
+    if chosen.quality:
+        st.markdown("Which flags the filter asks for does not count here.")
     found = {flag: flags.worst_first(view.run.scores, flag, positions) for flag in view.flags}
     found = {flag: rows for flag, rows in found.items() if len(rows)}
     if not found:

@@ -45,7 +45,7 @@ def groups(view: View, positions: np.ndarray, leaking_groups: set[int]) -> None:
         return
     drop = redundant(table, decisions(view)["action"])
     st.markdown(
-        f"{counted(len(ordered), 'group')}. Of each group the {view.one} {_stays(view)} stays, or what somebody "
+        f"{counted(len(ordered), 'group')}. Of each group one {view.one} stays: {_stays(view)}, or what somebody "
         f"decided to keep; {counted(len(drop), view.one)} can go."
     )
     hidden = len(table) - int(np.isin(table.index.to_numpy(), positions).sum())
@@ -131,7 +131,8 @@ def redundant(table: pd.DataFrame, actions: pd.Series) -> np.ndarray:
 
 
 def _stays(view: View) -> str:
-    return "with the likeliest label" if view.labelled else "whose target is likeliest"
+    likeliest = f"the one with the likeliest {'label' if view.labelled else 'target'}"
+    return f"what is held out before the rest, and of several {likeliest}" if has_splits(view.table) else likeliest
 
 
 def budget(view: View, positions: np.ndarray) -> None:
@@ -163,8 +164,8 @@ def budget(view: View, positions: np.ndarray) -> None:
     count = max(1, round(share * len(positions)))
     confirmed = np.isin(positions, actions.index[actions.isin(["keep", "relabel"])].to_numpy())
     kept = positions[:count] if rule == HIGHEST else spread(view.run, positions, count)
-    extra = np.setdiff1d(positions[confirmed], kept)
     kept = positions[np.isin(positions, kept) | confirmed]
+    more = max(0, len(kept) - count)
     stay = f"**{len(kept):,}** {view.noun if len(kept) != 1 else view.one} stay{'s' if len(kept) == 1 else ''}"
     if rule == HIGHEST:
         lsi, held = view.table["lsi"].to_numpy()[positions], view.table["lsi"].to_numpy()[kept].sum()
@@ -175,8 +176,8 @@ def budget(view: View, positions: np.ndarray) -> None:
         suspects = int(view.table["is_label_issue"].to_numpy()[np.setdiff1d(positions, kept)].sum())
         rest = len(positions) - len(kept) - suspects
         st.markdown(f"{stay}; {counted(suspects, f'suspected {what}')} and {counted(rest, 'other')} leave.")
-    more = f" ({len(extra):,} more than the share)" if len(extra) else ""
-    st.caption(f"What was decided to be kept stays{more}. Check on the Export page what leaving the rest out does.")
+    beyond = f" ({more:,} more than the share)" if more else ""
+    st.caption(f"What was decided to be kept stays{beyond}. Check on the Export page what leaving the rest out does.")
     superfluous = positions[~np.isin(positions, kept)]
     seen = actions.reindex(superfluous).to_list()
 

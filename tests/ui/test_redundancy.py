@@ -1,5 +1,7 @@
 """What of a group of near duplicates can go."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -197,3 +199,43 @@ def test_images_of_no_group_are_not_among_those_of_a_group_that_the_filter_hides
     page.session_state["filter"] = Filter(classes=(str(given[0]),))
     page.run()
     assert "counted whole: 1 image of them does not pass the filter" in written(page)
+
+
+def test_what_is_kept_beyond_a_share_is_counted_with_the_suspects_that_were_confirmed(app, cache):
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    suspects = np.flatnonzero(run.scores["is_label_issue"])
+    deciding.reviews().record(run.subject, "me", [Decision(int(i), "keep") for i in suspects])
+    page = visit(app, "redundancy")
+    page.slider(key="budget").set_value(100).run()
+    assert "What was decided to be kept stays. Check" in written(page)
+    page.slider(key="budget").set_value(1).run()
+    stay = int(re.findall(r"\*\*(\d+)\*\* images stay;", written(page))[0])
+    assert stay > 4
+    assert f"kept stays ({stay - 4} more than the share)" in written(page)
+
+
+def test_which_of_a_group_stays_is_said_with_and_without_splits(app, cache, monkeypatch):
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    view = session.open_view(run.name)
+    group = np.full(400, -1)
+    group[[3, 5]] = 0
+    table = view.table.assign(near_duplicate_group=group, nearest_distance=0.1)
+    monkeypatch.setitem(vars(view), "table", table)
+    assert "Of each group one image stays: the one with the likeliest label, or" in written(visit(app, "redundancy"))
+    split = np.where(np.arange(400) == 3, "train", "test")
+    monkeypatch.setitem(vars(view), "table", table.assign(split=split))
+    said = "stays: what is held out before the rest, and of several the one with the likeliest label, or"
+    assert said in written(app.run())
+
+
+def test_a_count_of_a_flag_is_of_what_the_way_to_it_shows(app, rich):
+    app.query_params["run"] = rich.name
+    n_dark, n_blurry = (int(rich.scores[flag].sum()) for flag in ("is_dark", "is_blurry"))
+    page = visit(app, "redundancy")
+    page.session_state["filter"] = Filter(quality=("is_dark",))
+    said = written(page.run())
+    assert f"Blurry**: {n_blurry} image" in said
+    assert f"Dark**: {n_dark} image" in said
+    assert "Which flags the filter asks for does not count here." in said
+    page.button(key="flag-is_blurry").click().run()
+    assert f"**{n_blurry}** of 60 images" in written(page)
