@@ -3,7 +3,8 @@
 What goes wrong in what they do is said in a sentence and leaves the page as it is.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import streamlit as st
@@ -52,6 +53,18 @@ def button(label: str, on_click: Callable[..., object], args: Sequence[Any] = ()
         options: of st.button.
     """
     st.button(label, on_click=_in_words, args=(on_click, args), **options)
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Say in a sentence what goes wrong in a fragment or a dialog: Streamlit lets no error of theirs reach the page."""
+    try:
+        yield
+    except LsiError as error:
+        st.error(plain(error), icon=":material/error:")
+    except OSError as error:
+        what = f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}"
+        st.error(f"A file could not be read or written: {plain(what)}.", icon=":material/error:")
 
 
 def _in_words(function: Callable[..., object], args: Sequence[Any]) -> None:

@@ -7,7 +7,7 @@ import streamlit as st
 from lsi.errors import LsiError
 from lsi.ui import said
 from lsi.ui.bar import current_filter, go
-from lsi.ui.buttons import pressed
+from lsi.ui.buttons import in_words, pressed
 from lsi.ui.columns import as_text, shown
 from lsi.ui.flags import FLAGS
 from lsi.ui.session import View
@@ -20,7 +20,8 @@ _LONG = 120  # letters of a value; of a longer one the rest is a click away
 @st.dialog("In detail", width="large")
 def show(view: View, position: int) -> None:
     """Open a dialog on the sample at a position."""
-    content(view, position)
+    with in_words():
+        content(view, position)
 
 
 def content(view: View, position: int) -> None:
@@ -57,6 +58,11 @@ def content(view: View, position: int) -> None:
 @st.dialog("In detail", width="large")
 def show_unlabelled(view: View, row: int) -> None:
     """Open a dialog on a sample without a label, by its row among them."""
+    with in_words():
+        _unlabelled(view, row)
+
+
+def _unlabelled(view: View, row: int) -> None:
     facts = view.run.unlabelled.iloc[row]
     left, right = st.columns([2, 3])
     with left:

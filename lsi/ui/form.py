@@ -7,7 +7,7 @@ from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettin
 from lsi.errors import LsiError, UsageError
 from lsi.references import check_backbone_is_no_code, kind_of_backbone
 from lsi.ui.awaited import await_job
-from lsi.ui.buttons import button
+from lsi.ui.buttons import button, in_words
 from lsi.ui.data_step import FIELD, data_settings, file_of, path_of, said, which_data, which_labels
 from lsi.ui.deciding import note, refused, reviewer
 from lsi.ui.session import cache
@@ -22,6 +22,11 @@ def form() -> None:
 
     The button's callback starts the job: it runs before the page, so nothing on the page's way can lose the click.
     """
+    with in_words():
+        _form()
+
+
+def _form() -> None:
     _announce()
     plan = st.container()
     which_labels()

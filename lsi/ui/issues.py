@@ -181,7 +181,7 @@ def review(view: View, positions: np.ndarray) -> int | None:
 
 
 def take_back(view: View, name: str, expected: int) -> str:
-    """Take back this reviewer's latest batch, and return what is to be said where it was not of the expected sample.
+    """Take back this reviewer's latest batch, and return what is to be said unless just the expected sample changed.
 
     Args:
         view: the run.
@@ -189,7 +189,8 @@ def take_back(view: View, name: str, expected: int) -> str:
         expected: position of the sample that the queue has seen decided last; −1 for none.
     """
     before = reviews().current(view.run.subject)
-    if not reviews().undo(view.run.subject, name):
+    count = reviews().undo(view.run.subject, name)
+    if not count:
         return "Nothing to undo"
     after = reviews().current(view.run.subject)
     columns, every = ["action", "label"], before.index.union(after.index)
@@ -199,6 +200,8 @@ def take_back(view: View, name: str, expected: int) -> str:
     changed = every[differ.any(axis=1)].tolist()
     if changed == [expected]:
         return ""
+    if not changed:
+        return f"Undone: {counted(count, 'decision')}. What is in force stays: another decision says so."
     ids = view.table["id"].iloc[changed].astype(str).tolist()
     return f"Undone: {counted(len(changed), 'decision')}, on {some(ids, 3)}"
 

@@ -12,7 +12,7 @@ from lsi.export import charts
 from lsi.runs.records import decision_codes
 from lsi.ui import colouring, samples
 from lsi.ui.bar import current_filter, set_filter
-from lsi.ui.buttons import pressed
+from lsi.ui.buttons import in_words, pressed
 from lsi.ui.colouring import Colouring, LegendEntry
 from lsi.ui.columns import Column
 from lsi.ui.components import MapPoints, MapTools, scatter
@@ -42,6 +42,11 @@ def positions(view: View) -> np.ndarray | None:
 @st.fragment(run_every=2.0)
 def _wait(view: View) -> None:
     """Look again every two seconds while a job is at it; else offer to compute."""
+    with in_words():
+        _follow(view)
+
+
+def _follow(view: View) -> None:
     if view.projection() is not None:
         st.rerun()
     if not any(_is_at(job, view) for job in jobs.list_jobs(cache())):

@@ -71,6 +71,20 @@ def test_an_undo_of_something_else_than_what_was_seen_is_said(view, tmp_path, mo
     reviews.engine.dispose()
 
 
+def test_an_undo_that_leaves_another_decision_in_force_says_so(view, tmp_path, monkeypatch):
+    reviews = Reviews(f"sqlite:///{tmp_path / 'r.db'}")
+    about = Subject("run", "data", list("abc"), list("xyz"), ("x", "y", "z"), np.array([1, 1, 2]))
+    monkeypatch.setattr(issues, "reviews", lambda: reviews)
+    vars(view.run)["subject"], vars(view)["table"] = about, SCORES
+    for _ in range(2):
+        reviews.record(about, "ann", [Decision(0, "keep")])
+    stays = "Undone: 1 decision. What is in force stays: another decision says so."
+    assert issues.take_back(view, "ann", 0) == stays
+    reviews.record(about, "bob", [Decision(0, "exclude")])
+    assert issues.take_back(view, "ann", 0) == stays
+    reviews.engine.dispose()
+
+
 def test_a_list_holds_the_undecided_ones_first_and_keeps_their_order(monkeypatch):
     monkeypatch.setattr(issues, "MOST", 3)
     found = np.array([7, 2, 9, 4, 1])

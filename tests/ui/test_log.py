@@ -2,7 +2,9 @@ import pytest
 
 from lsi.errors import StorageError, UsageError
 from lsi.ui.components import log as logs
+from lsi.ui.components import widgets
 from lsi.ui.components.log import DecisionLog
+from lsi.ui.wording import plain
 
 TOKEN = "of this log"
 ENTRIES = [[1, TOKEN, 7, "keep"], [2, TOKEN, 7, "undo"], [3, TOKEN, 8, "exclude"]]
@@ -72,3 +74,12 @@ def test_what_another_session_has_taken_is_not_taken_again(log):
     assert log.take([[4, "of the session before", 7, "keep"], [1, TOKEN, 8, "exclude"]]) == 1
     assert written == [[8, "exclude"]]
     assert len({DecisionLog().token for _ in range(9)}) == 9
+
+
+def test_what_a_log_says_is_shown_as_it_is(monkeypatch):
+    shown, said = [], DecisionLog()
+    monkeypatch.setattr(widgets.st, "toast", shown.append)
+    said.said = ["Undone: 1 decision, on *a*_1.png"]
+    widgets._say(said)
+    assert shown == [plain("Undone: 1 decision, on *a*_1.png")]
+    assert not said.said

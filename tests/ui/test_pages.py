@@ -10,6 +10,7 @@ import socket
 import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -21,17 +22,18 @@ from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from lsi.compute import jobs
-from lsi.errors import StorageError
+from lsi.errors import DataError, StorageError
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.listing import list_runs
 from lsi.runs.titles import rename
 from lsi.runs.trail import trail
-from lsi.ui import bar, classes, deciding, export_view, login, map_view, samples, session
+from lsi.ui import bar, classes, deciding, detail, export_view, login, map_view, samples, session
 from lsi.ui.filters import Filter
 from lsi.ui.login import Person
 from lsi.ui.roles import Role
 from lsi.ui.runs_view import table_key
 from lsi.ui.server import MIDDLEWARE, ROUTES, inline_script_hashes, start
+from lsi.ui.wording import plain
 from tests.ui.conftest import ROOT
 
 PAGES = ("samples", "issues", "map", "classes", "redundancy", "export")
@@ -257,6 +259,60 @@ def test_of_many_runs_the_newest_are_offered_and_the_one_on_screen(app, monkeypa
     assert offered.value == app.query_params["run"]
     assert len(offered.options) == 201
     assert offered.options[1:] == [f"made-{i:016x}" for i in range(200)]
+
+
+def test_the_way_back_to_a_run_that_is_gone_brings_nothing_of_it_along(app, monkeypatch):
+    app.run()
+    shown = app.selectbox(key="run_box").value
+    monkeypatch.setattr(bar, "get_script_run_ctx", lambda: SimpleNamespace(is_history_navigation=True))
+    for name, value in {"run": "thirty-0000000000000000", "lasso": "s0,0_1,0_0,1", "group": "3", "at": "5",
+                        "class": "none of these"}.items():  # fmt: skip
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception
+    assert app.selectbox(key="run_box").value == shown
+    assert "is not here" in app.warning[0].value
+    assert app.session_state["filter"] == Filter()
+    assert "at" not in app.query_params
+    app.query_params["run"] = shown
+    app.run()
+    assert not app.warning
+
+
+def test_a_name_that_is_changed_back_is_remembered_too(app, monkeypatch):
+    written = []
+    monkeypatch.setattr(bar, "remember", lambda cookie, value, path: written.append(value))
+    app.run()
+    assert not written
+    for name in ("ann", "me"):
+        app.text_input(key="reviewer").set_value(name).run()
+        assert written[-1] == name
+
+
+def test_what_fails_in_a_part_of_a_page_is_a_sentence(app, monkeypatch):
+    def fail(*_: object) -> None:
+        raise DataError("The features are *gone*.")
+
+    monkeypatch.setattr(map_view.maps, "cached_projection", lambda *_: None)
+    monkeypatch.setattr(map_view.maps, "projection_of_run", fail)
+    page = visit(app, "map")
+    page.button(key="compute-map").click().run()
+    assert not page.exception
+    assert [e.value for e in page.error] == [plain("The features are *gone*.")]
+    monkeypatch.setattr(detail, "content", fail)
+
+    def opened() -> None:
+        from pathlib import Path
+
+        from lsi.runs.run import Run
+        from lsi.ui import detail
+        from lsi.ui.session import View
+
+        detail.show(View(Run(Path("nowhere"))), 0)
+
+    page = AppTest.from_function(opened).run()
+    assert not page.exception
+    assert [e.value for e in page.error] == [plain("The features are *gone*.")]
 
 
 def test_another_run_takes_no_positions_and_no_classes_along(app, calibrated, unlabelled):
@@ -494,7 +550,7 @@ def test_what_is_no_position_in_a_selection_breaks_no_page(app):
     app.run()
     assert not app.exception
     assert [b.label for b in app.button if b.key == "selected-keep"] == ["Keep 2 selected images"]
-    assert "Kept: 1 image" in app.toast[0].value
+    assert "Kept: 1 image" in app.toast[0].value.replace("\\", "")
 
 
 def look_only(monkeypatch, how: str) -> None:
@@ -564,7 +620,7 @@ def test_a_role_that_was_taken_away_does_nothing_from_a_page_that_is_open(app, c
         sign_in(monkeypatch, "viewer")
         app.run()
         assert not app.exception
-        assert [t.value for t in app.toast] == ["Read-only: nothing can be changed here."]
+        assert [t.value for t in app.toast] == [plain("Read-only: nothing can be changed here.")]
     for label in ("Rename", "Delete this run"):
         sign_in(monkeypatch, "admin")
         visit(app, "runs")

@@ -13,6 +13,7 @@ import streamlit as st
 from lsi.export.web import PARTS
 from lsi.ui.components.log import DecisionLog, drain_decision_log, log_of
 from lsi.ui.filters import Lasso
+from lsi.ui.wording import plain
 
 _HERE = Path(__file__).parent
 
@@ -253,7 +254,7 @@ def queue(shown: ReviewItems, decide: Callable[[int, str, int | None], str], key
 
 def _say(log: DecisionLog) -> None:
     while log.said:
-        st.toast(log.said.pop(0))
+        st.toast(plain(log.said.pop(0)))
 
 
 def scatter(
