@@ -197,8 +197,9 @@ class _Audit:
         seen: dict[str, Counter] = defaultdict(Counter)  # what the dataset writes for each class
         names_of: dict[Any, set] = defaultdict(set)
         for row in self.rows if own else ():
-            seen[row["given_label"]][own[row["index"]]] += 1
-            names_of[own[row["index"]]].add(row["given_label"])
+            if own[row["index"]] is not None:
+                seen[row["given_label"]][own[row["index"]]] += 1
+                names_of[own[row["index"]]].add(row["given_label"])
         if any(len(names) > 1 for names in names_of.values()):
             seen.clear()  # another labelling was audited: only names tell what the dataset calls a class
         numbers, terms = _class_numbers(dataset, column), {}
@@ -262,7 +263,10 @@ def _values(dataset: Any, column: str) -> list:
 
 
 def _own_labels(dataset: Any, column: str | None) -> list | None:
-    """Return what the dataset itself has as labels, None where it does not say without reading every item."""
+    """Return what the dataset itself has as labels, each None where it has none.
+
+    All of it is None where the dataset does not say without reading every item.
+    """
     found: list[Any]
     if _columns(dataset):
         found = [] if column is None else [_values(dataset, column)]
@@ -272,6 +276,7 @@ def _own_labels(dataset: Any, column: str | None) -> list | None:
         values = values.tolist() if hasattr(values, "tolist") else values
         if isinstance(values, list) and len(values) == len(dataset):
             plain = [value.item() if hasattr(value, "item") else value for value in values]
+            plain = [None if type(value).__name__ == "NAType" or value != value else value for value in plain]
             if all(isinstance(value, str | int | float | None) for value in plain):
                 return plain
     return None
@@ -289,6 +294,7 @@ def _class_numbers(dataset: Any, column: str | None) -> dict[str, int]:
 
 def _by_name(name: str, number: int, own: list) -> Any:
     """Return what a dataset with such labels calls a class that none of its samples shows."""
+    own = [value for value in own if value is not None]
     if own and all(isinstance(value, str) for value in own):
         return name
     return int(name) if own and name.lstrip("-").isdecimal() else number

@@ -81,6 +81,17 @@ def test_another_labelling_of_the_same_samples_goes_by_names(tmp_path):
         exported(tmp_path / "b").kept(Pictures(targets=[1, 1, 0, 0, 0, 1], class_to_idx={"cat": 1}))
 
 
+@pytest.mark.parametrize("gap", [None, float("nan"), pd.NA])
+@pytest.mark.parametrize("letters", ["occd?o", "cdoc?o"])
+def test_a_label_that_is_missing_hides_no_other(tmp_path, letters, gap):
+    words = {name[0]: name for name in NAMES}
+    values = [words.get(letter, gap) for letter in letters]
+    table = frame().assign(label=pd.Series(values, dtype=object))
+    subset = exported(tmp_path, files=[Path(p) for p in PATHS])
+    assert subset.cleaned_table(table)["label"].tolist() == NEW
+    assert subset.kept(Pictures(targets=values)).labels == NEW
+
+
 def test_a_loader_gets_the_new_labels_in_batches(tmp_path):
     images, labels = next(iter(DataLoader(exported(tmp_path).kept(Pictures()), batch_size=4)))
     assert images.tolist() == [0, 20, 30, 50]
