@@ -17,7 +17,7 @@ from lsi.errors import UsageError
 from lsi.runs.database import REMARKS, REVIEWER_LENGTH, is_up_to_date, note_event, storage_errors
 from lsi.runs.decisions import Reviews
 from lsi.runs.records import Kind, when_of
-from lsi.runs.rows import check_name
+from lsi.runs.rows import check_name, stamp
 from lsi.runs.subject import Subject
 
 LENGTHS = {"tag": 60, "note": 2_000}
@@ -142,7 +142,7 @@ def rows_of(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def add_rows(reviews: Reviews, dataset: str, rows: list[dict[str, Any]]) -> int:
-    """Add tags and notes, those that are here already aside; return how many came.
+    """Add tags and notes, those that are here already or were taken away here aside; return how many came.
 
     Args:
         reviews: the database.
@@ -156,7 +156,9 @@ def add_rows(reviews: Reviews, dataset: str, rows: list[dict[str, Any]]) -> int:
     if not rows:
         return 0
     with reviews.change(Subject("", dataset, (), ()), "") as connection:
-        return _insert(connection, dataset, rows)
+        gone = select(REMARKS).where(REMARKS.c.dataset == dataset, REMARKS.c.removed)
+        removed = {_saying(row._asdict()) for row in connection.execute(gone)}
+        return _insert(connection, dataset, [row for row in rows if _saying(row) not in removed])
 
 
 def _checked(kind: str, text: str) -> str:
@@ -198,6 +200,11 @@ def _insert(connection: Connection, dataset: str, wanted: list[dict[str, Any]]) 
 def _key(row: dict[str, Any]) -> tuple:
     own = () if row["kind"] == "tag" else (row["reviewer"],)
     return (row["sample_id"], row["content"], row["kind"], row["text"], *own)
+
+
+def _saying(row: dict[str, Any]) -> tuple:
+    """Return what tells one remark from all others, also from the same said again."""
+    return (*_key(row), row["reviewer"], stamp(row["time"]))
 
 
 def _remove(reviews: Reviews, about: Subject, reviewer: str, numbers: list[int], facts: dict[str, Any]) -> int:

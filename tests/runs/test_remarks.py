@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pandas as pd
 import pytest
@@ -113,6 +114,17 @@ def test_records_go_to_another_database_once(reviews, tmp_path):
     pd.testing.assert_series_equal(remarks(other, RUN)["time"].tail(1), remarks(reviews, RUN)["time"].tail(1))
     assert texts_by_sample(RUN, records, "tag")[2:6] == [None, ["blurry"], ["blurry"], None]
     other.close()
+
+
+def test_what_was_taken_away_does_not_come_back_from_a_file(reviews):
+    add_remark(reviews, RUN, "ann", [3], "tag", "blurry")
+    add_remark(reviews, RUN, "ann", [3], "note", "Ask.")
+    rows = rows_of(json.loads(json.dumps(remark_records(RUN, remarks(reviews, RUN)))))
+    remove_tag(reviews, RUN, "bob", [3], "blurry")
+    remove_note(reviews, RUN, "bob", int(remarks(reviews, RUN)["id"].iloc[0]))
+    assert add_rows(reviews, RUN.dataset, rows) == 0
+    later = [row | {"time": row["time"] + timedelta(seconds=1)} for row in rows]
+    assert add_rows(reviews, RUN.dataset, later) == 2, "said again since"
 
 
 def test_remarks_without_decisions_follow_samples_under_another_name_of_their_folder(reviews):
