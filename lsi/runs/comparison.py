@@ -1,6 +1,6 @@
 """Two runs on the same data side by side: what decisions, another backbone, seed or prior, or new samples changed.
 
-Samples are matched by id and content, classes by name.
+Samples are matched by id and content, classes by name; noise that was added to an image makes it no other.
 """
 
 import math
@@ -82,7 +82,7 @@ def compare(before: Run, after: Run) -> Comparison:
     Raises:
         UsageError: no sample of one is in the other.
     """
-    found = before.subject.find(list(after.subject.ids), list(after.subject.contents))
+    found = _found(before, after)
     there = np.flatnonzero(found >= 0)
     here = found[there]
     if not len(there):
@@ -115,12 +115,17 @@ def is_new(before: Run, after: Run) -> Bool[np.ndarray, " n"]:
         after: the run whose samples are asked for.
     """
     ids, contents = [str(i) for i in after.subject.ids], without_noise(after.subject.contents).tolist()
-    known = replace(before.subject, contents=without_noise(before.subject.contents))
-    lacks = known.find(ids, contents) < 0
+    lacks = _found(before, after) < 0
     if lacks.all():  # nothing in common: other data of the same name
         return ~lacks
     decided = {(str(record.get("id")), str(record.get("content"))) for record in before.decided_before}
     return lacks & np.array([sample not in decided for sample in zip(ids, contents, strict=True)], dtype=bool)
+
+
+def _found(before: Run, after: Run) -> np.ndarray:
+    """Return the position in the first run of each sample of the second, −1 for none, (n,)."""
+    known = replace(before.subject, contents=without_noise(before.subject.contents))
+    return known.find([str(i) for i in after.subject.ids], without_noise(after.subject.contents).tolist())
 
 
 def _given(run: Run) -> np.ndarray:
