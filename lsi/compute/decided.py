@@ -16,7 +16,7 @@ from lsi.errors import DataError, LsiError, UsageError
 from lsi.files import read_json
 from lsi.hashing import fingerprint, key
 from lsi.runs.listing import list_runs
-from lsi.runs.records import decision_records, find, in_force, is_by_rule, records_of
+from lsi.runs.records import decision_records, find, in_force, is_by_rule, records_of, when_of
 from lsi.runs.run import Run
 from lsi.runs.subject import Subject
 
@@ -109,7 +109,10 @@ def _of_file(path: Path) -> tuple[str | None, list[dict[str, Any]]]:
     content = read_json(path)
     if content is None:
         raise DataError(f"--decisions {path}: there is no such file, or it is no JSON.")
-    return content.get("run") if isinstance(content, dict) else None, records_of(content)
+    records = records_of(content)
+    for record in records:
+        when_of(record)  # refuses what is no time: the run keeps it, and its pages compare it
+    return content.get("run") if isinstance(content, dict) else None, records
 
 
 def _of_database(about: Subject, settings: Settings, cache: Path) -> tuple[str | None, list[dict[str, Any]], int]:

@@ -33,11 +33,12 @@ def decision_records(about: Subject, decided: pd.DataFrame) -> list[dict[str, An
         number = None if pd.isna(row["label"]) else int(row["label"])
         given = row.get("given_name") if about.given is None else about.name(int(about.given[position]))
         has_given = row.get("is_of_label", True) and isinstance(given, str)
+        of_target = about.given is None and row["action"] == "keep" and not has_given and row.get("is_of_label", False)
         records.append({
             "index": int(about.source_index[position]), "id": str(about.ids[position]),
             "content": str(about.contents[position]), "action": str(row["action"]), "label": number,
             "label_name": about.name(number), "given_name": given if has_given else None,
-            "reviewer": str(row["reviewer"]), "time": str(row["time"]),
+            "reviewer": str(row["reviewer"]), "time": str(row["time"]), **({"of_target": True} if of_target else {}),
         })  # fmt: skip
     return records
 
@@ -70,16 +71,17 @@ def records_of(content: Any) -> list[dict[str, Any]]:
     """Return the records in what `decisions.json` holds, or an export of Label Studio.
 
     Raises:
-        DataError: it is no such file, or an action is none.
+        DataError: it is no such file, an action is none, or a sample is not named by texts.
     """
     content = as_decisions(content)
     records = content.get("decisions") if isinstance(content, dict) else None
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise DataError("Expected the decisions.json that an export wrote, or an export of Label Studio.")
     for record in records:
-        if record.get("action") not in ACTIONS:
-            found = record.get("action")
+        if (found := record.get("action")) not in ACTIONS:
             raise DataError(f"Sample {record.get('index')}: expected {' or '.join(ACTIONS)}, got {found!r}.")
+        if not isinstance(record.get("id"), str) or not isinstance(record.get("content", ""), str):
+            raise DataError(f"Sample {record.get('index')}: expected texts as id and content.")
     return records
 
 
@@ -116,13 +118,14 @@ def in_force(about: Subject, records: list[dict[str, Any]]) -> pd.DataFrame:
         action, label = _on(about, position, record)
         given = record.get("given_name")
         is_of_label = record["action"] not in ("keep", "exclude") or "given_name" not in record or given is not None
+        is_of_label |= about.given is None and record.get("of_target") is True
         who = str(record.get("reviewer") or ""), record.get("time") or ""
         latest[position] = record
         rows[position] = (action, label, *who, is_of_label, given)
         if action == "relabel" and about.given is None:
             del rows[position]
     columns = ["action", "label", "reviewer", "time", "is_of_label", "given_name"]
-    table = pd.DataFrame(list(rows.values()), index=np.array(list(rows), dtype=np.int64), columns=columns)
+    table = pd.DataFrame([*rows.values()], np.array([*rows], np.int64), columns)
     return table.astype({"label": "float64", "is_of_label": bool})
 
 
@@ -154,7 +157,7 @@ def records_to_add(content: Any, about: Subject | None = None) -> tuple[str, lis
 
 def left_by_rule(content: Any) -> str:
     """Return a sentence on the records of a file that nobody decided, "" where there are none."""
-    count = sum(is_by_rule(record) for record in records_of(content))
+    count = sum(map(is_by_rule, records_of(content)))
     return f" What a rule or a filter left out ({count:,}) is no decision, and was not read in." if count else ""
 
 
@@ -184,13 +187,11 @@ def check_found(about: Subject, records: list[dict[str, Any]]) -> None:
     Raises:
         DataError: the first such record.
     """
-    missing = np.flatnonzero(find(about, records) < 0)
-    if len(missing):
-        record = records[missing[0]]
-        raise DataError(
-            f"{about.run or about.dataset} holds no sample {record.get('index')} with id {record.get('id')!r} and that "
-            "content: these decisions belong to other data, or to more of them than are read here."
-        )
+    places = zip(records, find(about, records).tolist(), strict=True)
+    if record := next((record for record, position in places if position < 0), None):
+        raise DataError(f"{about.run or about.dataset} holds no sample {record.get('index')} with id {record['id']!r} "
+                        "and that content: these decisions belong to other data, or to more of them than are read "
+                        "here.")  # fmt: skip
 
 
 def is_kept_apart(decided: pd.DataFrame) -> np.ndarray:
@@ -286,8 +287,7 @@ def _on(about: Subject, position: int, record: dict[str, Any]) -> tuple[str, int
         return action, None
     name = record.get("label_name" if action == "relabel" else "given_name")
     if isinstance(name, str):
-        label = about.label(name)
-        if label is None:
+        if (label := about.label(name)) is None:
             raise DataError(f"Sample {record.get('index')}: {about.run or about.dataset} has no class {name!r}.")
         return ("keep", None) if label == int(about.given[position]) else ("relabel", label)
     if action == "keep":
@@ -309,6 +309,7 @@ def _to_add(record: dict[str, Any], about: Subject | None) -> dict[str, Any]:
         raise DataError(f"Sample {record.get('index')}: expected the new label's name, got {name!r}.")
     return {"sample_id": str(record["id"]), "content": str(content), "action": record["action"],
             "label": record.get("label"), "label_name": name, "given_name": given,
+            "given": 0 if record.get("of_target") is True else None,
             "reviewer": str(record.get("reviewer", "")), "time": when_of(record)}  # fmt: skip
 
 
@@ -322,6 +323,6 @@ def when_of(record: dict[str, Any]) -> datetime | None:
         return None
     try:
         when = datetime.fromisoformat(str(record["time"]))
-    except ValueError as error:
+        return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)  # SQLite keeps no zone
+    except (ValueError, OverflowError) as error:
         raise DataError(f"Sample {record.get('index')}: expected a time, got {record['time']!r}.") from error
-    return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)  # SQLite keeps no zone

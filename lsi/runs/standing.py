@@ -23,8 +23,9 @@ _COLUMNS = ["action", "label", "reviewer", "time", "given", "score", "disputed",
 def standing(history: pd.DataFrame, about: Subject) -> pd.DataFrame:
     """Return the rows that are not undone, on samples of the run, as the run has samples and labels.
 
-    `is_of_label` is False for a keep or an exclusion that was said of a sample and not of its label: as no duplicate
-    of others or as one, or where there are no classes; and for what was said of other labels of the same sample.
+    `is_of_label` is False for a keep or an exclusion that was said of a sample and not of its label, or target: as no
+    duplicate of others or as one, or where the run has classes and the one that it was made in had none; and for what
+    was said of other labels of the same sample.
     """
     rows = history[~history["undone"]]
     ids, contents = rows["sample_id"].fillna("").tolist(), rows["content"].fillna("").tolist()
@@ -35,6 +36,8 @@ def standing(history: pd.DataFrame, about: Subject) -> pd.DataFrame:
         return rows.assign(is_of_label=True)
     actions, labels = zip(*(_in_run(about, row) for row in rows.to_dict("records")), strict=True)
     of_label = _is_of_label(rows)
+    if about.given is None:  # what was shown with a given label was decided about the target
+        of_label |= rows["given"].notna()
     rows = rows.assign(action=actions, label=labels)
     return rows.assign(is_of_label=of_label & ~_is_of_other_labels(about, rows))
 
@@ -179,7 +182,9 @@ def elsewhere(history: pd.DataFrame, about: Subject) -> list[dict[str, Any]]:
 def _record(row: dict[Any, Any]) -> dict[str, Any]:
     names = {name: None if pd.isna(row[name]) else str(row[name]) for name in ("label_name", "given_name")}
     who = {"reviewer": str(row["reviewer"]), "time": str(row["time"])}
-    return {"id": row["sample_id"], "content": row["content"], "action": row["action"], "label": None} | names | who
+    of_target = row["action"] == "keep" and names["given_name"] is None and not pd.isna(row["given"])
+    return {"id": row["sample_id"], "content": row["content"], "action": row["action"], "label": None, **names, **who,
+            **({"of_target": True} if of_target else {})}  # fmt: skip
 
 
 def _in_run(about: Subject, row: dict[Any, Any]) -> tuple[str, int | None]:

@@ -210,6 +210,29 @@ def test_a_report_tells_what_was_decided_before_the_run_from_what_was_decided_si
     assert "Curated by the decisions of the reviewers." in body
 
 
+def test_a_report_of_a_run_that_started_from_a_file_counts_a_decision_once(pair, folder, cache, tmp_path):
+    run, _ = pair
+    with closing(Reviews.of_cache(cache)) as reviews:
+        records = decision_records(run.subject, reviews.current(run.subject))
+        content = {"dataset": run.subject.dataset, "decisions": records}
+        (tmp_path / "first.json").write_text(json.dumps(content))
+        for record in records:  # as Label Studio writes the same moment
+            record["time"] = str(record["time"]).replace(" ", "T").replace("+00:00", "") + "Z"
+        (tmp_path / "d.json").write_text(json.dumps(content))
+        child = pipeline.run(settings_of(folder, str(tmp_path / "d.json"), seed=1), cache)
+        html = report_of_run(child, None, reviews.current(child.subject))
+    body = " ".join(html[html.index("</script>") :].split())
+    assert "before this run was computed: <b>1</b> excluded, <b>1</b> relabelled, <b>1</b> confirmed." in body
+    assert "Nobody has decided anything since." in body
+
+
+def test_a_keep_of_a_sample_alone_is_a_whole_sentence_of_a_report(pair, cache):
+    run, _ = pair
+    apart = pd.DataFrame({"action": ["keep"], "label": [np.nan], "is_of_label": [False]}, index=[3])
+    html = report_of_run(run, None, apart)
+    assert "Decided by people: <b>1</b> kept." in " ".join(html[html.index("</script>") :].split())
+
+
 def test_decisions_are_about_labels_that_were_flipped_on_purpose(folder, cache):
     flipped = replace(settings_of(folder), noise=NoiseSettings(corrupt_label=0.2))
     run = pipeline.run(flipped, cache)
@@ -491,6 +514,13 @@ def test_data_are_the_samples_that_a_computation_holds(pair, folder, tmp_path):
         ({"decisions": []}, UsageError, "no decisions on the samples of pets"),
         ({"decisions": [{"id": "dog/4.png", "content": "other", "action": "exclude"}]}, UsageError, "no decisions on"),
         ("class", DataError, "has no class 'bird'"),
+        ({"decisions": [{"content": "other", "action": "keep"}]}, DataError, "expected texts as id and content"),
+        ({"decisions": [{"id": "a", "content": 3, "action": "keep"}]}, DataError, "expected texts as id and content"),
+        (
+            {"decisions": [{"id": "a", "content": "b", "action": "keep", "time": "0001-01-01T00:00:00+14:00"}]},
+            DataError,
+            "expected a time",
+        ),
     ],
 )
 def test_decisions_that_do_not_fit_the_data_are_refused(pair, folder, cache, tmp_path, content, error, message):

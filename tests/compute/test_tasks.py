@@ -1,5 +1,7 @@
 """Runs without class labels: views, numbers, pairs; from the files to the table."""
 
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +12,17 @@ from sklearn.datasets import load_diabetes, load_digits
 from sklearn.metrics import roc_auc_score
 
 from lsi.audit.label_issues import residual_issues
+from lsi.cli import main
 from lsi.compute import pipeline, queries
 from lsi.compute.preparation import prepare
-from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
+from lsi.config import DATABASE, DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.data.images import ArrayImages
 from lsi.errors import DataError, UsageError
 from lsi.export import export, issue_table, select, write_images
 from lsi.features import ViewedImages
 from lsi.laplace.posterior import Full, Kron
+from lsi.runs.decisions import Decision, Reviews
+from lsi.runs.run import Run
 
 SENTENCES = Path(__file__).parent.parent / "samples" / "sentiment.csv"
 
@@ -85,6 +90,25 @@ def test_twins_hold_less_than_one_alone_and_together_they_are_restored(tmp_path)
     assert len(set(run.scores["near_duplicate_group"].to_numpy()[copies])) == 1
 
 
+def _check_confirmed(run: Run, place: Path) -> None:
+    """See that a target that was kept as right is suspected no more, and one that is no duplicate still is."""
+    kept, apart = np.flatnonzero(run.scores["is_label_issue"])[:2].tolist()
+    with closing(Reviews.of_cache(place / "cache")) as reviews:
+        shown = [Decision(kept, "keep", given=0), Decision(apart, "keep", given=0, is_of_label=False)]
+        reviews.record(run.subject, "ann", shown)
+        decided = reviews.current(run.subject)
+    assert decided["is_of_label"].to_dict() == {kept: True, apart: False}
+    words = ["decisions", "export", str(place / "d.json"), "--run", run.name, "--cache", str(place / "cache")]
+    assert main(words) == 0
+    assert main(["decisions", "import", str(place / "d.json"), "--cache", str(place / "other")]) == 0
+    for cache, source in (("cache", DATABASE), ("cache", str(place / "d.json")), ("other", DATABASE)):
+        again = pipeline.run(replace(run.settings, decisions=source), place / cache)
+        table, facts = again.scores.iloc[[kept, apart]], again.manifest["decided"]
+        assert table["is_confirmed"].tolist() == [True, False]
+        assert table["is_label_issue"].tolist() == [False, True]
+        assert facts["n_confirmed"] == 1
+
+
 def test_numbers_are_predicted_in_their_own_units_and_moved_ones_found(tmp_path):
     wrong = diabetes(tmp_path / "d.npz")
     data = DataSettings(data=tmp_path / "d.npz", task="regression", targets="progression")
@@ -97,6 +121,7 @@ def test_numbers_are_predicted_in_their_own_units_and_moved_ones_found(tmp_path)
     assert roc_auc_score(wrong, -table["label_score"]) > 0.9
     assert wrong[table["is_label_issue"]].mean() > 0.8
     assert run.target_names == ["progression"]
+    _check_confirmed(run, tmp_path)
     assert "target progression" in issue_table(run)
     assert run.manifest["prior_choice"] == {"at_edge": False}
     fitted = queries.refit_of_run(run)

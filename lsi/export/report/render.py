@@ -21,6 +21,7 @@ from lsi.data.thumbnails import thumbnail
 from lsi.errors import DataError
 from lsi.export import charts
 from lsi.export.wording import high_means, quality_words, what_lsi_is
+from lsi.runs.records import is_kept_apart, when_of
 from lsi.runs.run import Run
 from lsi.runs.titles import unusual_settings
 
@@ -97,9 +98,9 @@ def _decided(run: Run, decisions: pd.DataFrame | None, tiles: Callable) -> dict[
     """
     if decisions is None or decisions.empty:
         return {}
-    of_label = decisions.get("is_of_label", pd.Series(True, decisions.index)).to_numpy(dtype=bool)
-    counted = of_label | (decisions["action"] != "keep").to_numpy()  # a keep of the sample confirms no label
-    counts = decisions["action"][counted].value_counts()
+    of_label = decisions.get("is_of_label", pd.Series(True, decisions.index))
+    is_apart = is_kept_apart(decisions.assign(is_of_label=of_label))  # a keep of the sample confirms no label
+    counts = decisions["action"].mask(is_apart, "apart").value_counts()
     changed, gone = (decisions[decisions["action"] == action] for action in ("relabel", "exclude"))
     relabelled = tiles(changed.index[:SUSPECTS].to_numpy())
     for tile, label in zip(relabelled, changed["label"], strict=False):
@@ -118,8 +119,8 @@ def _since(run: Run, decisions: pd.DataFrame | None) -> pd.DataFrame | None:
     """Return the decisions that the run did not start from."""
     if decisions is None or not run.decided_before:
         return decisions
-    before = {(str(r["id"]), str(r["content"]), str(r["time"])) for r in run.decided_before}
-    about, times = run.subject, decisions["time"].map(str)
+    before = {(str(r["id"]), str(r["content"]), when_of(r)) for r in run.decided_before}
+    about, times = run.subject, [when_of({"time": when}) for when in decisions["time"]]
     rows = zip(decisions.index.tolist(), times, strict=True)
     is_new = [(str(about.ids[i]), str(about.contents[i]), when) not in before for i, when in rows]
     return decisions[is_new]
