@@ -83,7 +83,7 @@ class Show(Common):
     """Print the top and bottom of a run's table and its summaries.
 
     Attributes:
-        run: name of a run, the start of its name, its folder, or latest.
+        run: name of a run, the start of its name, its folder, or latest: the one computed last.
         rows: rows to print at either end.
     """
 
@@ -137,7 +137,7 @@ class Export(Common):
     """Write index lists and tables of a curated subset.
 
     Attributes:
-        run: name of a run, the start of its name, its folder, or latest.
+        run: name of a run, the start of its name, its folder, or latest: the one computed last.
         output: the folder to write into.
         drop_issues: leave out the suspected label issues.
         keep_one: keep one sample of each near-duplicate group.
@@ -223,7 +223,7 @@ class Decisions(Common):
         run: of an export, the run whose samples are meant; of an import only needed for files of older versions. Name
             of a run, the start of its name, its folder, or latest.
         all: of an export, those on samples of the dataset and for classes that the run does not have as well. Such a
-            file can be read in again; `apply` takes decisions on samples that it has alone.
+            file can be read in again; `apply` takes decisions for classes that it has alone.
     """
 
     action: Annotated[Literal["import", "export"], tyro.conf.Positional]
@@ -250,7 +250,7 @@ class Report(Common):
     """Write one HTML file that shows a run, opens offline and needs no server; or a folder with all its images.
 
     Attributes:
-        run: name of a run, the start of its name, its folder, or latest.
+        run: name of a run, the start of its name, its folder, or latest: the one computed last.
         output: the file; by default the run's name with .html.
         static: write a folder for any web server instead: the gallery, the map and the filter with every image,
             and the report beside them.

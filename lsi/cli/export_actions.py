@@ -1,17 +1,16 @@
 """The commands that write what leaves: export, apply, report; and who did what."""
 
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from lsi.cli import commands
 from lsi.cli.noting import has_database, note
 from lsi.cli.output import print_json, text_table
+from lsi.cli.warnings_of_exports import say, warn, warn_of_lost
 from lsi.compute import maps, queries
 from lsi.compute.uncomputed import data_as_run
 from lsi.config import EMBEDDED
@@ -20,13 +19,14 @@ from lsi.environment import read_only
 from lsi.errors import UsageError
 from lsi.export import (
     Selection,
+    Tool,
     excluded_before,
     export,
-    n_without_class,
-    note_written,
-    planted_labels,
+    note_images,
     refuse_changed,
+    refuse_links,
     refuse_overwriting,
+    refuse_tool,
     select,
     selection_from_records,
     selection_of,
@@ -38,7 +38,6 @@ from lsi.export import (
 from lsi.export.tables import write_spreadsheet
 from lsi.files import atomic, read_json
 from lsi.runs.listing import find_run, list_runs
-from lsi.runs.moved import moved_rows
 from lsi.runs.records import (
     as_decisions,
     decision_records,
@@ -102,11 +101,15 @@ def apply_decisions(command: commands.Apply) -> None:
         data = replace(data, dataset=str(content.get("dataset") or data.dataset))
     if run is not None:
         chosen = selection_from_records(run, records)
+        warn_of_lost(run, records)
         _write(command, _without_other_decisions(run, records), chosen, records, said)
         return
+    made_on = content.get("run") if isinstance(content.get("run"), str) else None
     with TemporaryDirectory() as place:
-        run = data_as_run(data, command.cache, Path(place) / "data")
-        _write(command, run, selection_from_records(run, records), records, said)
+        run = data_as_run(data, command.cache, Path(place) / "data", decided_on=made_on)
+        chosen = selection_from_records(run, records)
+        warn_of_lost(run, records)
+        _write(command, run, chosen, records, said)
 
 
 def _read(file: Path) -> Any:
@@ -158,6 +161,7 @@ def move_decisions(command: commands.Decisions) -> None:
         reviews = _reviews(command.cache)
         records = decision_records(run.subject, reviews.current(run.subject))
         others = reviews.elsewhere(run.subject) if command.all else []
+        note(command.cache, "exported", run.name, file=str(command.file))
         said = _remarks(command.cache, run) + (remarks_elsewhere(reviews, run.subject) if command.all else [])
         written = write_decisions(command.file, run, records + others, said)
         beside = f" and {counted(len(said), 'remark')}" if said else ""
@@ -201,78 +205,44 @@ def show_trail(command: commands.Trail) -> None:
 
 
 def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selection, records: Any, said: Any) -> None:
-    if command.images and run.images is not None:  # before anything is written
-        refuse_changed(run.images, chosen.kept)
-        for how in command.images:
-            refuse_overwriting(run, command.output, how)
-    note(
-        command.cache,
-        "exported",
-        run.name,
-        folder=str(command.output),
-        images=list(command.images),
-        **totals(run, chosen),
-    )
+    tools = command.tools if isinstance(command, commands.Export) else ()
+    _refuse(command, run, chosen, tools)
+    counts, what = totals(run, chosen), run.name if run.has_scores else run.subject.dataset
+    note(command.cache, "exported", what, folder=str(command.output), images=list(command.images), **counts)
     for name in ("images", "huggingface") if not command.images else ():
         if (command.output / name).is_dir():
-            print(f"lsi: {command.output / name} is of an earlier export and stays as it is", file=sys.stderr)
+            say(f"{command.output / name} is of an earlier export and stays as it is")
     written = export(run, chosen, command.output, command.formats, records, said)
-    if command.images and run.images is None:
-        raise UsageError("These samples have no images: leave --images out.")
+    warn(run, chosen, command.cache)
     pictures = [write_images(run, chosen, command.output, how) for how in command.images]
-    for name in note_written(command.output, pictures):
-        print(f"lsi: {command.output / name} is of an earlier export and stays as it is", file=sys.stderr)
+    for name in note_images(run, command.output, command.images):
+        say(f"{command.output / name} is of an earlier export and stays as it is")
     written += pictures
     if isinstance(command, commands.Export):
-        for tool in command.tools:
+        for tool in tools:
             written += write_for(run, chosen, command.output, tool, command.image_root, said)
-    _warn_of_changes(run, command.cache)
-    _warn_of_classes(run, chosen)
-    _warn_of_noise(run, chosen)
-    counts = totals(run, chosen)
     if command.json:
-        print_json({"kept": counts["n_kept"], "removed": counts["n_removed"], "files": [str(p) for p in written]})
+        print_json({"run": what, "kept": counts["n_kept"], "removed": counts["n_removed"],
+                    "files": [str(p) for p in written]})  # fmt: skip
         return
-    print(f"{counts['n_kept']} kept, {counts['n_removed']} removed, {counts['n_relabelled']} relabelled")
+    print(f"{what}: {counts['n_kept']} kept, {counts['n_removed']} removed, {counts['n_relabelled']} relabelled")
     print("\n".join(str(p) for p in written))
 
 
-def _warn_of_changes(run: Run, cache: Path) -> None:
-    """Say on standard error where the data are no longer those that the indices refer to."""
-    changes = {} if run.images is None else run.images.changes(np.arange(len(run.scores)))
-    moved = 0 if changes or not run.has_scores else moved_rows(run, cache)  # without scores the data were read just now
-    if changes:
-        print(
-            f"lsi: {len(changes):,} of {len(run.scores):,} images have changed since this run: indices refer to the "
-            "data as they were",
-            file=sys.stderr,
-        )
-    if moved:
-        print(
-            f"lsi: {moved:,} of {len(run.scores):,} samples are no longer at the row of the source where they were "
-            "when this run was computed: indices refer to the data as they were",
-            file=sys.stderr,
-        )
-
-
-def _warn_of_classes(run: Run, chosen: Selection) -> None:
-    count = n_without_class(run, chosen)
-    if count:
-        print(
-            f"lsi: {counted(count, 'new label')} that {run.name} started from {'stays' if count == 1 else 'stay'} "
-            "though no decision says it any more: the run lacks the class that the data give. Compute again",
-            file=sys.stderr,
-        )
-
-
-def _warn_of_noise(run: Run, chosen: Selection) -> None:
-    planted = planted_labels(run, chosen)
-    if planted:
-        print(
-            f"lsi: {counted(planted, 'label')} of what is kept {'was' if planted == 1 else 'were'} corrupted on "
-            "purpose for this run (--corrupt-label or --human-label-noise), and the files hold the corrupted ones",
-            file=sys.stderr,
-        )
+def _refuse(command: commands.Export | commands.Apply, run: Run, chosen: Selection, tools: tuple[Tool, ...]) -> None:
+    """Raise before anything is written where not all of it can be."""
+    if len({"copy", "link"} & {*command.images}) > 1 or len({*command.images}) < len(command.images):
+        raise UsageError("Write images by copy or by link, not both, and in each form once.")
+    if command.images and run.images is None:
+        raise UsageError("These samples have no images: leave --images out.")
+    if command.images and run.images is not None:
+        refuse_changed(run.images, chosen.kept)
+        for how in command.images:
+            refuse_overwriting(run, command.output, how)
+        if "link" in command.images:
+            refuse_links(run.images, chosen.kept)
+    for tool in tools:
+        refuse_tool(run, tool)
 
 
 def write_report(command: commands.Report) -> None:
@@ -286,11 +256,14 @@ def write_report(command: commands.Report) -> None:
     run = find_run(command.cache, command.run)
     path = command.output or Path(f"{run.name}.html")
     decisions, positions = _decisions(command.cache, run), maps.cached_projection(run, command.cache)
+    say(f"report of {run.name}")
     if command.static is not None:
         from lsi.export.web.site import check_site_folder, write_site
 
         check_site_folder(command.static)
         path = command.static / "report.html"
+        if positions is None:
+            say(f"no map: `lsi project {run.name}` makes one")
     note(command.cache, "exported a report", run.name, file=str(command.static or path))
     html = queries.report_of_run(run, positions, decisions)
     if command.static is not None:
@@ -307,8 +280,7 @@ def _decisions(cache: Path, run: Run) -> pd.DataFrame:
     reviews = _reviews(cache)
     foreign = reviews.n_foreign(run.subject)
     if foreign:
-        print(f"lsi: {counted(foreign, 'decision')} left out: they name a class that {run.name} does not have",
-              file=sys.stderr)  # fmt: skip
+        say(f"{counted(foreign, 'decision')} left out: they name a class that {run.name} does not have")
     return reviews.current(run.subject)
 
 
@@ -327,11 +299,11 @@ def _without_other_decisions(run: Run, records: list[dict[str, Any]]) -> Run:
     for record in run.decided_before:
         now = said.get((record["id"], record["content"]))
         left, leaves = record["action"] == "exclude", now is not None and now["action"] == "exclude"
-        wanted += left and now is not None and not leaves
+        wanted += left and not leaves
         still += [] if now is None or left != leaves else [record if left else now]
     if wanted:
-        print(f"lsi: {run.name} holds {counted(wanted, 'sample')} no longer that the file keeps: name the data with "
-              "--data to have them", file=sys.stderr)  # fmt: skip
+        say(f"{run.name} holds {counted(wanted, 'sample')} no longer that the file does not leave out: name the data "
+            "with --data to have them")  # fmt: skip
     return run.with_decided_before(still)
 
 
@@ -342,8 +314,8 @@ def _as_it_stands(cache: Path, run: Run) -> Run:
     now = _reviews(cache).as_it_stands(run)
     gone = excluded_before(run) - excluded_before(now)
     if gone:
-        print(f"lsi: {counted(gone, 'exclusion')} that {run.name} started from {'was' if gone == 1 else 'were'} taken "
-              "back since: compute again, so that what was left out returns", file=sys.stderr)  # fmt: skip
+        say(f"{counted(gone, 'exclusion')} that {run.name} started from {'was' if gone == 1 else 'were'} taken back "
+            "since: compute again, so that what was left out returns")  # fmt: skip
     return now
 
 

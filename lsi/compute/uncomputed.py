@@ -17,7 +17,9 @@ from lsi.runs.manifest import dataset_facts, with_metadata
 from lsi.runs.run import Run
 
 
-def data_as_run(settings: DataSettings, cache: Path, folder: Path, progress: Progress | None = None) -> Run:
+def data_as_run(
+    settings: DataSettings, cache: Path, folder: Path, progress: Progress | None = None, decided_on: str | None = None
+) -> Run:
     """Write data as a run that has samples and labels and no scores, and return it.
 
     It holds the samples that a computation would hold: images that cannot be read are left out.
@@ -27,6 +29,7 @@ def data_as_run(settings: DataSettings, cache: Path, folder: Path, progress: Pro
         cache: where checksums of images are kept.
         folder: where to write; its name becomes the run's.
         progress: told how many images have been read.
+        decided_on: name of the run that the decisions to apply were made on; None where they name none.
 
     Raises:
         DataError: the data do not fit, or no image can be read.
@@ -49,7 +52,7 @@ def data_as_run(settings: DataSettings, cache: Path, folder: Path, progress: Pro
         samples["position"] = np.arange(len(samples))
         with atomic(folder / SAMPLES) as temporary:
             samples.iloc[rows].to_parquet(temporary, index=False)
-    write_json(folder / MANIFEST, _manifest(everything, prepared, dataset, table))
+    write_json(folder / MANIFEST, _manifest(everything, prepared, dataset, table) | {"run": decided_on})
     return Run(folder)
 
 

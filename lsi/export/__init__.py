@@ -1,7 +1,8 @@
 """What leaves: index lists, tables and image folders of a curated subset."""
 
 from lsi.export.check import check_selection
-from lsi.export.images import ImageFormat, refuse_changed, refuse_overwriting, write_images
+from lsi.export.image_folders import refuse_links
+from lsi.export.images import ImageFormat, note_images, refuse_changed, refuse_overwriting, write_images
 from lsi.export.leaks import has_splits, leak_table, leaks, leaks_to_drop
 from lsi.export.lists import (
     FORMATS,
@@ -9,7 +10,6 @@ from lsi.export.lists import (
     excluded_before,
     export,
     issue_table,
-    note_written,
     relabel_table,
     totals,
     write_decisions,
@@ -18,13 +18,14 @@ from lsi.export.lists import (
 from lsi.export.selection import (
     Selection,
     duplicates_to_drop,
+    n_without_sample,
     select,
     selection_from_records,
     selection_of,
     spread,
 )
 from lsi.export.tables import audit_table, final_labels, n_without_class, planted_labels, spreadsheet_safe
-from lsi.export.tools import Tool, write_for
+from lsi.export.tools import Tool, refuse_tool, write_for
 
 __all__ = [
     "FORMATS",
@@ -44,10 +45,13 @@ __all__ = [
     "leaks",
     "leaks_to_drop",
     "n_without_class",
-    "note_written",
+    "n_without_sample",
+    "note_images",
     "planted_labels",
     "refuse_changed",
+    "refuse_links",
     "refuse_overwriting",
+    "refuse_tool",
     "relabel_table",
     "select",
     "selection_from_records",

@@ -66,6 +66,20 @@ def refuse_folders(run: Run, folder: Path) -> None:
     refuse_sources(run, [folder / NAMES, folder / CLASSES])
 
 
+def refuse_links(images: RunImages, kept: np.ndarray) -> None:
+    """Raise where there are no files to link to.
+
+    Args:
+        images: those of the run.
+        kept: positions of those to link to; the first speaks for all, and none is no reason to link.
+
+    Raises:
+        UsageError: it is so.
+    """
+    if not len(kept) or not isinstance(images.source(int(kept[0])), Path):
+        raise UsageError("These images do not lie in files of their own: copy them instead of linking.")
+
+
 def write_folders(run: Run, selection: Selection, images: RunImages, folder: Path, link: bool) -> Path:
     """Write the kept images below `folder`, with names.csv and classes.csv beside them, and return their root.
 
@@ -88,9 +102,8 @@ def write_folders(run: Run, selection: Selection, images: RunImages, folder: Pat
     """
     refuse_folders(run, folder)
     root = folder / IMAGES
-    first = images.source(int(selection.kept[0])) if len(selection.kept) else None
-    if link and not isinstance(first, Path):
-        raise UsageError("These images do not lie in files of their own: copy them instead of linking.")
+    if link:
+        refuse_links(images, selection.kept)
     temporary = root.with_name(f".{root.name}.{os.getpid()}.tmp")
     writer = _Writer(run, selection, images, temporary, link)
     try:

@@ -3,6 +3,7 @@
 The originals are read, never changed: a copy is the original file byte for byte where there is one, a PNG otherwise.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ import numpy as np
 from lsi.errors import DataError, UsageError
 from lsi.export.huggingface import parquet_files, write_parquet
 from lsi.export.image_folders import refuse_folders, write_folders
+from lsi.export.lists import note_written
 from lsi.export.selection import Selection
 from lsi.export.untouched import check_folder, refuse_sources
 from lsi.runs.images import RunImages
@@ -42,6 +44,17 @@ def write_images(run: Run, selection: Selection, folder: Path, how: ImageFormat)
     if how == "huggingface":
         return write_parquet(run, selection, images, folder)
     return write_folders(run, selection, images, folder, link=how == "link")
+
+
+def note_images(run: Run, folder: Path, formats: Sequence[ImageFormat]) -> list[str]:
+    """Note in the manifest of an export which Parquet files of images were written, and return those of before.
+
+    Args:
+        run: the run.
+        folder: of the export.
+        formats: in which images were written.
+    """
+    return note_written(folder, list(parquet_files(run, folder).values()) if "huggingface" in formats else [])
 
 
 def refuse_overwriting(run: Run, folder: Path, how: ImageFormat) -> None:

@@ -24,6 +24,17 @@ LOCAL_FILES = "/data/local-files/?d="  # Label Studio's own address of files bel
 TASKS, CONFIG = "label-studio.json", "label-studio.xml"
 
 
+def refuse_unshown(run: Run) -> None:
+    """Raise where Label Studio cannot show the samples of a run.
+
+    Raises:
+        UsageError: the run has no class labels, or its samples have neither images nor text.
+    """
+    run.need_labels("Label Studio")
+    if run.images is None and "text" not in run.scores.columns:
+        raise UsageError(f"{run.name} has neither images nor text that Label Studio could show.")
+
+
 def write_tasks(run: Run, positions: np.ndarray, folder: Path, image_root: str = LOCAL_FILES) -> list[Path]:
     """Write one task a sample, the least likely labels first, and the labelling interface; return both paths.
 
@@ -41,10 +52,8 @@ def write_tasks(run: Run, positions: np.ndarray, folder: Path, image_root: str =
         UsageError: the run has no class labels, or its samples have neither images nor text.
         DataError: an image that travels in a task cannot be read.
     """
-    run.need_labels("Label Studio")
-    images, has_text = run.images, "text" in run.scores.columns
-    if images is None and not has_text:
-        raise UsageError(f"{run.name} has neither images nor text that Label Studio could show.")
+    refuse_unshown(run)
+    images = run.images
     kind = "image" if images is not None else "text"
     names, paths = run.class_names, file_paths(run) if images is not None else None
     order = np.asarray(positions)[np.argsort(run.scores["label_score"].to_numpy()[positions], kind="stable")]

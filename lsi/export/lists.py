@@ -117,8 +117,8 @@ def export(
     with atomic(folder / "cleaned.parquet") as temporary:
         pq.write_table(cleaned, temporary)
     write_spreadsheet(folder / "spreadsheet.csv", _for_people(audit, issues))
-    facts = {"run": run.name, **totals(run, selection), "source_length": plan_of(run).get("source_length") or None,
-             "images": _images_beside(folder)}  # fmt: skip
+    facts = {"run": _decided_on(run), **totals(run, selection), "images": _images_beside(folder),
+             "source_length": plan_of(run).get("source_length") or None}  # fmt: skip
     write_json(folder / MANIFEST, run.manifest | {"export": facts})
     with atomic(folder / "subset.py") as temporary:
         shutil.copyfile(Path(__file__).with_name("subset.py"), temporary)
@@ -128,15 +128,14 @@ def export(
     return [*written, folder / "decisions.json", folder / MANIFEST, folder / "subset.py"]
 
 
-def note_written(folder: Path, paths: list[Path]) -> list[str]:
+def note_written(folder: Path, files: list[Path]) -> list[str]:
     """Note in the manifest of an export which Parquet files of images lie beside it, and return those of before.
 
     Args:
         folder: of the export.
-        paths: what was written for images now: files, and folders of files.
+        files: of Parquet that were written now.
     """
-    files = [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
-    names = [file.relative_to(folder).as_posix() for file in files if file.suffix == ".parquet"]
+    names = [file.relative_to(folder).as_posix() for file in files]
     before = [name for name in _images_beside(folder) if name not in names]
     manifest = read_json(folder / MANIFEST) or {}
     write_json(folder / MANIFEST, manifest | {"export": manifest.get("export", {}) | {"images": [*before, *names]}})
@@ -172,9 +171,14 @@ def write_decisions(
     """
     again = {(record["id"], record.get("content")): record for record in records if record.get("time") != ""}
     before = [record for record in run.decided_before if not _is_replaced(record, again)]
-    content = {"run": run.name, "dataset": run.subject.dataset, "decisions": [*before, *records]}
+    content = {"run": _decided_on(run), "dataset": run.subject.dataset, "decisions": [*before, *records]}
     write_json(path, content | ({"remarks": remarks} if remarks else {}))
     return len(before) + len(records)
+
+
+def _decided_on(run: Run) -> str | None:
+    """Return the name of the run; of data that were only read, of the one that the decisions were made on, if any."""
+    return run.name if run.has_scores else run.manifest.get("run")
 
 
 def _is_replaced(record: dict[str, Any], again: dict[tuple[str, str | None], dict[str, Any]]) -> bool:

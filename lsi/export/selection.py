@@ -10,7 +10,7 @@ from lsi.audit.condense import condense
 from lsi.data.sources.splits import held_out
 from lsi.errors import UsageError
 from lsi.export.leaks import leaks_to_drop
-from lsi.runs.records import check_found, in_force, records_of
+from lsi.runs.records import check_found, find, in_force, records_of
 from lsi.runs.run import Run
 
 
@@ -113,11 +113,27 @@ def duplicates_to_drop(table: pd.DataFrame) -> np.ndarray:
 def selection_from_records(run: Run, records: list[dict[str, Any]]) -> Selection:
     """Return what a file of decisions comes to, as `decision_records` wrote it, on this run.
 
+    Records of samples that the run does not have change nothing.
+
     Raises:
-        DataError: a record names a sample, action or label that the run does not have.
+        DataError: none of the records is about a sample of the run, or one names an action or label that is none.
     """
     records = records_of({"decisions": records})
+    fitting, lost = _fitting(run, records)
+    if lost and len(lost) == len(records):
+        check_found(run.subject, lost)
+    return selection_of(run, in_force(run.subject, fitting))
+
+
+def n_without_sample(run: Run, records: list[dict[str, Any]]) -> int:
+    """Return how many records of a file are about samples that a run neither has nor was started without."""
+    return len(_fitting(run, records)[1])
+
+
+def _fitting(run: Run, records: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the records about samples of the run, and those about samples that it does not know."""
     left = {(r["id"], r["content"]) for r in run.decided_before if r["action"] == "exclude"}
     present = [r for r in records if (r.get("id"), r.get("content")) not in left]
-    check_found(run.subject, present)
-    return selection_of(run, in_force(run.subject, present))
+    is_there = (find(run.subject, present) >= 0).tolist()
+    fitting = [r for r, there in zip(present, is_there, strict=True) if there]
+    return fitting, [r for r, there in zip(present, is_there, strict=True) if not there]

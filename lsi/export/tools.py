@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lsi.errors import UsageError
-from lsi.export.label_studio import LOCAL_FILES, write_tasks
+from lsi.export.label_studio import LOCAL_FILES, refuse_unshown, write_tasks
 from lsi.export.selection import Selection
 from lsi.export.tables import file_paths, final_labels, relabelled
 from lsi.files import atomic, write_json
@@ -41,18 +41,33 @@ def write_for(
         UsageError: the tool cannot show these samples.
         DataError: an image cannot be read.
     """
+    refuse_tool(run, tool)
     if tool == "label-studio":
         return write_tasks(run, selection.kept, folder, image_root)
-    paths = None if run.images is None else file_paths(run)
-    if paths is None or not all(isinstance(run.images.source(i), Path) for i in range(len(paths))):  # type: ignore[union-attr]
+    write_json(folder / SAMPLES, {"run": run.name, "samples": _rows(run, selection, file_paths(run), remarks or [])})
+    with atomic(folder / SCRIPT) as temporary:
+        shutil.copyfile(Path(__file__).with_name(SCRIPT), temporary)
+    return [folder / SAMPLES, folder / SCRIPT]
+
+
+def refuse_tool(run: Run, tool: Tool) -> None:
+    """Raise where a tool cannot show the samples of a run.
+
+    Args:
+        run: the run.
+        tool: which one.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    images = run.images
+    if tool == "label-studio":
+        refuse_unshown(run)
+    elif images is None or not all(isinstance(images.source(i), Path) for i in range(len(run.scores))):
         raise UsageError(
             f"{run.name}: these images do not lie in files of their own. Export them with --images copy, and load that "
             "folder as an ImageClassificationDirectoryTree."
         )
-    write_json(folder / SAMPLES, {"run": run.name, "samples": _rows(run, selection, paths, remarks or [])})
-    with atomic(folder / SCRIPT) as temporary:
-        shutil.copyfile(Path(__file__).with_name(SCRIPT), temporary)
-    return [folder / SAMPLES, folder / SCRIPT]
 
 
 def _rows(run: Run, selection: Selection, paths: list[str], remarks: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from lsi.export import (
     export,
     final_labels,
     n_without_class,
-    note_written,
+    note_images,
     planted_labels,
     selection_of,
     totals,
@@ -280,15 +280,15 @@ def _archive(view: View, name: str, within: np.ndarray | None, how: ImageFormat 
     selection = in_force = selection_of(run, decided)
     if within is not None:
         selection = in_force.within(within)
-    came = totals(run, selection)
-    note(name, "exported", run.name, images=how or "none", **came)
+    note(name, "exported", run.name, images=how or "none", **totals(run, selection))
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root) / "files"
         hidden = np.setdiff1d(selection.removed, in_force.removed)
         records = decision_records(about, decided) + exclusion_records(about, hidden, "filter")
         export(run, selection, folder, decisions=records, remarks=remark_records(about, remarks_on(view)))
         if how is not None and view.has_images:
-            note_written(folder, [write_images(run, selection, folder, how)])
+            write_images(run, selection, folder, how)
+            note_images(run, folder, [how])
         path = shutil.make_archive(str(Path(root) / "archive"), "zip", folder)
         return Path(path).read_bytes()
 

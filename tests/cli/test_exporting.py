@@ -139,7 +139,8 @@ def test_apply_takes_no_decision_of_another_run(place, tmp_path, capsys):
     file.write_text(json.dumps(content | {"decisions": [kept]}))
     capsys.readouterr()
     assert main(["apply", str(file), "--run", child, "--output", str(tmp_path / "two"), *here]) == 0
-    assert f"{child} holds 1 sample no longer that the file keeps" in capsys.readouterr().err
+    said = f"{child} holds 10 samples no longer that the file does not leave out"  # nor does it say a word of nine
+    assert said in capsys.readouterr().err
     assert (tmp_path / "two" / "removed_indices.txt").read_text() == ""
     facts = read_json(cache / "runs" / child / "manifest.json")["decided"]
     assert (facts["n_excluded"], facts["n_by_rule"]) == (0, 10)
@@ -227,3 +228,79 @@ def test_a_file_that_is_none_is_named(place, tmp_path, capsys, command, content,
     error = capsys.readouterr().err
     assert said in error
     assert "d.json" in error
+
+
+def test_what_cannot_all_be_written_is_refused_before_anything_is(place, tmp_path, capsys):
+    here = ["--cache", str(tmp_path / "cache"), "--output", str(tmp_path / "out")]
+    file = tmp_path / "rows.npz"
+    np.savez(file, images=np.random.default_rng(0).integers(0, 255, (30, 8, 8), np.uint8), labels=np.arange(30) % 3)
+    assert main(["compute", "--data", str(file), "--backbone", "pixels", "--quiet", *here[:2]]) == 0
+    for more, said in (
+        (["--images", "copy", "link"], "by copy or by link, not both"),
+        (["--images", "copy", "copy"], "each form once"),
+        (["--images", "link"], "do not lie in files of their own"),
+        (["--images", "copy", "--tools", "label-studio", "fiftyone"], "do not lie in files of their own"),
+    ):
+        capsys.readouterr()
+        assert main(["export", "latest", *here, *more]) == 2
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_export_ends_with_the_name_of_its_run_and_latest_is_the_one_computed_last(place, tmp_path, capsys):
+    here = ["--cache", str(tmp_path / "cache"), "--quiet"]
+    data = ["compute", "--data", str(place / "data" / "manifest.csv"), "--backbone", "pixels", *here]
+    for seed in ("0", "1", "0"):
+        assert main([*data, "--seed", seed]) == 0
+    run = find_run(tmp_path / "cache", "latest")
+    assert run.settings.seed == 1
+    capsys.readouterr()
+    out, where = ["--output", str(tmp_path / "out")], here[:2]
+    assert main(["export", "latest", *out, *where]) == 0
+    assert f"{run.name}: 40 kept, 0 removed, 0 relabelled" in capsys.readouterr().out
+    assert main(["export", "latest", *out, *where, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["run"] == run.name
+    assert main(["report", "latest", "--output", str(tmp_path / "r.html"), *where]) == 0
+    assert f"lsi: report of {run.name}" in capsys.readouterr().err
+
+
+def test_a_site_without_a_map_says_how_to_make_one(place, tmp_path, capsys):
+    here, run = ["--cache", str(place / "cache")], find_run(place / "cache", "latest")
+    capsys.readouterr()
+    assert main(["report", "latest", "--static", str(tmp_path / "site"), *here]) == 0
+    assert f"lsi: no map: `lsi project {run.name}` makes one" in capsys.readouterr().err
+
+
+def test_splits_of_an_earlier_export_are_not_called_its_own(tmp_path, capsys):
+    here, out = ["--cache", str(tmp_path / "cache")], tmp_path / "out"
+    table = image_files(tmp_path, ("a", "b"), 24)
+    rows = pd.read_csv(table, dtype=str)
+    for splits in (["test", "train", "val"], ["train", "val"]):
+        rows.assign(split=[splits[i % len(splits)] for i in range(len(rows))]).to_csv(table, index=False)
+        words = ["compute", "--data", str(table), "--split", "all", "--backbone", "pixels", "--quiet", *here]
+        assert main(words) == 0
+        capsys.readouterr()
+        assert main(["export", "latest", "--images", "huggingface", "--output", str(out), *here]) == 0
+    assert "test.parquet is of an earlier export and stays as it is" in capsys.readouterr().err
+
+
+def test_apply_on_data_takes_what_fits_and_names_the_run_of_the_file(place, tmp_path, capsys):
+    out, file = export(place, "--keep-top", "38"), tmp_path / "d.json"
+    content = read_json(out / "decisions.json")
+    content["decisions"][0] |= {"content": "another picture"}
+    file.write_text(json.dumps(content))
+    words = ["apply", str(file), "--data", str(place / "data" / "manifest.csv"), "--output", str(tmp_path / "out")]
+    for name in (content["run"], None):
+        file.write_text(json.dumps(content | {"run": name}))
+        capsys.readouterr()
+        assert main([*words, "--cache", str(tmp_path / "c")]) == 0
+        printed = capsys.readouterr()
+        assert "lsi: 1 decision of the file fits no sample here, and changes nothing" in printed.err
+        assert printed.out.startswith(f"{content['dataset']}: 39 kept, 1 removed")
+        assert read_json(tmp_path / "out" / "decisions.json")["run"] == name
+        assert read_json(tmp_path / "out" / "manifest.json")["export"]["run"] == name
+    for record in content["decisions"]:
+        record["content"] = "another picture"
+    file.write_text(json.dumps(content))
+    assert main([*words, "--cache", str(tmp_path / "c")]) == 1
+    assert "belong to other data" in capsys.readouterr().err

@@ -39,6 +39,7 @@ def test_what_the_commands_do_stands_in_the_trail(tmp_path):
     for words in (
         [*COMPUTE, "--seed", "1"],
         ["export", run.name, "--output", out],
+        ["decisions", "export", f"{out}/in-force.json", "--run", run.name],
         ["decisions", "import", f"{out}/decisions.json"],
         ["report", run.name, "--output", f"{out}/report.html"],
         ["runs", "rename", run.name, "first"],
@@ -48,6 +49,7 @@ def test_what_the_commands_do_stands_in_the_trail(tmp_path):
         assert main([*words, *cache]) == 0, words
     assert done(tmp_path / "cache") == [
         ("started", "digits"),
+        ("exported", run.name),
         ("exported", run.name),
         ("read decisions in", "digits"),
         ("exported a report", run.name),
