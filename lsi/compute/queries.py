@@ -16,6 +16,8 @@ from lsi.laplace.posterior import Full, Kron
 from lsi.laplace.probe import Probe, fit
 from lsi.laplace.ridge import Ridge, fit_ridge
 from lsi.laplace.scores import posterior_of
+from lsi.laplace.scores.evaluate import size_of
+from lsi.laplace.scores.structures import resolve
 from lsi.runs import model
 from lsi.runs.run import Run
 
@@ -85,11 +87,13 @@ def refit_of_run(run: Run) -> ClassifierFit | RegressionFit:
     Raises:
         DataError: the design matrix is not there.
         ConvergenceError: the probe did not converge.
+        UsageError: its full posterior does not fit into the memory that is free.
     """
     if run.task == "classification":
         probe = fit(model.objective_of(run), model.weights_of(run))
         facts = run.manifest["leave_one_out"]
-        return ClassifierFit(probe, posterior_of(probe, facts.get("steps") or _steps_of_before(facts["structure"])))
+        steps = facts.get("steps") or _steps_of_before(facts["structure"])
+        return ClassifierFit(probe, posterior_of(probe, resolve(steps, size_of(probe))))
     facts, targets = run.manifest["probe"], torch.from_numpy(model.targets_of(run))
     phi = run.design_matrix.values
     return RegressionFit(fit_ridge(phi, targets, facts["prior_precision"], facts["noise_variance"]))

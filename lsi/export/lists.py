@@ -198,7 +198,7 @@ def issue_table(run: Run) -> pd.DataFrame:
     table = run.scores[["index", "id", "is_label_issue", "label_score", "given_label", "suggested_label"]].copy()
     table = table.rename(columns={"suggested_label": "predicted_label"})
     if run.task != "classification":  # no labels, but what a regression was to predict
-        shown = [c for c in run.scores.columns if c.startswith(("target ", "loo_prediction "))]
+        shown = [f"{what} {name}" for name in run.target_names for what in ("target", "loo_prediction")]
         numbers = run.scores[["loo_residual_norm", "standardised_residual", *shown]]
         return pd.concat([table.drop(columns=["given_label", "predicted_label"]), numbers], axis=1)
     table["given_name"], table["predicted_name"] = names[table["given_label"]], names[table["predicted_label"]]

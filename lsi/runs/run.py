@@ -272,7 +272,9 @@ class Run:
     @property
     def target_names(self) -> list[str]:
         """The names of a regression's targets that the table shows."""
-        return [c.removeprefix("target ") for c in self.scores.columns if c.startswith("target ")]
+        there = self.scores.columns
+        names = [c.removeprefix("target ") for c in there if c.startswith("target ")]
+        return [name for name in names if f"loo_prediction {name}" in there]  # else a column of the data
 
     @property
     def noun(self) -> str:

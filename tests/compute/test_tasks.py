@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from lsi.audit.label_issues import residual_issues
 from lsi.cli import main
-from lsi.compute import pipeline, queries
+from lsi.compute import pipeline, queries, tasks
 from lsi.compute.preparation import prepare
 from lsi.config import DATABASE, DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.data.images import ArrayImages
@@ -130,6 +130,21 @@ def test_numbers_are_predicted_in_their_own_units_and_moved_ones_found(tmp_path)
     assert (influence.support[influence.proponents] > 0).all()
     assert (influence.support[influence.opponents] < 0).all()
     np.testing.assert_allclose(fitted.head.terms().mean_term.numpy(), table["mean_term"], rtol=1e-6)
+
+
+def test_a_column_of_the_data_that_is_called_like_a_target_is_none(tmp_path):
+    x, y = load_diabetes(return_X_y=True)
+    table = pd.DataFrame({"text": [f"a {v:.2f}" for v in x[:60, 2]], "price": y[:60], "target price": 7, "target": 1})
+    table["target date"] = "tomorrow"
+    table.to_csv(tmp_path / "t.csv", index=False)
+    np.savez(tmp_path / "v.npz", embeddings=x[:60])
+    data = DataSettings(data=tmp_path / "t.csv", task="regression", targets="price")
+    how = FeatureSettings(embeddings=str(tmp_path / "v.npz"))
+    run = pipeline.run(Settings(data, features=how), tmp_path / "cache")
+    assert {"target price", "target date"} <= set(run.scores)
+    assert run.target_names == ["price"]
+    assert run.captioned()["given"].iloc[0] == f"{y[0]:.4g}"
+    assert "target date" not in issue_table(run)
 
 
 def test_pairs_out_of_place_are_found(tmp_path):
@@ -279,3 +294,18 @@ def test_what_goes_on_from_a_run_keeps_its_structure_where_auto_would_take_anoth
     assert ("takes its leave-one-out steps from kron" in caplog.text) == (structure == "diag")
     monkeypatch.setattr("lsi.laplace.scores.structures.FULL_LIMIT", 10 if structure == "full" else 10**9)
     assert isinstance(queries.refit_of_run(run).posterior, Full if steps == "full" else Kron)
+
+
+def test_the_structure_that_auto_chose_stays_where_memory_gets_short_meanwhile(tmp_path, monkeypatch):
+    whole = tasks.judge_labels
+
+    def later(*given):
+        monkeypatch.setattr("lsi.laplace.scores.structures.budget_bytes", lambda: 1)
+        return whole(*given)
+
+    monkeypatch.setattr(tasks, "judge_labels", later)
+    settings = Settings(DataSettings("digits", subset=120), features=FeatureSettings(pca=8))
+    run = pipeline.run(settings, tmp_path / "cache")
+    assert run.manifest["leave_one_out"]["structure"] == "full"
+    with pytest.raises(UsageError, match="GiB may be taken"):
+        queries.refit_of_run(run)

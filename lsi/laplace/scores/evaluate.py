@@ -67,12 +67,13 @@ def posterior_of(probe: Probe, structure: str = "auto") -> Full | Kron:
 
     Args:
         probe: the fitted probe.
-        structure: full, kron, or auto for what that means here.
+        structure: full or kron, taken as it is; auto for what that means here.
 
     Raises:
-        UsageError: it does not fit into the memory that is free.
+        UsageError: there is no such structure.
     """
-    return Full.fit(probe) if resolve(structure, size_of(probe)) == "full" else Kron.fit(probe)
+    chosen = structure if structure == "full" else resolve(structure, size_of(probe))
+    return Full.fit(probe) if chosen == "full" else Kron.fit(probe)
 
 
 def structure_of(posterior: Full | Kron) -> Structure:
