@@ -208,8 +208,8 @@ class ScoreSettings:
         certify: samples whose distance to the true refit is computed, the highest LSI first; by default as many as
             are cheap.
         dtype: of the features in the computation.
-        calibrate: plant flips in these labels and compute three to twelve times more, the more the fewer samples there
-            are, to say how precise a cut of label_score is and how many labels are wrong.
+        calibrate: plant flips in these labels and compute 3 to 12 times more (the fewer samples, the more), to say how
+            precise a cut of label_score is and how many are wrong; refused beyond samples · classes² = 2·10¹⁰.
         preset: paper: raw features, diag, the prior and ridge strength that the paper's training amounts to.
     """
 

@@ -65,14 +65,10 @@ def calibrate(
         confirmed: (n,) which labels are right for certain; None: none.
 
     Raises:
-        UsageError: n·k² is too large: each of some hundred iterations of the noise model takes that many products.
+        UsageError: n·k² is too large, as `check_calibrates` says.
     """
-    n, k = len(labels), probe.objective.n_outputs
-    if n * k**2 > MOST_PRODUCTS:
-        raise UsageError(
-            f"Calibrating {n:,} labels of {k:,} classes takes {n * k**2:.0e} products an iteration, more than "
-            f"{MOST_PRODUCTS:.0e}: compute without --calibrate, or calibrate a subset of the samples."
-        )
+    n = len(labels)
+    check_calibrates(n, probe.objective.n_outputs)
     label_probabilities = Probabilities.of(label_probabilities).dense()
     repeats = int(np.clip(np.ceil(PLANTED_IN_ALL / (PLANTED * len(labels))), *REPEATS))
     confirmed = np.zeros(n, bool) if confirmed is None else confirmed
@@ -84,6 +80,24 @@ def calibrate(
     inverse_temperature = _inverse_temperature(unseen, before, share)
     model = fit_noise(temper(label_probabilities, inverse_temperature), labels, share, confirmed)
     return Calibration(model.p_wrong, model.noise, inverse_temperature, len(before))
+
+
+def check_calibrates(n_labels: int, n_classes: int) -> None:
+    """Raise where a calibration would take too long: each of some hundred iterations takes n·k² products.
+
+    Args:
+        n_labels: n.
+        n_classes: k.
+
+    Raises:
+        UsageError: it would.
+    """
+    products = n_labels * n_classes**2
+    if products > MOST_PRODUCTS:
+        raise UsageError(
+            f"Calibrating {n_labels:,} labels of {n_classes:,} classes takes {products:.0e} products an iteration, "
+            f"more than {MOST_PRODUCTS:.0e}: compute without --calibrate, or calibrate a subset of the samples."
+        )
 
 
 @dataclass(frozen=True)

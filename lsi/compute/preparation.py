@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lsi import data
+from lsi.audit.calibration import check_calibrates
 from lsi.compute.decided import Decided, apply_decisions
 from lsi.compute.tasks import task_of
 from lsi.config import FeatureSettings, NoiseSettings, Settings, Task
@@ -136,6 +137,8 @@ def prepare(
     if settings.decisions is not None:  # on the labels that a reviewer saw, wrong ones that were made among them
         dataset, stays, decided = apply_decisions(dataset, task, settings, cache or default_cache())
         chosen = chosen[stays]
+    if settings.score.calibrate:
+        check_calibrates(len(dataset), len(np.unique(dataset.labels)))
     corrupted = _wrong_labels(dataset, decided)
     image_noise = survey = None
     if settings.noise.corrupt_data > 0:

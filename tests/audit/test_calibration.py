@@ -10,6 +10,7 @@ from lsi.audit.summary import precision_recall_at
 from lsi.audit.through_noise import judge_labels
 from lsi.compute import pipeline
 from lsi.config import DataSettings, NoiseSettings, ScoreSettings, Settings
+from lsi.errors import UsageError
 from lsi.laplace.design_matrix import DesignMatrix, with_bias
 from lsi.laplace.likelihood import Softmax
 from lsi.laplace.objective import Objective
@@ -89,3 +90,12 @@ def test_a_run_keeps_its_calibration(tmp_path):
     plain = pipeline.run(Settings(DataSettings("digits", subset=400), NoiseSettings(corrupt_label=0.1)), tmp_path)
     assert plain.manifest["calibration"] is None
     assert "p_wrong" not in plain.scores
+
+
+def test_a_calibration_that_would_take_too_long_is_refused_before_anything_is_computed(monkeypatch, tmp_path):
+    monkeypatch.setattr("lsi.audit.calibration.MOST_PRODUCTS", 1e4)
+    settings = Settings(DataSettings("digits", subset=120), score=ScoreSettings(calibrate=True))
+    with pytest.raises(UsageError, match=r"Calibrating 120 labels of 10 classes takes 1e\+04 products .* --calibrate"):
+        pipeline.run(settings, tmp_path)
+    assert not list(tmp_path.glob("features/*"))
+    assert not list(tmp_path.glob("designs/*"))
