@@ -265,7 +265,7 @@ def write_report(command: commands.Report) -> None:
         if positions is None:
             say(f"no map: `lsi project {run.name}` makes one")
     note(command.cache, "exported a report", run.name, file=str(command.static or path))
-    html = queries.report_of_run(run, positions, decisions)
+    html = queries.report_of_run(_as_it_stands(command.cache, run), positions, decisions)
     if command.static is not None:
         said = _remarks(command.cache, run)
         first = write_site(run, command.static, positions=positions, decisions=decisions, remarks=said)

@@ -4,12 +4,14 @@ No data set is read, no backbone loaded and no lock of a computation taken; only
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
 
-from lsi.export import check_selection, select, selection_of
+from lsi.errors import ConvergenceError, UsageError
+from lsi.export import Selection, check_selection, final_labels, select, selection_of
 from lsi.laplace.explanation import Explanation, explain_label
 from lsi.laplace.loo import leave_group_out, leave_one_out
 from lsi.laplace.posterior import Full, Kron
@@ -20,6 +22,9 @@ from lsi.laplace.scores.evaluate import size_of
 from lsi.laplace.scores.structures import resolve
 from lsi.runs import model
 from lsi.runs.run import Run
+
+if TYPE_CHECKING:
+    from lsi.export.report import Check
 
 
 def explain_sample(run: Run, position: int, other_label: int | None = None) -> Explanation:
@@ -142,12 +147,28 @@ def report_of_run(run: Run, positions: np.ndarray | None, decisions: pd.DataFram
     Raises:
         DataError: the design matrix is not there.
     """
-    from lsi.export.report import Check, render  # loads Plotly, which nothing else on the command line needs
+    from lsi.export.report import render  # loads Plotly, which nothing else on the command line needs
+
+    check = _check_of(run, decisions) if run.task == "classification" else None
+    return render(run, check=check, positions=positions, decisions=decisions)
+
+
+def _check_of(run: Run, decisions: pd.DataFrame) -> "Check | None":
+    """Return the check of the decisions, or of leaving out suspects where they change nothing; None without any."""
+    from lsi.export.report import Check
 
     selection, what = selection_of(run, decisions), "Curated by the decisions of the reviewers."
-    if not len(selection.removed) and not selection.relabelled:
+    if not _changes(run, selection):
         selection, what = select(run, drop_issues=True), "Curated by leaving out every suspected label."
-    check = None
-    if run.task == "classification" and (len(selection.removed) or selection.relabelled):
-        check = Check(what, check_selection(run, selection))
-    return render(run, check=check, positions=positions, decisions=decisions)
+    if not _changes(run, selection):
+        return None
+    try:
+        return Check(what, check_selection(run, selection))
+    except (UsageError, ConvergenceError) as error:  # the rest of the report needs no check
+        return Check(what, None, str(error))
+
+
+def _changes(run: Run, selection: Selection) -> bool:
+    """Say whether a selection leaves samples out, or labels other than those that the run learned."""
+    is_new = final_labels(run, selection) != run.scores["given_label"].to_numpy()
+    return bool(len(selection.removed) or is_new.any())

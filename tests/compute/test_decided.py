@@ -233,6 +233,22 @@ def test_a_keep_of_a_sample_alone_is_a_whole_sentence_of_a_report(pair, cache):
     assert "Decided by people: <b>1</b> kept." in " ".join(html[html.index("</script>") :].split())
 
 
+def test_a_report_checks_the_labels_that_an_export_would_have(pair, cache, tmp_path):
+    _, child = pair
+    words = ["report", child.name, "--output", str(tmp_path / "r.html"), "--cache", str(cache)]
+    decide(child, cache, n7=("clear", None))
+    assert main(words) == 0
+    assert "Curated by the decisions of the reviewers." in (tmp_path / "r.html").read_text()
+
+
+def test_a_report_says_why_there_is_no_check_where_too_little_is_left(pair):
+    run, _ = pair
+    gone = np.flatnonzero(run.scores["given_label"] > 0)
+    html = report_of_run(run, None, pd.DataFrame({"action": "exclude", "label": np.nan}, index=gone))
+    assert "could not be checked: Curation leaves samples of fewer than two classes to train on." in html
+    assert "How the information is spread" in html
+
+
 def test_decisions_are_about_labels_that_were_flipped_on_purpose(folder, cache):
     flipped = replace(settings_of(folder), noise=NoiseSettings(corrupt_label=0.2))
     run = pipeline.run(flipped, cache)

@@ -33,10 +33,11 @@ _SIZE = 128
 
 @dataclass(frozen=True)
 class Check:
-    """The check of a curated set, and what was curated, in words."""
+    """What was curated, in words, and the check of that; where it could not be made, None and `why` not."""
 
     what: str
-    result: CurationCheck
+    result: CurationCheck | None
+    why: str = ""
 
 
 def render(
