@@ -8,6 +8,7 @@ import pandas as pd
 from lsi.audit.summary import precision_recall_at
 from lsi.cli.output import text_table
 from lsi.data.plan import counted
+from lsi.export import why_no_duplicates
 from lsi.export.wording import high_means, is_corrupted, quality_words
 from lsi.runs.comparison import Comparison
 from lsi.runs.run import Run
@@ -50,7 +51,8 @@ def print_run(run: Run, rows: int) -> None:
     else:
         suspected = "" if run.task == "self" else f"; {summary['n_label_issues']} suspected targets"
         print(f"leave-one-out R² {manifest['targets']['loo_r2']:.3f}{suspected}")
-    print(f"{summary['n_near_duplicates']} samples in {summary['n_near_duplicate_groups']} near-duplicate groups")
+    groups = f"{summary['n_near_duplicates']} samples in {summary['n_near_duplicate_groups']} near-duplicate groups"
+    print(why_no_duplicates(run) or groups)
     flagged = quality_words(manifest.get("quality"))
     if flagged:
         print(f"image quality: {', '.join(flagged)}")

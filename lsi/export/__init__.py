@@ -3,7 +3,7 @@
 from lsi.export.check import check_selection
 from lsi.export.image_folders import refuse_links
 from lsi.export.images import ImageFormat, note_images, refuse_changed, refuse_overwriting, write_images
-from lsi.export.leaks import has_splits, leak_table, leaks, leaks_to_drop
+from lsi.export.leaks import has_splits, leak_table, leaks, leaks_to_drop, why_no_duplicates
 from lsi.export.lists import (
     FORMATS,
     Format,
@@ -59,6 +59,7 @@ __all__ = [
     "spread",
     "spreadsheet_safe",
     "totals",
+    "why_no_duplicates",
     "write_decisions",
     "write_for",
     "write_images",

@@ -4,6 +4,15 @@ import numpy as np
 import pandas as pd
 
 from lsi.data.sources.splits import held_out, same_split
+from lsi.runs.reading import knows_duplicates
+from lsi.runs.run import Run
+
+
+def why_no_duplicates(run: Run) -> str:
+    """Return why near duplicates were not looked for in a run, as a sentence; "" where they were."""
+    if knows_duplicates(run.manifest):
+        return ""
+    return f"Near duplicates were not looked for: {run.noun} of the same probabilities need not be alike."
 
 
 def has_splits(table: pd.DataFrame) -> bool:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lsi.errors import UsageError
-from lsi.export.leaks import has_splits, leak_table
+from lsi.export.leaks import has_splits, leak_table, why_no_duplicates
 from lsi.export.selection import Selection
 from lsi.export.tables import (
     as_pandas,
@@ -108,7 +108,7 @@ def export(
     audit = audit_table(run, selection, decisions, remarks)
     cleaned = cleaned_table(audit, selection)
     tables: dict[str, Any] = {"cleaned.csv": cleaned, "audit.csv": audit, "relabel.csv": relabel_table(run, selection)}
-    if has_splits(run.scores):
+    if has_splits(run.scores) and not why_no_duplicates(run):
         tables["leaks.csv"] = leak_table(run.scores, run.class_names if run.task == "classification" else [])
     issues = issue_table(run) if run.has_scores else None
     tables |= {} if issues is None else {"issues.csv": issues}

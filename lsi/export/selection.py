@@ -9,7 +9,7 @@ import pandas as pd
 from lsi.audit.condense import condense
 from lsi.data.sources.splits import held_out
 from lsi.errors import UsageError
-from lsi.export.leaks import leaks_to_drop
+from lsi.export.leaks import leaks_to_drop, why_no_duplicates
 from lsi.runs.records import check_found, find, in_force, records_of
 from lsi.runs.run import Run
 
@@ -52,9 +52,12 @@ def select(
         keep_share: keep this share of the run's samples, spread over the LSI of each class, and no suspect.
 
     Raises:
-        UsageError: `keep_top` is below 1, `keep_share` not within 0 … 1, or both are asked for.
+        UsageError: `keep_top` is below 1, `keep_share` not within 0 … 1, or both are asked for; or near duplicates were
+            not looked for.
     """
     table = run.scores
+    if (drop_leaks or keep_one) and (why := why_no_duplicates(run)):
+        raise UsageError(f"{run.name}: {why} Leave --keep-one and --drop-leaks out.")
     kept = np.ones(len(table), dtype=bool)
     if drop_issues or keep_share is not None:
         kept &= ~table["is_label_issue"].to_numpy()

@@ -14,6 +14,7 @@ from jaxtyping import Bool
 
 from lsi.audit.remaining import WEAK, estimate_remaining_errors
 from lsi.errors import UsageError
+from lsi.runs.reading import knows_duplicates
 from lsi.runs.run import Run
 from lsi.runs.subject import without_noise
 
@@ -161,7 +162,8 @@ def _figures_of(run: Run) -> dict[str, float]:
         figures["leave-one-out R²"] = run.manifest["targets"]["loo_r2"]
         if run.task == "regression":
             figures["suspected targets"] = float(summary["n_label_issues"])
-    figures["near duplicates"] = float(summary["n_near_duplicates"])
+    if knows_duplicates(run.manifest):
+        figures["near duplicates"] = float(summary["n_near_duplicates"])
     return figures
 
 

@@ -32,6 +32,11 @@ def told(path: Path) -> Iterator[None]:
         raise DataError(f"{path} is damaged ({type(error).__name__}): compute the run again.") from error
 
 
+def knows_duplicates(manifest: Mapping[str, Any]) -> bool:
+    """Say whether near duplicates were looked for in a run: not where features say nothing of what a sample is like."""
+    return (manifest.get("near_duplicates") or {}).get("threshold") != 0
+
+
 def fault_of(manifest: object) -> str:
     """Return what keeps a manifest from being one of a run, "" where nothing does."""
     if not isinstance(manifest, dict) or not manifest:

@@ -272,9 +272,8 @@ class Run:
     @property
     def target_names(self) -> list[str]:
         """The names of a regression's targets that the table shows."""
-        there = self.scores.columns
-        names = [c.removeprefix("target ") for c in there if c.startswith("target ")]
-        return [name for name in names if f"loo_prediction {name}" in there]  # else a column of the data
+        names = (c.removeprefix("target ") for c in self.scores if str(c).startswith("target "))
+        return [name for name in names if f"loo_prediction {name}" in self.scores]  # else a column of the data
 
     @property
     def noun(self) -> str:

@@ -12,6 +12,7 @@ from lsi.audit.summary import class_figures
 from lsi.data.plan import counted
 from lsi.export import charts
 from lsi.hashing import fingerprint
+from lsi.runs.reading import knows_duplicates
 from lsi.ui.bar import current_filter, go
 from lsi.ui.buttons import pressed
 from lsi.ui.session import View
@@ -68,6 +69,8 @@ def _class_table(run: str, mark: str, _view: View, _positions: np.ndarray) -> pd
         "n_label_issues": "suspected",
         "n_near_duplicates": "near duplicates",
     }
+    if not knows_duplicates(_view.run.manifest):
+        del columns["n_near_duplicates"]
     return figures.loc[figures["n_samples"] > 0, list(columns)].rename(columns=columns)
 
 

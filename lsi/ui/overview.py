@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 
 from lsi.data.plan import counted
+from lsi.export import why_no_duplicates
 from lsi.export.wording import high_means, is_corrupted
 from lsi.runs.labels import still_wrong
 from lsi.ui import estimate
@@ -62,8 +63,9 @@ def _differ(view: View, count: int) -> str:
 def _alike(view: View, count: int) -> None:
     flagged = {FLAGS[flag].words: int(view.run.scores[flag].sum()) for flag in view.flags}
     words = ", ".join(f"{number:,} {word}" for word, number in flagged.items() if number)
-    st.metric("2. Near duplicates", f"{count:,}",
-              help=f"{view.noun.capitalize()} closer to another one than neighbours usually are.")  # fmt: skip
+    why = why_no_duplicates(view.run)
+    st.metric("2. Near duplicates", "–" if why else f"{count:,}",
+              help=why or f"{view.noun.capitalize()} closer to another one than neighbours usually are.")  # fmt: skip
     st.markdown(f"Image quality: {words}." if words else "Nothing stands out in quality." if view.flags else "&nbsp;")
     _link("redundancy", "Look at duplicates and quality", Filter())
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from lsi.data.plan import counted
 from lsi.errors import LsiError
-from lsi.export import charts, duplicates_to_drop, has_splits, leaks, leaks_to_drop, spread
+from lsi.export import charts, duplicates_to_drop, has_splits, leaks, leaks_to_drop, spread, why_no_duplicates
 from lsi.ui import bulk
 from lsi.ui.buttons import button, pressed
 from lsi.ui.deciding import decide_named, decisions, reviewer
@@ -37,6 +37,9 @@ def groups(view: View, positions: np.ndarray, leaking_groups: set[int]) -> None:
         leaking_groups: numbers of the groups that leak.
     """
     st.subheader("Near duplicates", anchor=False)
+    if why := why_no_duplicates(view.run):
+        st.info(why)
+        return
     shown = set(view.table["near_duplicate_group"].iloc[positions].tolist()) - {-1}  # those of no group
     table = view.table[view.table["near_duplicate_group"].isin(shown)]
     ordered = _ordered(table, leaking_groups)
@@ -77,7 +80,7 @@ def leaking(view: View, is_filtered: bool) -> set[int]:
         view: the run.
         is_filtered: whether a filter hides some of its samples elsewhere on the page.
     """
-    if not has_splits(view.table):
+    if not has_splits(view.table) or why_no_duplicates(view.run):
         return set()
     found = leaks(_not_excluded(view))
     st.subheader("Leaks between splits", anchor=False)

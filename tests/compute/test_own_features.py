@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,18 +10,25 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from streamlit.testing.v1 import AppTest
 
 from lsi.cli import main
+from lsi.cli.printing import print_run
 from lsi.compute import pipeline
 from lsi.compute.decided import subject_of
+from lsi.compute.queries import report_of_run
 from lsi.compute.raw_features import raw_features
 from lsi.compute.raw_record import Where
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.errors import DataError, UsageError
+from lsi.export import export, has_splits, select, why_no_duplicates
 from lsi.progress import Progress
+from lsi.runs.comparison import compare
 from lsi.runs.run import Run
 from lsi.runs.store import Store
+from lsi.ui import deciding
 from tests.features.networks import Tiny, export_onnx
+from tests.ui.conftest import ROOT
 
 N, FLIPPED = 60, (5, 22, 41)
 
@@ -260,6 +268,41 @@ def test_probabilities_of_samples_that_another_labelling_leaves_apart(folder, ca
     run = pipeline.run(Settings(data, features=FeatureSettings(probabilities=str(tmp_path / "p.csv"))), cache)
     assert run.unlabelled["predicted_label"].tolist() == TRUE[54:].tolist()
     assert not any("belong to no sample" in note for note in run.manifest["features"]["notes"])
+
+
+def test_near_duplicates_that_nobody_looked_for_are_not_said_to_be_none(folder, cache, tmp_path, monkeypatch, capsys):
+    folder = Path(shutil.copytree(folder, tmp_path / "images"))
+    table = pd.DataFrame({"path": IDS, "label": [Path(one).parent.name for one in IDS]})
+    table.assign(split=np.where(np.arange(N) < 40, "train", "test")).to_csv(folder / "t.csv", index=False)
+    np.savez(tmp_path / "p.npz", ids=IDS, probabilities=probabilities())
+    asked = settings(folder, probabilities=str(tmp_path / "p.npz"))
+    asked = dataclasses.replace(asked, data=DataSettings(data=folder / "t.csv", split="all"))
+    run = pipeline.run(asked, cache)
+    assert has_splits(run.scores)
+    assert why_no_duplicates(run).startswith("Near duplicates were not looked for: images of the same probabilities")
+    for rule in ("keep_one", "drop_leaks"):
+        with pytest.raises(UsageError, match=r"were not looked for.* Leave --keep-one and --drop-leaks out"):
+            select(run, **{rule: True})
+    export(run, select(run), tmp_path / "out")
+    assert not (tmp_path / "out" / "leaks.csv").exists()
+    print_run(run, 3)
+    printed = capsys.readouterr().out
+    assert "Near duplicates were not looked for" in printed
+    assert "near-duplicate groups" not in printed
+    assert "near duplicates" not in report_of_run(run, None, pd.DataFrame({"action": [], "label": []}))
+    assert "near duplicates" not in set(compare(run, run).figures["figure"])
+    monkeypatch.setenv("LSI_CACHE", str(cache))
+    monkeypatch.setenv("LSI_DATABASE_URL", f"sqlite:///{tmp_path / 'reviews.db'}")
+    deciding.reviews.cache_clear()
+    deciding._decisions.cache_clear()
+    app = AppTest.from_file(str(ROOT / "lsi" / "ui" / "main.py"), default_timeout=60)
+    app.query_params["run"] = run.name
+    app.run()
+    assert next(m.value for m in app.metric if m.label == "2. Near duplicates") == "–"
+    app.switch_page(str(ROOT / "pages" / "redundancy.py")).run()
+    assert not app.exception
+    assert [i.value for i in app.info if "duplicate" in i.value] == [why_no_duplicates(run)]
+    assert "Leaks between splits" not in [s.value for s in app.subheader]
 
 
 def test_probabilities_that_agree_with_every_label_raise_a_question(folder, cache, tmp_path):

@@ -21,6 +21,7 @@ from lsi.data.thumbnails import thumbnail
 from lsi.errors import DataError
 from lsi.export import charts
 from lsi.export.wording import high_means, quality_words, what_lsi_is
+from lsi.runs.reading import knows_duplicates
 from lsi.runs.records import is_kept_apart, when_of
 from lsi.runs.run import Run
 from lsi.runs.titles import unusual_settings
@@ -82,6 +83,7 @@ def render(
         least=tiles(by_lsi[::-1][:EXTREMES]),
         suspects=tiles(suspects[:SUSPECTS]),
         check=check,
+        knows_duplicates=knows_duplicates(manifest),
         figures={name: _figure(name, figure) for name, figure in figures.items()},
         settings=unusual_settings(run),
         skipped=[{k: without_place(run, v) for k, v in one.items()} for one in manifest["dataset"]["skipped"]],
