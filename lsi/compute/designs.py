@@ -14,7 +14,7 @@ from lsi.compute.preparation import Prepared
 from lsi.compute.raw_features import Pictures, extracted
 from lsi.compute.raw_record import RAW_FEATURES, RawFeatures, Where
 from lsi.compute.tasks import Targets
-from lsi.config import Settings
+from lsi.config import FeatureSettings, Settings
 from lsi.data import Dataset
 from lsi.data.plan import counted
 from lsi.errors import DataError
@@ -101,6 +101,20 @@ def _halves(n_columns: int, seed: int, name: str) -> tuple[np.ndarray, np.ndarra
         )
     order = np.random.default_rng(seed).permutation(n_columns)
     return np.sort(order[n_columns // 2 :]), np.sort(order[: n_columns // 2])
+
+
+def compared_features(raw: RawFeatures, entry: DesignEntry, how: FeatureSettings) -> np.ndarray:
+    """Return the features that say which samples are alike: Φ without its bias, and all where Φ holds one half.
+
+    Args:
+        raw: the raw features of the samples.
+        entry: their design matrix.
+        how: standardisation and components.
+    """
+    if entry.unused is None:
+        return entry.design.values[:, :-1]
+    values = np.asarray(raw.values[raw.rows])
+    return fit_standardisation(values, how.pca).apply(values) if how.standardise else values
 
 
 def targets_of(

@@ -28,9 +28,13 @@ def projection_of_run(run: Run, cache: Path, progress: Progress | None = None) -
 
     def compute_projection(entry: Entry) -> list[str]:
         from lsi.features.projection import project  # brings torch and numba, which looking at a map does without
+        from lsi.runs.model import targets_of
 
         progress.report("projection", 0, 1)
-        save_array(entry.path(PROJECTION), project(run.design.values[:, :-1], run.settings.seed))
+        features = run.design.values[:, :-1]
+        if "n_unused" in run.manifest["features"]:  # one half of them is the target of the other
+            features = np.hstack([features, targets_of(run)])
+        save_array(entry.path(PROJECTION), project(features, run.settings.seed))
         return [PROJECTION]
 
     entry = Store(cache).get(PROJECTIONS, run.projection_key, compute_projection)

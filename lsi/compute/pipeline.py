@@ -18,7 +18,7 @@ import torch
 from lsi.audit.duplicates import Duplicates, Neighbours, near_duplicates, neighbours, no_duplicates
 from lsi.audit.quality import quality_summary, quality_table
 from lsi.compute.decided import Decided
-from lsi.compute.designs import DesignEntry, design_of, standardisation_facts, targets_of
+from lsi.compute.designs import DesignEntry, compared_features, design_of, standardisation_facts, targets_of
 from lsi.compute.engines import check_fits, design_on
 from lsi.compute.measured import measures_of
 from lsi.compute.preparation import Prepared, prepare, with_pixel_range
@@ -43,7 +43,7 @@ from lsi.runs.writing import RunContent, write_run
 
 log = logging.getLogger(__name__)
 
-SCORES_VERSION = 11  # rises when the same settings give other numbers or files
+SCORES_VERSION = 12  # rises when the same settings give other numbers or files
 # settings that change no result, by their group
 NO_EFFECT = {"features": ("batch_size",), "where": ("engine", "ray_address")}
 
@@ -184,7 +184,8 @@ def _compute(
     if prepared.decided is not None:
         _with_decided(result.table, prepared.decided, raw.rows)
     with stages("near duplicates"):
-        nearest, groups = _near(entry.design.values[:, :-1], settings.seed, is_blind=raw.kind == "probabilities")
+        compared = compared_features(raw, entry, settings.features)
+        nearest, groups = _near(compared, settings.seed, is_blind=raw.kind == "probabilities")
     with stages("label issues and summaries"):
         corrupted = prepared.corrupted[raw.rows]
         samples = _samples(prepared, raw.rows)
@@ -256,6 +257,7 @@ def _feature_facts(raw: RawFeatures, entry: DesignEntry) -> dict[str, Any]:
         "design_fingerprint": entry.design.fingerprint,
         "backbone": raw.backbone,
         "n_features": entry.design.values.shape[1] - 1,
+        **({} if entry.unused is None else {"n_unused": entry.unused.shape[1]}),
         **raw.facts,
         **standardisation_facts(entry.design),
     }

@@ -177,7 +177,8 @@ class Run:
     def projection_key(self) -> str:
         """The name of the run's map in the cache: a hash of its design matrix, its rows and its seed."""
         rows = fingerprint(self.scores["index"].to_numpy())
-        return key(design=self.design_key, rows=rows, seed=self.settings.seed)
+        whole = {"whole": True} if "n_unused" in self.manifest["features"] else {}
+        return key(design=self.design_key, rows=rows, seed=self.settings.seed, **whole)
 
     @cached_property
     def design(self) -> "Design":

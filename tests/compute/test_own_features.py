@@ -14,8 +14,9 @@ from streamlit.testing.v1 import AppTest
 
 from lsi.cli import main
 from lsi.cli.printing import print_run
-from lsi.compute import pipeline
+from lsi.compute import designs, pipeline
 from lsi.compute.decided import subject_of
+from lsi.compute.maps import projection_of_run
 from lsi.compute.queries import report_of_run
 from lsi.compute.raw_features import raw_features
 from lsi.compute.raw_record import Where
@@ -319,6 +320,24 @@ def test_embeddings_without_labels_predict_one_half_from_the_other(folder, cache
     run = pipeline.run(asked, cache)
     assert run.task == "self"
     assert (run.manifest["features"]["n_features"], run.manifest["targets"]["n_targets"]) == (3, 3)
+
+
+@pytest.mark.parametrize(("wide", "more"), [(6, {}), (8, {"standardise": False, "pca": 0})])
+def test_samples_that_differ_in_one_half_of_their_features_are_no_copies(tmp_path, wide, more, monkeypatch):
+    values = np.random.default_rng(4).normal(size=(N, wide)).astype(np.float32)
+    values[1], values[3] = values[0], values[2]
+    half = designs._halves(wide, 0, "")[1]
+    values[1, half] += 3  # which Φ does not hold
+    np.save(tmp_path / "v.npy", values)
+    asked = Settings(DataSettings(data=tmp_path / "v.npy"), features=FeatureSettings(**more))
+    run = pipeline.run(asked, tmp_path / "cache")
+    assert np.flatnonzero(run.scores["near_duplicate_group"] >= 0).tolist() == [2, 3]
+    assert (run.neighbours[1][0, 0] > 0.01).all()
+    seen = []
+    monkeypatch.setattr("lsi.features.projection.project", lambda x, _: seen.append(x) or np.zeros((len(x), 2)))
+    projection_of_run(run, tmp_path / "cache")
+    assert seen[0].shape == (N, wide)
+    assert run.manifest["features"]["n_unused"] == wide // 2
 
 
 @pytest.mark.parametrize(
