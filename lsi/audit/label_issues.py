@@ -79,11 +79,15 @@ def _expected(labels: np.ndarray, table: Probabilities, confirmed: np.ndarray | 
 
     All of them where the model would take too long.
     """
-    n, k = len(labels), table.n_classes
-    if n * k > MOST_VALUES or n * k**2 > MOST_PRODUCTS:
-        return n
+    if not counts_expected(len(labels), table.n_classes):
+        return len(labels)
     expected = float(fit_noise(table.dense(), labels, confirmed=confirmed).p_wrong.sum())
     return round(expected + np.sqrt(expected))
+
+
+def counts_expected(n_labels: int, n_classes: int) -> bool:
+    """Say whether `expected_errors` counts by the noise model, which takes too long where n·k or n·k² is large."""
+    return n_labels * n_classes <= MOST_VALUES and n_labels * n_classes**2 <= MOST_PRODUCTS
 
 
 @dataclass(frozen=True)

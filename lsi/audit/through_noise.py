@@ -58,10 +58,14 @@ def judge_labels(
     """
     suspects = label_issues(labels, seen, confirmed=confirmed)
     first = probabilities_without_suspects(probe, suspects, structure=structure)
-    n, k = first.shape
-    if n * k > MOST_VALUES or n * k**2 > MOST_PRODUCTS:
+    if not goes_through_noise(*first.shape):
         return first
     return probabilities_through_noise(probe, labels, first, confirmed, structure)
+
+
+def goes_through_noise(n_labels: int, n_classes: int) -> bool:
+    """Say whether labels are judged through their noise, which takes too long where n·k or n·k² is large."""
+    return n_labels * n_classes <= MOST_VALUES and n_labels * n_classes**2 <= MOST_PRODUCTS
 
 
 def probabilities_through_noise(

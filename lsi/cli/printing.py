@@ -9,7 +9,7 @@ from lsi.audit.summary import precision_recall_at
 from lsi.cli.output import text_table
 from lsi.data.plan import counted
 from lsi.export import why_no_duplicates
-from lsi.export.wording import high_means, is_corrupted, quality_words
+from lsi.export.wording import high_means, how_judged, is_corrupted, quality_words
 from lsi.runs.comparison import Comparison
 from lsi.runs.run import Run
 from lsi.runs.titles import decisions_without_effect
@@ -35,6 +35,8 @@ def print_run(run: Run, rows: int) -> None:
     )
     for note in manifest["features"].get("notes", []):
         print(f"note: {note}")
+    if judged := how_judged(manifest):
+        print(f"note: {judged}")
     if lost := decisions_without_effect(manifest.get("decided") or {}):
         print(f"note: {lost}")
     rows = min(rows, (len(table) + 1) // 2)

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Bool, Float
 
 from lsi.audit.calibration import Calibration, calibrate
-from lsi.audit.label_issues import label_issues, residual_issues, self_confidence, suggested_labels
-from lsi.audit.through_noise import judge_labels
+from lsi.audit.label_issues import counts_expected, label_issues, residual_issues, self_confidence, suggested_labels
+from lsi.audit.through_noise import goes_through_noise, judge_labels
 from lsi.config import ScoreSettings, Structure, Task
 from lsi.data import Dataset
 from lsi.errors import UsageError
@@ -117,7 +117,16 @@ def classify(
     probabilities = {"loo_probabilities": scores.probabilities, "label_probabilities": judged}
     weights = {"class_weights": probe.logit_weights.cpu().numpy()} | _kept_form(result.posterior)
     arrays = _kept_covariance(result.posterior)
-    return TaskResult(table, _facts(scores, probe, structure), arrays, weights, probabilities, calibration)
+    facts = _facts(scores, probe, structure) | {"labels_judged": _how_judged(len(dataset), len(dataset.class_names))}
+    return TaskResult(table, facts, arrays, weights, probabilities, calibration)
+
+
+def _how_judged(n: int, k: int) -> dict[str, str]:
+    """Return what the manifest says of how n labels of k classes are judged."""
+    return {
+        "label_probabilities": "through the noise" if goes_through_noise(n, k) else "without suspects",
+        "rule": "expected_errors" if counts_expected(n, k) else "low_self_confidence",
+    }
 
 
 def _kept_covariance(posterior: Full | Kron) -> dict[str, np.ndarray]:

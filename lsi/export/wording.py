@@ -24,6 +24,16 @@ def what_lsi_is(noun: str = "images") -> str:
     )
 
 
+def how_judged(manifest: Mapping[str, Any]) -> str:
+    """Return where so many labels and classes are judged in another way than fewer, as a sentence; else ""."""
+    how, said = manifest.get("labels_judged") or {}, []
+    if how.get("label_probabilities") == "without suspects":
+        said.append("labels are judged by a probe without the suspects, not through their noise")
+    if how.get("rule") == "low_self_confidence":
+        said.append("as many are suspected as confident learning counts, not as the noise model expects")
+    return f"For so many samples and classes {' and '.join(said)}." if said else ""
+
+
 def high_means(task: str) -> str:
     """Return what high LSI stands for."""
     return "atypical, hard or wrongly labelled" if task == "classification" else "atypical, odd or out of place"

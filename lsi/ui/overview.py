@@ -7,7 +7,7 @@ import streamlit as st
 
 from lsi.data.plan import counted
 from lsi.export import why_no_duplicates
-from lsi.export.wording import high_means, is_corrupted
+from lsi.export.wording import high_means, how_judged, is_corrupted
 from lsi.runs.labels import still_wrong
 from lsi.ui import estimate
 from lsi.ui.bar import go
@@ -159,6 +159,8 @@ def details(view: View) -> None:
         )
         for note in features.get("notes", []):
             st.caption(plain(f"{note}."))
+        if judged := how_judged(manifest):
+            st.caption(judged)
         st.code(json.dumps(manifest["settings"], indent=2), language=None)
 
 

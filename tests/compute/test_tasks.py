@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from lsi.audit.label_issues import residual_issues
 from lsi.cli import main
+from lsi.cli.printing import print_run
 from lsi.compute import pipeline, queries, tasks
 from lsi.compute.preparation import prepare
 from lsi.config import DATABASE, DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
@@ -309,3 +310,19 @@ def test_the_structure_that_auto_chose_stays_where_memory_gets_short_meanwhile(t
     assert run.manifest["leave_one_out"]["structure"] == "full"
     with pytest.raises(UsageError, match="GiB may be taken"):
         queries.refit_of_run(run)
+
+
+def test_a_run_says_how_its_labels_were_judged(tmp_path, monkeypatch, capsys):
+    settings = Settings(DataSettings("digits", subset=120), features=FeatureSettings(pca=8))
+    usual = pipeline.run(settings, tmp_path / "cache")
+    assert usual.manifest["labels_judged"] == {"label_probabilities": "through the noise", "rule": "expected_errors"}
+    print_run(usual, 3)
+    assert "so many samples and classes" not in capsys.readouterr().out
+    monkeypatch.setattr("lsi.audit.through_noise.MOST_PRODUCTS", 10)
+    monkeypatch.setattr("lsi.audit.label_issues.MOST_PRODUCTS", 10)
+    large = pipeline.run(settings, tmp_path / "other")
+    assert large.manifest["labels_judged"] == {"label_probabilities": "without suspects", "rule": "low_self_confidence"}
+    print_run(large, 3)
+    printed = capsys.readouterr().out
+    assert "For so many samples and classes labels are judged by a probe without the suspects" in printed
+    assert "as many are suspected as confident learning counts" in printed
