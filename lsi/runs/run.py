@@ -273,7 +273,7 @@ class Run:
     @property
     def target_names(self) -> list[str]:
         """The names of a regression's targets that the table shows."""
-        names = (c.removeprefix("target ") for c in self.scores if str(c).startswith("target "))
+        names = (c.removeprefix("target ") for c in self.scores.columns if c.startswith("target "))
         return [name for name in names if f"loo_prediction {name}" in self.scores]  # else a column of the data
 
     @property
