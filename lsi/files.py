@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ from lsi.errors import StorageError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _PIECE = 2**24
+_PAUSES = (0.01, 0.05, 0.2, 0.5)
 
 
 @contextmanager
@@ -30,9 +32,19 @@ def atomic(path: Path) -> Iterator[Path]:
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # the umask says who may read it
     try:
         yield temporary
-        temporary.replace(path)
+        _replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Rename; Windows refuses while another process holds the file open, which readers do for a moment."""
+    for seconds in _PAUSES if sys.platform == "win32" else ():
+        with suppress(PermissionError):
+            temporary.replace(path)
+            return
+        time.sleep(seconds)
+    temporary.replace(path)
 
 
 def remove_leftovers(folder: Path, seconds: float = 0.0) -> None:

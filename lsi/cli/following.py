@@ -32,11 +32,12 @@ class ProgressFile:
         threading.Thread(target=self._give_signs, args=(sign_seconds,), name="signs of life", daemon=True).start()
 
     def __call__(self, status: Status) -> None:
-        """Write a report."""
+        """Write a report; one that cannot be written is missed, and the computation goes on."""
         now = time.monotonic()
         if status.stage != self.stage or now - self.written > _REPORT_SECONDS:
             self.stage, self.written, self._last = status.stage, now, asdict(status)
-            write_json(self.path, self._last | self._facts)
+            with suppress(OSError):
+                write_json(self.path, self._last | self._facts)
 
     def finish(self, run_name: str) -> None:
         """Say that the run is there; the 2-D view may still follow."""
