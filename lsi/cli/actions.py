@@ -302,8 +302,9 @@ def _runs(command: commands.Runs) -> None:
 def _cache(command: commands.Cache) -> None:
     store = Store(command.cache)
     if command.action == "clear":
+        keep = used_by_runs(command.cache)
         note(command.cache, "cleared", ", ".join(command.kinds))
-        freed = store.clear(command.kinds, used_by_runs(command.cache))
+        freed = store.clear(command.kinds, keep)
         print(json.dumps({"freed": freed}) if command.json else f"{freed / 2**20:.1f} MiB freed")
         return
     sizes = store.sizes()

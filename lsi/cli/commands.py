@@ -299,7 +299,7 @@ class Cache(Common):
     Attributes:
         action: list, size or clear.
         kinds: what to clear; runs, jobs and uploads only where they are named. Design matrices and maps that a
-            run refers to stay as long as the run does.
+            run refers to stay as long as the run does, and what is being computed stays.
     """
 
     action: Annotated[Literal["list", "size", "clear"], tyro.conf.Positional] = "list"

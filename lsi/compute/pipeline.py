@@ -36,6 +36,7 @@ from lsi.memory import keep_freed_memory, limit_memory, parse_memory
 from lsi.progress import Progress
 from lsi.runs.images import describe_images, file_facts
 from lsi.runs.layout import KIND
+from lsi.runs.listing import has_design
 from lsi.runs.manifest import calibration_summary, make_manifest, make_table
 from lsi.runs.run import Run
 from lsi.runs.store import Store
@@ -90,7 +91,9 @@ def run(
         prepared = prepare(settings, cache, stages.progress, announce)
     files = contents(settings.features)
     name = f"{prepared.dataset.name}-{run_key(settings, prepared, files)}"
-    entry = store.get(KIND, name, lambda e: write_run(e, _compute(settings, prepared, files, store, stages)))
+    entry = store.get(
+        KIND, name, lambda e: write_run(e, _compute(settings, prepared, files, store, stages)), has_design
+    )
     stages.progress.report("done", 1, 1)
     return Run(entry.folder)
 

@@ -4,6 +4,7 @@ from lsi.probabilities import files_of
 
 TITLE = "title.json"  # what people call the run; not part of what was computed
 KIND, DESIGNS, PROJECTIONS = "runs", "designs", "projections"  # kinds of the cache's entries
+SOURCES = ("features", DESIGNS)  # the kinds that a run is computed from
 DESIGN = "design"  # folder of the design matrix in a run that was copied out of the cache
 (
     MANIFEST,

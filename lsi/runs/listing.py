@@ -3,10 +3,11 @@
 import logging
 import re
 import shutil
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-from lsi.errors import MissingRunError, UsageError
+from lsi.errors import LsiError, MissingRunError, UsageError
 from lsi.files import read_json
 from lsi.runs.layout import DESIGNS, KIND, MANIFEST, PROJECTIONS
 from lsi.runs.reading import fault_of
@@ -33,9 +34,23 @@ def open_run(path: str | Path) -> Run:
 
 
 def used_by_runs(cache: Path) -> frozenset[tuple[str, str]]:
-    """Return the entries of the cache that finished runs refer to, as kind and name: design matrices and maps."""
-    runs = [run for run in list_runs(cache) if run.design_key is not None]
-    return frozenset([(DESIGNS, str(r.design_key)) for r in runs] + [(PROJECTIONS, r.projection_key) for r in runs])
+    """Return the entries of the cache that finished runs refer to, as kind and name: design matrices and maps.
+
+    Which map belongs to a run that is damaged or of another version cannot be told: it may be computed again.
+    """
+    used: set[tuple[str, str]] = set()
+    for run in list_runs(cache):
+        if run.design_key is not None:
+            used.add((DESIGNS, run.design_key))
+            with suppress(LsiError, KeyError):
+                used.add((PROJECTIONS, run.projection_key))
+    return frozenset(used)
+
+
+def has_design(entry: Entry) -> bool:
+    """Say whether the design matrix of a sealed run is in the cache."""
+    run = Run(entry.folder)
+    return run.design_key is None or Entry(run.design_folder).is_sealed()
 
 
 def list_runs(cache: Path) -> list[Run]:
@@ -115,4 +130,4 @@ def find_run(cache: Path, name: str) -> Run:
 
 def is_run_name(name: str) -> bool:
     """Say whether a text can be the name of a run's folder, and nothing else."""
-    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) is not None and ".." not in name
+    return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name) is not None

@@ -11,13 +11,15 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from lsi.files import cache_folder, read_json, remove_leftovers, write_json
 from lsi.hashing import file_checksum, fingerprint
+from lsi.runs.layout import KIND, SOURCES
 
 log = logging.getLogger(__name__)
 
@@ -90,17 +92,24 @@ class Store:
         with FileLock(locks / f"{entry.folder.parent.name}-{entry.folder.name}.lock"):
             yield
 
-    def get(self, kind: str, name: str, compute: Callable[[Entry], list[str]]) -> Entry:
+    def get(
+        self,
+        kind: str,
+        name: str,
+        compute: Callable[[Entry], list[str]],
+        has_more: Callable[[Entry], bool] = lambda entry: True,
+    ) -> Entry:
         """Return the sealed entry; where it is missing or damaged, compute it first.
 
         Args:
             kind: folder below the root.
             name: of the entry.
             compute: writes the entry's files and returns their names.
+            has_more: says of a sealed entry whether what it refers to elsewhere in the cache is there.
         """
         entry = self.entry(kind, name)
         with self.locked(entry):
-            if not entry.is_complete():
+            if not (entry.is_complete() and has_more(entry)):
                 entry.unseal()
                 remove_leftovers(cache_folder(entry.folder))
                 entry.seal(compute(entry))
@@ -117,15 +126,20 @@ class Store:
     def clear(self, kinds: tuple[str, ...], keep: frozenset[tuple[str, str]] = frozenset()) -> int:
         """Delete the entries of these kinds and return the bytes freed; files outside entries stay.
 
+        So does an entry that is being computed, and while that is a run all that it may be computed from.
+
         Args:
             kinds: names of folders below the root.
             keep: entries that stay, as kind and name.
         """
-        freed = 0
+        freed, needed = 0, SOURCES if self._is_held(f"{KIND}-*") else ()
         for kind in kinds:
             folder = self.root / kind
+            if kind in needed:
+                log.warning("A run is being computed: %s stay.", kind)
+                continue
             for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
-                if (kind, entry.name) in keep:
+                if (kind, entry.name) in keep or self._is_held(escape(f"{kind}-{entry.name}")):
                     continue
                 size = sum(f.stat().st_size for f in entry.rglob("*") if f.is_file())
                 shutil.rmtree(entry, ignore_errors=True)
@@ -133,6 +147,16 @@ class Store:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
         return freed
+
+    def _is_held(self, pattern: str) -> bool:
+        """Say whether an entry is being computed whose lock has such a name."""
+        for path in (self.root / "locks").glob(f"{pattern}.lock"):
+            try:
+                with FileLock(path, timeout=0):
+                    pass
+            except Timeout:
+                return True
+        return False
 
 
 def _seal_checksum(files: Any) -> str:

@@ -22,12 +22,13 @@ from lsi.compute import maps, pipeline, queries
 from lsi.compute.preparation import prepare
 from lsi.compute.raw_features import RawFeatures, Where, raw_features
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
+from lsi.data.naming import safe_name
 from lsi.errors import DataError, MissingRunError
 from lsi.export import Selection, write_images
 from lsi.export.lists import issue_table
 from lsi.laplace.scores import compute
 from lsi.progress import Progress
-from lsi.runs.listing import list_runs, open_run, used_by_runs
+from lsi.runs.listing import is_run_name, list_runs, open_run, used_by_runs
 from lsi.runs.model import weights_of
 from lsi.runs.run import Run
 from lsi.runs.store import Store
@@ -260,6 +261,31 @@ def test_clearing_the_cache_keeps_what_a_run_refers_to(run, tmp_path, capsys):
     assert not (cache / "features").exists()
     assert maps.cached_projection(run, cache) is not None
     assert main(["explain", "latest", "3", "--cache", str(cache)]) == 0, capsys.readouterr().err
+
+
+def test_a_run_that_cannot_be_read_keeps_its_design_and_nothing_of_the_others(run, tmp_path, capsys):
+    cache = tmp_path / "cache"
+    (run.folder / "scores.parquet").write_bytes(b"no table")
+    assert used_by_runs(cache) == {("designs", run.design_key)}
+    assert main(["cache", "clear", "--cache", str(cache)]) == 0, capsys.readouterr().err
+    assert [p.name for p in (cache / "designs").iterdir()] == [run.design_key]
+    assert not (cache / "features").exists()
+
+
+def test_a_run_without_its_design_is_computed_again(run, folder, tmp_path):
+    settings = Settings(DataSettings(data=folder))
+    again = pipeline.run(settings, tmp_path / "cache")
+    assert again.manifest["created"] == run.manifest["created"]
+    shutil.rmtree(run.design_folder)
+    again = pipeline.run(settings, tmp_path / "cache")
+    assert again.folder == run.folder
+    assert len(again.design.values) == len(again.scores) == len(run.scores)
+
+
+def test_data_of_any_name_give_a_run_that_can_be_opened():
+    for name in ("_data", "a..b", "..a", "-x", "a b/c", "ü", "", "..", "x" * 99 + ".", "a."):
+        assert is_run_name(f"{safe_name(name)}-0123456789abcdef")
+    assert not any(map(is_run_name, ("", ".", "..", ".hidden", "a/b", "../a", "a\\b", "-a")))
 
 
 def test_a_run_is_found_again_from_any_folder(folder, tmp_path, monkeypatch):

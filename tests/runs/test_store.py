@@ -138,6 +138,56 @@ def test_sizes_and_clear(tmp_path):
     assert (tmp_path / "reviews.db").exists()
 
 
+def test_what_is_being_computed_stays(tmp_path):
+    store, finished = Store(tmp_path), []
+    for kind in ("features", "designs", "projections", "runs"):
+        store.get(kind, "old", write)
+
+    def compute(entry: Entry) -> list[str]:
+        finished.append(store.clear(("features", "designs", "projections", "runs")))
+        assert sorted(str(p.parent.relative_to(tmp_path)) for p in tmp_path.glob("*/*/a.npy")) == [
+            "designs/old",
+            "features/old",
+        ]
+        return write(entry)
+
+    assert store.get("runs", "new", compute).is_complete()
+    assert finished[0] > 0
+    store.clear(("features", "designs"))
+    assert set(store.sizes()) == {"runs"}
+
+
+def test_an_entry_that_refers_to_what_is_gone_is_computed_again(tmp_path):
+    store, calls = Store(tmp_path), []
+    store.get("kind", "name", write)
+    store.get("kind", "name", lambda e: calls.append(1) or write(e), lambda e: True)
+    assert calls == []
+    store.get("kind", "name", lambda e: calls.append(1) or write(e), lambda e: False)
+    assert calls == [1]
+
+
+def test_windows_waits_for_whoever_reads_a_file_that_is_written_anew(tmp_path, monkeypatch):
+    path, refusals, replace = tmp_path / "x.json", [1, 1], Path.replace
+
+    def refused(self: Path, target: Path) -> Path:
+        if refusals:
+            refusals.pop()
+            raise PermissionError(13, "The process cannot access the file", str(target))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", refused)
+    with pytest.raises(PermissionError):
+        write_json(path, {})
+    monkeypatch.setattr("lsi.files.sys.platform", "win32")
+    monkeypatch.setattr("lsi.files._PAUSES", (0.0, 0.0))
+    refusals[:] = [1, 1]
+    write_json(path, {"a": 1})
+    assert json.loads(path.read_text()) == {"a": 1}
+    refusals[:] = [1] * 9
+    with pytest.raises(PermissionError):
+        write_json(path, {})
+
+
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
