@@ -122,8 +122,10 @@ class Job:
         return bool(self.facts.get("dismissed"))
 
     def dismiss(self) -> None:
-        """Take note of how it ended, so that it is shown no longer; starting it again shows it again."""
+        """Take note of how it ended, so that it is shown no longer; one that was started again is shown."""
         with self.lock():
+            if self.state == "running":
+                return
             write_json(self.folder / JOB, self.facts | {"dismissed": True})
 
     def lock(self) -> FileLock:

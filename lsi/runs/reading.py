@@ -47,9 +47,13 @@ def fault_of(manifest: object) -> str:
 
 def written_by(manifest: dict[str, Any]) -> str:
     """Say which version of the program wrote a manifest."""
+    return f"version {version_of(manifest)} of the program wrote it"
+
+
+def version_of(manifest: dict[str, Any]) -> str:
+    """Return which version of the program wrote a manifest; "?" where it does not say."""
     versions = manifest.get("versions")
-    version = versions.get("lsi", "?") if isinstance(versions, dict) else "?"
-    return f"version {version} of the program wrote it"
+    return str(versions.get("lsi", "?")) if isinstance(versions, dict) else "?"
 
 
 def table_of(path: Path, columns: list[str] | None = None) -> pd.DataFrame:

@@ -6,9 +6,10 @@ from typing import Any
 
 from lsi.config import Settings
 from lsi.data.plan import counted
-from lsi.errors import LsiError, UsageError
+from lsi.errors import LsiError, MissingRunError, UsageError
 from lsi.files import write_json
-from lsi.runs.layout import TITLE
+from lsi.runs.layout import MANIFEST, TITLE
+from lsi.runs.reading import version_of
 from lsi.runs.run import Run
 
 LENGTH = 80
@@ -25,12 +26,24 @@ _SAID_ELSEWHERE = (
 )
 
 
+def check_there(run: Run) -> None:
+    """See that a run that was read before is still there.
+
+    Raises:
+        MissingRunError: it was deleted.
+    """
+    if not (run.folder / MANIFEST).is_file():
+        raise MissingRunError(f"{run.name} was deleted meanwhile.")
+
+
 def rename(run: Run, title: str) -> None:
     """Give a run a title; an empty one takes it back. The folder keeps its name, which addresses refer to.
 
     Raises:
+        MissingRunError: the run was deleted.
         UsageError: the title is longer than 80 characters.
     """
+    check_there(run)
     title = " ".join(title.split())
     if len(title) > LENGTH:
         raise UsageError(f"Expected a title of at most {LENGTH} characters, got {len(title)}.")
@@ -49,13 +62,23 @@ def label_of(run: Run) -> str:
 def unusual_settings(run: Run) -> list[str]:
     """Return the settings of a run that are not the usual ones, in words: "seed 3", "structure diag".
 
-    Nothing for runs of versions whose settings this one cannot read.
+    Of a run whose settings this version cannot read it is said which one wrote it: "of version 2.0".
     """
-    usual, words = Settings(), []
     try:
-        found = run.settings
+        words = _unusual(run.settings)
     except (LsiError, KeyError, TypeError, ValueError):
-        return []
+        words = [f"of version {version_of(run.manifest)}"]
+    facts = run.manifest.get("decided")
+    if facts:
+        count = facts["n_excluded"] + facts["n_relabelled"] + facts["n_confirmed"]
+        by_rule = facts.get("n_by_rule", 0)
+        words += [f"after {counted(count, 'decision')}"] if count or not by_rule else []
+        words += [f"{by_rule:,} left out by a rule"] if by_rule else []
+    return words
+
+
+def _unusual(found: Settings) -> list[str]:
+    usual, words = Settings(), []
     groups: list[tuple[Any, Any]] = [(found, usual)]
     groups += [(getattr(found, name), getattr(usual, name)) for name in ("data", "noise", "features", "score")]
     for group, default in groups:
@@ -65,12 +88,6 @@ def unusual_settings(run: Run) -> list[str]:
                 continue
             if value != getattr(default, field.name):
                 words.append(_said(field.name.replace("_", " "), value))
-    facts = run.manifest.get("decided")
-    if facts:
-        count = facts["n_excluded"] + facts["n_relabelled"] + facts["n_confirmed"]
-        by_rule = facts.get("n_by_rule", 0)
-        words += [f"after {counted(count, 'decision')}"] if count or not by_rule else []
-        words += [f"{by_rule:,} left out by a rule"] if by_rule else []
     return words
 
 

@@ -14,7 +14,7 @@ from lsi.runs.comparison import Comparison, compare
 from lsi.runs.counting import decided_on
 from lsi.runs.listing import delete_run, is_of_same_place
 from lsi.runs.run import Run
-from lsi.runs.titles import LENGTH, decisions_without_effect, label_of, rename, unusual_settings, when
+from lsi.runs.titles import LENGTH, check_there, decisions_without_effect, label_of, rename, unusual_settings, when
 from lsi.runs.trail import trail
 from lsi.ui.bar import choose, forget
 from lsi.ui.buttons import button
@@ -97,6 +97,7 @@ def _rename(run: Run, name: str) -> None:
     if refused():
         return
     title = str(st.session_state[f"title-{run.name}"])
+    check_there(run)
     note(name, "renamed", run.name, title=title)
     rename(run, title)
 
@@ -105,6 +106,7 @@ def _delete(run: Run, name: str) -> None:
     if not is_admin():
         st.toast("An admin alone deletes runs.", icon=":material/lock:")
         return
+    check_there(run)
     note(name, "deleted", run.name, title=run.title, dataset=run.subject_name)
     delete_run(run)
     forget(run.name)

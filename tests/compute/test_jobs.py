@@ -179,6 +179,23 @@ def test_a_job_gives_signs_of_life_and_says_that_it_has_ended(tmp_path):
     assert json.loads(path.read_text()) == asdict(Status("features", 1, 9, "images")) | {"ended": True}
 
 
+def test_a_report_that_cannot_be_written_is_missed(tmp_path, monkeypatch):
+    path, asked = tmp_path / "progress.json", []
+
+    def refused(*_given: object) -> None:
+        asked.append(1)
+        raise PermissionError(13, "The process cannot access the file")
+
+    file = ProgressFile(path)
+    with monkeypatch.context() as patched:
+        patched.setattr("lsi.cli.following.write_json", refused)
+        file(Status("features", 1, 9, "images"))
+        file.finish("run")
+    file.close()
+    assert asked == [1, 1]
+    assert json.loads(path.read_text())["run"] == "run"
+
+
 class Process:
     pid = 2**22 + 1  # more than there can be
 
@@ -191,6 +208,17 @@ def test_a_cancelled_job_says_so_and_can_start_again(tmp_path):
     job.cancel()
     assert job.state == "cancelled"
     wait(jobs.start(QUICK, tmp_path, project=False), "done")
+
+
+def test_a_job_that_runs_again_is_not_dismissed_from_a_page_of_before(tmp_path, monkeypatch):
+    job = jobs.Job(tmp_path)
+    write_json(tmp_path / jobs.JOB, {"pid": 0})
+    monkeypatch.setattr(jobs.Job, "alive", True)
+    job.dismiss()
+    assert not job.is_dismissed
+    monkeypatch.setattr(jobs.Job, "alive", False)
+    job.dismiss()
+    assert job.is_dismissed
 
 
 def test_a_job_that_fails_keeps_its_message(tmp_path):

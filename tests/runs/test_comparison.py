@@ -171,7 +171,17 @@ def test_a_run_whose_settings_are_of_another_version_has_a_name_too(pair, tmp_pa
     old = Run(tmp_path / "old")
     settings = run.manifest["settings"] | {"data": {"path": "photos"}}
     write_json(old.folder / "manifest.json", run.manifest | {"settings": settings})
-    assert label_of(old).startswith("digits: 300 images, pixels · ")
+    words = f"digits: 300 images, pixels, of version {run.manifest['versions']['lsi']} · "
+    assert label_of(old).startswith(words)
+    write_json(old.folder / "manifest.json", pair[1].manifest | {"settings": settings})
+    assert "after 3 decisions" in label_of(Run(old.folder))
+
+
+def test_a_run_that_was_deleted_meanwhile_is_not_made_anew_by_its_title(pair, tmp_path):
+    gone = Run(tmp_path / pair[0].name)
+    with pytest.raises(MissingRunError, match=f"{gone.name} was deleted meanwhile"):
+        rename(gone, "first")
+    assert not gone.folder.exists()
 
 
 def test_deleting_a_run_leaves_decisions_and_other_runs(cache, tmp_path):
