@@ -144,7 +144,8 @@ class Job:
                 return
             if process is None:
                 raise UsageError(f"This computation runs on {facts['host']}, where alone it can be cancelled.")
-            write_json(self.folder / JOB, facts | {"cancelled": True})
+            with suppress(OSError):  # on a disk that it has filled it is to end all the same
+                write_json(self.folder / JOB, facts | {"cancelled": True})
         family = _family(process)
         for member in family:
             _ask(member, "terminate")

@@ -19,7 +19,7 @@ from lsi.ui.buttons import button, pressed
 from lsi.ui.components import ReviewItems, queue
 from lsi.ui.deciding import REFUSED, decide_undecided, label_decisions, record, remarks_on, reviewer, reviews
 from lsi.ui.filters import Filter
-from lsi.ui.login import looks_only, right_to_decide
+from lsi.ui.login import looks_only, right_of
 from lsi.ui.session import View, by_key
 
 QUEUE = "queue"
@@ -157,7 +157,7 @@ def review(view: View, positions: np.ndarray) -> int | None:
     """Show the queue and return the position on screen."""
     decided = label_decisions(view)
     items = queue_items(view, positions, decided)
-    name, may_decide = reviewer(), right_to_decide()
+    name, may_decide = reviewer(), right_of("reviewer", "admin")
 
     def apply(position: int, action: str, label: int | None) -> str:
         if not may_decide():

@@ -154,8 +154,10 @@ def _cancel(job: jobs.Job, name: str) -> None:
     if job.state != "running":
         st.toast("It has ended meanwhile: there is nothing to cancel.")
         return
-    note(name, "cancelled", name_of(job), job=job.folder.name)
-    job.cancel()
+    try:
+        note(name, "cancelled", name_of(job), job=job.folder.name)
+    finally:  # it may be what filled the disk
+        job.cancel()
 
 
 def name_of(job: jobs.Job) -> str:

@@ -8,9 +8,11 @@ own internals: all of them are imported here, and tests read a cookie that Strea
 import importlib.util
 import ipaddress
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
@@ -34,6 +36,7 @@ from lsi.environment import base_path, read_only
 from lsi.errors import StorageError, UsageError
 from lsi.ui.roles import Role, name_of, read_roles, role_of
 
+log = logging.getLogger(__name__)
 ROLES_VARIABLE = "LSI_ROLES"  # the file of roles
 PROXY_VARIABLE = "LSI_PROXY_HEADER"  # the header in which a proxy names the address of who signed in
 PROXIES_VARIABLE = "LSI_PROXIES"  # networks of those proxies; this machine by default
@@ -127,8 +130,10 @@ def may_look() -> bool:
 @st.fragment(run_every=WATCH_SECONDS)
 def watch() -> None:
     """Have an open page drawn again, which then says why it is empty, once its login has ended, untouched or not."""
-    if not may_look():
-        st.rerun()
+    with suppress(UsageError):
+        if may_look():
+            return
+    st.rerun()
 
 
 def signed_in() -> str:
@@ -148,10 +153,10 @@ def looks_only() -> bool:
     return person is None or person.role not in ("reviewer", "admin")
 
 
-def right_to_decide() -> Callable[[], bool]:
-    """Return what says later whether whoever sees this page may decide, by the roles of then.
+def right_of(*allowed: Role) -> Callable[[], bool]:
+    """Return what says later whether whoever sees this page has one of these roles, by the roles of then.
 
-    Who it is is read now: a page that is being left has no connection to read it from.
+    Who it is is read now: a page that is being left, or a file asked for, has no connection to read it from.
 
     Raises:
         StorageError: (what is returned) the roles cannot be read just now.
@@ -160,13 +165,13 @@ def right_to_decide() -> Callable[[], bool]:
         return lambda: not read_only()
     claims = _claims(st.context.headers, None)
 
-    def may_decide() -> bool:
+    def has_right() -> bool:
         try:
-            return claims is not None and role_of(claims, _roles()) in ("reviewer", "admin")
+            return claims is not None and role_of(claims, _roles()) in allowed
         except UsageError as error:
             raise StorageError(str(error)) from error
 
-    return may_decide
+    return has_right
 
 
 def is_admin() -> bool:
@@ -201,7 +206,11 @@ class LoginCheck:
         ]:
             return None
         connection = HTTPConnection(scope)
-        person = person_of(connection.headers, connection.client.host if connection.client else "")
+        try:
+            person = person_of(connection.headers, connection.client.host if connection.client else "")
+        except UsageError:
+            log.exception("nobody is let in")
+            return PlainTextResponse("who may see this cannot be told just now: the log of the app says why", 503)
         if person is not None:
             scope.setdefault("state", {})["who"] = person.name
         if person is not None and person.role is not None:

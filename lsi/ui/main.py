@@ -50,11 +50,7 @@ def main() -> None:
     st.set_page_config(page_title="LSI Lens", page_icon=str(ICON), layout="wide")
     st.logo(str(LOGO), size="medium")
     st.html(_STYLE)
-    if not login.may_look():
-        st.info("Your login has ended. Load the page again to sign in.", icon=":material/logout:")
-        st.stop()
-    if login.is_required():
-        login.watch()
+    _let_in()
     folder = app_root() / "pages"
     pages = {
         name: st.Page(folder / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "overview")
@@ -89,6 +85,20 @@ def main() -> None:
         if _CHANGED not in str(error):
             raise
         st.rerun()
+
+
+def _let_in() -> None:
+    """End the page where whose session it is may see nothing, or where that is not known."""
+    try:
+        may_look = login.may_look()
+    except LsiError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        st.stop()
+    if not may_look:
+        st.info("Your login has ended. Load the page again to sign in.", icon=":material/logout:")
+        st.stop()
+    if login.is_required():
+        login.watch()
 
 
 def _say_what_is_unwritten() -> None:

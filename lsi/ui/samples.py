@@ -15,7 +15,7 @@ from lsi.ui.components import Tiles, gallery
 from lsi.ui.deciding import APART, REFUSED, carry_out, reviewer, shown_decisions, suggested, undecided
 from lsi.ui.filtering import as_meant
 from lsi.ui.filters import DECISIONS
-from lsi.ui.login import looks_only, right_to_decide
+from lsi.ui.login import looks_only, right_of
 from lsi.ui.session import View
 from lsi.ui.wording import plain
 
@@ -146,7 +146,7 @@ def grid(view: View, ranking: Ranking, height: int = 640, key: str = GALLERY) ->
         texts=texts,
         fills=key == GALLERY,
     )
-    name, may_decide = reviewer(), right_to_decide()
+    name, may_decide = reviewer(), right_of("reviewer", "admin")
     meant = {what: as_meant(what) for what in APART}  # before a callback, which reads nothing of the session
 
     def act(what: str, positions: list[int]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lsi.data.trees import ZipTree
-from lsi.errors import DataError
+from lsi.errors import DataError, StorageError
 from lsi.files import atomic
 from lsi.hashing import fingerprint
 
@@ -38,6 +38,7 @@ def store_upload(name: str, content: bytes, folder: Path) -> Path:
 
     Raises:
         DataError: its type is not taken, or an archive is broken, holds too much, or holds what leads out of it.
+        StorageError: it cannot be written.
     """
     path = PurePosixPath(name.replace("\\", "/"))
     suffix = path.suffix.lower()
@@ -51,9 +52,12 @@ def store_upload(name: str, content: bytes, folder: Path) -> Path:
         return kept
     stem = re.sub(r"[^A-Za-z0-9]+", "-", path.stem).strip("-")[:_LONGEST_NAME]
     kept = place / f"{stem or 'data'}{suffix}"
-    with atomic(kept) as temporary:
-        temporary.write_bytes(content)
-        _check(path.name, suffix, temporary)
+    try:
+        with atomic(kept) as temporary:
+            temporary.write_bytes(content)
+            _check(path.name, suffix, temporary)
+    except OSError as error:
+        raise StorageError(f"{path.name} cannot be kept: {error.strerror or error}.") from error
     return kept
 
 

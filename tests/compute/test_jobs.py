@@ -221,6 +221,19 @@ def test_a_job_that_runs_again_is_not_dismissed_from_a_page_of_before(tmp_path, 
     assert job.is_dismissed
 
 
+def test_a_job_that_has_filled_the_disk_can_be_cancelled(tmp_path, monkeypatch):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        write_json(tmp_path / jobs.JOB, {"pid": process.pid} | jobs._times_of(process.pid))
+
+        def full(*_given: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(jobs, "write_json", full)
+        jobs.Job(tmp_path).cancel()
+        process.wait(10)
+        assert not psutil.pid_exists(process.pid)
+
+
 def test_a_job_that_fails_keeps_its_message(tmp_path):
     job = jobs.start(Settings(data=DataSettings(data=tmp_path / "nothing")), tmp_path)
     wait(job, "failed")

@@ -9,6 +9,7 @@ import pytest
 
 from lsi.compute import jobs
 from lsi.config import Settings
+from lsi.errors import StorageError
 from lsi.files import write_json
 from lsi.runs.listing import list_runs
 from lsi.ui import bar, browse, jobs_panel, preview
@@ -493,6 +494,22 @@ def test_what_has_ended_is_not_noted_as_cancelled(cache, monkeypatch):
     monkeypatch.setattr(jobs_panel.st, "toast", said.append)
     jobs_panel._cancel(job, "ann")
     assert said == ["It has ended meanwhile: there is nothing to cancel."]
+
+
+def test_a_job_is_cancelled_where_that_cannot_be_written_down(cache, monkeypatch):
+    """It may have filled the disk that the database lies on."""
+
+    def full(*_what: object, **_facts: object) -> None:
+        raise StorageError("database or disk is full")
+
+    job, cancelled = ended(cache, monkeypatch), []
+    monkeypatch.setattr(jobs_panel, "note", full)
+    monkeypatch.setattr(jobs_panel, "refused", lambda: False)
+    monkeypatch.setattr(jobs.Job, "state", property(lambda _: "running"))
+    monkeypatch.setattr(jobs.Job, "cancel", lambda job: cancelled.append(job))
+    with pytest.raises(StorageError):
+        jobs_panel._cancel(job, "ann")
+    assert cancelled == [job]
 
 
 def test_a_job_of_another_machine_is_shown_and_cannot_be_cancelled_here(app, cache, monkeypatch):

@@ -38,6 +38,28 @@ def test_a_database_that_fails_in_between_gets_each_decision_once(log):
     assert written == [entry[2:] for entry in ENTRIES]
 
 
+def test_what_waits_is_written_where_its_component_is_gone(log):
+    """Streamlit drops what a component sent once the page is drawn without it: where nothing can be read, say."""
+    written, is_up = [], []
+
+    def decide(entry) -> str:
+        if not is_up:
+            raise StorageError("The database is away.")
+        written.append(entry)
+        return ""
+
+    log.decide = decide
+    assert (log.take(ENTRIES), log.waiting) == (0, 3)
+    assert (log.take([]), log.waiting, log.why) == (0, 3, "The database is away.")
+    assert (log.acknowledged, log.last) == (0, 3)  # whoever comes back goes on behind what waits
+    more = [4, TOKEN, 9, "keep"]
+    assert (log.take([*ENTRIES, more]), log.waiting, log.acknowledged) == (0, 4, 0)
+    is_up.append(True)
+    assert (log.take([more]), log.waiting, log.acknowledged) == (4, 0, 4)
+    assert written == [entry[2:] for entry in [*ENTRIES, more]]
+    assert log.take([more]) == 0
+
+
 def test_a_decision_that_cannot_be_made_is_said_and_holds_up_no_other(log):
     written = []
 

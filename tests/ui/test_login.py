@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -281,6 +282,39 @@ def test_roles_for_nobody_do_not_start(roles, secrets):
     roles.write_text("")
     with pytest.raises(UsageError, match="nobody has a role"):
         login.check_login()
+
+
+@pytest.mark.parametrize("path", ["/", "/thumbs/run/0", "/_stcore/stream"])
+def test_roles_that_cannot_be_read_are_no_error_of_the_server(served, roles, secrets, caplog, path):
+    roles.write_text("admin = [")
+    os.utime(roles, (1, 1))
+    answer = served.get(path, headers={"host": "localhost:8501", "cookie": ADMIN})
+    assert (answer.status_code, "cannot be told just now" in answer.text) == (503, True)
+    assert str(roles) not in answer.text
+    assert str(roles) in caplog.text
+    assert served.get("/health", headers={"host": "localhost:8501"}).status_code == 200
+
+
+def test_an_open_page_says_that_roles_cannot_be_read(app, monkeypatch):
+    def unreadable() -> None:
+        raise UsageError("roles.toml: it cannot be read.")
+
+    monkeypatch.setattr(login, "is_required", lambda: True)
+    monkeypatch.setattr(login, "current", unreadable)
+    app.run()
+    assert [e.value.replace("\\", "") for e in app.error] == ["roles.toml: it cannot be read."]
+    assert not app.exception
+
+
+def test_the_look_of_an_open_page_that_cannot_tell_draws_it_again(monkeypatch):
+    def unreadable() -> bool:
+        raise UsageError("roles.toml: it cannot be read.")
+
+    drawn = []
+    monkeypatch.setattr(login, "may_look", unreadable)
+    monkeypatch.setattr(login.st, "rerun", lambda: drawn.append(1))
+    login.watch.__wrapped__()
+    assert drawn == [1]
 
 
 @pytest.mark.parametrize("ended", [None, login.Person("ann@example.org", None)], ids=["the login", "the role"])

@@ -1,11 +1,13 @@
 """Which role a person has."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
+import pandas as pd
 import pytest
 
 from lsi.errors import StorageError, UsageError
-from lsi.ui import login
+from lsi.ui import login, runs_view
 from lsi.ui.roles import name_of, read_roles, role_of
 
 ROLES = {
@@ -89,19 +91,39 @@ def test_a_file_of_roles_that_is_not_there_is_refused(tmp_path):
         read_roles(tmp_path / "none.toml")
 
 
+def test_the_trail_is_a_file_for_admins_in_a_thread_without_a_session_too(tmp_path, monkeypatch):
+    path = tmp_path / "roles.toml"
+    path.write_text('admin = ["ann@example.org"]')
+    monkeypatch.setenv("LSI_ROLES", str(path))
+    monkeypatch.setattr(login, "is_required", lambda: True)
+    monkeypatch.setattr(login, "_claims", lambda headers, peer: {"email": "ann@example.org"})
+    rows = pd.DataFrame({"time": pd.to_datetime(["2026-01-01"]), "who": "bob", "what": "deleted"})
+    monkeypatch.setattr(runs_view, "reviews", lambda: None)
+    monkeypatch.setattr(runs_view, "trail", lambda reviews, count=0: rows.assign(about="a", facts="{}"))
+    given = []
+    monkeypatch.setattr(runs_view.st, "download_button", lambda label, data, *more, **options: given.append(data))
+    runs_view.what_was_done()
+    monkeypatch.setattr(login, "_claims", lambda headers, peer: None)
+    with ThreadPoolExecutor() as pool:
+        assert "bob,deleted" in pool.submit(given[0]).result()
+        path.write_text('viewer = ["ann@example.org"]')
+        os.utime(path, (1, 1))
+        assert pool.submit(given[0]).result() == "An admin alone reads this.\n"
+
+
 def test_the_right_to_decide_follows_the_roles_of_the_moment_and_not_the_connection(tmp_path, monkeypatch):
     """Who it is is read while the page is drawn: one that is being left has no headers any more."""
     path = tmp_path / "roles.toml"
     monkeypatch.setenv("LSI_ROLES", str(path))
     monkeypatch.setattr(login, "is_required", lambda: True)
     monkeypatch.setattr(login, "_claims", lambda headers, peer: {"email": "ann@example.org"})
-    may_decide = login.right_to_decide()
+    may_decide = login.right_of("reviewer", "admin")
     monkeypatch.setattr(login, "_claims", lambda headers, peer: None)
     for number, (role, may) in enumerate((("reviewer", True), ("viewer", False), ("admin", True))):
         path.write_text(f'{role} = ["ann@example.org"]')
         os.utime(path, (number, number))
         assert may_decide() == may
-    assert not login.right_to_decide()()
+    assert not login.right_of("reviewer", "admin")()
     path.unlink()
     with pytest.raises(StorageError):  # it waits, and is not refused
         may_decide()

@@ -11,7 +11,7 @@ from PIL import Image
 
 from lsi.config import DataSettings
 from lsi.data import load
-from lsi.errors import DataError
+from lsi.errors import DataError, StorageError
 from lsi.ui import uploads
 
 
@@ -148,3 +148,12 @@ def test_the_unpacked_size_is_bounded(tmp_path, monkeypatch, name, content, memb
     monkeypatch.setattr(uploads, "MOST_BYTES", 2**20)
     with pytest.raises(DataError, match=f"GiB unpacked; up to '{member}' there are"):
         uploads.store_upload(name, content, tmp_path)
+
+
+def test_an_upload_that_finds_no_room_is_a_sentence(tmp_path, monkeypatch):
+    def full(*_given: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(StorageError, match=r"^a\.csv cannot be kept: No space left on device\.$"):
+        uploads.store_upload("a.csv", b"path,label", tmp_path)

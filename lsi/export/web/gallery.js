@@ -1,6 +1,6 @@
 // A virtualised gallery: only the rows on screen are in the document. Images come from the server's image route.
 // data: key, base, suffix (of the addresses, if any), size, height, rows (Arrow: order, given, predicted, value, issue, decision, label), classes, decisions, selected, selectable, decides, fills,
-// ack, token (of the log that acknowledges).
+// ack and last (numbers of the last entry that was written, and of the last that came to the server), token (of the log that acknowledges).
 // Out: `selected` (positions), `log` [[number, token, keep | exclude | suggestion, positions]…], and as a trigger `open`.
 // Beside a map they tell each other by the event "lsi-point" over which sample the pointer is.
 const stores = new WeakMap();
@@ -12,7 +12,7 @@ export default function (component) {
   const sheet = parentElement.querySelector(".sheet");
   let s = stores.get(root);
   if (!s) {
-    s = { tiles: new Map(), selected: new Set(), anchor: null, focus: 0, seq: data.ack, log: [], status: parentElement.querySelector("[role=status]") };
+    s = { tiles: new Map(), selected: new Set(), anchor: null, focus: 0, seq: data.last, log: [], status: parentElement.querySelector("[role=status]") };
     parentElement.querySelectorAll("[data-do]").forEach((b) => { b.onclick = () => choose(s, b.dataset.do); });
     s.acts = parentElement.querySelectorAll("[data-act]");
     s.acts.forEach((b) => { b.onclick = () => decide(s, b.dataset.act); });
@@ -38,11 +38,11 @@ export default function (component) {
   });
   if (s.token !== data.token) { // another session takes over: it gets what the one before has not acknowledged
     s.token = data.token;
-    s.seq = data.ack;
+    s.seq = data.last;
     s.log = s.log.map((entry) => [++s.seq, s.token, ...entry.slice(2)]);
     if (s.log.length) setStateValue("log", s.log.slice());
   }
-  s.seq = Math.max(s.seq, data.ack);
+  s.seq = Math.max(s.seq, data.last);
   s.log = s.log.filter((entry) => entry[0] > data.ack);
   if (data.key !== s.key) { // a new widget: nothing of another run stays selected
     s.key = data.key;

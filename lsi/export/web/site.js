@@ -93,7 +93,7 @@ function show() {
     parentElement: find(".left"), setStateValue: () => {}, setTriggerValue: (_, position) => open(position),
     data: { key: "site", mark: shown.join(), base: site.base, suffix: site.suffix, size: 128, height: 320, classes: site.classes, decisions: site.actions,
       rows: arrow({ ...rows, order: shown, value: Float32Array.from(shown, (i) => all[value][i]) }),
-      texts: Array.from(shown, (i) => site.texts[i]), selected: [], selectable: false, decides: false, fills: true, ack: 0 },
+      texts: Array.from(shown, (i) => site.texts[i]), selected: [], selectable: false, decides: false, fills: true, ack: 0, last: 0 },
   });
   drawMap();
   const address = new URLSearchParams([...new FormData(controls), ...new FormData(colours)].filter(([, value]) => value));

@@ -15,17 +15,17 @@ _REST_SECONDS = 1.0  # after a database did not answer, which may itself take te
 
 
 class DecisionLog:
-    """The last entry of a component's log that was taken; `take` touches nothing of Streamlit: nothing can end it.
+    """What of a component's log was taken, and what waits; `take` touches nothing of Streamlit: nothing can end it.
 
     An entry is a list: its number, the token of the log that it was written for, and what was decided.
 
     Attributes:
         token: tells this log from those of other sessions, whose numbers mean nothing here: a browser sends what it
             has sent before to the session that takes the place of a lost one.
-        last: number of that entry.
+        last: number of the last entry that came here.
         decide: takes a new entry without its number and token, and returns what to say of it; empty for nothing.
         said: what is not shown yet.
-        waiting: how many entries the database did not take.
+        held: entries that the database did not take: the component they came from may not be drawn any more.
         why: the reason.
     """
 
@@ -34,10 +34,21 @@ class DecisionLog:
         self.last = 0
         self.decide: Callable[[list[Any]], str] = lambda entry: ""
         self.said: list[str] = []
-        self.waiting = 0
+        self.held: list[list[Any]] = []
         self.why = ""
         self._lock = threading.Lock()
         self._failed = float("-inf")
+
+    @property
+    def waiting(self) -> int:
+        """How many entries the database did not take."""
+        return len(self.held)
+
+    @property
+    def acknowledged(self) -> int:
+        """The number of the last entry that was taken: a browser keeps those after it until they are, too."""
+        held = self.held
+        return held[0][0] - 1 if held else self.last
 
     def take(self, log: list[Any]) -> int:
         """Pass entries of this log that are new to `decide`, each once, and return how many were taken.
@@ -45,21 +56,22 @@ class DecisionLog:
         Where the database does not take one, it and those after it wait for the next call, in their order.
         """
         with self._lock:
-            new = [entry for entry in log if entry[1] == self.token and entry[0] > self.last]
-            if self.waiting and time.monotonic() - self._failed < _REST_SECONDS:
-                self.waiting = len(new)
+            had, came = self.held, [entry for entry in log if entry[1] == self.token and entry[0] > self.last]
+            new = had + came
+            self.last = new[-1][0] if came else self.last
+            if had and time.monotonic() - self._failed < _REST_SECONDS:
+                self.held = new
                 return 0
             for taken, entry in enumerate(new):
                 try:
                     said = self.decide(entry[2:])
                 except StorageError as error:
-                    self.waiting, self.why, self._failed = len(new) - taken, str(error), time.monotonic()
+                    self.held, self.why, self._failed = new[taken:], str(error), time.monotonic()
                     return taken
                 except LsiError as error:  # it would fail again
                     said = str(error)
-                self.last = entry[0]
                 self.said += [said] if said else []
-            self.waiting = 0
+            self.held = []
             return len(new)
 
 

@@ -1,6 +1,7 @@
 // The review queue: one key a decision. Decisions are a numbered log that Python confirms, so none is lost or taken twice.
 // data: items [{i, id, text, given, suggested, top: [[class, probability]…], decision, label, near: [[i, class]…]}], classes,
-// typical {class: [i…]}, base, ack, token (of the log that acknowledges), at, revision, read_only.
+// typical {class: [i…]}, base, ack and last (numbers of the last entry that was written, and of the last that came to the
+// server), token (of the log that acknowledges), at, revision, read_only.
 // Out: `log` [[number, token, i, action, class]…], `current`.
 const stores = new WeakMap();
 const LABELS = { keep: "kept", exclude: "excluded", unsure: "unsure", relabel: "relabelled", clear: "" };
@@ -36,17 +37,17 @@ export default function (component) {
   const root = parentElement.querySelector(".queue");
   let s = stores.get(root);
   if (!s) {
-    s = { seq: data.ack, log: [], at: data.at || 0, decisions: new Map(), own: [], zoom: 1, shift: [0, 0] };
+    s = { seq: data.last, log: [], at: data.at || 0, decisions: new Map(), own: [], zoom: 1, shift: [0, 0] };
     stores.set(root, s);
     window.addEventListener("pagehide", () => send(s));
   }
   const takesOver = s.token !== data.token; // another session: it gets what the one before has not acknowledged
   if (takesOver) {
     s.token = data.token;
-    s.seq = data.ack;
+    s.seq = data.last;
     s.log = s.log.map((entry) => [++s.seq, s.token, ...entry.slice(2)]);
   }
-  if (s.seq < data.ack) s.seq = data.ack;
+  if (s.seq < data.last) s.seq = data.last;
   s.log = s.log.filter((entry) => entry[0] > data.ack);
   const fresh = s.mark !== data.mark;
   if (fresh) { s.mark = data.mark; s.at = data.at || 0; s.decisions.clear(); s.own = []; }
