@@ -27,7 +27,7 @@ def default_cache() -> Path:
 
 
 def default_data_root() -> Path:
-    """Return the folder that torchvision downloads to: `LSI_DATA`, or `cache/data`."""
+    """Return the folder that torchvision downloads to: `LSI_DATA`, or `data` in the cache."""
     return Path(os.environ.get(DATA_VARIABLE, str(default_cache() / "data")))
 
 

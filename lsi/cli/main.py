@@ -4,16 +4,18 @@ Exit codes: 0 done, 1 the run failed, 2 wrong usage, 130 interrupted. Heavy impo
 """
 
 import logging
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from typing import Any, get_type_hints
 
 import tyro
 
-from lsi.cli.commands import COMMANDS, App, Inspect
+from lsi.cli.commands import COMMANDS, App, Common, Inspect
 from lsi.cli.ending import INTERRUPTED
-from lsi.environment import share_cores
+from lsi.environment import CACHE_VARIABLE, share_cores
 from lsi.errors import LsiError, MissingRunError, StorageError, UsageError
 from lsi.files import NO_ROOM, no_room
 
@@ -34,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
-        _perform(command)
+        with _told_its_cache(command):
+            _perform(command)
     except KeyboardInterrupt:
         print(INTERRUPTED, file=sys.stderr)
         return 130
@@ -44,6 +47,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         return _failed(error, verbose)
     return 0
+
+
+@contextmanager
+def _told_its_cache(command: Common) -> Iterator[None]:
+    """Name a command's cache in the environment too, by which torchvision's datasets are found."""
+    before = os.environ.get(CACHE_VARIABLE)
+    os.environ[CACHE_VARIABLE] = str(command.cache.absolute())
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[CACHE_VARIABLE]
+        else:
+            os.environ[CACHE_VARIABLE] = before
 
 
 def _failed(error: Exception, verbose: bool) -> int:

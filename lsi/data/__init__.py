@@ -35,19 +35,20 @@ def inspect(settings: DataSettings, data_root: Path) -> Plan:
     return plan
 
 
-def load(settings: DataSettings, data_root: Path) -> Dataset:
+def load(settings: DataSettings, data_root: Path, download: bool = True) -> Dataset:
     """Return the dataset that the settings name, with the labelling they name.
 
     Args:
         settings: which data.
         data_root: where torchvision's datasets lie.
+        download: one of these that does not lie there.
 
     Raises:
         DataError: nothing readable lies there, or the labels do not fit.
     """
     from_file = settings.targets is not None and Path(settings.targets.partition(":")[0]).is_file()
     columns = () if from_file or not settings.targets else tuple(c.strip() for c in settings.targets.split(","))
-    dataset = open_source(settings, data_root, columns)
+    dataset = open_source(settings, data_root, columns, download)
     if from_file and settings.targets is not None:
         dataset = _with_targets(dataset, settings.targets)
     return dataset if settings.labels is None else _with_labels(dataset, settings)

@@ -29,7 +29,7 @@ def moved_rows(run: Run, cache: Path | None) -> int:
     if not has_names and len(set(before)) < min(2, len(before)):  # of a version that kept no hashes of samples
         return 0
     try:
-        dataset = load(run.settings.data, default_data_root())
+        dataset = load(run.settings.data, default_data_root(), download=False)
         now: set[tuple[int, str]] = set()
         for part in (dataset, dataset.unlabelled):
             if part is not None:

@@ -257,7 +257,7 @@ class Run:
         return np.full(n, self.manifest["dataset"].get("fingerprint", ""), dtype=object)
 
     def _open_data(self) -> Dataset:
-        return load(self.settings.data, default_data_root())
+        return load(self.settings.data, default_data_root(), download=False)
 
     @cached_property
     def neighbours(self) -> tuple[np.ndarray, np.ndarray]:

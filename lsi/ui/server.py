@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import logging
 import os
 import re
 import socket
@@ -23,7 +24,7 @@ from streamlit import config
 from streamlit.runtime.pages_manager import PagesManager
 
 from lsi.data.thumbnails import SIZES, placeholder
-from lsi.environment import BASE_VARIABLE, base_path, share_cores
+from lsi.environment import BASE_VARIABLE, ROOTS_VARIABLE, base_path, data_roots, share_cores
 from lsi.errors import DataError, LsiError
 from lsi.memory import return_freed_memory
 from lsi.ui.hosts import HostCheck, check_exposure
@@ -32,6 +33,7 @@ from lsi.ui.login import LoginCheck, check_login, is_required
 from lsi.ui.monitoring import RequestLog, begin
 from lsi.ui.session import open_view
 
+log = logging.getLogger(__name__)
 SCRIPT = Path(__file__).parent / "main.py"
 FULL_SIZE = 1024
 
@@ -126,6 +128,9 @@ async def start(_app: Any) -> AsyncIterator[None]:
         if connection.status == psutil.CONN_LISTEN and connection.fd >= 0:
             with suppress(OSError), socket.socket(fileno=os.dup(connection.fd)) as listening:
                 listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for root in data_roots():
+        if not root.is_dir():
+            log.warning("%s: %s is no folder; between several stands %s.", ROOTS_VARIABLE, root, os.pathsep)
     return_freed_memory()
     house = asyncio.create_task(keep_house())
     yield

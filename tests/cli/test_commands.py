@@ -1,7 +1,9 @@
 """The command line, as a person types it."""
 
 import json
+import os
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 
 from lsi.cli import main
 from lsi.cli.commands import COMMANDS
+from lsi.environment import default_data_root
 from lsi.runs.comparison import plain_records
 from lsi.runs.listing import find_run
 from tests.cases import odd_numbers
@@ -164,6 +167,19 @@ def test_project_and_clear(capsys, tmp_path):
     assert f"sample {index}" in run(capsys, "explain", "latest", str(index), "--cache", str(tmp_path))
     run(capsys, "cache", "clear", "--kinds", "runs", "--cache", str(tmp_path))
     assert "no runs yet" in run(capsys, "runs", "--cache", str(tmp_path))
+
+
+@pytest.mark.parametrize("before", [None, "elsewhere"])
+def test_a_cache_that_is_named_is_where_datasets_are_downloaded_to(tmp_path, monkeypatch, before):
+    monkeypatch.delenv("LSI_DATA", raising=False)
+    monkeypatch.delenv("LSI_CACHE", raising=False)
+    if before:
+        monkeypatch.setenv("LSI_CACHE", before)
+    found = []
+    monkeypatch.setattr(sys.modules["lsi.cli.main"], "_perform", lambda command: found.append(default_data_root()))
+    assert main(["compute", "--dataset", "cifar10", "--cache", str(tmp_path)]) == 0
+    assert found == [tmp_path / "data"]
+    assert os.environ.get("LSI_CACHE") == before
 
 
 def test_every_command_is_in_the_readme():

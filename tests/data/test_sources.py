@@ -285,6 +285,23 @@ def test_a_split_column_beside_images_is_read(tmp_path):
     assert data.class_names == ("yes", "no")
 
 
+def test_data_of_a_finished_run_are_not_downloaded(tmp_path, monkeypatch):
+    asked = []
+
+    class Digits:
+        def __init__(self, root: str, train: bool = True, download: bool = False) -> None:
+            asked.append(download)
+            raise RuntimeError("Dataset not found.")
+
+    monkeypatch.setattr("torchvision.datasets.MNIST", Digits)
+    with pytest.raises(DataError, match=r"is not in .* any more \(RuntimeError: Dataset not found\.\).*LSI_DATA\."):
+        load(DataSettings(dataset="mnist"), tmp_path, download=False)
+    assert asked == [False]
+    with pytest.raises(DataError, match="could not be downloaded"):
+        load(DataSettings(dataset="mnist"), tmp_path)
+    assert asked == [False, False, True]
+
+
 def test_torchvision_all_is_every_split(tmp_path):
     raw = tmp_path / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)

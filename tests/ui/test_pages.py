@@ -5,6 +5,7 @@ import base64
 import hashlib
 import io
 import json
+import os
 import re
 import socket
 import time
@@ -755,6 +756,18 @@ def test_small_answers_leave_at_once():
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         assert asyncio.run(started()) != 0
+
+
+def test_a_root_that_is_no_folder_is_said_at_the_start(tmp_path, monkeypatch, caplog):
+    async def started() -> None:
+        async with start(None):
+            pass
+
+    monkeypatch.setenv("LSI_DATA_ROOTS", os.pathsep.join([str(tmp_path), "/data,/photos"]))
+    asyncio.run(started())
+    assert [r.getMessage() for r in caplog.records if "LSI_DATA_ROOTS" in r.getMessage()] == [
+        f"LSI_DATA_ROOTS: /data,/photos is no folder; between several stands {os.pathsep}."
+    ]
 
 
 def test_inline_scripts_are_hashed_as_a_browser_does():

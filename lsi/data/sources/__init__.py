@@ -37,13 +37,14 @@ from lsi.errors import DataError, UsageError
 __all__ = ["open_source", "read_found"]
 
 
-def open_source(settings: DataSettings, data_root: Path, targets: tuple[str, ...]) -> Dataset:
+def open_source(settings: DataSettings, data_root: Path, targets: tuple[str, ...], download: bool = True) -> Dataset:
     """Return the samples that the settings name, as they lie there, with the plan of how they are read.
 
     Args:
         settings: which dataset, or the path of one's own data; which split and columns.
         data_root: where torchvision's datasets lie.
         targets: names of columns of numbers to predict.
+        download: a dataset of torchvision that does not lie there.
 
     Raises:
         DataError: nothing readable lies there, or it can be understood in several ways; the message says which option
@@ -52,7 +53,7 @@ def open_source(settings: DataSettings, data_root: Path, targets: tuple[str, ...
     """
     columns = Wanted(settings.image_column, settings.label_column, settings.split_column, settings.id_column)
     needs_labels = settings.task in ("auto", "classification")
-    options = Options(settings.split, columns, settings.merge_classes, targets, needs_labels, settings.boxes)
+    options = Options(settings.split, columns, settings.merge_classes, targets, needs_labels, settings.boxes, download)
     if settings.data is None:
         if targets:
             raise DataError(f"--targets: no such file: {settings.targets}; columns by name need data with columns.")

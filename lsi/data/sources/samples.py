@@ -31,6 +31,7 @@ class Options:
         targets: names of columns of numbers to predict.
         needs_labels: whether the labels are what is learnt, so that rows without one cannot be used.
         boxes: whether each annotated box is a sample.
+        download: whether data that are not here may be downloaded.
     """
 
     split: str = DEFAULT_SPLIT
@@ -39,6 +40,7 @@ class Options:
     targets: tuple[str, ...] = ()
     needs_labels: bool = True
     boxes: bool = False
+    download: bool = True
 
     def beside(self, columns: Sequence[str], roles: Roles) -> list[str]:
         """Return the columns of a table that stay beside the samples as they are.

@@ -14,12 +14,13 @@ from lsi.data.naming import numbered
 from lsi.data.record import Dataset
 from lsi.data.sources.samples import Options, Samples, assemble, joined
 from lsi.data.sources.splits import ALL, check_split, same_split
+from lsi.environment import DATA_VARIABLE
 from lsi.errors import DataError
 from lsi.hashing import fingerprint
 
 
 def from_torchvision(name: str, root: Path, options: Options) -> Dataset:
-    """Return a torchvision dataset by name, downloaded on first use.
+    """Return a torchvision dataset by name, downloaded on first use where the options allow that.
 
     Args:
         name: of the dataset, in any case.
@@ -43,7 +44,7 @@ def from_torchvision(name: str, root: Path, options: Options) -> Dataset:
     if "train" in arguments:
         check_split(split, ("train", "test"), name)
         wanted = ("train", "test") if split == ALL else (same_split(split),)
-        parts = {part: _opened(build, short, root, {"train": part == "train"}) for part in wanted}
+        parts = {part: _opened(build, short, root, {"train": part == "train"}, options.download) for part in wanted}
         parts = {part: replace(samples, splits=[part] * len(samples.ids)) for part, samples in parts.items()}
         if split == ALL:
             parts = {part: replace(s, ids=[f"{part}/{number}" for number in s.ids]) for part, s in parts.items()}
@@ -51,15 +52,15 @@ def from_torchvision(name: str, root: Path, options: Options) -> Dataset:
     if "split" in arguments:
         if split == ALL:
             raise DataError(f"{name}: name one of its splits instead of all.")
-        samples = _opened(build, short, root, {"split": split})
+        samples = _opened(build, short, root, {"split": split}, options.download)
         return assemble(replace(samples, splits=[split] * len(samples.ids)), options)
     check_split(split, ("train",), name)  # it has no splits, and train is what everybody gets who asks for none
-    return assemble(_opened(build, short, root, {}), replace(options, split=ALL))
+    return assemble(_opened(build, short, root, {}, options.download), replace(options, split=ALL))
 
 
-def _opened(build: Any, name: str, root: Path, options: dict[str, Any]) -> Samples:
+def _opened(build: Any, name: str, root: Path, options: dict[str, Any], may_download: bool) -> Samples:
     reasons: list[str] = []
-    for download in ({}, {"download": True}):
+    for download in ({}, {"download": True})[: 1 + may_download]:
         try:
             return _wrapped(name, build(root=str(root), **options, **download))
         except DataError:
@@ -68,6 +69,10 @@ def _opened(build: Any, name: str, root: Path, options: dict[str, Any]) -> Sampl
             reasons.append("it needs arguments of its own")
         except Exception as error:  # missing files and failed downloads come as many types
             reasons.append(f"{type(error).__name__}: {error}".splitlines()[0])
+    if not may_download:
+        raise DataError(
+            f"{name} is not in {root} any more ({reasons[-1]}). Put its files there, or set {DATA_VARIABLE}."
+        )
     raise DataError(f"{name} is not in {root} and could not be downloaded ({reasons[-1]}). Put its files there.")
 
 
