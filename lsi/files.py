@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -20,6 +21,7 @@ from numpy.typing import DTypeLike
 from lsi.errors import StorageError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_NETWORK = re.compile(r"(fuse\.)?(nfs|cifs|smb|sshfs|9p|afs|afpfs|ceph|gluster|lustre|gpfs|davfs|webdav)")
 _PIECE = 2**24
 _PAUSES = (0.01, 0.05, 0.2, 0.5)
 
@@ -72,6 +74,17 @@ def path_text(path: Path) -> str:
 def text_path(text: str) -> Path:
     """Return the path that `path_text` wrote."""
     return Path(os.fsdecode(bytes.fromhex(text.removeprefix("fs:"))) if text.startswith("fs:") else text)
+
+
+def on_network(path: Path) -> bool:
+    """Say whether a path lies on another machine's disk, as far as the table of mounts tells."""
+    import psutil
+
+    path = path.resolve()
+    mounts = [m for m in psutil.disk_partitions(all=True) if path.is_relative_to(m.mountpoint)]
+    mount = max(reversed(mounts), key=lambda m: len(m.mountpoint), default=None)  # the last of one place covers others
+    is_shared = mount is not None and _NETWORK.match(mount.fstype.lower()) is not None
+    return is_shared or str(path).startswith("\\\\")
 
 
 def write_json(path: Path, value: Any) -> None:

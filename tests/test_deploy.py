@@ -29,7 +29,7 @@ def test_a_linter_has_nothing_to_say(name):
     assert found.returncode == 0, found.stdout + found.stderr
 
 
-@pytest.mark.parametrize("path", sorted(DEPLOY.iterdir()), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", sorted(filter(Path.is_file, DEPLOY.rglob("*"))), ids=lambda p: p.name)
 def test_every_variable_that_is_set_is_one_that_is_read(path):
     code = "\n".join(p.read_text("utf-8") for p in (ROOT / "lsi").rglob("*.py"))
     read = set(re.findall(r'"(LSI_[A-Z_]+)"', code))
@@ -54,7 +54,15 @@ def test_compose_asks_for_what_it_says_and_opens_no_port_but_that_of_the_sign_in
     head = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
     assert all(re.search(rf"\b{name}\b", head) for name in re.findall(r"\$\{([A-Z_]+)", text))
     assert [name for name, service in services.items() if "ports" in service] == ["sign-in"]
-    assert set(read_roles(DEPLOY / "roles.toml")) == {"viewer", "reviewer", "admin"}
+    assert set(read_roles(DEPLOY / "roles" / "roles.toml")) == {"viewer", "reviewer", "admin"}
+
+
+def test_compose_mounts_the_folder_of_the_roles_so_that_a_file_that_is_replaced_counts():
+    app = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["app"]
+    source, _, target = next(v for v in app["volumes"] if "roles" in v).removesuffix(":ro").partition(":")
+    path = app["environment"]["LSI_ROLES"].replace(target, source)
+    assert (DEPLOY / source).is_dir()
+    assert (DEPLOY / path).is_file()
 
 
 def test_a_container_that_is_made_anew_keeps_the_name_that_its_computations_know_it_by():

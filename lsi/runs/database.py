@@ -40,6 +40,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, SQLAlchemyError
 
 from lsi.errors import StorageError
+from lsi.files import on_network
 
 REVISION = "0004"  # of the last file in `migrations`
 REVIEWER_LENGTH = 100
@@ -235,17 +236,17 @@ def _address(url: str | URL) -> URL:
 
 
 def _engine(address: URL) -> Engine:
-    is_sqlite = address.get_backend_name() == "sqlite"
-    options = {"connect_args": {"isolation_level": "IMMEDIATE"}} if is_sqlite else {}
-    engine = create_engine(address, pool_pre_ping=True, **options)
-    if is_sqlite:
-        event.listen(engine, "connect", _set_up_sqlite)
+    if address.get_backend_name() != "sqlite":
+        return create_engine(address, pool_pre_ping=True)
+    options = {"isolation_level": "IMMEDIATE", "timeout": _WAIT_SECONDS}
+    engine = create_engine(address, pool_pre_ping=True, connect_args=options)
+    event.listen(engine, "connect", _set_up_sqlite)
     return engine
 
 
 def _set_up_sqlite(connection, _record) -> None:
-    connection.execute(f"PRAGMA busy_timeout={1000 * _WAIT_SECONDS}")
-    connection.execute("PRAGMA journal_mode=WAL")
+    path = connection.execute("PRAGMA database_list").fetchone()[2]  # WAL needs memory that all its programs share
+    connection.execute(f"PRAGMA journal_mode={'DELETE' if path and on_network(Path(path)) else 'WAL'}")
 
 
 class _Reader(sqlite3.Connection):

@@ -33,6 +33,7 @@ from sqlalchemy import (
 
 from lsi.errors import StorageError, UsageError
 from lsi.runs import database, records
+from lsi.runs.database import open_database
 from lsi.runs.decisions import Decision, Imported, Reviews
 from lsi.runs.records import records_to_add
 from lsi.runs.run import Run
@@ -756,3 +757,14 @@ def test_a_keep_of_the_sample_makes_no_label_of_a_file_older(reviews):
     assert reviews.add(dataset, added) == Imported(1, 0, 2)
     assert state(reviews) == {1: ("relabel", 4), 2: ("keep", None), 3: ("keep", None)}
     assert reviews.add(dataset, added) == Imported(0, 1, 2)
+
+
+@pytest.mark.parametrize(("is_shared", "mode"), [(False, "wal"), (True, "delete")])
+def test_a_file_of_decisions_on_another_machine_needs_no_memory_that_programs_share(
+    tmp_path, monkeypatch, is_shared, mode
+):
+    monkeypatch.setattr("lsi.runs.database.on_network", lambda path: is_shared and path == tmp_path / "reviews.db")
+    engine = open_database(f"sqlite:///{tmp_path / 'reviews.db'}")
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == mode
+    engine.dispose()

@@ -3,6 +3,7 @@ import multiprocessing
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsi.errors import StorageError
-from lsi.files import atomic, save_array, write_json
+from lsi.files import atomic, on_network, save_array, write_json
 from lsi.hashing import fingerprint, key
 from lsi.runs.store import SEAL, Entry, Store
 
@@ -186,6 +187,18 @@ def test_windows_waits_for_whoever_reads_a_file_that_is_written_anew(tmp_path, m
     refusals[:] = [1] * 9
     with pytest.raises(PermissionError):
         write_json(path, {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("ext4", False), ("overlay", False), ("nfs4", True), ("cifs", True), ("smb3", True), ("fuse.sshfs", True)],
+)
+def test_a_disk_of_another_machine_is_known_by_its_mount(tmp_path, monkeypatch, kind, expected):
+    parts = [("/", "nfs" if kind == "ext4" else "ext4"), (str(tmp_path), kind), (f"{tmp_path}/other", "tmpfs")]
+    mounts = [SimpleNamespace(mountpoint=place, fstype=name) for place, name in parts]
+    monkeypatch.setattr("psutil.disk_partitions", lambda all: mounts)
+    assert on_network(tmp_path / "reviews.db") == expected
+    assert not on_network(tmp_path / "other" / "reviews.db")
 
 
 plain = st.recursive(
