@@ -1,6 +1,7 @@
 """What lies in the folders that the app may read: choosing data step by step instead of typing a path."""
 
 import os
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -41,17 +42,15 @@ def entries(place: Path | None) -> list[str]:
     if place is None:
         return [str(root) for root in roots]
     folders, files = [], []
-    try:
-        with os.scandir(place) as found:
-            for entry in islice(found, _LOOKED_AT):
-                if entry.name.startswith(".") or not entry.name.isprintable():
-                    continue
+    with suppress(OSError), os.scandir(place) as found:
+        for entry in islice(found, _LOOKED_AT):
+            if entry.name.startswith(".") or not entry.name.isprintable():
+                continue
+            with suppress(OSError):  # a link that leads round in a circle hides nothing but itself
                 if entry.is_dir():
                     folders.append(f"{entry.name}/")
                 elif entry.is_file() and Path(entry.name).suffix.lower() in _DATA:
                     files.append(entry.name)
-    except OSError:
-        pass
     up = [UP] if place not in roots or len(roots) > 1 else []
     return [*up, *sorted(folders)[:_SHOWN], *sorted(files)[:_SHOWN]]
 

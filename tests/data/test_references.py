@@ -175,6 +175,12 @@ def test_names_are_those_that_the_tree_lists(tmp_path):
     assert linked.resolve([f"{tmp_path}/d/a/1.png"], "path").names == ["a/1.png"]
 
 
+def test_a_link_round_in_a_circle_hides_no_folder(tmp_path):
+    tree = tree_of(tmp_path, below("images"))
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    assert Resolver(tree, "t.csv").resolve(NAMES, "path").names == below("images")
+
+
 def test_a_link_on_the_way_up_leads_where_it_leads(tmp_path):
     tree = tree_of(tmp_path / "d", ["0.png"])
     tree_of(tmp_path / "far", ["0.png", "in/1.png"])

@@ -194,8 +194,9 @@ def test_a_table_for_each_split_beside_flat_images(tmp_path):
         opened(root, split="dev")
 
 
-def test_a_sample_submission_is_no_table_of_samples(tmp_path):
-    texts = {"train.csv": "image,label\n1.png,a\n2.png,b\n", "sample_submission.csv": "image,label\n3.png,a\n"}
+@pytest.mark.parametrize("name", ["sample_submission.csv", "sampleSubmission.csv", "stage1_sample_submission.csv"])
+def test_a_sample_submission_is_no_table_of_samples(tmp_path, name):
+    texts = {"train.csv": "image,label\n1.png,a\n2.png,b\n", name: "image,label\n3.png,a\n"}
     data = opened(plant(tmp_path / "d", ["train/1.png", "train/2.png", "test/3.png"], texts))
     assert data.ids.tolist() == ["1.png", "2.png"]
 

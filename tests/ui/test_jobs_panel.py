@@ -194,6 +194,15 @@ def test_data_are_chosen_step_by_step_below_the_roots(app, started, tmp_path, mo
     assert [s.data.data for s in started] == [manifest]
 
 
+def test_a_link_round_in_a_circle_hides_nothing_else_of_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("LSI_DATA_ROOTS", str(tmp_path))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "a.csv").touch()
+    for name in ("0", "z"):
+        (tmp_path / name).symlink_to(tmp_path / name)
+    assert browse.entries(tmp_path) == ["in/", "a.csv"]
+
+
 def test_what_can_be_chosen_never_leaves_the_roots(tmp_path, monkeypatch):
     one, two = tmp_path / "one", tmp_path / "two"
     for name in ("one/inner/deep", "two", "outside"):

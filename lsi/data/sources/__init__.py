@@ -18,13 +18,12 @@ from lsi.data.sources.embedded import EMBEDDED
 from lsi.data.sources.folder import read_tree
 from lsi.data.sources.samples import DEFAULT_SPLIT, Options, Samples, assemble
 from lsi.data.sources.splits import ALL, check_split
-from lsi.data.sources.tables import TABLES, from_frame, read_frame
+from lsi.data.sources.tables import TABLES, from_frame, is_sample_submission, read_frame
 from lsi.data.sources.torchvision_sets import from_torchvision
 from lsi.data.sources.webdataset import read_webdataset
 from lsi.data.sources.webdataset.apart import (
     SHOWN,
     holds_folders,
-    is_sample_submission,
     several_archives,
     table_of_images,
 )

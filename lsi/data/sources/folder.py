@@ -14,7 +14,7 @@ from lsi.data.sources.folders import build
 from lsi.data.sources.layout import Group, Layout, interpret
 from lsi.data.sources.samples import Options, Samples, joined
 from lsi.data.sources.splits import ALL, same_split, split_of_file
-from lsi.data.sources.tables import TABLES, from_frame, names_images, read_frame
+from lsi.data.sources.tables import TABLES, from_frame, is_sample_submission, names_images, read_frame
 from lsi.data.sources.tree_images import images_in
 from lsi.data.trees import Tree
 from lsi.errors import DataError, UnreachableError, unreadable_passed_over
@@ -137,8 +137,8 @@ def _container(tree: Tree) -> tuple[Path, ...]:
 
 def _tables(layout: Layout) -> list[str]:
     folders = {folder.path: folder for folder in layout.table_folders}.values()
-    return [f.child(n) for f in folders for n in sorted(f.files)
-            if PurePosixPath(n).suffix.lower() in TABLES and not n.startswith((".", "sample_submission"))]  # fmt: skip
+    names = [f.child(n) for f in folders for n in sorted(f.files) if not n.startswith(".")]
+    return [n for n in names if PurePosixPath(n).suffix.lower() in TABLES and not is_sample_submission(n)]
 
 
 def _with_table(tree: Tree, layout: Layout, tables: list[str], options: Options, name: str) -> Samples | None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from lsi.data.images import SUFFIXES
@@ -44,7 +45,13 @@ def _rooted(folders: Sequence[str]) -> list[str]:
 
 def _subfolders(folder: Path, name: str) -> list[str]:
     try:
-        entries = sorted(entry.name for entry in os.scandir(folder) if not is_junk(entry.name) and entry.is_dir())
+        entries = sorted(entry.name for entry in os.scandir(folder) if not is_junk(entry.name) and _is_folder(entry))
     except OSError:
         return []
     return [f"{name}/{entry}" if name else entry for entry in entries[:_FOLDERS]]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    with suppress(OSError):  # a link that leads round in a circle
+        return entry.is_dir()
+    return False

@@ -17,12 +17,13 @@ from lsi.data.sources.columns import OPTIONS, Roles, assign_roles
 from lsi.data.sources.references import Resolver
 from lsi.data.sources.samples import Options, Samples
 from lsi.data.sources.splits import split_of_file, split_of_folder
-from lsi.data.sources.text_tables import LINES, SEPARATED, TABLES, read_frame
+from lsi.data.sources.text_tables import LINES, SEPARATED, TABLES, is_sample_submission, read_frame
 from lsi.data.sources.tree_images import images_in
 from lsi.data.trees import Tree
 from lsi.errors import DataError
 
-__all__ = ["LINES", "SEPARATED", "TABLES", "from_frame", "names_images", "numbers", "read_frame", "vectors"]
+__all__ = ["LINES", "SEPARATED", "TABLES", "from_frame", "is_sample_submission", "names_images", "numbers",
+           "read_frame", "vectors"]  # fmt: skip
 
 _GUESSED_FROM = 50
 

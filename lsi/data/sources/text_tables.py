@@ -27,6 +27,11 @@ _LINE_END = re.compile(r"\r\n|\n|\r")  # JSON may hold the other characters that
 _LFS = b"version https://git-lfs"
 
 
+def is_sample_submission(name: str) -> bool:
+    """Say whether a table is an example of what Kaggle wants back: it names images and gives them any labels."""
+    return "samplesubmission" in re.sub(r"[\W_]", "", PurePosixPath(name).name.casefold())
+
+
 def read_frame(tree: Tree, name: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Return a table of text, one row a sample, and sentences on how it was read.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from lsi.data.images import SUFFIXES
 from lsi.data.plan import counted, some
 from lsi.data.sources.samples import Options
-from lsi.data.sources.tables import TABLES, from_frame, names_images, read_frame
+from lsi.data.sources.tables import TABLES, from_frame, is_sample_submission, names_images, read_frame
 from lsi.data.sources.webdataset.shards import is_webdataset, key_and_suffix
 from lsi.data.trees import Tree
 from lsi.data.trees.filenames import suffix_of, without_junk
@@ -14,11 +14,6 @@ from lsi.errors import DataError, unreadable_passed_over
 
 SHOWN = 3  # archives, in a message
 _MOST_TABLES = 20
-
-
-def is_sample_submission(name: str) -> bool:
-    """Say whether a table is an example of what Kaggle wants back: it names images and gives them any labels."""
-    return posixpath.basename(name).casefold().startswith("sample_submission")
 
 
 def table_of_images(tree: Tree, names: Sequence[str], options: Options) -> tuple[str, bool] | None:
