@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from lsi.config import DataSettings
 from lsi.data import Dataset, load
 from lsi.data.pixels import measure
+from lsi.data.sources import open_source
 from lsi.errors import DataError
 from tests.data.trees import TWO, plant, shown
 
@@ -109,6 +111,25 @@ def test_the_row_of_the_file_is_the_index_whatever_the_split(tmp_path):
         np.testing.assert_array_equal(data.source_index, rows)
         assert pd.read_csv(path)["path"].iloc[data.source_index].tolist() == data.ids.tolist()
         assert data.plan.source_length == 3
+
+
+SPLIT_ROWS = [("1.png", "0.5", "1 2", "train"), ("2.png", "3", "3 4", "Train"), ("3.png", "", "", "test"),
+              ("3.png", "", "5", "test")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("suffix", "column"), [(".csv", "path"), (".csv", "vector"), (".parquet", "path")])
+def test_only_the_rows_of_the_split_must_hold_what_is_asked_for(tmp_path, suffix, column):
+    frame = pd.DataFrame(SPLIT_ROWS, columns=["path", "y", "vector", "split"])[[column, "y", "split"]]
+    path = table(tmp_path, frame.to_csv(index=False), f"m{suffix}")
+    if suffix == ".parquet":
+        frame[:3].to_parquet(path)
+    settings = DataSettings(data=path, task="regression", targets="y")
+    data = open_source(settings, tmp_path, ("y",))
+    assert data.targets.tolist() == [[0.5], [3.0]]
+    assert data.features is None or data.features.tolist() == [[1, 2], [3, 4]]
+    for split in ("test", "all"):
+        with pytest.raises(DataError, match=r"row 2|row 3 names 3\.png a second time"):
+            open_source(dataclasses.replace(settings, split=split), tmp_path, ("y",))
 
 
 def test_folds_by_number_are_all_used(tmp_path):

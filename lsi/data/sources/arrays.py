@@ -17,7 +17,7 @@ from lsi.data.pixels import check_real, from_pixels
 from lsi.data.plan import counted
 from lsi.data.sources.columns import ALIASES, Wanted, assign_roles, refuse_columns
 from lsi.data.sources.samples import DEFAULT_SPLIT, Options, Samples, joined
-from lsi.data.sources.splits import ALL, same_split, split_of
+from lsi.data.sources.splits import ALL, rows_asked, same_split, split_of
 from lsi.data.sources.tables import SEPARATED, numbers, read_frame
 from lsi.data.trees import LocalTree
 from lsi.errors import DataError
@@ -143,7 +143,7 @@ def _samples(
         {"": n},
         text=None if "text" not in arrays else [str(t) for t in arrays["text"]],
         features=features,
-        targets=numbers(arrays, options.targets, path),
+        targets=numbers(arrays, options.targets, path, rows_asked(splits, options.split, n)),
         target_names=options.targets,
         metadata=_metadata(arrays, used, n),
         files=(path,),

@@ -13,6 +13,7 @@ from lsi.data.naming import rows_by_name, text_of_path
 from lsi.data.plan import some
 from lsi.data.sources.columns import key_columns
 from lsi.data.sources.samples import Options, Samples
+from lsi.data.sources.splits import ALL
 from lsi.data.sources.tables import from_frame, names_images, read_frame
 from lsi.data.trees import Tree
 from lsi.errors import DataError, UnreachableError
@@ -76,7 +77,7 @@ def _described(frame: pd.DataFrame, tree: Tree, table: str, options: Options) ->
     """Return the samples that a table names in a column of a usual name, None where it does not; and what is wrong."""
     try:
         is_named = names_images(frame, tree, table, options, by_content=False)
-        return from_frame(frame, tree, table, options) if is_named else None, []
+        return from_frame(frame, tree, table, replace(options, split=ALL)) if is_named else None, []
     except UnreachableError:
         raise
     except DataError as error:

@@ -1,8 +1,11 @@
 """Splits by their usual names: which there are, and which one is asked for."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
+
+import numpy as np
+from jaxtyping import Bool
 
 from lsi.errors import DataError
 
@@ -64,6 +67,18 @@ def split_in_name(name: str) -> str | None:
     words = re.split(r"[-_.\s]+", PurePosixPath(name).name)
     found = {split for split in map(split_of, words) if split is not None}
     return found.pop() if len(found) == 1 else split_of_file(name)
+
+
+def rows_asked(splits: Sequence[str] | np.ndarray | None, asked: str, n: int) -> Bool[np.ndarray, " n"]:
+    """Return which of n rows are of the split that is asked for: all where there are no splits, or none is called so.
+
+    Args:
+        splits: of the n rows.
+        asked: the name of a split, or "all".
+        n: number of rows.
+    """
+    found = [] if splits is None or asked == ALL else [s for s in set(splits) if same_split(s) == same_split(asked)]
+    return np.isin(np.asarray(splits, dtype=object), found) if found else np.ones(n, dtype=bool)
 
 
 def check_split(asked: str, known: Iterable[str], where: object) -> None:

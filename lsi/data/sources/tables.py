@@ -16,7 +16,7 @@ from lsi.data.plan import counted, some
 from lsi.data.sources.columns import OPTIONS, Roles, assign_roles
 from lsi.data.sources.references import Resolver
 from lsi.data.sources.samples import Options, Samples
-from lsi.data.sources.splits import split_of_file, split_of_folder
+from lsi.data.sources.splits import rows_asked, split_of_file, split_of_folder
 from lsi.data.sources.text_tables import LINES, SEPARATED, TABLES, is_sample_submission, read_frame
 from lsi.data.sources.tree_images import images_in
 from lsi.data.trees import Tree
@@ -50,7 +50,8 @@ def from_frame(
     if roles.image is None and roles.text is None and roles.features is None:
         roles = _by_content(frame, roles, Resolver(tree, table), notes, where)
     splits = _splits(frame, roles, notes)
-    images, ids, paths, name_notes = _images(frame, roles, tree, table, splits)
+    asked = rows_asked(splits, options.split, len(frame))
+    images, ids, paths, name_notes = _images(frame, roles, Resolver(tree, table), splits, asked)
     if splits is None and split_of_file(table) is None:
         splits = _splits_of_folders(paths, notes)
     if roles.label is None and roles.rest and options.needs_labels:
@@ -71,8 +72,8 @@ def from_frame(
         np.arange(len(frame)),
         {"": len(frame)},
         text=None if roles.text is None else ["" if v is None or v != v else str(v) for v in frame[roles.text]],
-        features=_features(frame, roles, where),
-        targets=numbers({c: frame[c] for c in columns}, options.targets, where),
+        features=_features(frame, roles, where, asked),
+        targets=numbers({c: frame[c] for c in columns}, options.targets, where, asked),
         target_names=options.targets,
         metadata=metadata,
         paths=paths,
@@ -126,33 +127,44 @@ def _by_content(frame: pd.DataFrame, roles: Roles, resolver: Resolver, notes: li
 
 
 def _images(
-    frame: pd.DataFrame, roles: Roles, tree: Tree, table: str, splits: list[str] | None
+    frame: pd.DataFrame, roles: Roles, resolver: Resolver, splits: list[str] | None, asked: np.ndarray
 ) -> tuple[Images | None, Any, list[str], list[str]]:
-    """Return the images that a table names, their ids, their files, and sentences on how they were found."""
+    """Return the images that a table names, their ids, their files, and sentences on how they were found.
+
+    Of the rows of splits that are not `asked` for, several may name one image.
+    """
     if roles.image is None:
         return None, numbered(len(frame)), [], []
+    where = text_of_path(resolver.table)
     values = ["" if v is None or v != v else str(v) for v in frame[roles.image]]
-    references = Resolver(tree, table).resolve(values, roles.image, splits)
+    references = resolver.resolve(values, roles.image, splits)
     notes = [f"{references.note}."] if references.note else []
     if references.n_missing:
         verb = "names" if references.n_missing == 1 else "name"
-        notes.append(f"{text_of_path(table)}: {counted(references.n_missing, 'row')} {verb} no file here (first: "
+        notes.append(f"{where}: {counted(references.n_missing, 'row')} {verb} no file here (first: "
                      f"{references.first_missing or 'an empty cell'}).")  # fmt: skip
     ids = [text_of_path(value) or f"row {row}" for row, value in enumerate(values)]
-    if len(set(ids)) < len(ids) and roles.id is None:
-        twice = pd.Series(ids)
-        first = int(np.flatnonzero(twice.duplicated())[0])
+    twice = pd.Series(ids)[asked].duplicated()
+    if twice.any() and roles.id is None:
+        first = int(twice.index[twice][0])
         raise DataError(
-            f"{text_of_path(table)}: row {first} names {ids[first]} a second time: expected each image once, or "
+            f"{where}: row {first} names {ids[first]} a second time: expected each image once, or "
             "a column of ids of their own (--id-column)."
         )
-    return images_in(tree, references.names), ids, references.names, notes
+    return images_in(resolver.tree, references.names), ids, references.names, notes
 
 
-def _features(frame: pd.DataFrame, roles: Roles, where: str) -> np.ndarray | None:
+def _features(frame: pd.DataFrame, roles: Roles, where: str, asked: np.ndarray) -> np.ndarray | None:
+    """Return ready-made features, NaN where a row is of no split that is asked for."""
     if roles.features is None:
         return None
-    return vectors(frame[roles.features].tolist(), f"{where}, column {roles.features}")
+    rows = np.flatnonzero(asked)
+    found = vectors(frame[roles.features].iloc[rows].tolist(), f"{where}, column {roles.features}", rows)
+    if len(rows) == len(frame):
+        return found
+    every = np.full((len(frame), found.shape[1]), np.nan, dtype=found.dtype)
+    every[rows] = found
+    return every
 
 
 def _no_label(roles: Roles) -> str:
@@ -186,18 +198,19 @@ def _splits_of_folders(paths: Sequence[str], notes: list[str]) -> list[str] | No
     return found
 
 
-def vectors(values: Sequence[Any], where: str) -> np.ndarray:
+def vectors(values: Sequence[Any], where: str, numbered_as: np.ndarray) -> np.ndarray:
     """Return ready-made features (n, d), float32: lists of numbers, or their text as JSON or with blanks between.
 
     Args:
         values: n lists or texts.
         where: what messages name.
+        numbered_as: (n,) the row of the table that each stands in, for messages.
 
     Raises:
         DataError: a row is missing, holds something else or is of another length, or a number is NaN or infinite.
     """
     rows: list[np.ndarray] = []
-    for row, value in enumerate(values):
+    for row, value in zip(numbered_as.tolist(), values, strict=True):
         try:
             parsed = _numbers_in(value) if isinstance(value, str) else value
             vector = np.asarray(parsed, dtype=np.float64)
@@ -206,7 +219,8 @@ def vectors(values: Sequence[Any], where: str) -> np.ndarray:
         if vector.ndim != 1 or not len(vector):
             raise DataError(f"{where}: expected a list of numbers in row {row}, got {str(value)[:60]!r}.")
         if rows and len(vector) != len(rows[0]):
-            raise DataError(f"{where}: expected {len(rows[0])} numbers in row {row} as in row 0, got {len(vector)}.")
+            raise DataError(f"{where}: expected {len(rows[0])} numbers in row {row} as in row "
+                            f"{numbered_as[0]}, got {len(vector)}.")  # fmt: skip
         if not np.isfinite(vector).all():
             raise DataError(f"{where}: row {row} holds NaN or infinity.")
         rows.append(vector.astype(np.float32))
@@ -220,13 +234,16 @@ def _numbers_in(text: str) -> Any:
     return [float(word) for word in stripped.strip("[]()").replace(",", " ").replace(";", " ").split()]
 
 
-def numbers(table: Mapping[str, Any], names: tuple[str, ...], where: object) -> np.ndarray | None:
+def numbers(
+    table: Mapping[str, Any], names: tuple[str, ...], where: object, asked: np.ndarray | None = None
+) -> np.ndarray | None:
     """Return columns of numbers as one array (n, m), or None where no names are given.
 
     Args:
         table: columns by name.
         names: of the columns to take.
         where: what a message names.
+        asked: (n,) the rows that must hold numbers; None: all. In the others NaN stands for anything else.
 
     Raises:
         DataError: a column is missing or holds something else than numbers; the message names the row.
@@ -241,7 +258,8 @@ def numbers(table: Mapping[str, Any], names: tuple[str, ...], where: object) -> 
         values = table[name]
         series = pd.to_numeric(pd.Series(list(values)), errors="coerce") if np.ndim(values) == 1 else None
         array = np.asarray(values if series is None else series, dtype=np.float64)
-        bad = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
+        is_bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+        bad = np.flatnonzero(is_bad if asked is None or len(asked) != len(is_bad) else is_bad & asked)
         if len(bad):
             got = list(values)[int(bad[0])]
             raise DataError(f"{where}: expected a number in column {name}, row {int(bad[0])}, got {str(got)[:40]!r}.")

@@ -18,6 +18,7 @@ from lsi.data.sources.columnar.table import ColumnTable, open_table
 from lsi.data.sources.columnar.types import reported
 from lsi.data.sources.columns import Roles
 from lsi.data.sources.samples import Options, Samples
+from lsi.data.sources.splits import rows_asked
 from lsi.data.sources.tables import numbers
 from lsi.data.trees import Tree
 from lsi.errors import DataError, unreadable_passed_over
@@ -90,7 +91,7 @@ def read_columnar(tree: Tree, names: Sequence[str], options: Options, is_file: b
         {} if is_one else table.others,
         None if roles.text is None else ["" if text is None else text for text in _flat(columns, roles.text, table)],
         None if roles.features is None else column_values.vectors(table.files, roles.features),
-        _targets(table, columns, options),
+        _targets(table, columns, options, rows_asked(splits, options.split, len(ids))),
         options.targets,
         metadata,
         () if images is None else images.paths,
@@ -151,14 +152,14 @@ def _ids(columns: Columns, name: str, table: ColumnTable) -> list[str]:
     return [str(value) for value in values]
 
 
-def _targets(table: ColumnTable, columns: Columns, options: Options) -> np.ndarray | None:
+def _targets(table: ColumnTable, columns: Columns, options: Options, asked: np.ndarray) -> np.ndarray | None:
     values: dict[str, Any] = dict.fromkeys(table.columns, ())
     for name in options.targets:
         if table.kinds.get(name) == "vector":
             values[name] = column_values.vectors(table.files, name, np.float64)
         elif name in columns:
             values[name] = _flat(columns, name, table)
-    return numbers(values, options.targets, table.place)
+    return numbers(values, options.targets, table.place, asked)
 
 
 def _kind(table: ColumnTable) -> str:
