@@ -229,6 +229,30 @@ def test_images_that_no_row_names_are_counted(tmp_path):
     assert dict(data.plan.ignored) == {"images that labels.csv does not name": 1}
 
 
+@pytest.mark.parametrize("column", ["content", "embedding"])
+def test_a_column_of_any_name_that_names_images_counts_beside_texts_and_vectors(tmp_path, column):
+    rows = "".join(f"{i},{i} 1,{'ab'[i % 2]},{i}\n" for i in range(3))
+    texts = {"labels.csv": f"photo_id,{column},label,again\n{rows}"}
+    root = plant(tmp_path / "d", [f"{i}.png" for i in range(3)], texts)
+    data = opened(root)
+    assert data.images is None
+    assert any("Several could be the image (photo_id, again)" in note for note in data.plan.notes)
+    (root / "labels.csv").write_text(texts["labels.csv"].replace(",0\n", ",5\n").replace(",1\n", ",5\n"))
+    data = opened(root)
+    assert [shown(data.images.read(i)) for i in range(3)] == [0, 1, 2]
+    assert "labels.csv: column photo_id names files, so it is taken for the image." in data.plan.notes
+    assert not data.plan.ignored
+
+
+@pytest.mark.parametrize("value", ["{i}.pdf", "{i} stars", "1"])
+def test_a_column_that_names_no_images_leaves_texts_texts(tmp_path, value):
+    rows = "".join(f"{value.format(i=i)},good,{'ab'[i % 2]}\n" for i in range(3))
+    texts = {"m.csv": f"source,text,label\n{rows}"} | {f"{i}.pdf": "x" for i in range(3)}
+    data = opened(plant(tmp_path / "d", ["1.png", "2.png"], texts) / "m.csv")
+    assert data.images is None
+    assert data.text.tolist() == ["good"] * 3
+
+
 def test_embeddings_in_a_column_are_features(tmp_path):
     content = 'label,embedding,who\na,"[0.5, 1, 2]",x\nb,0.1 0.2 0.3,y\n'
     data = opened(table(tmp_path, content))

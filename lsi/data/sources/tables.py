@@ -20,6 +20,7 @@ from lsi.data.sources.splits import rows_asked, split_of_file, split_of_folder
 from lsi.data.sources.text_tables import LINES, SEPARATED, TABLES, is_sample_submission, read_frame
 from lsi.data.sources.tree_images import images_in
 from lsi.data.trees import Tree
+from lsi.data.trees.filenames import suffix_of
 from lsi.errors import DataError
 
 __all__ = ["LINES", "SEPARATED", "TABLES", "from_frame", "is_sample_submission", "names_images", "numbers",
@@ -47,8 +48,8 @@ def from_frame(
     frame = frame.set_axis(columns, axis=1)
     roles = assign_roles(columns, options.columns, where, options.targets)
     notes = list(roles.notes)
-    if roles.image is None and roles.text is None and roles.features is None:
-        roles = _by_content(frame, roles, Resolver(tree, table), notes, where)
+    if roles.image is None:
+        roles = _by_content(frame, roles, Resolver(tree, table), notes, options.targets)
     splits = _splits(frame, roles, notes)
     asked = rows_asked(splits, options.split, len(frame))
     images, ids, paths, name_notes = _images(frame, roles, Resolver(tree, table), splits, asked)
@@ -108,22 +109,37 @@ def _some_values(frame: pd.DataFrame, column: str) -> list[str]:
     return [str(value) for value in frame[column].iloc[rows]]
 
 
-def _by_content(frame: pd.DataFrame, roles: Roles, resolver: Resolver, notes: list[str], where: str) -> Roles:
-    """Return the roles with the column as image whose values are names of files, where no column has a usual name."""
-    there = ", ".join(map(str, frame.columns))
-    if any(PurePosixPath(str(c)).suffix.lower() in SUFFIXES for c in frame.columns):
+def _by_content(
+    frame: pd.DataFrame, roles: Roles, resolver: Resolver, notes: list[str], targets: tuple[str, ...]
+) -> Roles:
+    """Return the roles with the column as image whose values are names of files, where no column has a usual name.
+
+    Beside texts or features it must name images, each once.
+    """
+    there, where = ", ".join(map(str, frame.columns)), text_of_path(resolver.table)
+    is_needed = roles.text is None and roles.features is None
+    if is_needed and any(PurePosixPath(str(c)).suffix.lower() in SUFFIXES for c in frame.columns):
         raise DataError(
             f"{where}: the first line is no header ({there}): put names of columns above it, such as path,label."
         )
-    candidates = [c for c in roles.rest if resolver.fits(_some_values(frame, c))]
+    values = {column: _some_values(frame, column) for column in roles.rest if column not in targets}
+    candidates = [c for c, v in values.items() if (is_needed or _are_of_images(v)) and resolver.fits(v)]
     if len(candidates) == 1:
         notes.append(f"{where}: column {candidates[0]} names files, so it is taken for the image.")
         return replace(roles, image=candidates[0], rest=tuple(c for c in roles.rest if c != candidates[0]))
     several = f" Several could be the image ({', '.join(candidates)})." if candidates else ""
+    if not is_needed:
+        notes += [f"{where}: no column is taken for the image.{several} {OPTIONS['image']} chooses."] if several else []
+        return roles
     raise DataError(
         f"{where}: no column is called image, path, file_name, text or features or the like; there are {there}."
         f"{several} Name the one that holds paths with {OPTIONS['image']}."
     )
+
+
+def _are_of_images(values: list[str]) -> bool:
+    """Say whether names differ and none has the suffix of another kind of file."""
+    return len(set(values)) == len(values) and all(suffix_of(value) in ("", *SUFFIXES) for value in values)
 
 
 def _images(
