@@ -215,6 +215,60 @@ def test_a_table_for_each_split_beside_flat_images(tmp_path):
         opened(root, split="dev")
 
 
+BROKEN = 'path,label\n1.png,"a\n2.png,b\n'
+
+
+@pytest.mark.parametrize("other", ["test.csv", "train_meta.csv"])
+@pytest.mark.parametrize("split", ["train", "all"])
+def test_a_broken_table_of_the_split_is_not_swallowed_by_another_that_fits(tmp_path, other, split):
+    texts = {"train.csv": BROKEN, other: "path,label\n1.png,a\n2.png,b\n"}
+    with pytest.raises(DataError, match=r"train\.csv: not readable"):
+        opened(plant(tmp_path / "d", ["1.png", "2.png"], texts), split=split)
+
+
+@pytest.mark.parametrize("other", [("boxes.csv", BROKEN), ("train_boxes.csv", "path,x\n1.png,1\n1.png,2\n")])
+def test_a_table_that_cannot_be_used_beside_that_of_the_split_gets_a_line_and_is_counted(tmp_path, other):
+    texts = {"train.csv": "path,label\n1.png,a\n2.png,b\n", other[0]: other[1]}
+    data = opened(plant(tmp_path / "d", ["1.png", "2.png"], texts))
+    assert data.class_names == ("a", "b")
+    assert any(note.startswith(f"A table beside the images is not read: {other[0]}") for note in data.plan.notes)
+    assert dict(data.plan.ignored) == {".csv": 1}
+
+
+def test_the_one_table_of_another_split_is_not_that_of_the_split(tmp_path):
+    root = plant(tmp_path / "d", ["1.png", "2.png"], {"test.csv": "path,label\n1.png,a\n2.png,b\n"})
+    with pytest.raises(DataError, match=r"there is no split 'train'. There is test"):
+        opened(root)
+    assert dict(opened(root, split="test").plan.splits) == {"test": 2}
+    (root / "test.csv").write_text("path,label,split\n1.png,a,train\n2.png,b,train\n")
+    assert len(opened(root)) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("_annotations.coco.json", '{"images": [], "annotations": [], "categories": []}'),
+        ("classes.json", '["cat", "dog"]'),
+    ],
+)
+def test_json_that_is_no_table_refuses_no_images(tmp_path, name, content):
+    root = plant(tmp_path / "d", ["train/1.png", "train/2.png"], {f"train/{name}": content})
+    data = opened(root)
+    assert (len(data), data.is_labelled) == (2, False)
+    assert any(note.startswith(f"A table beside the images is not read: train/{name}") for note in data.plan.notes)
+    with pytest.raises(DataError, match=name):
+        opened(root, label_column="label")
+
+
+def test_a_table_that_names_few_images_by_most_of_its_rows_gets_a_line(tmp_path):
+    rows = "".join(f"{i}.png,{'ab'[i % 2]}\n" for i in range(40))
+    root = plant(tmp_path / "d", [f"{i}.png" for i in range(4)], {"train.csv": f"path,label\n{rows}"})
+    data = opened(root)
+    assert not data.is_labelled
+    assert any("train.csv names 4 of the images in its column path" in note for note in data.plan.notes)
+    assert opened(root / "train.csv").class_names == ("a", "b")
+
+
 @pytest.mark.parametrize("name", ["sample_submission.csv", "sampleSubmission.csv", "stage1_sample_submission.csv"])
 def test_a_sample_submission_is_no_table_of_samples(tmp_path, name):
     texts = {"train.csv": "image,label\n1.png,a\n2.png,b\n", name: "image,label\n3.png,a\n"}

@@ -109,7 +109,35 @@ def _is_of_most(frame: pd.DataFrame, samples: Samples) -> bool:
 
 def _other_column(frame: pd.DataFrame, table: str, samples: Samples) -> list[str]:
     """Return a sentence where a column of any name holds the names of at least half of the images."""
-    ids = list(map(str, samples.ids))
+    column, n_named = _naming(frame, list(map(str, samples.ids)))
+    if not n_named:
+        return []
+    _refuse_parts(samples, table, n_named)
+    return [
+        f"{table} names {n_named:,} of the images in its column {column}; the folders are taken as the labels. "
+        "Give it as --data for its own."
+    ]
+
+
+def names_some(frame: pd.DataFrame, table: str, images: list[str]) -> list[str]:
+    """Return a sentence where a table names at least half of the images, though most of its rows name none.
+
+    Args:
+        frame: the table.
+        table: its name.
+        images: names of the images.
+    """
+    column, n_named = _naming(frame, list(map(text_of_path, images)))
+    if not n_named:
+        return []
+    return [
+        f"{table} names {n_named:,} of the images in its column {column}, but most of its {len(frame):,} rows lead to "
+        "no file here, so it is not read: give it as --data for its own."
+    ]
+
+
+def _naming(frame: pd.DataFrame, ids: list[str]) -> tuple[str, int]:
+    """Return the column that holds the names of at least half of the images, and of how many; 0 where none does."""
     forms = [Counter(form(PurePosixPath(name)) for name in ids) for form in _FORMS]
     for column, texts in _names_in(frame):
         values = [_last(text) for text in texts]
@@ -117,12 +145,8 @@ def _other_column(frame: pd.DataFrame, table: str, samples: Samples) -> list[str
         if 2 * n_named < len(ids) <= 2 * max(sum(names[value] > 0 for value in values) for names in forms):
             n_named = int((rows_by_name(texts, ids)[0] >= 0).sum())
         if 2 * n_named >= len(ids):
-            _refuse_parts(samples, table, n_named)
-            return [
-                f"{table} names {n_named:,} of the images in its column {column}; the folders are taken as the labels. "
-                "Give it as --data for its own."
-            ]
-    return []
+            return column, n_named
+    return "", 0
 
 
 def _names_in(frame: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:

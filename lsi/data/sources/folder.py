@@ -1,5 +1,6 @@
 """Trees of images: class folders, splits above or below them, images alone, or images with a table beside them."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -8,8 +9,8 @@ import numpy as np
 from lsi.data.images import sniff
 from lsi.data.labels import LabelRules
 from lsi.data.naming import safe_name, text_of_path
-from lsi.data.sources.beside import with_columns
-from lsi.data.sources.columns import refuse_columns
+from lsi.data.sources.beside import names_some, with_columns
+from lsi.data.sources.columns import Wanted, refuse_columns
 from lsi.data.sources.folders import build
 from lsi.data.sources.layout import Group, Layout, interpret
 from lsi.data.sources.samples import Options, Samples, joined
@@ -142,42 +143,76 @@ def _tables(layout: Layout) -> list[str]:
 
 
 def _with_table(tree: Tree, layout: Layout, tables: list[str], options: Options, name: str) -> Samples | None:
-    """Return the samples of the table that names the images, None where none of the tables does."""
+    """Return the samples of the table that names the images, None where it is none, which the layout then notes."""
     fitting: dict[str, Samples] = {}
-    problems: list[str] = []
+    problems: dict[str, DataError] = {}
+    notes: list[str] = []
+    unreadable = set(tables)
+    images = [image for group in layout.groups for image in group.images]
     for table in tables:
         try:
-            frame, notes = read_frame(tree, table)
+            frame, found = read_frame(tree, table)
+            unreadable.discard(table)
             if names_images(frame, tree, table, options):
                 samples = from_frame(frame, tree, table, options)
-                fitting[table] = replace(samples, notes=(*notes, *samples.notes))
+                fitting[table] = replace(samples, notes=(*found, *samples.notes))
+            else:
+                notes += names_some(frame, table, images)
         except UnreachableError:
             raise
         except DataError as error:
-            problems.append(str(error))
+            problems[table] = error
+    _refuse_problems(problems, unreadable, list(fitting), options)
+    notes += [f"A table beside the images is not read: {error}" for error in problems.values()]
     if not fitting:
-        if problems:
-            raise DataError(problems[0])
+        layout.notes.extend(notes)
         return None
     samples = _of_tables(fitting, tree, options)
     named = {name for part in fitting.values() for name in part.paths}
-    images = [image for group in layout.groups for image in group.images]
-    beside = sum(image not in named for image in images)
-    ignored = {k: v for k, v in layout.ignored.items() if k not in TABLES}
-    ignored[f"images that {' and '.join(fitting)} does not name"] = beside
+    used = Counter(PurePosixPath(table).suffix.lower() for table in fitting)
+    ignored = Counter(layout.ignored) - used
+    ignored[f"images that {' and '.join(fitting)} does not name"] = sum(image not in named for image in images)
     return replace(samples, name=safe_name(name), place=tree.name, kind=f"images named by {' and '.join(fitting)}",
-                   ignored=ignored, files=_container(tree))  # fmt: skip
+                   ignored=ignored, files=_container(tree), notes=(*samples.notes, *notes))  # fmt: skip
+
+
+def _refuse_problems(
+    problems: dict[str, DataError], unreadable: set[str], fitting: list[str], options: Options
+) -> None:
+    """Raise where a table that cannot be used may be the one that is meant.
+
+    It is of the split that is asked for and cannot be read, or no other table is of that split. A .json may hold
+    anything, and counts only where a column was named.
+
+    Args:
+        problems: by table.
+        unreadable: those of which no row is known.
+        fitting: the tables that name the images.
+        options: which split and columns.
+
+    Raises:
+        DataError: the problem.
+    """
+    asked = None if options.split == ALL else same_split(options.split)
+    is_there = any(asked is None or split_of_file(table) in (None, asked) for table in fitting)
+    for table, error in problems.items():
+        if PurePosixPath(table).suffix.lower() == ".json" and options.columns == Wanted():
+            continue
+        split = split_of_file(table)
+        if not is_there or (table in unreadable and split is not None and asked in (None, split)):
+            raise error
 
 
 def _of_tables(fitting: dict[str, Samples], tree: Tree, options: Options) -> Samples:
-    """Return the one table's samples, or those of the tables of each split.
+    """Return the one table's samples, of the split that its name says, or those of the tables of each split.
 
     Raises:
         DataError: several tables name the images, and their names tell no splits.
     """
-    if len(fitting) == 1:
-        return next(iter(fitting.values()))
     splits = {table: split_of_file(table) for table in fitting}
+    if len(fitting) == 1:
+        (samples,), (split,) = fitting.values(), splits.values()
+        return samples if split is None or samples.splits else replace(samples, splits=[split] * len(samples.ids))
     if len(set(splits.values())) < len(splits) or None in splits.values():
         raise DataError(
             f"{tree.name}: several tables name the images ({', '.join(fitting)}): give the one to read as --data."
