@@ -111,6 +111,22 @@ def test_captions_alone_stay_beside_the_images(tmp_path):
     assert data.plan.kind == "WebDataset"
 
 
+@pytest.mark.parametrize("form", ["a_jpg.rf.{}f", "cat.{}", "Screenshot at 10.31.{}", "v1.0/{}.5"])
+@pytest.mark.parametrize("count", [1, 4])
+def test_names_in_a_folder_may_hold_dots(tmp_path, form, count):
+    names = [form.format(i) for i in range(count)]
+    data = opened(plant(tmp_path / "d", [f"{n}.png" for n in names], {f"{n}.txt": f"a cat {n}" for n in names}))
+    assert data.ids.tolist() == [f"{n}.png" for n in names]
+    assert data.metadata["txt"].tolist() == [f"a cat {n}" for n in names]
+
+
+def test_several_images_of_a_sample_in_a_folder_stay_one_sample(tmp_path):
+    images = [f"{i}{end}.png" for end in ("", ".seg") for i in range(3)]
+    data = opened(plant(tmp_path / "d", images, {f"{i}.cls.txt": "ab"[i % 2] for i in range(3)}))
+    assert data.ids.tolist() == [f"{i}.png" for i in range(3)]
+    assert dict(data.plan.classes) == {"a": 2, "b": 1}
+
+
 def test_boxes_of_darknet_beside_the_images_are_named(tmp_path):
     boxes = {f"{i}.txt": "0 .5 .5 .2 .2\n" for i in range(3)} | {"classes.txt": "cat\n"}
     data = opened(plant(tmp_path / "d", [f"{i}.png" for i in range(3)], boxes))

@@ -27,7 +27,7 @@ from lsi.data.sources.webdataset.apart import (
     several_archives,
     table_of_images,
 )
-from lsi.data.sources.webdataset.shards import find_shards, is_webdataset, open_shards
+from lsi.data.sources.webdataset.shards import find_shards, is_webdataset, open_shards, split_for
 from lsi.data.trees import LocalTree, RemoteTree, TarTree, Tree, is_archive, open_tree
 from lsi.data.trees.filenames import address_of, expand_braces, local_path, suffix_of, without_junk
 from lsi.data.trees.remote import parent_of
@@ -150,7 +150,7 @@ def read_found(tree: Tree, options: Options, name: str) -> Samples:
         return read_boxes(tree, options)
     if columnar and (not has_images or any(holds_images(tree, n) for n in columnar[:3])):
         return read_columnar(tree, columnar, options)
-    samples = _with_texts(tree, visible, options) if is_webdataset(visible) else None
+    samples = _with_texts(tree, visible, options) if is_webdataset(visible, split_for(tree, visible)) else None
     if samples is None:
         samples = read_tree(tree, names, options, name)
     boxes = find_boxes(visible)

@@ -7,7 +7,7 @@ from lsi.data.images import SUFFIXES
 from lsi.data.plan import counted, some
 from lsi.data.sources.samples import Options
 from lsi.data.sources.tables import TABLES, from_frame, is_sample_submission, names_images, read_frame
-from lsi.data.sources.webdataset.shards import is_webdataset, key_and_suffix
+from lsi.data.sources.webdataset.shards import is_webdataset, split_for
 from lsi.data.trees import Tree
 from lsi.data.trees.filenames import suffix_of, without_junk
 from lsi.errors import DataError, unreadable_passed_over
@@ -29,9 +29,10 @@ def table_of_images(tree: Tree, names: Sequence[str], options: Options) -> tuple
     Raises:
         UnreachableError: a table cannot be reached.
     """
-    keys = {found[0] for name in names if suffix_of(name) in SUFFIXES and (found := key_and_suffix(name))}
+    split = split_for(tree, names)
+    keys = {found[0] for name in names if suffix_of(name) in SUFFIXES and (found := split(name))}
     apart = [name for name in names if suffix_of(name) in TABLES and not is_sample_submission(name)]
-    for name in [n for n in apart if (key_and_suffix(n) or ("", ""))[0] not in keys][:_MOST_TABLES]:
+    for name in [n for n in apart if (split(n) or ("", ""))[0] not in keys][:_MOST_TABLES]:
         with unreadable_passed_over():
             frame, _ = read_frame(tree, name)
             if names_images(frame, tree, name, options):

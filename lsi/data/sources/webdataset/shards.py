@@ -3,14 +3,14 @@
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lsi.data.images import SUFFIXES
 from lsi.data.sources.columns import ALIASES
 from lsi.data.sources.splits import split_in_name
-from lsi.data.trees import TARS, LocalTree, RemoteTree, Tree, open_tree
+from lsi.data.trees import TARS, LocalTree, RemoteTree, TarTree, Tree, open_tree
 from lsi.data.trees.filenames import address_of, expand_braces, is_junk, without_junk
 from lsi.errors import DataError
 
@@ -19,6 +19,8 @@ TEXTS = frozenset({"txt", "text", "caption", "transcript", "cls2", "count", "ind
                    *ALIASES["label"]})  # fmt: skip
 _LABELS = frozenset({"cls", "class", "label", "labels", "target", "json"})
 _KEY = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]+)")
+_STEM = re.compile(r"((?:.*/)?[^./][^/]*)\.([^./]+)")
+Split = Callable[[str], tuple[str, str] | None]
 
 
 @dataclass
@@ -32,7 +34,32 @@ class Group:
 
 def key_and_suffix(name: str) -> tuple[str, str] | None:
     """Return a member's key, up to the first dot of its own name, and its suffix; None for junk or without one."""
-    match = _KEY.fullmatch(name)
+    return _split(_KEY, name)
+
+
+def _stem_and_suffix(name: str) -> tuple[str, str] | None:
+    return _split(_STEM, name)
+
+
+def split_for(tree: Tree, names: Iterable[str]) -> Split:
+    """Return what tells the key of a name from its suffix: the first dot in a tar, as WebDataset has it.
+
+    Elsewhere it is the last dot where an image with several has a text of its own, such as cat.0.jpg beside cat.0.txt.
+
+    Args:
+        tree: where the files lie.
+        names: of all files there.
+    """
+    if isinstance(tree, TarTree):
+        return key_and_suffix
+    found = [parts for name in names if (parts := _stem_and_suffix(name)) is not None]
+    texts = {stem for stem, suffix in found if is_text_suffix(suffix) or suffix == "json"}
+    dotted = (stem for stem, suffix in found if is_image_suffix(suffix) and "." in posixpath.basename(stem))
+    return _stem_and_suffix if any(stem in texts for stem in dotted) else key_and_suffix
+
+
+def _split(pattern: re.Pattern[str], name: str) -> tuple[str, str] | None:
+    match = pattern.fullmatch(name)
     if match is None or any(map(is_junk, name.split("/"))) or (name.startswith("__") and name.endswith("__")):
         return None
     return match[1], match[2].lower()
@@ -48,14 +75,18 @@ def is_text_suffix(suffix: str) -> bool:
     return suffix.rpartition(".")[2] in TEXTS
 
 
-def is_webdataset(names: Iterable[str]) -> bool:
+def is_webdataset(names: Iterable[str], split: Split = key_and_suffix) -> bool:
     """Say whether members share keys: most images have a label, a text or JSON beside them.
 
     A tar of class folders is none, though texts may lie beside its images, unless they are labels.
+
+    Args:
+        names: of the members.
+        split: tells the key of a name from its suffix.
     """
     suffixes: dict[str, set[str]] = {}
     for name in names:
-        if (found := key_and_suffix(name)) is not None:
+        if (found := split(name)) is not None:
             suffixes.setdefault(found[0], set()).add(found[1])
     images = {key: group for key, group in suffixes.items() if any(map(is_image_suffix, group))}
     paired = [key for key, group in images.items() if any(is_text_suffix(s) or s == "json" for s in group)]
@@ -100,8 +131,9 @@ def grouped(trees: Sequence[Tree]) -> tuple[list[Group], dict[str, int], list[st
     for shard, tree in enumerate(trees):
         by_key: dict[str, Group] = {}
         last = None
+        split = split_for(tree, tree.names())
         for name in tree.names():
-            if (found := key_and_suffix(name)) is None:
+            if (found := split(name)) is None:
                 others["hidden or nameless files"] += 1
                 continue
             key, suffix = found
