@@ -50,6 +50,7 @@ class LabelRules:
         merge: "case": names that differ by case or blanks alone are one class; "none": they are several, and reported.
         is_text: values are names as they stand, of folders: blanks around them count.
         rows: of the source that the values stand in, which messages name; None: they are counted from 0.
+        others: labels of other splits as text: what is a name and what a position is told by all of them together.
     """
 
     where: str
@@ -58,6 +59,7 @@ class LabelRules:
     merge: str = "none"
     is_text: bool = False
     rows: Sequence[int] | np.ndarray | None = None
+    others: frozenset[str] = frozenset()
 
     def row(self, position: int) -> int:
         """Return the row of the source that a value stands in, by its position."""
@@ -79,7 +81,8 @@ def encode_labels(values: Sequence[Any] | np.ndarray, rules: LabelRules) -> Labe
     Raises:
         DataError: a label is none of the class names, or a sample has several; the message names its row.
     """
-    texts, notes = _texts(_single(values, rules), rules, frozenset(rules.class_names or ()))
+    single = _single(values, rules)
+    texts, notes = _texts(single, rules, frozenset(rules.class_names or ()))
     if rules.class_names is None:
         names = sorted({t for t in texts if t is not None})
         if all(_INTEGER.fullmatch(name) for name in names):
@@ -88,7 +91,8 @@ def encode_labels(values: Sequence[Any] | np.ndarray, rules: LabelRules) -> Labe
             notes.append(f'{rules.where}: "-1" is taken for a class, not for a missing label.')
         positions = {name: i for i, name in enumerate(names)}
     else:
-        positions, names = _positions(texts, rules), _apart(rules.class_names)
+        are_texts = any(isinstance(value, str) for value in single)
+        positions, names = _positions(texts, rules, are_texts=are_texts), _apart(rules.class_names)
         twice = [name for name, own in zip(names, rules.class_names, strict=True) if name != own]
         notes += [f"{rules.where}: several classes have one name; they are called {some(twice, 5)}."] if twice else []
     indices = np.array([UNLABELLED if t is None else positions[t] for t in texts], dtype=np.int64)
@@ -123,6 +127,12 @@ def class_positions(
         known = _positions(texts, replace(rules, class_names=class_names), mixed=not known.keys().isdisjoint(texts))
     indices = np.array([UNLABELLED if t is None else known[t] for t in texts], dtype=np.int64)
     return Labels(indices, tuple(class_names), tuple(notes))
+
+
+def label_texts(values: Sequence[Any] | np.ndarray) -> frozenset[str]:
+    """Return the distinct labels as text, as they are told from names of classes."""
+    single = values.ravel().tolist() if isinstance(values, np.ndarray) else values
+    return frozenset(_whole(text.strip()) for text in set(map(str, single)))
 
 
 def no_labels(n: int) -> Labels:
@@ -218,13 +228,16 @@ def _text(value: Any, are_fractions: bool, where: str, row: int) -> str | None:
     raise DataError(f"{where}: expected a text or a number as label, got a {type(value).__name__} in row {row}.")
 
 
-def _positions(texts: list[str | None], rules: LabelRules, *, mixed: bool = False) -> dict[str, int]:
+def _positions(
+    texts: list[str | None], rules: LabelRules, *, mixed: bool = False, are_texts: bool = False
+) -> dict[str, int]:
     """Return the class index of each text where the class names are given.
 
     Args:
         texts: labels, None where one is missing.
         rules: with the class names.
         mixed: some are class names, so that what is none of them is wrong, even a number.
+        are_texts: they came as text, which are names where they could be numbers as well.
 
     Raises:
         DataError: a text is neither a name nor a number of a class.
@@ -232,8 +245,9 @@ def _positions(texts: list[str | None], rules: LabelRules, *, mixed: bool = Fals
     names = list(rules.class_names or ())
     distinct = {t for t in texts if t is not None}
     by_name = {name: i for i, name in enumerate(names)}
-    by_number = {t: int(t) for t in distinct if _INTEGER.fullmatch(t) and 0 <= int(t) < len(names)}
-    is_named = mixed or len(distinct & by_name.keys()) > len(by_number)
+    every = distinct | rules.others
+    by_number = {t: int(t) for t in every if _INTEGER.fullmatch(t) and 0 <= int(t) < len(names)}
+    is_named = mixed or len(every & by_name.keys()) + are_texts > len(by_number)
     positions = by_name if is_named else by_number or by_name
     unknown = distinct - positions.keys()
     if unknown:

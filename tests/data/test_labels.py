@@ -61,6 +61,12 @@ def test_minus_one_beside_other_numbers_is_a_class_and_that_is_said():
     assert any('"-1" is taken for a class' in note for note in encoded([-1, 0, 1]).notes)
 
 
+def test_texts_that_could_be_names_and_positions_are_names():
+    assert encoded(["1", "2"], class_names=["0", "2", "1"]).values.tolist() == [1, 0]
+    assert encoded([1, 2], class_names=["0", "2", "1"]).names == ("2", "1")
+    assert encoded([1, 2], class_names=["0", "2", "1"]).values.tolist() == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [

@@ -84,6 +84,20 @@ def test_samples_that_name_no_split_beside_those_to_train_with_are_refused(tmp_p
         opened(tmp_path / "d.npz")
 
 
+@pytest.mark.parametrize("kind", [int, str])
+@pytest.mark.parametrize("form", ["arrays of splits", "one array"])
+def test_labels_are_names_or_numbers_in_all_splits_alike(tmp_path, kind, form):
+    labels = np.array([1, 2, 3, 4, 5, 1, 2, 3, 4]).astype(kind)
+    names = {"class_names": ["1", "2", "3", "4", "5"]}
+    if form == "one array":
+        np.savez(tmp_path / "d.npz", x=arrays_of(9), y=labels, split=["train"] * 5 + ["test"] * 4, **names)
+    else:
+        np.savez(tmp_path / "d.npz", x_train=arrays_of(5), y_train=labels[:5], x_test=arrays_of(4), y_test=labels[5:],
+                 **names)  # fmt: skip
+    test = opened(tmp_path / "d.npz", split="test")
+    assert [test.class_names[label] for label in test.labels] == ["1", "2", "3", "4"]
+
+
 @pytest.mark.parametrize("split", ["train", "all"])
 def test_other_arrays_beside_those_of_splits_are_counted(tmp_path, split):
     arrays = {"x_train": arrays_of(4), "y_train": [0, 1] * 2, "x_test": arrays_of(2), "y_test": [0, 1], "y_val": [1],

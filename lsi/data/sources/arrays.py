@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from lsi.data.labels import LabelRules
+from lsi.data.labels import LabelRules, label_texts
 from lsi.data.naming import numbered, safe_name, text_of_path
 from lsi.data.npz import read_npz
 from lsi.data.pixels import check_real, from_pixels
@@ -92,12 +92,12 @@ def _of_splits(path: Path, parts: dict[str, dict[str, np.ndarray]], options: Opt
     if options.split == ALL:
         return joined({s: _samples(path, part, options, where, s, every) for s, part in parts.items()})
     chosen = next((split for split in parts if same_split(split) == same_split(options.split)), None)
-    sizes = {split: len(_first(part, _VALUES)) for split, part in parts.items()}  # type: ignore[arg-type]
     name = chosen or next(iter(parts))
+    sizes = {s: len(_first(part, _VALUES)) for s, part in parts.items() if s != name}  # type: ignore[arg-type]
     samples = _samples(path, parts[name], options, where, name, every)
-    return replace(
-        samples, splits=[name] * len(samples.ids), other_splits={s: n for s, n in sizes.items() if s != name}
-    )
+    found = [label_texts(values) for part in parts.values() if (values := _first(part, _LABELS)) is not None]
+    rules = replace(samples.rules, others=frozenset[str]().union(*found))
+    return replace(samples, rules=rules, splits=[name] * len(samples.ids), other_splits=sizes)
 
 
 def _samples(

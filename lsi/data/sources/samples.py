@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lsi.data.images import ChosenImages, Images, JoinedImages
-from lsi.data.labels import UNLABELLED, LabelRules, Labels, encode_labels, no_labels
+from lsi.data.labels import UNLABELLED, LabelRules, Labels, encode_labels, label_texts, no_labels
 from lsi.data.plan import Plan
 from lsi.data.record import Dataset
 from lsi.data.sources.columns import Roles, Wanted
@@ -168,7 +168,11 @@ def _labels(samples: Samples, rows: np.ndarray, options: Options) -> tuple[Label
     values = samples.labels
     chosen = [values[i] for i in rows.tolist()] if len(rows) < len(values) else values
     places = rows if samples.index is None else samples.index[rows]
-    labels = encode_labels(chosen, replace(samples.rules, merge=options.merge_classes, rows=places))
+    others = samples.rules.others
+    if samples.rules.class_names is not None and len(chosen) < len(values):
+        others |= label_texts(values)
+    rules = replace(samples.rules, merge=options.merge_classes, rows=places, others=others)
+    labels = encode_labels(chosen, rules)
     n_missing = int((labels.values == UNLABELLED).sum())
     if n_missing == len(rows) or (n_missing and not options.needs_labels):
         note = "No sample has a label." if n_missing == len(rows) else f"{n_missing:,} samples have no label."
