@@ -1,10 +1,11 @@
-"""Checksums of images that were computed before, kept for as long as size and time of change stay the same.
+"""Checksums of images that were computed before, kept for as long as a file's size and times stay the same.
 
 A second start of the same data reads no image. A file that changed within a tick of the file system's clock before it
 was read could change once more without its time telling: such a tick is waited for, and what is younger still is read
 again.
 """
 
+import os
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 from lsi.data.images import Images
 from lsi.data.record import Dataset
 from lsi.files import atomic
-from lsi.hashing import key
+from lsi.hashing import Stamp, key
 from lsi.progress import Progress
 
 FOLDER = "checksums"  # of the cache
@@ -30,7 +31,7 @@ class Checksums:
 
     Attributes:
         path: of the file that they are kept in.
-        known: size, time of change in nanoseconds, and checksum, by place.
+        known: size, time of change, or of taking its name if later, in nanoseconds, and checksum, by place.
     """
 
     path: Path
@@ -58,14 +59,15 @@ class Checksums:
         for i in range(len(images)):
             stamp = images.stamp(i)
             known = None if stamp is None else self.known.get(stamp[0])
-            if stamp is not None and known is not None and known[:2] == stamp[1:]:
+            time_ns = 0 if stamp is None else _put_there(stamp)
+            if stamp is not None and known is not None and known[:2] == (stamp[1], time_ns):
                 checksums.append(known[2])
                 continue
-            is_settled = stamp is not None and _settled(stamp[2])
+            is_settled = stamp is not None and _settled(time_ns)
             checksum = images.checksum(i)
             checksums.append(checksum)
             if stamp is not None and checksum and is_settled:
-                fresh[stamp[0]] = (stamp[1], stamp[2], checksum)
+                fresh[stamp[0]] = (stamp[1], time_ns, checksum)
             if progress is not None and i % 256 == 0:
                 progress.report("reading", i, len(images), "images")
         if fresh:
@@ -118,6 +120,17 @@ def with_checksums(dataset: Dataset, cache: Path, place: Path | None, progress: 
         return replace(part, image_checksums=known.of(part.images, progress), image_stamps=stamps)
 
     return replace(looked_at(dataset) or dataset, unlabelled=looked_at(dataset.unlabelled))
+
+
+def _put_there(stamp: Stamp) -> int:
+    """Return when a file was last changed or put where it lies: one that takes another's name keeps its time of change.
+
+    What is a part of a file, or lies elsewhere, has the time of its stamp.
+    """
+    try:
+        return max(stamp[2], os.stat(stamp[0]).st_ctime_ns)  # noqa: PTH116 - a Path each would take twice the time
+    except (OSError, ValueError):
+        return stamp[2]
 
 
 def _settled(mtime_ns: int) -> bool:

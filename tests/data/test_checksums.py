@@ -38,6 +38,16 @@ def test_a_file_that_changed_is_read_again(images, tmp_path):
     assert [i for i in range(len(images)) if first[i] != second[i]] == [2]
 
 
+def test_a_file_that_takes_the_name_of_another_of_its_size_and_time_is_read_again(images, tmp_path):
+    one, other = images.paths[:2]
+    other.write_bytes(one.read_bytes()[:-1] + b"x")
+    os.utime(other, ns=(OLD, OLD))
+    path = tmp_path / "known.parquet"
+    first = Checksums.read(path).of(images)
+    other.rename(one)
+    assert Checksums.read(path).of(FileImages([one])) == first[1:2] != first[:1]
+
+
 def test_a_file_written_just_now_is_read_after_a_tick_and_one_of_the_future_is_read_again(images, tmp_path):
     path = tmp_path / "known.parquet"
     os.utime(images.paths[0])
