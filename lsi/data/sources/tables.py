@@ -275,7 +275,7 @@ def numbers(
         series = pd.to_numeric(pd.Series(list(values)), errors="coerce") if np.ndim(values) == 1 else None
         array = np.asarray(values if series is None else series, dtype=np.float64)
         is_bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
-        bad = np.flatnonzero(is_bad if asked is None or len(asked) != len(is_bad) else is_bad & asked)
+        bad = np.flatnonzero(is_bad if asked is None or len(asked) != len(array) else is_bad & asked)
         if len(bad):
             got = list(values)[int(bad[0])]
             raise DataError(f"{where}: expected a number in column {name}, row {int(bad[0])}, got {str(got)[:40]!r}.")
