@@ -79,7 +79,7 @@ def clusters(features: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"], 
     found = np.zeros(len(labels), np.int64)
     for c in np.unique(labels):
         rows = np.flatnonzero(labels == c)
-        model = MiniBatchKMeans(parts, n_init=3, random_state=0, batch_size=4_096)
+        model = MiniBatchKMeans(parts, n_init="auto", random_state=0, batch_size=4_096)
         found[rows] = c * parts + model.fit_predict(features[rows])
     return np.unique(found, return_inverse=True)[1].astype(np.int64)
 

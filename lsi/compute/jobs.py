@@ -197,7 +197,7 @@ def start(settings: Settings, cache: Path, project: bool = True, decided: str = 
 def _behind_pages(pid: int) -> None:
     """Let a process have the cores that the app's pages leave, before it starts threads, which would keep theirs."""
     with suppress(psutil.Error, OSError):
-        psutil.Process(pid).nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if psutil.WINDOWS else _NICE)
+        psutil.Process(pid).nice(getattr(psutil, "BELOW_NORMAL_PRIORITY_CLASS", _NICE))  # Windows has classes
 
 
 def _remove_earlier(folder: Path, names: set[str]) -> None:

@@ -44,7 +44,9 @@ def write_for(
     refuse_tool(run, tool)
     if tool == "label-studio":
         return write_tasks(run, selection.kept, folder, image_root)
-    write_json(folder / SAMPLES, {"run": run.name, "samples": _rows(run, selection, file_paths(run), remarks or [])})
+    paths = file_paths(run)
+    assert paths is not None  # else it was refused
+    write_json(folder / SAMPLES, {"run": run.name, "samples": _rows(run, selection, paths, remarks or [])})
     with atomic(folder / SCRIPT) as temporary:
         shutil.copyfile(Path(__file__).with_name(SCRIPT), temporary)
     return [folder / SAMPLES, folder / SCRIPT]
