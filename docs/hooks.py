@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 def on_files(files: Files, config: Any) -> Files:
     """Offer the files of `deploy` beside the pages that name them."""
-    for path in sorted((ROOT / "deploy").iterdir()):
+    for path in sorted(path for path in (ROOT / "deploy").iterdir() if path.is_file()):
         files.append(File.generated(config, f"deploy/{path.name}.txt", content=path.read_text(encoding="utf-8")))
     return files
 

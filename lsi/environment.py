@@ -31,6 +31,16 @@ def default_data_root() -> Path:
     return Path(os.environ.get(DATA_VARIABLE, str(default_cache() / "data")))
 
 
+def data_root_of(run: Path) -> Path:
+    """Return the folder that torchvision's datasets lie in that a run was computed from: `LSI_DATA`, or in its cache.
+
+    Args:
+        run: its folder; where its cache has none, the one of today's is meant.
+    """
+    beside = run.absolute().parent.parent / "data"
+    return default_data_root() if DATA_VARIABLE in os.environ or not beside.is_dir() else beside
+
+
 def data_roots() -> list[Path]:
     """Return the folders that the app may read, links resolved: those of `LSI_DATA_ROOTS`, or the working folder."""
     return [Path(r).resolve() for r in os.environ.get(ROOTS_VARIABLE, ".").split(os.pathsep) if r]

@@ -24,5 +24,6 @@ if not looks_only():
         form.form()
 if view is not None:
     overview.details(view)
-else:
+elif not st.session_state.setdefault("prepared", False):
+    st.session_state["prepared"] = True  # once: a database that is away takes long to say so
     prepare_for_first_view()

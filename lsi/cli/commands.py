@@ -223,7 +223,7 @@ class Decisions(Common):
         run: of an export, the run whose samples are meant; of an import only needed for files of older versions. Name
             of a run, the start of its name, its folder, or latest.
         all: of an export, those on samples of the dataset and for classes that the run does not have as well. Such a
-            file can be read in again; `apply` takes decisions for classes that it has alone.
+            file can be read in again; `apply` refuses one with decisions for classes that the data lack.
     """
 
     action: Annotated[Literal["import", "export"], tyro.conf.Positional]
@@ -299,7 +299,8 @@ class Cache(Common):
     Attributes:
         action: list, size or clear.
         kinds: what to clear; runs, jobs and uploads only where they are named. Design matrices and maps that a
-            run refers to stay as long as the run does, and what is being computed stays.
+            run refers to stay as long as the run does; what is being computed stays, and what features, designs
+            and maps it may need.
     """
 
     action: Annotated[Literal["list", "size", "clear"], tyro.conf.Positional] = "list"

@@ -27,6 +27,7 @@ from lsi.export import (
     refuse_links,
     refuse_overwriting,
     refuse_tool,
+    run_behind,
     select,
     selection_from_records,
     selection_of,
@@ -222,7 +223,7 @@ def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selectio
         for tool in tools:
             written += write_for(run, chosen, command.output, tool, command.image_root, said)
     if command.json:
-        print_json({"run": what, "kept": counts["n_kept"], "removed": counts["n_removed"],
+        print_json({"run": run_behind(run), "kept": counts["n_kept"], "removed": counts["n_removed"],
                     "files": [str(p) for p in written]})  # fmt: skip
         return
     print(f"{what}: {counts['n_kept']} kept, {counts['n_removed']} removed, {counts['n_relabelled']} relabelled")
@@ -265,7 +266,7 @@ def write_report(command: commands.Report) -> None:
         if positions is None:
             say(f"no map: `lsi project {run.name}` makes one")
     note(command.cache, "exported a report", run.name, file=str(command.static or path))
-    html = queries.report_of_run(_as_it_stands(command.cache, run), positions, decisions)
+    html = queries.report_of_run(run, positions, decisions, _as_it_stands(command.cache, run))
     if command.static is not None:
         said = _remarks(command.cache, run)
         first = write_site(run, command.static, positions=positions, decisions=decisions, remarks=said)

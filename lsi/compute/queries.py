@@ -136,20 +136,23 @@ def influence_on_target(head: Ridge, position: int, count: int) -> Influence:
     return Influence(proponents[support[proponents] > 0], opponents[support[opponents] < 0], support)
 
 
-def report_of_run(run: Run, positions: np.ndarray | None, decisions: pd.DataFrame) -> str:
+def report_of_run(
+    run: Run, positions: np.ndarray | None, decisions: pd.DataFrame, standing: Run | None = None
+) -> str:
     """Return the report of a run as HTML; the curation check is of the decisions, or else of leaving out suspects.
 
     Args:
         run: the run.
         positions: (n, 2) of its map, or None.
         decisions: those in force, indexed by position, with columns action and label.
+        standing: the run with what still stands of the decisions that it started from, which an export is of.
 
     Raises:
         DataError: the design matrix is not there.
     """
     from lsi.export.report import render  # loads Plotly, which nothing else on the command line needs
 
-    check = _check_of(run, decisions) if run.task == "classification" else None
+    check = _check_of(standing or run, decisions) if run.task == "classification" else None
     return render(run, check=check, positions=positions, decisions=decisions)
 
 

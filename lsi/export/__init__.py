@@ -11,6 +11,7 @@ from lsi.export.lists import (
     export,
     issue_table,
     relabel_table,
+    run_behind,
     totals,
     write_decisions,
     write_indices,

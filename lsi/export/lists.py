@@ -117,7 +117,7 @@ def export(
     with atomic(folder / "cleaned.parquet") as temporary:
         pq.write_table(cleaned, temporary)
     write_spreadsheet(folder / "spreadsheet.csv", _for_people(audit, issues))
-    facts = {"run": _decided_on(run), **totals(run, selection), "images": _images_beside(folder),
+    facts = {"run": run_behind(run), **totals(run, selection), "images": _images_beside(folder),
              "source_length": plan_of(run).get("source_length") or None}  # fmt: skip
     write_json(folder / MANIFEST, run.manifest | {"export": facts})
     with atomic(folder / "subset.py") as temporary:
@@ -171,12 +171,12 @@ def write_decisions(
     """
     again = {(record["id"], record.get("content")): record for record in records if record.get("time") != ""}
     before = [record for record in run.decided_before if not _is_replaced(record, again)]
-    content = {"run": _decided_on(run), "dataset": run.subject.dataset, "decisions": [*before, *records]}
+    content = {"run": run_behind(run), "dataset": run.subject.dataset, "decisions": [*before, *records]}
     write_json(path, content | ({"remarks": remarks} if remarks else {}))
     return len(before) + len(records)
 
 
-def _decided_on(run: Run) -> str | None:
+def run_behind(run: Run) -> str | None:
     """Return the name of the run; of data that were only read, of the one that the decisions were made on, if any."""
     return run.name if run.has_scores else run.manifest.get("run")
 

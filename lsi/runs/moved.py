@@ -7,7 +7,7 @@ import numpy as np
 from lsi.data import Dataset, load
 from lsi.data.checksums import with_checksums
 from lsi.data.naming import ROW
-from lsi.environment import default_data_root
+from lsi.environment import data_root_of
 from lsi.errors import LsiError
 from lsi.runs.run import Run
 from lsi.runs.subject import without_noise
@@ -29,7 +29,7 @@ def moved_rows(run: Run, cache: Path | None) -> int:
     if not has_names and len(set(before)) < min(2, len(before)):  # of a version that kept no hashes of samples
         return 0
     try:
-        dataset = load(run.settings.data, default_data_root(), download=False)
+        dataset = load(run.settings.data, data_root_of(run.folder), download=False)
         now: set[tuple[int, str]] = set()
         for part in (dataset, dataset.unlabelled):
             if part is not None:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from lsi.config import Settings, Task
 from lsi.data import Dataset, load
 from lsi.data.thumbnails import UNRECORDED
-from lsi.environment import default_data_root
+from lsi.environment import data_root_of
 from lsi.errors import DataError, UsageError
 from lsi.files import read_json
 from lsi.hashing import fingerprint, key
@@ -257,7 +257,7 @@ class Run:
         return np.full(n, self.manifest["dataset"].get("fingerprint", ""), dtype=object)
 
     def _open_data(self) -> Dataset:
-        return load(self.settings.data, default_data_root(), download=False)
+        return load(self.settings.data, data_root_of(self.folder), download=False)
 
     @cached_property
     def neighbours(self) -> tuple[np.ndarray, np.ndarray]:

@@ -35,20 +35,22 @@ def standing(history: pd.DataFrame, about: Subject) -> pd.DataFrame:
     if rows.empty:
         return rows.assign(is_of_label=True)
     actions, labels = zip(*(_in_run(about, row) for row in rows.to_dict("records")), strict=True)
-    of_label = _is_of_label(rows)
+    of_label, of_others = _is_of_label(rows), _is_of_other_labels(about, rows)
     if about.given is None:  # what was shown with a given label was decided about the target
         of_label |= rows["given"].notna()
-    rows = rows.assign(action=actions, label=labels)
-    return rows.assign(is_of_label=of_label & ~_is_of_other_labels(about, rows))
+    actions = np.where(of_others, FOREIGN, np.array(actions, dtype=object))
+    return rows.assign(action=actions, label=labels, is_of_label=of_label & ~of_others)
 
 
 def _is_of_other_labels(about: Subject, rows: pd.DataFrame) -> pd.Series:
-    """Return which standing rows know no class of the run: they speak of another column of labels of the same data.
+    """Return which rows know no class of the run: they speak of another column of labels of the same data.
 
-    Where a class that was chosen has gone since, the given one is known still.
+    A class that has gone since is known where a row names it beside one of the run. An exclusion is of the sample.
     """
-    is_known = rows[["given_name", "label_name"]].isin(about.class_names).any(axis=1)
-    return (rows["action"] == FOREIGN) & rows["given_name"].notna() & ~is_known & (about.given is not None)
+    names = rows[["given_name", "label_name"]]
+    of_these = names[names.isin(about.class_names).any(axis=1)]
+    is_known = names.isin([*about.class_names, *of_these.stack()]).any(axis=1)
+    return (rows["action"] != "exclude") & rows["given_name"].notna() & ~is_known & (about.given is not None)
 
 
 def _is_of_label(rows: pd.DataFrame) -> pd.Series:
@@ -114,9 +116,10 @@ def still_standing(
         manifest: of the run: it says when the run was begun, which is when what a rule left out was decided.
     """
     rows: dict[tuple[str, str], list[_Said]] = {}
+    current = in_force(standing(history, about))
+    history = history[~_is_of_other_labels(about, history)]
     for sample, content, who, when, *marks in zip(*(history[c] for c in _WHOSE), _speaks(history), strict=True):
         rows.setdefault((sample, content), []).append(_Said(who, stamp(when), *marks))
-    current = in_force(standing(history, about))
     held = decision_records(about, current[current["action"].isin(["keep", "unsure"])])
     others = elsewhere(history, about)
     others = [r for r, i in zip(others, find(about, others).tolist(), strict=True) if i not in current.index]

@@ -136,7 +136,7 @@ class Store:
         for kind in kinds:
             folder = self.root / kind
             if kind in needed:
-                log.warning("A run is being computed: %s stay.", kind)
+                log.warning("A run is being computed, or may be by another account: %s stay.", kind)
                 continue
             for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
                 if (kind, entry.name) in keep or self._is_held(escape(f"{kind}-{entry.name}")):
@@ -154,7 +154,7 @@ class Store:
             try:
                 with FileLock(path, timeout=0):
                     pass
-            except Timeout:
+            except (Timeout, PermissionError):  # one of another account's may be held
                 return True
         return False
 

@@ -118,6 +118,8 @@ def draw(title: str, is_filtered: bool = True) -> None:
     """
     one_entry_a_page()
     _read_url()
+    if not is_required():  # its box may not be reached where something fails before, and would forget it
+        st.session_state.setdefault("reviewer", st.session_state.get(_NAMED) or remembered() or "me")
     names = run_names()
     st.session_state[DRAWN_WITHOUT_RUNS] = not names
     with st.container(horizontal=True, vertical_alignment="center", key="bar", gap="small"):
@@ -153,7 +155,7 @@ def _who() -> None:
                 button("Sign out", on_click=st.logout)
     elif not looks_only():
         with st.popover(plain(reviewer()), icon=":material/person:", key="reviewer-box"):
-            st.text_input("Reviewer", value=remembered() or "me", key="reviewer", max_chars=REVIEWER_LENGTH,
+            st.text_input("Reviewer", key="reviewer", max_chars=REVIEWER_LENGTH,
                           help="Decisions are kept under this name, and this browser remembers it.")  # fmt: skip
             if reviewer() != st.session_state.get(_NAMED, remembered() or "me"):
                 st.session_state[_NAMED] = reviewer()

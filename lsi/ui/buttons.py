@@ -3,6 +3,7 @@
 What goes wrong in what they do is said in a sentence and leaves the page as it is.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 import streamlit as st
 
 from lsi.errors import LsiError
-from lsi.ui.wording import plain
+from lsi.ui.wording import of_file, plain
 
+log = logging.getLogger(__name__)
 _PRESSES = "presses"
 
 
@@ -63,8 +65,8 @@ def in_words() -> Iterator[None]:
     except LsiError as error:
         st.error(plain(error), icon=":material/error:")
     except OSError as error:
-        what = f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}"
-        st.error(f"A file could not be read or written: {plain(what)}.", icon=":material/error:")
+        log.exception("a file could not be read or written")
+        st.error(of_file(error), icon=":material/error:")
 
 
 def _in_words(function: Callable[..., object], args: Sequence[Any]) -> None:

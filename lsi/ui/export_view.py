@@ -295,10 +295,10 @@ def _archive(view: View, name: str, within: np.ndarray | None, how: ImageFormat 
 
 def _report(view: View, name: str) -> bytes:
     note(name, "exported a report", view.run.name)
-    decided, run = decisions(view), reviews().as_it_stands(view.run)
+    decided, standing = decisions(view), reviews().as_it_stands(view.run)
     from lsi.compute import queries  # brings torch, which looking at a run does without
 
-    return queries.report_of_run(run, view.projection(), decided).encode()
+    return queries.report_of_run(view.run, view.projection(), decided, standing).encode()
 
 
 def _mark(run: Run, selection: Selection) -> str:

@@ -192,7 +192,11 @@ def take_back(view: View, name: str, expected: int) -> str:
     count = reviews().undo(view.run.subject, name)
     if not count:
         return "Nothing to undo"
-    after = reviews().current(view.run.subject)
+    undone = f"Undone: {counted(count, 'decision')}"
+    try:
+        after = reviews().current(view.run.subject)
+    except StorageError:  # raised, it would be undone once more
+        return undone
     columns, every = ["action", "label"], before.index.union(after.index)
     differ = before[columns].reindex(every).astype(object).fillna("") != after[columns].reindex(every).astype(
         object
@@ -201,7 +205,7 @@ def take_back(view: View, name: str, expected: int) -> str:
     if changed == [expected]:
         return ""
     if not changed:
-        return f"Undone: {counted(count, 'decision')}. What is in force stays: another decision says so."
+        return f"{undone}. It changes nothing that is in force."
     ids = view.table["id"].iloc[changed].astype(str).tolist()
     return f"Undone: {counted(len(changed), 'decision')}, on {some(ids, 3)}"
 

@@ -12,7 +12,7 @@ from lsi.ui import bar, jobs_panel, login
 from lsi.ui.buttons import button, forget_press
 from lsi.ui.components import drain_decision_log, unwritten
 from lsi.ui.first_run import start_first_run
-from lsi.ui.wording import plain
+from lsi.ui.wording import of_file, plain
 
 log = logging.getLogger(__name__)
 _CHANGED = "changed size during iteration"
@@ -74,10 +74,8 @@ def main() -> None:
         st.error(plain(str(error)), icon=":material/error:")
     except OSError as error:  # what a page reads may go, or its disk fail, while it reads
         log.exception("%s: a file could not be read or written", page.title)
-        what = f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}"
         st.error(
-            f"A file could not be read or written: {plain(what)}. Nothing that was decided is lost; load the page "
-            "again, or choose another run.",
+            f"{of_file(error)} Nothing that was decided is lost; load the page again, or choose another run.",
             icon=":material/error:",
         )
     except RuntimeError as error:
@@ -92,7 +90,7 @@ def _let_in() -> None:
     try:
         may_look = login.may_look()
     except LsiError as error:
-        st.error(plain(str(error)), icon=":material/error:")
+        st.error(f"{plain(str(error))} Load the page again.", icon=":material/error:")
         st.stop()
     if not may_look:
         st.info("Your login has ended. Load the page again to sign in.", icon=":material/logout:")

@@ -94,8 +94,9 @@ def _tags(view: View, position: int, tags: list[str]) -> None:
     key, name = _tags_key(view, position), reviewer()
 
     def change() -> None:
-        wanted = st.session_state[key]
-        _change_tags(view, name, position, tags, wanted)
+        wanted, (of, given) = st.session_state[key], st.session_state.get(_GIVEN, (None, []))
+        # of two changes in quick succession the second may come before the page has shown the first
+        _change_tags(view, name, position, given if of == key else tags, wanted)
         st.session_state[_GIVEN] = (key, wanted)
 
     st.session_state[key] = tags

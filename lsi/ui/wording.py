@@ -27,3 +27,9 @@ def nats(value: float) -> str:
 def plain(text: object) -> str:
     """Return text from data so that Streamlit shows it as it is: no Markdown, no links, no images, no icons."""
     return "".join(f"\\{c}" if c in r"\`*_{}[]()<>#+-.!|~:$&^" else c for c in str(text)).replace("\n", " ")
+
+
+def of_file(error: OSError) -> str:
+    """Return a sentence about a file that could not be read or written."""
+    named = f" ({error.filename})" if error.filename else ""
+    return f"A file could not be read or written: {plain(f'{error.strerror or error}{named}')}."

@@ -78,7 +78,7 @@ def test_an_undo_that_leaves_another_decision_in_force_says_so(view, tmp_path, m
     vars(view.run)["subject"], vars(view)["table"] = about, SCORES
     for _ in range(2):
         reviews.record(about, "ann", [Decision(0, "keep")])
-    stays = "Undone: 1 decision. What is in force stays: another decision says so."
+    stays = "Undone: 1 decision. It changes nothing that is in force."
     assert issues.take_back(view, "ann", 0) == stays
     reviews.record(about, "bob", [Decision(0, "exclude")])
     assert issues.take_back(view, "ann", 0) == stays

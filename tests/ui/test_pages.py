@@ -534,8 +534,8 @@ def test_decisions_that_wait_for_the_database_are_counted(app):
     app = visit(app, "samples")
     key = next(iter(app.session_state["decision_logs"]))
     log = app.session_state["decision_logs"][key]
-    log.waiting, log.why, log._failed = 2, "The database is in use.", time.monotonic()
-    app.session_state[key] = {"log": [[1, log.token, "k", [0]], [2, log.token, "k", [1]]]}
+    log.held = [[1, log.token, "keep", [0]], [2, log.token, "keep", [1]]]
+    log.why, log._failed = "The database is in use.", time.monotonic()
     app.run()
     assert "2 decisions are not written yet" in app.error[0].value
     log._failed = float("-inf")

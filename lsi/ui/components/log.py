@@ -57,22 +57,24 @@ class DecisionLog:
         """
         with self._lock:
             had, came = self.held, [entry for entry in log if entry[1] == self.token and entry[0] > self.last]
-            new = had + came
-            self.last = new[-1][0] if came else self.last
+            self.held, self.last = had + came, came[-1][0] if came else self.last
             if had and time.monotonic() - self._failed < _REST_SECONDS:
-                self.held = new
                 return 0
-            for taken, entry in enumerate(new):
+            taken = 0
+            while self.held:
                 try:
-                    said = self.decide(entry[2:])
+                    said = self.decide(self.held[0][2:])
                 except StorageError as error:
-                    self.held, self.why, self._failed = new[taken:], str(error), time.monotonic()
+                    self.why, self._failed = str(error), time.monotonic()
                     return taken
                 except LsiError as error:  # it would fail again
                     said = str(error)
+                except BaseException:  # so would this one; those after it wait
+                    self.held = self.held[1:]
+                    raise
+                self.held, taken = self.held[1:], taken + 1
                 self.said += [said] if said else []
-            self.held = []
-            return len(new)
+            return taken
 
 
 def log_of(key: str) -> DecisionLog:
