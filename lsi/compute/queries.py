@@ -136,9 +136,7 @@ def influence_on_target(head: Ridge, position: int, count: int) -> Influence:
     return Influence(proponents[support[proponents] > 0], opponents[support[opponents] < 0], support)
 
 
-def report_of_run(
-    run: Run, positions: np.ndarray | None, decisions: pd.DataFrame, standing: Run | None = None
-) -> str:
+def report_of_run(run: Run, positions: np.ndarray | None, decisions: pd.DataFrame, standing: Run | None = None) -> str:
     """Return the report of a run as HTML; the curation check is of the decisions, or else of leaving out suspects.
 
     Args:

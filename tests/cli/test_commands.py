@@ -12,7 +12,7 @@ import pytest
 
 from lsi.cli import main
 from lsi.cli.commands import COMMANDS
-from lsi.environment import default_data_root
+from lsi.environment import data_root_of, default_data_root
 from lsi.runs.comparison import plain_records
 from lsi.runs.listing import find_run
 from tests.cases import odd_numbers
@@ -180,6 +180,17 @@ def test_a_cache_that_is_named_is_where_datasets_are_downloaded_to(tmp_path, mon
     assert main(["compute", "--dataset", "cifar10", "--cache", str(tmp_path)]) == 0
     assert found == [tmp_path / "data"]
     assert os.environ.get("LSI_CACHE") == before
+
+
+def test_the_datasets_of_a_run_are_looked_for_in_its_own_cache(tmp_path, monkeypatch):
+    monkeypatch.delenv("LSI_DATA", raising=False)
+    monkeypatch.setenv("LSI_CACHE", str(tmp_path / "other"))
+    folder = tmp_path / "cache" / "runs" / "one"
+    assert data_root_of(folder) == tmp_path / "other" / "data"  # of a version that downloaded there
+    (tmp_path / "cache" / "data").mkdir(parents=True)
+    assert data_root_of(folder) == tmp_path / "cache" / "data"
+    monkeypatch.setenv("LSI_DATA", str(tmp_path / "named"))
+    assert data_root_of(folder) == tmp_path / "named"
 
 
 def test_every_command_is_in_the_readme():

@@ -239,6 +239,9 @@ def test_a_report_checks_the_labels_that_an_export_would_have(pair, cache, tmp_p
     decide(child, cache, n7=("clear", None))
     assert main(words) == 0
     assert "Curated by the decisions of the reviewers." in (tmp_path / "r.html").read_text()
+    decide(child, cache, n7=("keep", None))  # and what is said since is not taken for what was said before
+    assert main(words) == 0
+    assert "Decided by people since: <b>1</b> confirmed." in " ".join((tmp_path / "r.html").read_text().split())
 
 
 def test_a_report_says_why_there_is_no_check_where_too_little_is_left(pair):

@@ -663,6 +663,8 @@ def test_what_is_said_of_other_labels_leaves_what_was_said_of_these(reviews):
     assert reviews.current(other)["action"].to_dict() == {1: "keep", 2: "relabel", 3: "keep"}
     assert reviews.disagreements(RUN) == [3]
     assert reviews.n_foreign(RUN) == 3
+    reviews.record(other, "bob", [Decision(1, "unsure")])
+    assert reviews.current(RUN)["action"].to_dict() == {1: "relabel", 2: "keep"}
     reviews.record(RUN, "ann", [Decision(2, "relabel", 7)])
     lacks = replace(RUN, class_names=tuple("gone" if c == "c7" else c for c in RUN.class_names))
     assert reviews.current(lacks)["action"].to_dict() == {1: "relabel"}, "a class that is gone since is of this column"

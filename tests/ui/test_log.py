@@ -75,6 +75,23 @@ def test_a_decision_that_cannot_be_made_is_said_and_holds_up_no_other(log):
     assert log.said == ["keep", "No such sample.", "exclude"]
 
 
+def test_what_nobody_expects_takes_one_decision_along_and_not_those_behind_it(log):
+    written = []
+
+    def decide(entry) -> str:
+        if entry == ENTRIES[1][2:]:
+            raise IndexError("there is no such sample")
+        written.append(entry)
+        return ""
+
+    log.decide = decide
+    with pytest.raises(IndexError):
+        log.take(ENTRIES)
+    assert (log.waiting, log.acknowledged) == (1, 2)
+    assert (log.take(ENTRIES), log.waiting) == (1, 0)
+    assert written == [ENTRIES[0][2:], ENTRIES[2][2:]]
+
+
 def test_a_database_that_does_not_answer_is_not_asked_twice_in_a_row():
     log, asked = made(), []
 

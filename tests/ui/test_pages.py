@@ -280,6 +280,10 @@ def test_the_way_back_to_a_run_that_is_gone_brings_nothing_of_it_along(app, monk
     assert not app.warning
 
 
+def _is_away() -> bool:
+    raise StorageError("The database is away.")
+
+
 def test_a_name_that_is_changed_back_is_remembered_too(app, monkeypatch):
     written = []
     monkeypatch.setattr(bar, "remember", lambda cookie, value, path: written.append(value))
@@ -288,6 +292,13 @@ def test_a_name_that_is_changed_back_is_remembered_too(app, monkeypatch):
     for name in ("ann", "me"):
         app.text_input(key="reviewer").set_value(name).run()
         assert written[-1] == name
+    app.text_input(key="reviewer").set_value("ann").run()
+    with monkeypatch.context() as away:
+        away.setattr(bar, "looks_only", _is_away)
+        app.run()
+        assert not [box for box in app.text_input if box.key == "reviewer"]
+    app.run()
+    assert (app.text_input(key="reviewer").value, written[-1]) == ("ann", "ann")
 
 
 def test_what_fails_in_a_part_of_a_page_is_a_sentence(app, monkeypatch):
