@@ -54,6 +54,7 @@ __all__ = [
     "refuse_overwriting",
     "refuse_tool",
     "relabel_table",
+    "run_behind",
     "select",
     "selection_from_records",
     "selection_of",

@@ -49,7 +49,8 @@ def _is_of_other_labels(about: Subject, rows: pd.DataFrame) -> pd.Series:
     """
     names = rows[["given_name", "label_name"]]
     of_these = names[names.isin(about.class_names).any(axis=1)]
-    is_known = names.isin([*about.class_names, *of_these.stack().dropna()]).any(axis=1)
+    beside = {name for name in of_these.to_numpy().ravel() if isinstance(name, str)}
+    is_known = names.isin([*about.class_names, *beside]).any(axis=1)
     return (rows["action"] != "exclude") & rows["given_name"].notna() & ~is_known & (about.given is not None)
 
 

@@ -129,7 +129,7 @@ async def start(_app: Any) -> AsyncIterator[None]:
             with suppress(OSError), socket.socket(fileno=os.dup(connection.fd)) as listening:
                 listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for root in data_roots():
-        if not os.path.isdir(root):  # raises nothing, unlike Path.is_dir
+        if not os.path.isdir(root):  # noqa: PTH112  Path.is_dir raises where a folder may not be looked into
             log.warning("%s: %s is no folder; between several stands %s.", ROOTS_VARIABLE, root, os.pathsep)
     return_freed_memory()
     house = asyncio.create_task(keep_house())
