@@ -20,7 +20,7 @@ from lsi.audit.through_noise import judge_labels
 FOLDS = 5
 NETWORKS = {
     "convolutions, 400 steps": small_net.Training(400),
-    "convolutions, 1,600 steps": small_net.Training(1_600),
+    "convolutions, 1,200 steps": small_net.Training(1_200),
     "half as wide": small_net.Training(400, widths=(8, 16, 32)),
     "labels smoothed by 0.1": small_net.Training(400, label_smoothing=0.1),
 }
@@ -42,7 +42,7 @@ def study(quick: bool, cache: Path) -> dict[str, Any]:
 
 def _problems(quick: bool, cache: Path) -> Iterator[tuple[Source, Problem]]:
     """Yield each dataset in two sizes with three noises; people's labels in place of one where there are any."""
-    for n in (400,) if quick else (1_500, 6_000):
+    for n in (400,) if quick else (1_500, 4_500):
         for s in sources(cache, n):
             if (s.name == "digits") != quick:
                 continue
