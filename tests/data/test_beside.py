@@ -51,6 +51,14 @@ def test_class_folders_in_the_tars_of_a_pattern_are_refused(tmp_path):
         opened(tmp_path / "{train,val}.tar")
 
 
+def test_zips_of_a_pattern_may_hold_images_in_folders_whose_names_have_dots(tmp_path):
+    names = [f"{folder}/x.rf.{i}" for folder in ("p", "q") for i in range(3)]
+    for number in range(2):
+        texts = {f"{name}.cls": "ab"[i % 2] for i, name in enumerate(names)}
+        packed(plant(tmp_path / str(number), [f"{name}.png" for name in names], texts), tmp_path / f"s{number}.zip")
+    assert dict(opened(tmp_path / "s{0..1}.zip").plan.classes) == {"a": 6, "b": 6}
+
+
 def test_an_archive_for_each_class_is_refused_and_shards_of_a_pattern_are_read(tmp_path):
     for name in ("n0001", "n0002"):
         packed(plant(tmp_path / name, [f"{name}_{i}.png" for i in range(3)]), tmp_path / "d" / f"{name}.tar")

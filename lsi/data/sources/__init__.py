@@ -190,7 +190,7 @@ def _in_archives(root: Path, names: list[str], options: Options, name: str) -> S
     else:
         used = find_shards(archives)
         shards = open_shards(root) if used and not options.boxes else []
-        if not any(is_webdataset(shard.names()) for shard in shards):
+        if not any(is_webdataset(shard.names(), split_for(shard, shard.names())) for shard in shards):
             raise several_archives(text_of_path(str(root)), [open_tree(root / n) for n in archives[:SHOWN]])
         samples = read_webdataset(shards, options)
     others = Counter(suffix_of(n) or "without suffix" for n in names if n not in used)

@@ -43,7 +43,7 @@ def table_of_images(tree: Tree, names: Sequence[str], options: Options) -> tuple
 def holds_folders(tree: Tree) -> bool:
     """Say whether an archive holds images in several folders, as those of classes are, and no labels beside them."""
     names = list(tree.names())
-    return len(_folders(_images(names))) > 1 and not is_webdataset(names)
+    return len(_folders(_images(names))) > 1 and not is_webdataset(names, split_for(tree, names))
 
 
 def several_archives(place: str, trees: Sequence[Tree]) -> DataError:
