@@ -28,11 +28,14 @@ def projection_of_run(run: Run, cache: Path, progress: Progress | None = None) -
 
     def compute_projection(entry: Entry) -> list[str]:
         from lsi.features.projection import project  # brings torch and numba, which looking at a map does without
+        from lsi.features.standardise import fit_standardisation
         from lsi.runs.model import targets_of
 
         progress.report("projection", 0, 1)
         features = run.design.values[:, :-1]
         if "n_unused" in run.manifest["features"]:  # one half of them is the target of the other
+            if run.design.recipe.standardisation is None:  # the targets are standardised always
+                features = fit_standardisation(features, 0).apply(features)
             features = np.hstack([features, targets_of(run)])
         save_array(entry.path(PROJECTION), project(features, run.settings.seed))
         return [PROJECTION]

@@ -328,6 +328,7 @@ def test_samples_that_differ_in_one_half_of_their_features_are_no_copies(tmp_pat
     values[1], values[3] = values[0], values[2]
     half = designs._halves(wide, 0, "")[1]
     values[1, half] += 3  # which Φ does not hold
+    values *= 100
     np.save(tmp_path / "v.npy", values)
     asked = Settings(DataSettings(data=tmp_path / "v.npy"), features=FeatureSettings(**more))
     run = pipeline.run(asked, tmp_path / "cache")
@@ -337,6 +338,7 @@ def test_samples_that_differ_in_one_half_of_their_features_are_no_copies(tmp_pat
     monkeypatch.setattr("lsi.features.projection.project", lambda x, _: seen.append(x) or np.zeros((len(x), 2)))
     projection_of_run(run, tmp_path / "cache")
     assert seen[0].shape == (N, wide)
+    assert 0.5 < seen[0][:, : wide // 2].std() / seen[0][:, wide // 2 :].std() < 2
     assert run.manifest["features"]["n_unused"] == wide // 2
 
 
