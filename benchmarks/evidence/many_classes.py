@@ -51,8 +51,8 @@ def one(source: Source, parts: int, quick: bool) -> dict[str, Any]:
         quick: fewer refits.
     """
     x = np.ascontiguousarray(source.features[:, :WIDTH])
-    right = clusters(source.features, source.clean, parts)
-    given, k = flipped_nearby(right, parts, FLIPPED), int(right.max()) + 1
+    right, parents = clusters(source.features, source.clean, parts)
+    given, k = flipped_nearby(right, parents, FLIPPED), len(parents)
     wrong, start = given != right, time.perf_counter()
     probe = fitted(x, given, k)
     full_fits = k <= 100
@@ -74,24 +74,40 @@ def one(source: Source, parts: int, quick: bool) -> dict[str, Any]:
             "agreement": _agreement(probe, scores, 10 if quick else REFITTED)}  # fmt: skip
 
 
-def clusters(features: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"], parts: int) -> Int[np.ndarray, " n"]:
-    """Return a class for each cluster of each class's features: label × parts + cluster."""
+def clusters(
+    features: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"], parts: int
+) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " k"]]:
+    """Return a class for each cluster of each class's features that is not empty, and the class that each is cut from.
+
+    Args:
+        features: of the samples.
+        labels: their classes.
+        parts: clusters a class.
+    """
     found = np.zeros(len(labels), np.int64)
     for c in np.unique(labels):
         rows = np.flatnonzero(labels == c)
         model = MiniBatchKMeans(parts, n_init="auto", random_state=0, batch_size=4_096)
         found[rows] = c * parts + model.fit_predict(features[rows])
-    return np.unique(found, return_inverse=True)[1].astype(np.int64)
+    there, classes = np.unique(found, return_inverse=True)
+    return classes.astype(np.int64), there // parts
 
 
-def flipped_nearby(labels: Int[np.ndarray, " n"], parts: int, share: float) -> Int[np.ndarray, " n"]:
-    """Return labels of which a share is wrong: half another part of the class that was cut, half any other class."""
-    rng, k = np.random.default_rng(0), int(labels.max()) + 1
+def flipped_nearby(
+    labels: Int[np.ndarray, " n"], parents: Int[np.ndarray, " k"], share: float
+) -> Int[np.ndarray, " n"]:
+    """Return labels of which a share is wrong: half another part of the class that was cut, half any other class.
+
+    Args:
+        labels: the right ones.
+        parents: the class that each of them is cut from.
+        share: of wrong labels.
+    """
+    rng, k = np.random.default_rng(0), len(parents)
     chosen = rng.choice(len(labels), round(share * len(labels)), replace=False)
     given = labels.copy()
     for i, row in enumerate(chosen):
-        whole = int(labels[row]) // parts
-        near = np.setdiff1d(np.arange(whole * parts, min((whole + 1) * parts, k)), labels[row])
+        near = np.setdiff1d(np.flatnonzero(parents == parents[labels[row]]), labels[row])
         others = near if i % 2 == 0 and len(near) else np.setdiff1d(np.arange(k), labels[row])
         given[row] = rng.choice(others)
     return given

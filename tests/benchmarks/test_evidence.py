@@ -235,12 +235,17 @@ def test_own_probabilities_are_out_of_fold_and_looked_at_by_the_product(cache):
 
 def test_classes_are_cut_and_half_of_the_flips_stay_within_what_was_cut(cache):
     source = next(sources(cache, 600))
-    right = many_classes.clusters(source.features, source.clean, 3)
-    assert (right // 3 == source.clean).all()
-    given = many_classes.flipped_nearby(right, 3, 0.2)
+    right, parents = many_classes.clusters(source.features, source.clean, 3)
+    assert (parents[right] == source.clean).all()
+    given = many_classes.flipped_nearby(right, parents, 0.2)
     changed = given != right
     assert changed.sum() == 120
-    assert 0.4 < (given // 3 == right // 3)[changed].mean() < 0.7
+    assert 0.4 < (parents[given] == parents[right])[changed].mean() < 0.7
+    same = source.features.copy()
+    same[source.clean == 2] = 0  # so that two of its clusters are empty
+    right, parents = many_classes.clusters(same, source.clean, 3)
+    assert (parents[right] == source.clean).all()
+    assert np.bincount(parents).tolist() == [3, 3, 1, *[3] * 7]
     row = many_classes.one(source, 3, quick=True)
     assert row["k"] == 30
     assert row["agreement"]["kron against full"]["spearman"] > 0.9
