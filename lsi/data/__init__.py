@@ -102,6 +102,7 @@ def _rows_of(
     Raises:
         DataError: its names are not those of the samples, or it has no names and another length.
     """
+    reason = "it has no names"
     for name, is_image in _naming_columns(others):
         values = others[name]
         if values.ndim != 1 or len(values) != length:
@@ -121,6 +122,9 @@ def _rows_of(
             return rows, f"{what} are joined by the column {name}{by}"
         if is_count:
             continue
+        if is_index(name) and not _tells_apart(values, rows):
+            reason = f"its index {name} does not name each sample"
+            continue
         if is_image or (rows >= 0).any() or len(set(keys)) == len(keys):
             row = int(np.flatnonzero(rows < 0)[0])
             raise DataError(
@@ -130,10 +134,16 @@ def _rows_of(
     total = dataset.plan.source_length if dataset.plan is not None else len(dataset)
     index = dataset.source_index
     if length == total and (index < length).all() and not np.array_equal(index, np.arange(length)):
-        return index, "it has no names, so its rows are taken in the order of the data's rows"
+        return index, f"{reason}, so its rows are taken in the order of the data's rows"
     if length != len(dataset):
         raise DataError(f"{where}: expected {len(dataset)} {what}, one a sample of the data, got {length}.")
-    return np.arange(length), "it has no names, so its rows are taken in the order of the samples"
+    return np.arange(length), f"{reason}, so its rows are taken in the order of the samples"
+
+
+def _tells_apart(values: np.ndarray, rows: np.ndarray) -> bool:
+    """Say whether an index names some sample, and neither repeats nor has blanks: rows by sample, −1 for none."""
+    texts = pd.Series(values).dropna().astype(str).str.strip()
+    return bool((rows >= 0).any() and len(texts) == len(values) and texts.ne("").all() and texts.is_unique)
 
 
 def _naming_columns(columns: dict[str, np.ndarray]) -> list[tuple[str, bool]]:

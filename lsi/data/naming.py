@@ -11,7 +11,7 @@ from jaxtyping import Int
 Parts = tuple[str, ...]  # of a path
 BY_END = "the end of their path"
 
-_INDEX = re.compile(r"(index|__index_level_\d+__|unnamed: \d+(\.\d+)*)?")  # what a dataframe's index is saved as
+_INDEX = re.compile(r"(index|__index_level_\d+__|unnamed: 0(\.\d+)*)?")  # what a dataframe's index is saved as
 ROW = re.compile(r"\d{6,}")  # the name of a row that has none of its own
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from lsi.data.naming import counts_rows, rows_by_name
+from lsi.data.naming import counts_rows, is_index, rows_by_name
 from lsi.errors import DataError
 from lsi.features.vector_files import VectorFile, read_vectors
 
@@ -132,7 +132,9 @@ def _joined(file: VectorFile, ids: np.ndarray, chosen: np.ndarray, what: str, so
     is_apart = source is not None and source.is_apart
     match = _best_match(file, ids, source)
     if match is None:
+        index = [*file.passed_over, *filter(is_index, file.keys)]
         picked, note = _in_order(file, len(ids), chosen, source)
+        notes += [f"the index {column} of {name} does not name each sample and is passed over" for column in index]
         notes.append(note)
     else:
         picked, notes = match.rows[chosen], match.notes(file)
@@ -213,7 +215,8 @@ class _Match:
 def _best_match(file: VectorFile, ids: np.ndarray, source: Source | None) -> _Match | None:
     """Return what the column of keys that names most samples leads to, the surest of equals; None for the file's order.
 
-    A column that counts its own rows names samples only where the numbers in their names say the same order.
+    An index that names none is passed over. A column that counts its own rows names samples only where the numbers in
+    their names say the same order.
 
     Raises:
         DataError: it gives the numbers in the samples' names in another order.
@@ -222,6 +225,8 @@ def _best_match(file: VectorFile, ids: np.ndarray, source: Source | None) -> _Ma
     others = [] if source is None or source.other_ids is None else [str(i) for i in source.other_ids]
     for column, keys in file.keys.items():
         every, counts = rows_by_name(keys, [*ids, *others])
+        if is_index(column) and not (every >= 0).any():
+            continue
         rows = every[: len(ids)]
         match, n_found = _Match(column, keys, rows, counts, every[len(ids) :]), int((rows >= 0).sum())
         if counts_rows(keys) and (counts or not n_found):

@@ -35,6 +35,7 @@ class VectorFile:
             where the file names no samples.
         columns: d names of the numbers, or none.
         ignored: names of columns that were not read.
+        passed_over: indices of dataframes whose texts tell no rows apart.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class VectorFile:
     keys: Mapping[str, np.ndarray]
     columns: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
 
 
 def read_vectors(specification: str, option: str, usual: tuple[str, ...], wanted: Sequence[str] = ()) -> VectorFile:
@@ -68,7 +70,8 @@ def read_vectors(specification: str, option: str, usual: tuple[str, ...], wanted
             f"{path}: expected numbers of shape (samples, {usual[0]}), got {found.values.dtype} of shape "
             f"{found.values.shape}."
         )
-    return replace(found, keys=_checked(path, found.keys, len(found.values)))
+    keys = _checked(path, found.keys, len(found.values))
+    return replace(found, keys=keys, passed_over=tuple(c for c in found.keys if is_index(c) and c not in keys))
 
 
 def _from_arrays(path: Path, name: str, usual: tuple[str, ...]) -> VectorFile:
@@ -87,12 +90,8 @@ def _from_arrays(path: Path, name: str, usual: tuple[str, ...]) -> VectorFile:
         raise DataError(f"{path}: it holds {', '.join(arrays)}: say which are the vectors with {path}:NAME.")
     values = arrays[chosen]
     names = _texts(arrays[columns]).tolist() if columns and values.ndim == 2 else []
-    return VectorFile(
-        path,
-        values,
-        {key: _texts(arrays[key]) for key in keys if key != chosen},
-        tuple(names) if len(names) == values.shape[-1] else (),
-    )
+    fitting = tuple(names) if len(names) == values.shape[-1] else ()
+    return VectorFile(path, values, {key: _texts(arrays[key]) for key in keys if key != chosen}, fitting)
 
 
 def ids_beside(path: Path) -> Path | None:
@@ -266,7 +265,7 @@ def _checked(path: Path, keys: Mapping[str, np.ndarray], count: int) -> Mapping[
     """Return the columns that can name samples: a text a row, none twice.
 
     Raises:
-        DataError: there are such columns, and none of them can; the message is about the first.
+        DataError: there are such columns beside an index, and none of them can; the message is about the first.
     """
     fitting: dict[str, np.ndarray] = {}
     problems: list[DataError] = []
@@ -275,7 +274,7 @@ def _checked(path: Path, keys: Mapping[str, np.ndarray], count: int) -> Mapping[
             _check_keys(path, values, count)
             fitting[name] = values
         except DataError as error:
-            problems.append(error)
+            problems += [] if is_index(name) else [error]
     if problems and not fitting:
         raise problems[0]
     return fitting

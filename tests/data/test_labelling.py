@@ -79,6 +79,33 @@ def test_numbers_in_the_index_of_a_dataframe_name_no_sample(folder, suffix):
     assert (data.labels == data.true_label).all()
 
 
+@pytest.mark.parametrize("index", [["x", *"abcdefghij", "x"], ["", *"abcdefghijk"], [None, *"abcdefghijk"],
+                                   list("abcdefghijkl")])  # fmt: skip
+def test_an_index_that_does_not_name_each_sample_is_passed_over_with_a_note(folder, index):
+    path = folder.parent / "l.parquet"
+    pd.DataFrame({"label": [i[:3] for i in ids_of(folder)]}, index).to_parquet(path)
+    data = load(DataSettings(data=folder, labels=str(path)), folder)
+    assert (data.labels == data.true_label).all()
+    note = "its index __index_level_0__ does not name each sample, so its rows are taken in the order of the samples."
+    assert data.plan.notes[-1].endswith(note)
+
+
+@pytest.mark.parametrize("name", [None, "nr", "path"])
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize("option", ["targets", "labels"])
+def test_the_one_column_beside_an_index_needs_no_name(folder, name, suffix, option):
+    path, ids = folder.parent / f"t.{suffix}", ids_of(folder)
+    frame = pd.DataFrame({"price": np.arange(12) % 2}, pd.Index(ids, name=name))
+    frame.to_csv(path) if suffix == "csv" else frame.to_parquet(path)
+    settings = DataSettings(data=folder, task="regression" if option == "targets" else "auto", **{option: str(path)})
+    if (name, suffix) == ("nr", "csv"):  # which says of no column that it is an index
+        with pytest.raises(DataError, match="holds nr, price: say which"):
+            load(settings, folder)
+        return
+    data = load(settings, folder)
+    assert (data.targets[:, 0] if option == "targets" else data.labels).tolist() == [0, 1] * 6
+
+
 def test_labels_without_names_are_taken_in_order_and_it_is_said(tmp_path):
     folder = tmp_path / "photos"
     plant(folder, [f"{('cat', 'dog')[i % 2]}/photo {i}.png" for i in range(12)])

@@ -245,6 +245,21 @@ def test_numbers_in_the_index_of_a_dataframe_are_no_part_of_a_vector(tmp_path, s
     np.testing.assert_allclose(join_embeddings(str(path), IDS, ALL).values, VECTORS, rtol=1e-6)
 
 
+@pytest.mark.parametrize("index", [list("aabc"), ["a", "", "b", "c"], list("abcd")])
+def test_an_index_of_text_that_names_no_sample_leaves_the_order_with_a_note(tmp_path, index):
+    path = saved(pd.DataFrame({"embedding": VECTORS.tolist()}, index), tmp_path / "v.parquet")
+    joined = join_embeddings(str(path), IDS, ALL)
+    np.testing.assert_allclose(joined.values, VECTORS)
+    assert joined.notes[0] == "the index __index_level_0__ of v.parquet does not name each sample and is passed over"
+
+
+def test_columns_without_a_name_are_part_of_a_vector(tmp_path):
+    (tmp_path / "v.csv").write_text(
+        "id,,\n" + "".join(f"{i},{v[0]},{v[1]}\n" for i, v in zip(IDS, VECTORS, strict=True))
+    )
+    np.testing.assert_allclose(join_embeddings(str(tmp_path / "v.csv"), IDS, ALL).values, VECTORS[:, :2], rtol=1e-6)
+
+
 def saved(frame: pd.DataFrame, path: Path) -> Path:
     frame.to_parquet(path) if path.suffix == ".parquet" else frame.to_csv(path)
     return path

@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from lsi.data.labels import LabelRules, label_texts
-from lsi.data.naming import numbered, safe_name, text_of_path
+from lsi.data.naming import is_index, numbered, safe_name, text_of_path
 from lsi.data.npz import read_npz
 from lsi.data.pixels import check_real, from_pixels
 from lsi.data.plan import counted
-from lsi.data.sources.columns import ALIASES, Wanted, assign_roles, refuse_columns
+from lsi.data.sources.columns import ALIASES, Wanted, assign_roles, key_columns, refuse_columns
 from lsi.data.sources.samples import DEFAULT_SPLIT, Options, Samples, joined
 from lsi.data.sources.splits import ALL, rows_asked, same_split, split_of
 from lsi.data.sources.tables import SEPARATED, numbers, read_frame
+from lsi.data.sources.text_tables import parquet_columns
 from lsi.data.trees import LocalTree
 from lsi.errors import DataError
 
@@ -264,37 +264,36 @@ def read_named(specification: str, option: str, usual: tuple[str, ...]) -> tuple
         usual: names of arrays to look for where no KEY is given.
 
     Raises:
-        DataError: there is no such file or array, or there are several and none is called as usual.
+        DataError: there is no such file or array, or there are several beside an index and names of samples, and none
+            is called as usual.
     """
     path_text, _, name = specification.rpartition(":") if not Path(specification).exists() else (specification, "", "")
     path = Path(path_text or specification)
     if not path.is_file():
         raise DataError(f"{option}: no such file: {path}.")
-    arrays = _columns(path)
-    if not name and len(arrays) > 1 and not set(usual) & set(arrays):
+    arrays, index = _columns(path)
+    naming = {*index, *filter(is_index, arrays), *(column for column, _ in key_columns(list(arrays)))}
+    possible = [column for column in arrays if column not in naming] or list(arrays)
+    if not name and len(possible) > 1 and not set(usual) & set(arrays):
         role = assign_roles(list(arrays), Wanted(), option).label if "label" in usual else None
         if role is None:
             raise DataError(f"{option}: {path} holds {', '.join(arrays)}: say which with {path}:NAME.")
         name = role
-    name = name or next((k for k in usual if k in arrays), next(iter(arrays)))
+    name = name or next((k for k in usual if k in arrays), possible[0])
     if name not in arrays:
         raise DataError(f"{option}: {path} holds {', '.join(arrays)}, not {name!r}.")
     return name, arrays
 
 
-def _columns(path: Path) -> dict[str, Any]:
+def _columns(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return the arrays or columns of a file, and which of them are the index of the dataframe that was saved."""
     suffix = path.suffix.lower()
     if suffix in SEPARATED:
         frame, _ = read_frame(LocalTree(path.parent), path.name)
-        return {str(c): frame[c].to_numpy(dtype=object) for c in frame.columns}
+        return {str(c): frame[c].to_numpy(dtype=object) for c in frame.columns}, []
     if suffix in (".parquet", ".pq"):
-        try:
-            frame = pq.read_table(path).to_pandas(ignore_metadata=True)  # else an index of paths is no column
-        except Exception as error:  # pyarrow raises its own errors
-            raise DataError(f"{path}: not readable as Parquet ({error}).") from None
-        columns = {str(c): frame[c].to_numpy() for c in frame.columns}
-        return {c: v for c, v in columns.items() if not c.startswith("__index_level_") or v.dtype.kind == "O"}
-    return load_arrays(path)
+        return parquet_columns(path)
+    return load_arrays(path), []
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:

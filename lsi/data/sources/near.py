@@ -39,6 +39,17 @@ def folders_near(tree: Tree, table: str) -> tuple[tuple[str, ...], ...]:
     return (own,), tuple(below[:_FOLDERS]), tuple(above), tuple(beside[:_FOLDERS])
 
 
+def files_in(folder: Path) -> frozenset[str] | None:
+    """Return the names of the files in a folder, none where there is no such folder; None where it cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            return frozenset(entry.name for entry in entries if entry.is_file())
+    except (FileNotFoundError, NotADirectoryError):
+        return frozenset()
+    except (OSError, ValueError):
+        return None
+
+
 def _rooted(folders: Sequence[str]) -> list[str]:
     return ["" if folder == "." else folder for folder in folders]
 

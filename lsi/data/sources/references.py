@@ -4,7 +4,6 @@ import os
 import re
 import unicodedata
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -13,7 +12,7 @@ from typing import Any
 from lsi.data.images import SUFFIXES
 from lsi.data.naming import text_of_path
 from lsi.data.sources.confined import check_reference
-from lsi.data.sources.near import folders_near, own_folder
+from lsi.data.sources.near import files_in, folders_near, own_folder
 from lsi.data.sources.splits import same_split, split_of_file, split_of_folder
 from lsi.data.trees import LocalTree, Tree
 from lsi.data.trees.filenames import suffix_of
@@ -304,10 +303,8 @@ class Resolver:
     def _listed(self, folder: str) -> frozenset[str] | None:
         """Return the names of the files in a folder of this machine, None where it cannot be listed."""
         if folder not in self._listings:
-            self._listings[folder] = None
-            if isinstance(self.tree, LocalTree):
-                with suppress(OSError, ValueError), os.scandir(self.tree.root / folder) as entries:
-                    self._listings[folder] = frozenset(entry.name for entry in entries if entry.is_file())
+            tree = self.tree
+            self._listings[folder] = files_in(tree.root / folder) if isinstance(tree, LocalTree) else None
         return self._listings[folder]
 
     @property

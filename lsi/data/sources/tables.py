@@ -1,6 +1,5 @@
 """Tables of samples: one row names an image, holds a text or ready-made features, and says the label and the rest."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -17,11 +16,11 @@ from lsi.data.sources.columns import OPTIONS, Roles, assign_roles
 from lsi.data.sources.references import Resolver
 from lsi.data.sources.samples import Options, Samples
 from lsi.data.sources.splits import rows_asked, split_of_file, split_of_folder
-from lsi.data.sources.text_tables import LINES, SEPARATED, TABLES, is_sample_submission, read_frame
+from lsi.data.sources.text_tables import LINES, SEPARATED, TABLES, is_sample_submission, read_frame, vectors
 from lsi.data.sources.tree_images import images_in
-from lsi.data.trees import Tree
+from lsi.data.trees import RemoteTree, Tree
 from lsi.data.trees.filenames import suffix_of
-from lsi.errors import DataError
+from lsi.errors import DataError, UnreachableError
 
 __all__ = ["LINES", "SEPARATED", "TABLES", "from_frame", "is_sample_submission", "names_images", "numbers",
            "read_frame", "vectors"]  # fmt: skip
@@ -48,11 +47,12 @@ def from_frame(
     frame = frame.set_axis(columns, axis=1)
     roles = assign_roles(columns, options.columns, where, options.targets)
     notes = list(roles.notes)
+    usual, resolver = roles, Resolver(tree, table)
     if roles.image is None:
-        roles = _by_content(frame, roles, Resolver(tree, table), notes, options.targets)
+        roles = _by_content(frame, roles, resolver, notes, options.targets)
     splits = _splits(frame, roles, notes)
     asked = rows_asked(splits, options.split, len(frame))
-    images, ids, paths, name_notes = _images(frame, roles, Resolver(tree, table), splits, asked)
+    roles, (images, ids, paths, name_notes) = _with_images(frame, roles, usual, resolver, splits, asked)
     if splits is None and split_of_file(table) is None:
         splits = _splits_of_folders(paths, notes)
     if roles.label is None and roles.rest and options.needs_labels:
@@ -114,10 +114,12 @@ def _by_content(
 ) -> Roles:
     """Return the roles with the column as image whose values are names of files, where no column has a usual name.
 
-    Beside texts or features it must name images, each once.
+    Beside texts or features it must name images, each once, and no files behind an address are listed for it.
     """
     there, where = ", ".join(map(str, frame.columns)), text_of_path(resolver.table)
     is_needed = roles.text is None and roles.features is None
+    if not is_needed and isinstance(resolver.tree, RemoteTree) and not resolver.tree.is_listed:
+        return roles
     if is_needed and any(PurePosixPath(str(c)).suffix.lower() in SUFFIXES for c in frame.columns):
         raise DataError(
             f"{where}: the first line is no header ({there}): put names of columns above it, such as path,label."
@@ -125,7 +127,6 @@ def _by_content(
     values = {column: _some_values(frame, column) for column in roles.rest if column not in targets}
     candidates = [c for c, v in values.items() if (is_needed or _are_of_images(v)) and resolver.fits(v)]
     if len(candidates) == 1:
-        notes.append(f"{where}: column {candidates[0]} names files, so it is taken for the image.")
         return replace(roles, image=candidates[0], rest=tuple(c for c in roles.rest if c != candidates[0]))
     several = f" Several could be the image ({', '.join(candidates)})." if candidates else ""
     if not is_needed:
@@ -140,6 +141,28 @@ def _by_content(
 def _are_of_images(values: list[str]) -> bool:
     """Say whether names differ and none has the suffix of another kind of file."""
     return len(set(values)) == len(values) and all(suffix_of(value) in ("", *SUFFIXES) for value in values)
+
+
+def _with_images(
+    frame: pd.DataFrame, roles: Roles, usual: Roles, resolver: Resolver, splits: list[str] | None, asked: np.ndarray
+) -> tuple[Roles, tuple[Images | None, Any, list[str], list[str]]]:
+    """Return the roles and what `_images` finds; the usual roles where texts or features do without these images.
+
+    Raises:
+        DataError: the images are needed, or a column of a usual name holds them, and they cannot be used.
+    """
+    where = text_of_path(resolver.table)
+    found = [] if roles == usual else [f"{where}: column {roles.image} names files, so it is taken for the image."]
+    try:
+        images, ids, paths, notes = _images(frame, roles, resolver, splits, asked)
+        return roles, (images, ids, paths, [*found, *notes])
+    except UnreachableError:
+        raise
+    except DataError as error:
+        if usual.image is not None or (usual.text is None and usual.features is None):
+            raise
+        images, ids, paths, _ = _images(frame, usual, resolver, splits, asked)
+        return usual, (images, ids, paths, [f"No column is taken for the image: {error}"])
 
 
 def _images(
@@ -212,42 +235,6 @@ def _splits_of_folders(paths: Sequence[str], notes: list[str]) -> list[str] | No
         are = "is" if count == 1 else "are"
         notes.append(f"{counted(count, 'row')} {are} of no split: the image lies in no folder of one.")
     return found
-
-
-def vectors(values: Sequence[Any], where: str, numbered_as: np.ndarray) -> np.ndarray:
-    """Return ready-made features (n, d), float32: lists of numbers, or their text as JSON or with blanks between.
-
-    Args:
-        values: n lists or texts.
-        where: what messages name.
-        numbered_as: (n,) the row of the table that each stands in, for messages.
-
-    Raises:
-        DataError: a row is missing, holds something else or is of another length, or a number is NaN or infinite.
-    """
-    rows: list[np.ndarray] = []
-    for row, value in zip(numbered_as.tolist(), values, strict=True):
-        try:
-            parsed = _numbers_in(value) if isinstance(value, str) else value
-            vector = np.asarray(parsed, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise DataError(f"{where}: expected a list of numbers in row {row}, got {str(value)[:60]!r}.") from None
-        if vector.ndim != 1 or not len(vector):
-            raise DataError(f"{where}: expected a list of numbers in row {row}, got {str(value)[:60]!r}.")
-        if rows and len(vector) != len(rows[0]):
-            raise DataError(f"{where}: expected {len(rows[0])} numbers in row {row} as in row "
-                            f"{numbered_as[0]}, got {len(vector)}.")  # fmt: skip
-        if not np.isfinite(vector).all():
-            raise DataError(f"{where}: row {row} holds NaN or infinity.")
-        rows.append(vector.astype(np.float32))
-    return np.stack(rows)
-
-
-def _numbers_in(text: str) -> Any:
-    stripped = text.strip()
-    if stripped.startswith("[") and "," in stripped:
-        return json.loads(stripped)
-    return [float(word) for word in stripped.strip("[]()").replace(",", " ").replace(";", " ").split()]
 
 
 def numbers(

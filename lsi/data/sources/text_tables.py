@@ -7,10 +7,13 @@ import json
 import re
 import warnings
 from collections import Counter
-from pathlib import PurePosixPath
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from lsi.data.naming import text_of_path
 from lsi.data.trees import Tree
@@ -188,3 +191,56 @@ def _parsed(line: str, number: int, where: str) -> Any:
         return json.loads(line)
     except ValueError as error:
         raise DataError(f"{where}, line {number}: not readable as JSON ({error}).") from None
+
+
+def vectors(values: Sequence[Any], where: str, numbered_as: np.ndarray) -> np.ndarray:
+    """Return ready-made features (n, d), float32: lists of numbers, or their text as JSON or with blanks between.
+
+    Args:
+        values: n lists or texts.
+        where: what messages name.
+        numbered_as: (n,) the row of the table that each stands in, for messages.
+
+    Raises:
+        DataError: a row is missing, holds something else or is of another length, or a number is NaN or infinite.
+    """
+    rows: list[np.ndarray] = []
+    for row, value in zip(numbered_as.tolist(), values, strict=True):
+        try:
+            parsed = _numbers_in(value) if isinstance(value, str) else value
+            vector = np.asarray(parsed, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise DataError(f"{where}: expected a list of numbers in row {row}, got {str(value)[:60]!r}.") from None
+        if vector.ndim != 1 or not len(vector):
+            raise DataError(f"{where}: expected a list of numbers in row {row}, got {str(value)[:60]!r}.")
+        if rows and len(vector) != len(rows[0]):
+            raise DataError(f"{where}: expected {len(rows[0])} numbers in row {row} as in row "
+                            f"{numbered_as[0]}, got {len(vector)}.")  # fmt: skip
+        if not np.isfinite(vector).all():
+            raise DataError(f"{where}: row {row} holds NaN or infinity.")
+        rows.append(vector.astype(np.float32))
+    return np.stack(rows)
+
+
+def _numbers_in(text: str) -> Any:
+    stripped = text.strip()
+    if stripped.startswith("[") and "," in stripped:
+        return json.loads(stripped)
+    return [float(word) for word in stripped.strip("[]()").replace(",", " ").replace(";", " ").split()]
+
+
+def parquet_columns(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return the columns of a Parquet file but for an index without a name that holds no text, and which are an index.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        table = pq.read_table(path)
+        frame = table.to_pandas(ignore_metadata=True)  # else an index of paths is no column
+        index = (table.schema.pandas_metadata or {}).get("index_columns", [])
+    except Exception as error:  # pyarrow raises its own errors
+        raise DataError(f"{path}: not readable as Parquet ({error}).") from None
+    columns = {str(c): frame[c].to_numpy() for c in frame.columns}
+    kept = {c: v for c, v in columns.items() if not c.startswith("__index_level_") or v.dtype.kind == "O"}
+    return kept, [c for c in index if isinstance(c, str)]

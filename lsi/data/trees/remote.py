@@ -33,6 +33,11 @@ class RemoteTree:
         return redacted(self.address)
 
     @property
+    def is_listed(self) -> bool:
+        """Whether its files are known, so that asking for one asks the store nothing."""
+        return "_files" in vars(self)
+
+    @property
     def _scheme(self) -> str:
         return self.address.partition(":")[0]
 
