@@ -269,6 +269,17 @@ def test_a_table_that_names_few_images_by_most_of_its_rows_gets_a_line(tmp_path)
     assert opened(root / "train.csv").class_names == ("a", "b")
 
 
+@pytest.mark.parametrize("label", ["a", None])
+def test_a_table_whose_other_column_names_the_images_gets_a_line_on_how_to_choose_it(tmp_path, label):
+    folder = f"{label}/" if label else ""
+    files = [f"{folder}{i}.png" for i in range(4)] + (["b/9.png"] if label else [])
+    rows = "".join(f"x{i},{i}.png,{'ab'[i % 2]}\n" for i in range(4))
+    data = opened(plant(tmp_path / "d", files, {"m.csv": f"path,pic,label\n{rows}"}))
+    [note] = [note for note in data.plan.notes if "m.csv names 4 of the images in its column pic" in note]
+    assert "--image-column pic" in note
+    assert "lead to" not in note
+
+
 @pytest.mark.parametrize("name", ["sample_submission.csv", "sampleSubmission.csv", "stage1_sample_submission.csv"])
 def test_a_sample_submission_is_no_table_of_samples(tmp_path, name):
     texts = {"train.csv": "image,label\n1.png,a\n2.png,b\n", name: "image,label\n3.png,a\n"}
@@ -296,6 +307,26 @@ def test_a_column_of_any_name_that_names_images_counts_beside_texts_and_vectors(
     assert [shown(data.images.read(i)) for i in range(3)] == [0, 1, 2]
     assert "labels.csv: column photo_id names files, so it is taken for the image." in data.plan.notes
     assert not data.plan.ignored
+
+
+@pytest.mark.parametrize(("n_images", "last"), [(100, "7.png"), (3, "https://x.org/1.png")])
+def test_images_that_cannot_be_used_leave_texts_texts(tmp_path, n_images, last):
+    rows = "".join(f"a thing,{i}.png,{'ab'[i % 2]}\n" for i in range(n_images))
+    rows = rows.replace("1.png", last, 1)
+    root = plant(tmp_path / "d", [f"{i}.png" for i in range(n_images)], {"m.csv": f"text,pic,label\n{rows}"})
+    data = opened(root / "m.csv")
+    assert data.images is None
+    assert list(data.text) == ["a thing"] * n_images
+    assert any(note.startswith("No column is taken for the image: m.csv") for note in data.plan.notes)
+
+
+def test_no_image_is_looked_for_behind_the_address_of_a_table_of_texts(monkeypatch):
+    fsspec = pytest.importorskip("fsspec")
+    rows = "".join(f"good {i},{'ab'[i % 2]},title {i}\n" for i in range(4))
+    fsspec.filesystem("memory").pipe("texts/reviews.csv", f"text,label,title\n{rows}".encode())
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "find", lambda *_, **__: {})  # as stores that list nothing
+    data = opened(Path("memory://texts/reviews.csv"))
+    assert list(data.text) == [f"good {i}" for i in range(4)]
 
 
 @pytest.mark.parametrize("value", ["{i}.pdf", "{i} stars", "1"])

@@ -11,7 +11,7 @@ import pandas as pd
 
 from lsi.data.naming import rows_by_name, text_of_path
 from lsi.data.plan import some
-from lsi.data.sources.columns import key_columns
+from lsi.data.sources.columns import Wanted, assign_roles, key_columns
 from lsi.data.sources.samples import Options, Samples
 from lsi.data.sources.splits import ALL
 from lsi.data.sources.tables import from_frame, names_images, read_frame
@@ -53,7 +53,7 @@ def with_columns(tree: Tree, samples: Samples, tables: list[str], options: Optio
         described, problem = _described(frame, tree, table, options)
         own, n_rows = (None, 0) if described is None else _values(frame, described, samples)
         if own is None or not n_rows:
-            other = _other_column(frame, table, samples)
+            other = _other_column(frame, table, samples, options)
             notes += problem if problem and _is_of_most(frame, samples) else other
             continue
         _refuse_parts(samples, table, n_rows)
@@ -107,29 +107,44 @@ def _is_of_most(frame: pd.DataFrame, samples: Samples) -> bool:
     return False
 
 
-def _other_column(frame: pd.DataFrame, table: str, samples: Samples) -> list[str]:
+def _other_column(frame: pd.DataFrame, table: str, samples: Samples, options: Options) -> list[str]:
     """Return a sentence where a column of any name holds the names of at least half of the images."""
     column, n_named = _naming(frame, list(map(str, samples.ids)))
     if not n_named:
         return []
     _refuse_parts(samples, table, n_named)
+    chosen = "" if _usual_column(frame, table, options) in (None, column) else f" with --image-column {column}"
     return [
         f"{table} names {n_named:,} of the images in its column {column}; the folders are taken as the labels. "
-        "Give it as --data for its own."
+        f"Give it as --data{chosen} for its own."
     ]
 
 
-def names_some(frame: pd.DataFrame, table: str, images: list[str]) -> list[str]:
+def _usual_column(frame: pd.DataFrame, table: str, options: Options) -> str | None:
+    """Return the column that is taken for the image by its name or because someone named it."""
+    return assign_roles([str(c) for c in frame.columns], Wanted(options.columns.image), table).image
+
+
+def names_some(frame: pd.DataFrame, table: str, images: list[str], options: Options) -> list[str]:
     """Return a sentence where a table names at least half of the images, though most of its rows name none.
+
+    They may also stand in another column than that of a usual name, which names none.
 
     Args:
         frame: the table.
         table: its name.
         images: names of the images.
+        options: which columns are what.
     """
     column, n_named = _naming(frame, list(map(text_of_path, images)))
     if not n_named:
         return []
+    usual = _usual_column(frame, table, options)
+    if usual not in (None, column):
+        return [
+            f"{table} names {n_named:,} of the images in its column {column}, but the column {usual}, which is taken "
+            f"for the image, names too few, so it is not read: choose the other with --image-column {column}."
+        ]
     return [
         f"{table} names {n_named:,} of the images in its column {column}, but most of its {len(frame):,} rows lead to "
         "no file here, so it is not read: give it as --data for its own."

@@ -157,7 +157,7 @@ def _with_table(tree: Tree, layout: Layout, tables: list[str], options: Options,
                 samples = from_frame(frame, tree, table, options)
                 fitting[table] = replace(samples, notes=(*found, *samples.notes))
             else:
-                notes += names_some(frame, table, images)
+                notes += names_some(frame, table, images, options)
         except UnreachableError:
             raise
         except DataError as error:
