@@ -63,7 +63,7 @@ def one(source: Source, parts: int, quick: bool) -> dict[str, Any]:
         "label_score (kron)": self_confidence(given, judged),
         "leave-one-out self-confidence (kron)": scores["kron"].loo_p_given,
         **{f"LSI {name}": -one.lsi for name, one in scores.items()},
-        **_peers(x, given),
+        **_peers(x, given, with_folds=full_fits),
     }
     figures = {name: {"auroc": float(roc_auc_score(wrong, -values)),
                       "average_precision": float(average_precision_score(wrong, -values))}
@@ -117,15 +117,15 @@ def _scores(probe: Probe, structure: str, refitted: tuple[int, ...] = ()) -> Sco
     return evaluate(probe, (structure,), LeaveOneOut(certify=0, refit_samples=refitted))[0]  # type: ignore[arg-type]
 
 
-def _peers(x: np.ndarray, given: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the quality of labels by cross-validated probabilities and by neighbours."""
-    model = LogisticRegression(max_iter=1_000)
-    p = np.asarray(cross_val_predict(model, x, given, cv=5, method="predict_proba", n_jobs=-1))
+def _peers(x: np.ndarray, given: np.ndarray, *, with_folds: bool) -> dict[str, np.ndarray]:
+    """Return the quality of labels by neighbours and, where that takes no hours, by cross-validated probabilities."""
     near = neighbours(x, 50)
-    return {
-        "cleanlab self_confidence, C = 1": get_label_quality_scores(given, p),
-        "50-neighbour agreement": (given[near.index] == given[:, None]).mean(axis=1),
-    }
+    found = {"50-neighbour agreement": (given[near.index] == given[:, None]).mean(axis=1)}
+    if with_folds:
+        model = LogisticRegression(max_iter=1_000)
+        p = np.asarray(cross_val_predict(model, x, given, cv=5, method="predict_proba", n_jobs=-1))
+        found["cleanlab self_confidence, C = 1"] = get_label_quality_scores(given, p)
+    return found
 
 
 def _agreement(probe: Probe, scores: dict[str, Scores], count: int) -> dict[str, dict[str, float]]:
