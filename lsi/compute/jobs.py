@@ -40,7 +40,6 @@ GROUPS = ("data", "noise", "features", "score", "where")  # of the settings, who
 SINGLE = ("seed", "device", "decisions")  # settings that are options themselves
 SILENT_SECONDS = 600.0  # without a sign, after which a job on another machine has failed; it gives two a minute
 _CANCEL_SECONDS = 3.0
-_NICE = 10  # of its process, so that the pages come first
 
 
 @dataclass(frozen=True)
@@ -185,19 +184,12 @@ def start(settings: Settings, cache: Path, project: bool = True, decided: str = 
             process = subprocess.Popen(
                 words, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment, **_DETACHED
             )
-        _behind_pages(process.pid)
         facts = {"pid": process.pid, "host": _HOST, "started": time.time(), "files": files, "decided": decided}
         facts |= _times_of(process.pid) | {"settings": settings.to_dict()}
         write_json(job.folder / JOB, facts)
         _remove_earlier(job.folder, set(files.values()))
     _CHILDREN.append(process)
     return job
-
-
-def _behind_pages(pid: int) -> None:
-    """Let a process have the cores that the app's pages leave, before it starts threads, which would keep theirs."""
-    with suppress(psutil.Error, OSError):
-        psutil.Process(pid).nice(getattr(psutil, "BELOW_NORMAL_PRIORITY_CLASS", _NICE))  # Windows has classes
 
 
 def _remove_earlier(folder: Path, names: set[str]) -> None:
