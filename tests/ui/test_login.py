@@ -302,7 +302,7 @@ def test_an_open_page_says_that_roles_cannot_be_read(app, monkeypatch):
     monkeypatch.setattr(login, "is_required", lambda: True)
     monkeypatch.setattr(login, "current", unreadable)
     app.run()
-    assert [e.value.replace("\\", "") for e in app.error] == ["roles.toml: it cannot be read."]
+    assert [e.value.replace("\\", "") for e in app.error] == ["roles.toml: it cannot be read. Load the page again."]
     assert not app.exception
 
 
