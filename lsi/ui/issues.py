@@ -11,6 +11,7 @@ import streamlit as st
 from lsi.audit.label_issues import most_suspect_first
 from lsi.audit.summary import precision_recall_at
 from lsi.data.plan import counted, some
+from lsi.errors import StorageError
 from lsi.export import charts
 from lsi.hashing import fingerprint
 from lsi.ui import bulk, detail, estimate, said, samples

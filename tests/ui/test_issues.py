@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lsi.errors import StorageError
 from lsi.probabilities import Probabilities
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.listing import list_runs
@@ -82,6 +83,24 @@ def test_an_undo_that_leaves_another_decision_in_force_says_so(view, tmp_path, m
     assert issues.take_back(view, "ann", 0) == stays
     reviews.record(about, "bob", [Decision(0, "exclude")])
     assert issues.take_back(view, "ann", 0) == stays
+    reviews.engine.dispose()
+
+
+def test_an_undo_after_which_nothing_can_be_read_is_not_done_again(view, tmp_path, monkeypatch):
+    reviews = Reviews(f"sqlite:///{tmp_path / 'r.db'}")
+    about = Subject("run", "data", list("abc"), list("xyz"), ("x", "y", "z"), np.array([1, 1, 2]))
+    monkeypatch.setattr(issues, "reviews", lambda: reviews)
+    vars(view.run)["subject"], vars(view)["table"] = about, SCORES
+    reviews.record(about, "ann", [Decision(0, "keep")])
+    answers = [reviews.current(about)]
+
+    def then_away(_) -> pd.DataFrame:
+        if not answers:
+            raise StorageError("The database is away.")
+        return answers.pop()
+
+    monkeypatch.setattr(reviews, "current", then_away)
+    assert issues.take_back(view, "ann", 0) == "Undone: 1 decision"
     reviews.engine.dispose()
 
 
