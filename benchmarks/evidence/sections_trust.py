@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.evidence.sections_models import datasets_with
+from benchmarks.evidence.sections_models import AGREEMENT, agreement, datasets_with
 from benchmarks.tables import table
 
 OURS = "label_score"
@@ -50,20 +50,16 @@ def many_classes(r: dict[str, Any]) -> str:
     for row in r["rows"]:
         detectors = [[name, f"{v['auroc']:.3f}", f"{v['average_precision']:.3f}"]
                      for name, v in row["detectors"].items()]  # fmt: skip
-        agreement = [
-            [name, f"{v['spearman']:.4f}", f"{v['top_overlap']:.0%} of {v['top']}", f"{v['median_relative_error']:.1e}",
-             f"{v['probabilities']:.4f}" if "probabilities" in v else ""]
-            for name, v in row["agreement"].items()
-        ]  # fmt: skip
+        ranks = [[name, *agreement(v), f"{v['probabilities']:.4f}" if "probabilities" in v else ""]
+                 for name, v in row["agreement"].items()]  # fmt: skip
         parts.append(
             f"**{row['k']:,} classes**, n = {row['n']:,}, d = {row['d']}, {row['wrong']:,} labels wrong; leave-one-out "
             f"accuracy against the right labels {row['accuracy']:.1%}, {row['seconds']:.0f} s for fit, scores and "
             "label_score.\n\n"
             + table(["score", "AUROC", "average precision"], detectors)
             + "\n\n"
-            + table(["agreement of LSI", "Spearman", "overlap of the top", "median relative error",
-                     "Spearman of probabilities"], agreement)
-        )  # fmt: skip
+            + table(["agreement of LSI", *AGREEMENT, "Spearman of probabilities"], ranks)
+        )
     return (
         "No set of so many classes was at hand: each class of CIFAR-10 is cut into clusters of its images' features, "
         "so that the classes have a hierarchy and real features. A tenth of the labels is wrong, half of these within "

@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -58,39 +60,39 @@ def test_the_queue_shows_a_sample_without_a_decision(view):
     assert items[1]["suggested"] is None, "nothing is suggested where the label is the likeliest"
 
 
-def test_an_undo_of_something_else_than_what_was_seen_is_said(view, tmp_path, monkeypatch):
-    """Another tab decided since, or several were decided at once: the queue does not show what is taken back."""
+@pytest.fixture
+def three(view, tmp_path, monkeypatch) -> Iterator[tuple[Reviews, Subject]]:
+    """A database of three samples that the view is of."""
     reviews = Reviews(f"sqlite:///{tmp_path / 'r.db'}")
     about = Subject("run", "data", list("abc"), list("xyz"), ("x", "y", "z"), np.array([1, 1, 2]))
     monkeypatch.setattr(issues, "reviews", lambda: reviews)
     vars(view.run)["subject"], vars(view)["table"] = about, SCORES
+    yield reviews, about
+    reviews.engine.dispose()
+
+
+def test_an_undo_of_something_else_than_what_was_seen_is_said(view, three):
+    """Another tab decided since, or several were decided at once: the queue does not show what is taken back."""
+    reviews, about = three
     reviews.record(about, "ann", [Decision(0, "keep")])
     reviews.record(about, "ann", [Decision(1, "exclude"), Decision(2, "relabel", 0)])
     assert issues.take_back(view, "ann", 0) == "Undone: 2 decisions, on b, c"
     assert issues.take_back(view, "ann", 0) == ""
     assert issues.take_back(view, "ann", -1) == "Nothing to undo"
-    reviews.engine.dispose()
 
 
-def test_an_undo_that_leaves_another_decision_in_force_says_so(view, tmp_path, monkeypatch):
-    reviews = Reviews(f"sqlite:///{tmp_path / 'r.db'}")
-    about = Subject("run", "data", list("abc"), list("xyz"), ("x", "y", "z"), np.array([1, 1, 2]))
-    monkeypatch.setattr(issues, "reviews", lambda: reviews)
-    vars(view.run)["subject"], vars(view)["table"] = about, SCORES
+def test_an_undo_that_leaves_another_decision_in_force_says_so(view, three):
+    reviews, about = three
     for _ in range(2):
         reviews.record(about, "ann", [Decision(0, "keep")])
     stays = "Undone: 1 decision. It changes nothing that is in force."
     assert issues.take_back(view, "ann", 0) == stays
     reviews.record(about, "bob", [Decision(0, "exclude")])
     assert issues.take_back(view, "ann", 0) == stays
-    reviews.engine.dispose()
 
 
-def test_an_undo_after_which_nothing_can_be_read_is_not_done_again(view, tmp_path, monkeypatch):
-    reviews = Reviews(f"sqlite:///{tmp_path / 'r.db'}")
-    about = Subject("run", "data", list("abc"), list("xyz"), ("x", "y", "z"), np.array([1, 1, 2]))
-    monkeypatch.setattr(issues, "reviews", lambda: reviews)
-    vars(view.run)["subject"], vars(view)["table"] = about, SCORES
+def test_an_undo_after_which_nothing_can_be_read_is_not_done_again(view, three, monkeypatch):
+    reviews, about = three
     reviews.record(about, "ann", [Decision(0, "keep")])
     answers = [reviews.current(about)]
 
@@ -101,7 +103,6 @@ def test_an_undo_after_which_nothing_can_be_read_is_not_done_again(view, tmp_pat
 
     monkeypatch.setattr(reviews, "current", then_away)
     assert issues.take_back(view, "ann", 0) == "Undone: 1 decision"
-    reviews.engine.dispose()
 
 
 def test_a_list_holds_the_undecided_ones_first_and_keeps_their_order(monkeypatch):
