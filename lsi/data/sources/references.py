@@ -120,6 +120,11 @@ class Resolver:
         rule, hits, looked = self._best([(_plain(value), None) for value in values if value])
         return rule is not None and hits * 2 >= looked
 
+    def could_fit(self, values: Sequence[str]) -> bool:
+        """Say whether a file near the table has one of these names, with or without a suffix: sooner than `fits`."""
+        near = self._names_near
+        return near is None or any("/" in text or _letters(text) in near for text in map(_plain, values) if text)
+
     def _splits(self, n_rows: int, splits: Sequence[str] | None) -> list[str | None]:
         if splits is None:
             return [split_of_file(self.table)] * n_rows
@@ -310,6 +315,14 @@ class Resolver:
     @property
     def _own(self) -> str:
         return own_folder(self.table)
+
+    @cached_property
+    def _names_near(self) -> frozenset[str] | None:
+        """The names of the files near the table, of images without their suffix too; None where they are not known."""
+        listings = [self._listed(folder) for tier in self._tiers for folder in tier]
+        names = {_letters(name) for listed in listings for name in listed or ()}
+        stems = {_letters(PurePosixPath(name).stem) for name in names if suffix_of(name) in SUFFIXES}
+        return None if None in listings else frozenset(names | stems)
 
     @cached_property
     def _tiers(self) -> tuple[tuple[str, ...], ...]:
