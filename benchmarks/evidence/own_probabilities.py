@@ -17,7 +17,7 @@ from benchmarks.evidence.problems import Problem, Source, confused, flipped, sou
 from lsi.audit.label_issues import self_confidence
 from lsi.audit.through_noise import judge_labels
 
-FOLDS = 5
+SAMPLES, FOLDS = 1_500, 5
 NETWORKS = {
     "convolutions, 400 steps": small_net.Training(400),
     "convolutions, 1,200 steps": small_net.Training(1_200),
@@ -41,18 +41,17 @@ def study(quick: bool, cache: Path) -> dict[str, Any]:
 
 
 def _problems(quick: bool, cache: Path) -> Iterator[tuple[Source, Problem]]:
-    """Yield each dataset in two sizes with three noises; people's labels in place of one where there are any."""
-    for n in (400,) if quick else (1_500, 4_500):
-        for s in sources(cache, n):
-            if (s.name == "digits") != quick:
-                continue
-            noises = {
-                "sparse transitions 20%": confused(s.clean, 0.2, 0),
-                "symmetric 20%" if s.human is None else "human (CIFAR-10N)":
-                    flipped(s.clean, "symmetric", 0.2, 0) if s.human is None else s.human,
-            }  # fmt: skip
-            for noise, given in noises.items():
-                yield s, Problem(s.name, noise, s.features, given, s.clean)
+    """Yield each dataset with two kinds of noise, of which people's labels are one where there are any."""
+    for s in sources(cache, 400 if quick else SAMPLES):
+        if (s.name == "digits") != quick:
+            continue
+        noises = {
+            "sparse transitions 20%": confused(s.clean, 0.2, 0),
+            "symmetric 20%" if s.human is None else "human (CIFAR-10N)":
+                flipped(s.clean, "symmetric", 0.2, 0) if s.human is None else s.human,
+        }  # fmt: skip
+        for noise, given in noises.items():
+            yield s, Problem(s.name, noise, s.features, given, s.clean)
 
 
 def out_of_fold(source: Source, problem: Problem, quick: bool) -> Iterator[tuple[str, Float[np.ndarray, "n k"]]]:

@@ -23,11 +23,10 @@ def own_probabilities(r: dict[str, Any]) -> str:
     said = []
     for (measure, name), most in zip(AMONG.items(), WITHIN, strict=True):
         gains = np.array([row["scores"][OURS][measure] - _best(row["scores"], measure) for row in r["rows"]])
-        small = gains[[row["n"] < 3_000 for row in r["rows"]]]
         said.append(
             f"- **{name}**: within {most} of the better of the model's own two, or above it, in "
             f"{(gains >= -most).sum()} of {len(gains)} rows; from {gains.min():+.3f} to {gains.max():+.3f}, "
-            f"{gains.mean():+.3f} on the mean, {small.mean():+.3f} on the smaller sets."
+            f"{gains.mean():+.3f} on the mean."
         )
     return (
         f"Each model's probabilities are out of fold ({r['folds']} folds), trained here on the noisy labels. Its own "
