@@ -168,6 +168,10 @@ def test_colour_that_comes_late_is_seen(tmp_path):
 def test_what_is_predicted_and_what_nobody_learns_stay_columns_of_the_data(tmp_path):
     table = pd.DataFrame({"text": list("abcd"), "price": [100, 200, 300, 401], "label": list("xyxy")})
     table.to_csv(tmp_path / "d.csv", index=False)
+    for number in table["price"]:  # images of other data are called like its numbers
+        image = tmp_path.parent / f"{tmp_path.name}-other" / f"{number}.png"
+        image.parent.mkdir(exist_ok=True)
+        Image.new("L", (8, 8)).save(image)
     data = opened(tmp_path / "d.csv", task="regression", targets="price")
     assert data.metadata is not None
     assert data.metadata.astype(str).to_dict("list") == {"price": ["100", "200", "300", "401"], "label": list("xyxy")}

@@ -121,9 +121,12 @@ class Resolver:
         return rule is not None and hits * 2 >= looked
 
     def could_fit(self, values: Sequence[str]) -> bool:
-        """Say whether a file near the table has one of these names, with or without a suffix: sooner than `fits`."""
-        near = self._names_near
-        return near is None or any("/" in text or _letters(text) in near for text in map(_plain, values) if text)
+        """Say whether a file beside the table or below has one of these names, or they are paths: sooner than `fits`.
+
+        With or without a suffix. Elsewhere numbers, say, are called like the images of other data by chance.
+        """
+        there = self._names_below
+        return there is None or any("/" in text or _letters(text) in there for text in map(_plain, values) if text)
 
     def _splits(self, n_rows: int, splits: Sequence[str] | None) -> list[str | None]:
         if splits is None:
@@ -317,9 +320,10 @@ class Resolver:
         return own_folder(self.table)
 
     @cached_property
-    def _names_near(self) -> frozenset[str] | None:
-        """The names of the files near the table, of images without their suffix too; None where they are not known."""
-        listings = [self._listed(folder) for tier in self._tiers for folder in tier]
+    def _names_below(self) -> frozenset[str] | None:
+        """The names of files in the table's folder and below, of images without their suffix too; None: not known."""
+        own, below, _, _ = self._tiers
+        listings = [self._listed(folder) for folder in (*own, *below)]
         names = {_letters(name) for listed in listings for name in listed or ()}
         stems = {_letters(PurePosixPath(name).stem) for name in names if suffix_of(name) in SUFFIXES}
         return None if None in listings else frozenset(names | stems)
