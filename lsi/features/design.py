@@ -59,8 +59,9 @@ class Recipe:
 
     def _pieces(self, raw: np.ndarray, rows: np.ndarray | None = None) -> Iterator[np.ndarray]:
         expected = self._n_raw()
-        width = raw.shape[-1] if self.columns is None or expected is None else min(raw.shape[-1], expected)
-        if raw.ndim != 2 or expected not in (None, width):
+        width, takes_some = raw.shape[-1], self.columns is not None
+        fits = expected is None or (width >= expected if takes_some else width == expected)
+        if raw.ndim != 2 or not fits:
             raise DataError(f"Expected raw features of shape (n, {expected}), got {raw.shape}.")
         count = len(raw) if rows is None else len(rows)
         for start in range(0, count, _SHARD):

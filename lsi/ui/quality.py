@@ -30,7 +30,7 @@ def section(view: View) -> None:
     chosen = current_filter()
     positions = filtered(view, replace(chosen, quality=()))
     if chosen.quality:
-        st.markdown("Flags that the filter asks for are not counted by here.")
+        st.markdown("The quality flags that the filter asks for do not count here.")
     found = {flag: flags.worst_first(view.run.scores, flag, positions) for flag in view.flags}
     found = {flag: rows for flag, rows in found.items() if len(rows)}
     if not found:

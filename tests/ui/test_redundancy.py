@@ -236,6 +236,6 @@ def test_a_count_of_a_flag_is_of_what_the_way_to_it_shows(app, rich):
     said = written(page.run())
     assert f"Blurry**: {n_blurry} image" in said
     assert f"Dark**: {n_dark} image" in said
-    assert "Flags that the filter asks for are not counted by here." in said
+    assert "The quality flags that the filter asks for do not count here." in said
     page.button(key="flag-is_blurry").click().run()
     assert f"**{n_blurry}** of 60 images" in written(page)
