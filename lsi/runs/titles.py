@@ -55,8 +55,14 @@ def label_of(run: Run) -> str:
     if run.title:
         return run.title
     noun = "images" if run.manifest["dataset"]["has_images"] else "samples"
-    facts = [f"{run.manifest['dataset']['n_samples']:,} {noun}", str(run.manifest["features"].get("backbone", ""))]
+    facts = [f"{run.manifest['dataset']['n_samples']:,} {noun}", features_of(run)]
     return f"{run.subject_name}: {', '.join([*facts, *unusual_settings(run)])} · {when(run)}"
+
+
+def features_of(run: Run) -> str:
+    """Return what a run's features are of: the name of a backbone or of a file, or "own features" of the data."""
+    backbone = str(run.manifest["features"].get("backbone", ""))
+    return "own features" if backbone == "given" else backbone
 
 
 def unusual_settings(run: Run) -> list[str]:

@@ -16,7 +16,16 @@ from lsi.runs.comparison import Comparison, compare
 from lsi.runs.counting import decided_on
 from lsi.runs.listing import delete_run, is_of_same_place
 from lsi.runs.run import Run
-from lsi.runs.titles import LENGTH, check_there, decisions_without_effect, label_of, rename, unusual_settings, when
+from lsi.runs.titles import (
+    LENGTH,
+    check_there,
+    decisions_without_effect,
+    features_of,
+    label_of,
+    rename,
+    unusual_settings,
+    when,
+)
 from lsi.runs.trail import trail
 from lsi.ui.bar import choose, forget
 from lsi.ui.buttons import button
@@ -67,7 +76,7 @@ def _row(run: Run, decided: dict[str, int], is_open: bool) -> dict[str, object]:
         "": "on screen" if is_open else "",
         "Data": run.subject_name,
         "Samples": run.manifest["dataset"]["n_samples"],
-        "Features": str(run.manifest["features"].get("backbone", "")),
+        "Features": features_of(run),
         "Settings": ", ".join(unusual_settings(run)) or "usual",
         "Suspected": run.manifest["summary"]["n_label_issues"],
         "Decided on its data": decided[run.name],

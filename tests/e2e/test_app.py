@@ -23,7 +23,7 @@ from lsi.config import DataSettings, FeatureSettings, NoiseSettings, Settings
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.listing import list_runs
 from lsi.runs.run import Run
-from tests.cases import image_files
+from tests.cases import image_files, noisy_digits
 from tests.e2e.browser import READY, draw_lasso, free_port, serve, settle
 from tests.e2e.conftest import ARTEFACTS, JOB_MS
 from tests.ui.rich import enrich, pictures
@@ -334,13 +334,14 @@ def digits_run(cache: Path, subset: int) -> str:
 
 @dataclass(frozen=True)
 class Runs:
-    """A server over three runs: one with metadata, image quality and images without a label, and two on digits."""
+    """A server over four runs: one with metadata, image quality and images without a label, two on digits, and texts."""
 
     context: BrowserContext
     address: str
     rich: Run
     older: str
     newer: str
+    texts: str
 
 
 @pytest.fixture(scope="module")
@@ -351,11 +352,20 @@ def runs(browser, tmp_path_factory) -> Iterator[Runs]:
     maps.projection_of_run(run, cache)
     rich = enrich(run, pictures(folder / "rest", 5))
     older, newer = (digits_run(cache, subset) for subset in (300, 200))
+    texts = long_texts(folder, cache)
     with serve(cache) as server:
         context = browser.new_context(viewport={"width": 1360, "height": 1000}, base_url=server.address)
         context.set_default_timeout(60_000)
-        yield Runs(context, server.address, rich, older, newer)
+        yield Runs(context, server.address, rich, older, newer, texts)
         context.close()
+
+
+def long_texts(folder: Path, cache: Path) -> str:
+    """Compute a run of texts of sixty lines each that bring their features, and return its name."""
+    problem = noisy_digits(0.1, n=200)
+    sayings = np.array(["\n".join(f"heron {i}, line {line}" for line in range(60)) for i in range(200)])
+    np.savez(folder / "sayings.npz", features=problem.features, labels=problem.labels, text=sayings)
+    return pipeline.run(Settings(DataSettings(data=folder / "sayings.npz")), cache).name
 
 
 @pytest.fixture
@@ -678,3 +688,19 @@ def test_a_new_tag_is_typed_kept_and_filtered_by(runs: Runs, tab: Page):
     page.goto(f"/samples?run={runs.newer}&tag=second+look&noted=1")
     settle(page)
     expect(page.get_by_text("1 of 200 images")).to_be_visible()
+
+
+def test_texts_in_the_queue_are_read_to_their_end_and_have_no_keys_of_images(runs: Runs, tab: Page):
+    page = tab
+    page.goto(f"/issues?run={runs.texts}")
+    expect(page.locator(".queue .text")).to_be_visible()
+    expect(page.get_by_role("button", name="Zoom in")).to_be_hidden()
+    expect(page.get_by_role("button", name=re.compile("^Pixels"))).to_be_hidden()
+    frame, text = page.locator(".queue .picture"), page.locator(".queue .text")
+    assert text.bounding_box()["y"] >= frame.bounding_box()["y"]
+    frame.hover()
+    page.mouse.wheel(0, 5_000)
+    page.wait_for_timeout(500)
+    below = frame.bounding_box()["y"] + frame.bounding_box()["height"]
+    assert text.bounding_box()["y"] + text.bounding_box()["height"] <= below + 1
+    page.screenshot(path=ARTEFACTS / "texts.png")

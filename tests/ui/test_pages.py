@@ -26,7 +26,7 @@ from lsi.compute import jobs
 from lsi.errors import DataError, StorageError
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.listing import list_runs
-from lsi.runs.titles import rename
+from lsi.runs.titles import label_of, rename
 from lsi.runs.trail import trail
 from lsi.ui import bar, classes, deciding, detail, export_view, login, map_view, samples, session
 from lsi.ui.filters import Filter
@@ -98,6 +98,13 @@ def test_a_run_of_texts_speaks_of_texts(app, texts, page):
     shown += [str(e.label) for kind in ("button", "slider", "expander", "toggle") for e in getattr(app, kind)]
     assert any("200** texts" in s or "of 200 texts" in s for s in shown)
     assert not [s for s in shown if "image" in s]
+
+
+def test_a_run_on_vectors_of_the_data_says_so(app, texts):
+    visit(app, "runs")
+    rows = [table.value for table in app.dataframe if "Features" in table.value]
+    assert "own features" in set(rows[0]["Features"])
+    assert label_of(texts).startswith("sayings: 200 samples, own features")
 
 
 def test_texts_are_filtered_by_what_they_say(app, texts):

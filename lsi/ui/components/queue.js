@@ -217,7 +217,7 @@ function search(s) {
 // A closer look: the wheel or + and −, and dragging.
 function panning(s) {
   const frame = s.root.querySelector(".picture");
-  frame.onwheel = (event) => { event.preventDefault(); zoom(s, event.deltaY < 0 ? 1.2 : 1 / 1.2); };
+  frame.onwheel = (event) => { if (!s.data.base) return; event.preventDefault(); zoom(s, event.deltaY < 0 ? 1.2 : 1 / 1.2); };
   frame.ondblclick = () => zoom(s, s.zoom > 1 ? 1 / s.zoom : 2);
   frame.onpointerdown = (event) => { if (s.zoom > 1) { s.drag = [event.clientX - s.shift[0], event.clientY - s.shift[1]]; frame.setPointerCapture(event.pointerId); } };
   frame.onpointermove = (event) => { if (s.drag) { s.shift = [event.clientX - s.drag[0], event.clientY - s.drag[1]]; place(s); } };
@@ -254,6 +254,9 @@ function draw(s) {
   if (source && image.getAttribute("src") !== source) image.setAttribute("src", source);
   image.alt = `image ${item.i}, labelled ${classes[item.given]}`;
   place(s);
+  q(".picture").classList.toggle("reads", !base);
+  q(".look").hidden = !base;
+  q(".left").hidden = !base && !item.text;
   q(".text").textContent = item.text || "";
   for (let ahead = 1; ahead < 4 && base; ahead++) {
     const following = items[s.at + ahead];
