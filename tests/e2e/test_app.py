@@ -334,7 +334,7 @@ def digits_run(cache: Path, subset: int) -> str:
 
 @dataclass(frozen=True)
 class Runs:
-    """A server over four runs: one with metadata, image quality and images without a label, two on digits, and texts."""
+    """A server over four runs: with metadata, image quality and images without a label, two on digits, and texts."""
 
     context: BrowserContext
     address: str
