@@ -173,7 +173,7 @@ def calibrated_joint(
         n_classes: k.
     """
     kept = confident >= 0
-    joint = np.zeros((n_classes, n_classes), dtype=np.int64)
+    joint = np.zeros((n_classes, n_classes), dtype=np.int64, order="F")  # sums round as in cleanlab
     np.add.at(joint, (labels[kept], confident[kept]), 1)
     joint[np.diag_indices(n_classes)] = np.maximum(joint.diagonal(), 1)
     counts = np.bincount(labels, minlength=n_classes)
@@ -201,10 +201,10 @@ def _worst(scores: np.ndarray, count: int, confirmed: np.ndarray | None) -> np.n
 
 
 def _by_class(labels: np.ndarray, k: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the classes of more than five samples, and the rows of each in rising order."""
+    """Yield the classes of several samples, and the rows of each in rising order."""
     counts = np.bincount(labels, minlength=k)
     groups = np.split(np.argsort(labels, kind="stable"), np.cumsum(counts)[:-1])
-    for c in np.flatnonzero(counts > _MIN_PER_CLASS):
+    for c in np.flatnonzero(counts > 1):
         yield int(c), groups[c]
 
 
@@ -212,53 +212,48 @@ def _pruned(
     labels: np.ndarray, table: Probabilities, of_given: np.ndarray, joint: np.ndarray, filter_by: str
 ) -> np.ndarray:
     """Return what a prune rule takes; `of_given` is infinite for labels that are right for certain."""
-    pruned = np.ones(len(labels), dtype=bool)
+    counts = _keep_at_least_one(joint.T)
+    pruned = np.isfinite(of_given)
     if filter_by in ("prune_by_class", "both"):
-        pruned &= _prune_by_class(labels, of_given, joint)
+        pruned &= _prune_by_class(labels, of_given, counts)
     if filter_by in ("prune_by_noise_rate", "both"):
-        pruned &= _prune_by_noise_rate(labels, table, of_given, joint)
+        pruned &= _prune_by_noise_rate(labels, table, of_given, counts)
     return pruned
 
 
-def _prune_by_class(labels: np.ndarray, of_given: np.ndarray, joint: np.ndarray) -> np.ndarray:
+def _prune_by_class(labels: np.ndarray, of_given: np.ndarray, counts: np.ndarray) -> np.ndarray:
     is_issue = np.zeros(len(labels), dtype=bool)
-    for c, rows in _by_class(labels, len(joint)):
-        number = int(np.floor(len(rows) - joint[c, c]))
-        if number > 0:
-            limit = np.partition(of_given[rows], number)[number]
-            is_issue[rows] = of_given[rows] < limit
+    for c, rows in _by_class(labels, len(counts)):
+        number = max(0, len(rows) - counts[c, c])
+        is_issue[rows[np.argsort(of_given[rows])[:number]]] = True
     return is_issue
 
 
 def _prune_by_noise_rate(
-    labels: np.ndarray, table: Probabilities, of_given: np.ndarray, joint: np.ndarray
+    labels: np.ndarray, table: Probabilities, of_given: np.ndarray, counts: np.ndarray
 ) -> np.ndarray:
     is_issue = np.zeros(len(labels), dtype=bool)
-    pruned = _keep_at_least(joint.T, _MIN_PER_CLASS)
-    for given, rows in _by_class(labels, len(joint)):
-        others = np.flatnonzero(pruned[:, given] > 0)
+    for given, rows in _by_class(labels, len(counts)):
+        others = np.flatnonzero(counts[:, given] > 0)
         others = others[others != given]
         if not len(others):
             continue
         margins = table.rows(rows)[:, others] - of_given[rows, None]
-        for number, margin in zip(pruned[others, given], margins.T, strict=True):
-            limit = -np.partition(-margin, number - 1)[number - 1]
-            is_issue[rows] |= margin >= limit
+        for number, margin in zip(counts[others, given], margins.T, strict=True):
+            is_issue[rows[np.argsort(-margin)[:number]]] = True
     return is_issue
 
 
-_MIN_PER_CLASS = 5
+def _keep_at_least_one(counts: np.ndarray) -> np.ndarray:
+    """Return the counts (true, given) with a diagonal of at least 1, taken evenly from what else a column counts.
 
-
-def _keep_at_least(counts: np.ndarray, least: int) -> np.ndarray:
-    """Return the counts (true, given) with a diagonal of at least `least`, taken evenly from off the diagonal."""
-    k = len(counts)
-    kept = np.maximum(counts.diagonal(), least)
+    Rounded down, as in cleanlab.
+    """
+    kept = np.maximum(counts.diagonal(), 1)
     excess = kept - counts.diagonal()
-    new = counts - excess / max(1, k - 1)
-    new[np.diag_indices(k)] = kept
-    new = np.maximum(new, 0)
-    return _round_rows(new.T).T.astype(np.int64)
+    new = counts - excess / np.maximum(np.count_nonzero(counts, axis=0) - 1, 1)
+    np.fill_diagonal(new, kept)
+    return np.maximum(new, 0).astype(np.int64)
 
 
 def _round_rows(values: np.ndarray) -> np.ndarray:
@@ -268,7 +263,7 @@ def _round_rows(values: np.ndarray) -> np.ndarray:
     """
     rounded = np.rint(values)
     for row, exact in zip(rounded, values, strict=True):
-        missing = int(np.rint(exact.sum() - row.sum()))
+        missing = int(np.rint(exact.sum()) - row.sum())
         order = np.argsort(exact - row)
         row[order[len(row) - missing :] if missing > 0 else order[:-missing]] += np.sign(missing)
     return rounded.astype(np.int64)

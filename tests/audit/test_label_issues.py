@@ -113,6 +113,25 @@ def test_confirmed_labels_take_no_place_of_a_suspect(rule):
     assert not label_issues(labels, p, rule, np.ones(len(labels), bool)).any()
 
 
+@pytest.mark.parametrize("rule", [r for r in get_args(IssueRule) if r != "expected_errors"])
+def test_small_classes_are_judged_as_by_cleanlab(rule):
+    """Classes of three samples and more, some with no sample that is confidently of them, and ties in the counts."""
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        k = int(rng.integers(2, 15))
+        n = k * int(rng.integers(3, 12))
+        right = np.arange(n) % k
+        labels = np.where(rng.random(n) < 0.15, rng.integers(0, k, n), right)
+        labels[:k] = np.arange(k)
+        logits = rng.normal(size=(n, k)) * rng.uniform(0.5, 2)
+        logits[np.arange(n), right] += rng.uniform(0, 4)
+        p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of classes with one sample
+            expected = find_label_issues(labels, p, filter_by=rule, n_jobs=1)
+        np.testing.assert_array_equal(label_issues(labels, p, rule), expected, err_msg=f"seed {seed}")
+
+
 @pytest.mark.parametrize("rule", ["prune_by_class", "prune_by_noise_rate", "both"])
 def test_confirmed_labels_that_are_confident_of_no_class_take_no_place_either(rule):
     """Of class 0 ten labels are confidently of class 1, and ten confirmed ones less probable than these."""
