@@ -202,7 +202,8 @@ class ScoreSettings:
 
     Attributes:
         prior_precision: λ on the summed loss, or auto: the λ with the best leave-one-out likelihood.
-        structure: of the posterior: full, kron, diag, or auto: full up to 12,000 parameters, then kron.
+        structure: of the posterior: full, kron, diag, or auto: full up to 12,000 weights, (k − 1)(d + 1) of k classes
+            and d features, where time and memory allow, else kron. This and the next three are of class labels alone.
         loo: newton_step (closed form) or refit (solved to a tolerance, every sample).
         refit_top: with newton_step, refit this many samples of highest LSI as well.
         certify: samples whose distance to the true refit is computed, the highest LSI first; by default as many as

@@ -46,6 +46,9 @@ class Plan:
     def lines(self) -> list[str]:
         """Return the plan as lines to print, the most important first."""
         lines = [self._headline()]
+        single = [name for name, count in self.classes if count == 1]
+        if len(single) < len(self.classes) and single:
+            lines.append(f"{counted(len(single), 'class')} of a single sample: {some(single, _SHOWN_CLASSES)}")
         if self.columns:
             lines.append("columns: " + ", ".join(f"{role} = {name}" for role, name in self.columns))
         if self.metadata:

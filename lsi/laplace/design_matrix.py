@@ -313,5 +313,6 @@ class DesignMatrix(Design):
 
 
 def gram_of(shard: Shard) -> tuple[Tensor, ...]:
-    """Return ΦᵀΦ of a shard, multiplied in its dtype, as float64."""
-    return ((shard.features.T @ shard.features).double(),)
+    """Return ΦᵀΦ of a shard, in float64: features far from zero lose the digits of what tells them apart in float32."""
+    features = shard.features.double()
+    return (features.T @ features,)

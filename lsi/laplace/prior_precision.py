@@ -71,8 +71,8 @@ def choose(
 ) -> PriorChoice:
     """Choose λ for a probe on a design matrix.
 
-    The search starts at λ = the mean squared feature and walks √10 at a time in the direction that gains, until two
-    points in a row have lost; the likelihood is smooth and has one maximum in all data seen so far. A point at which
+    The search starts at λ = ten times the mean squared feature and walks √10 at a time in the direction that gains,
+    until two points in a row have lost; the likelihood is smooth and has one maximum in all data seen so far. A point at which
     the probe or its leave-one-out cannot be computed counts as −∞. A λ at the edge of the grid is logged as a warning.
 
     Args:
@@ -156,9 +156,10 @@ def _folds(whole: Objective, seed: int) -> list[tuple[Objective, Objective]]:
     if whole.targets.ndim == 1:
         order = order[np.argsort(whole.targets.cpu().numpy()[order], kind="stable")]
     number = np.empty(n, dtype=np.int64)
-    number[order] = np.arange(n) % FOLDS
+    count = min(FOLDS, n)
+    number[order] = np.arange(n) % count
     fold = torch.from_numpy(number).to(whole.design.device)
-    return [(whole.rows(fold != i), whole.rows(fold == i)) for i in range(FOLDS)]
+    return [(whole.rows(fold != i), whole.rows(fold == i)) for i in range(count)]
 
 
 def _held_out(

@@ -116,6 +116,9 @@ def test_confirmed_labels_take_no_place_of_a_suspect(rule):
 @pytest.mark.parametrize("rule", [r for r in get_args(IssueRule) if r != "expected_errors"])
 def test_small_classes_are_judged_as_by_cleanlab(rule):
     """Classes of three samples and more, some with no sample that is confidently of them, and ties in the counts."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from cleanlab.filter import find_label_issues
     for seed in range(60):
         rng = np.random.default_rng(seed)
         k = int(rng.integers(2, 15))

@@ -204,6 +204,11 @@ def test_a_manifest_without_labels_and_one_with_numbers(tmp_path):
         (lambda p: Settings(DataSettings(data=p, task="classification")), "has no labels to learn"),
         (lambda p: Settings(DataSettings(data=p), NoiseSettings(corrupt_label=0.1)), "needs class labels"),
         (lambda p: Settings(DataSettings(data=p), score=ScoreSettings(calibrate=True)), "need class labels"),
+        (
+            lambda p: Settings(DataSettings(data=p), score=ScoreSettings(structure="kron", loo="refit")),
+            "structure and loo can mean nothing where the task is self",
+        ),
+        (lambda p: Settings(DataSettings(data=p), score=ScoreSettings(certify=3)), "certify can mean nothing"),
         (lambda p: Settings(DataSettings(data=p, task="regression")), "needs targets"),
         (lambda p: Settings(DataSettings(data=p, targets="x")), "targets need task"),
         (lambda p: Settings(DataSettings(data=p, task="paired", targets="gone.npy")), "no such file"),

@@ -157,6 +157,11 @@ def test_the_plan_says_what_was_ignored(tmp_path):
     ]
 
 
+def test_the_plan_names_classes_of_a_single_sample(tmp_path):
+    lines = opened(plant(tmp_path / "photos", [*TWO, "catt/0.png"])).plan.lines()
+    assert lines[1:] == ["1 class of a single sample: catt"]
+
+
 @pytest.mark.parametrize("folders", [("fold1", "fold2"), ("train-clean", "train-noisy"), ("batch_1", "batch_2")])
 def test_folders_that_hold_the_same_classes_are_splits_by_any_such_name(tmp_path, folders):
     root = plant(tmp_path / "d", [f"{f}/{name}" for f in folders for name in TWO])

@@ -25,6 +25,13 @@ def test_with_more_weights_than_the_exact_choice_can_afford_folds_choose_alike(m
     assert by_folds.n_failed == 0
 
 
+@pytest.mark.parametrize("n", [2, 4])
+def test_fewer_samples_than_folds_have_a_fold_each(n):
+    features = np.random.default_rng(0).normal(size=(n, 3_000))
+    choice = choose(Softmax(2), DesignMatrix(with_bias(torch.from_numpy(features))), torch.arange(n) % 2)
+    assert choice.folds == n
+
+
 def digits() -> tuple[DesignMatrix, torch.Tensor]:
     problem = noisy_digits(n=200, share=0.2)
     return DesignMatrix(with_bias(torch.from_numpy(problem.features))), torch.from_numpy(problem.labels)
