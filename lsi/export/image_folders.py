@@ -28,10 +28,11 @@ _SPLITS = frozenset({"train", "validation", "test", "holdout", "unlabelled", "ex
 
 @dataclass(frozen=True)
 class _Original:
-    """Where an image lies in the data: folders below its class, and its name; None where it has none."""
+    """Where an image lies in the data: folders below its class, its name, and its class's folder; None for none."""
 
     folders: tuple[str, ...] = ()
     name: str | None = None
+    class_folder: str | None = None
 
 
 @dataclass
@@ -49,9 +50,13 @@ class _Places:
             parent = (*parent, self._folders[parent, name])
         return parent
 
-    def file(self, folder: tuple[str, ...], name: str, index: int) -> str:
-        """Return a name for an image that no other in its folder has."""
-        return self._names[folder].take(name, mark=index)
+    def reserve(self, folder: tuple[str, ...], name: str) -> None:
+        """Keep the name that an image of the data has there, whether it is written or not."""
+        self._names[folder].reserve(name)
+
+    def file(self, folder: tuple[str, ...], name: str, index: int, is_own: bool) -> str:
+        """Return a name for an image that no other in its folder has, nor has in the data unless it is its own."""
+        return self._names[folder].take(name, index, is_own)
 
 
 def refuse_folders(run: Run, folder: Path) -> None:
@@ -86,7 +91,8 @@ def write_folders(run: Run, selection: Selection, images: RunImages, folder: Pat
     They become `images/<class>/<folders and name of their own>`, below a folder for each split where the run holds
     several, without a class where there are none; images without names are called `<index>.<suffix>`. names.csv has a
     row for each image: the written path, id, index, class, and whether the name is another than its own; classes.csv
-    one for each class. Where two names would meet on some file system, the one that was not changed keeps its name.
+    one for each class. Where two names would meet on some file system, the one that was not changed keeps its name; no
+    image takes the place that another of the run has in the data, be it written or not.
 
     Args:
         run: the run.
@@ -132,6 +138,8 @@ class _Writer:
         self.splits = splits_of(run)
         self.originals = originals(run)
         self.class_names = run.class_names
+        self.numbers = {_folded(name): c for c, name in enumerate(run.class_names)}
+        self.numbers |= {name: c for c, name in enumerate(run.class_names)}
         has_folders = any(self.originals[i].folders for i in selection.kept.tolist())
         self.class_folders = class_folders(run.class_names, has_folders)
         split_names, several = Names(), sorted(set(self.splits))
@@ -149,6 +157,10 @@ class _Writer:
         ordered = sorted(map(int, self.kept), key=rank)
         for position in ordered:  # all folders before any file: one folder stands for many images
             self._folder(position)
+        for position, original in enumerate(self.originals):
+            own = self._own_folder(position)
+            if own is not None and original.name is not None:
+                self.places.reserve(own, original.name)
         return ordered
 
     def write(self, position: int) -> tuple[str, str, int, str, bool]:
@@ -161,7 +173,9 @@ class _Writer:
             if own is not None and source is None:  # no longer the file that it was
                 own = str(PurePosixPath(own).with_suffix(suffix))
         folder = self._folder(position)
-        name = self.places.file(folder, _with_suffix(own or str(index), suffix), index)
+        wanted = _with_suffix(own or str(index), suffix)
+        is_own = wanted == original.name and folder == self._own_folder(position)
+        name = self.places.file(folder, wanted, index, is_own)
         path = self.root.joinpath(*folder, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         if self.link and isinstance(source, Path):
@@ -185,11 +199,26 @@ class _Writer:
         return int(self.split_folders is not None) + int(self.is_labelled)
 
     def _folder(self, position: int) -> tuple[str, ...]:
-        parent = () if self.split_folders is None else (self.split_folders[self.splits[position]],)
+        parent = self._split_folder(position)
         if not self.is_labelled:  # folders would be read as classes
             return parent
         parent = (*parent, self.class_folders[self.labels[position]])
         return self.places.folder(parent, self.originals[position].folders)
+
+    def _own_folder(self, position: int) -> tuple[str, ...] | None:
+        """Return the written folder that stands for the one in the data, None where none does."""
+        parent, original = self._split_folder(position), self.originals[position]
+        if not self.is_labelled:
+            return (*parent, *original.folders)
+        if original.class_folder is None:
+            return None
+        number = self.numbers.get(original.class_folder, self.numbers.get(_folded(original.class_folder)))
+        if number is None:
+            return None
+        return self.places.folder((*parent, self.class_folders[number]), original.folders)
+
+    def _split_folder(self, position: int) -> tuple[str, ...]:
+        return () if self.split_folders is None else (self.split_folders[self.splits[position]],)
 
 
 def class_folders(class_names: list[str], has_folders: bool = False) -> list[str]:
@@ -225,10 +254,11 @@ def originals(run: Run) -> list[_Original]:
     splits, found = splits_of(run), []
     for p, folders, split in zip(parts, below, splits, strict=True):
         rest = list(p[shared:-1] if folders is None else folders)
+        class_folder = None if folders is None else p[len(p) - len(folders) - 2]
         depths = [depth for depth, name in enumerate(rest) if split and same_split(name) == same_split(split)]
         for depth in depths[:1]:  # classes above splits: the split gets a folder of its own
             del rest[depth]
-        found.append(_Original(tuple(rest), p[-1] or None))
+        found.append(_Original(tuple(rest), p[-1] or None, class_folder))
     return found
 
 

@@ -38,20 +38,27 @@ class Names:
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
+        self._reserved: set[str] = set()
 
-    def take(self, name: str, mark: object = None) -> str:
+    def reserve(self, name: str) -> None:
+        """Keep a name for those to whom it belongs."""
+        self._reserved.add(folded(name))
+
+    def take(self, name: str, mark: object = None, is_own: bool = False) -> str:
         """Return a portable name like this one that is still free, and take it.
 
         Args:
             name: the one that is wanted.
             mark: what tells it apart before the suffix of a file (0-17.png); None for a folder, whose name gets a
                 number at its end (cat-2).
+            is_own: whether the name belongs to it, should it be reserved.
         """
         wanted = portable_name(name)
         first, stem = ([], "") if mark is None else ([str(mark)], f"{mark}-")
         marks = itertools.chain(first, (f"{stem}{number}" for number in itertools.count(2)))
         candidates = (_marked(wanted, f"-{m}", is_file=mark is not None) for m in marks)
-        free = next(n for n in itertools.chain([wanted], candidates) if folded(n) not in self._taken)
+        unlike = (n for n in itertools.chain([wanted], candidates) if folded(n) not in self._taken)
+        free = next(n for n in unlike if folded(n) not in self._reserved or (is_own and n == wanted))
         self._taken.add(folded(free))
         return free
 

@@ -85,6 +85,52 @@ def test_images_keep_their_names_and_folders(tmp_path, names, labels, relabelled
     assert [again.images.read(i).getpixel((0, 0))[0] for i in range(4)] == [1, 2, 3, 4]
 
 
+SWAPPED = ["cat/0.png", "cat/1.png", "dog/0.png", "dog/1.png"]
+
+
+@pytest.mark.parametrize(
+    ("names", "labels", "removed", "relabelled", "expected"),
+    [
+        pytest.param(SWAPPED, [0, 0, 1, 1], [], {0: 1, 2: 0},
+                     {"dog/0-0.png": 1, "cat/1.png": 2, "cat/0-2.png": 3, "dog/1.png": 4}, id="in each other's place"),
+        pytest.param(SWAPPED, [0, 0, 1, 1], [2], {0: 1},
+                     {"dog/0-0.png": 1, "cat/1.png": 2, "dog/1.png": 4}, id="in that of one that left"),
+        pytest.param(["cat/0.png", "dog/0.png", "fox/0.png", "fox/1.png"], [0, 1, 2, 2], [], {0: 1, 1: 2},
+                     {"dog/0-0.png": 1, "fox/0-1.png": 2, "fox/0.png": 3, "fox/1.png": 4}, id="a chain"),
+        pytest.param(["cat/0-1.png", "dog/0.png", "cat/0.png", "dog/1.png"], [0, 1, 0, 1], [0], {1: 0},
+                     {"cat/0-1-2.png": 2, "cat/0.png": 3, "dog/1.png": 4}, id="an index in the name"),
+    ],
+)  # fmt: skip
+def test_no_path_in_the_data_leads_to_another_image_of_an_export(
+    tmp_path, names, labels, removed, relabelled, expected
+):
+    run = run_of_files(tmp_path, names, labels, ["cat", "dog", "fox"])
+    vars(run)["scores"] = run.scores.assign(near_duplicate_group=-1)
+    gone = np.array(removed, np.int64)
+    selection = Selection(np.setdiff1d(np.arange(4), gone), gone, relabelled)
+    out = tmp_path / "out"
+    export(run, selection, out, ("csv",))
+    root = write_images(run, selection, out, "copy")
+    assert written(root) == expected
+    found = {path: root / path for path in pd.read_csv(out / "cleaned.csv")["path"] if (root / path).exists()}
+    assert found.keys() == {names[i] for i in selection.kept} - {names[i] for i in relabelled}
+    assert all(Image.open(file).getpixel((0, 0))[0] == names.index(path) + 1 for path, file in found.items())
+    whole = load(DataSettings(data=out), tmp_path)
+    assert whole.metadata is not None
+    assert [whole.images.read(i).getpixel((0, 0))[0] for i in range(len(whole))] == [
+        int(number) + 1 for number in whole.metadata["index"]
+    ]
+    assert "decision" not in whole.metadata.columns
+
+
+def test_an_image_without_a_class_takes_the_place_of_no_other(tmp_path):
+    names = ["a/x.png", "b/0.png", "b/x.png", "x.png"]
+    run = run_of_files(tmp_path, names, [0, 0, 0, 0], ["cat"])
+    run.manifest["task"] = "self"
+    root = write_images(run, EVERYTHING, tmp_path / "out", "copy")
+    assert written(root) == {"x-0.png": 1, "0.png": 2, "x-2.png": 3, "x.png": 4}
+
+
 class Members(RunImages):
     """As much of the images of an archive as an export of copies reads."""
 

@@ -21,6 +21,7 @@ from lsi.data.trees import Tree
 from lsi.errors import DataError, UnreachableError, unreadable_passed_over
 
 _HEAD = 64  # bytes that tell an image by its content
+_EXPORTED = frozenset({"manifest.json", "audit.csv", "names.csv"})  # what an export writes beside copies of images
 
 
 def read_tree(tree: Tree, names: list[str], options: Options, name: str) -> Samples:
@@ -137,8 +138,14 @@ def _container(tree: Tree) -> tuple[Path, ...]:
 
 
 def _tables(layout: Layout) -> list[str]:
-    folders = {folder.path: folder for folder in layout.table_folders}.values()
-    names = [f.child(n) for f in folders for n in sorted(f.files) if not n.startswith(".")]
+    """Return the tables that may name the images; of those of an export, the one that names them as written."""
+    names = []
+    for folder in {folder.path: folder for folder in layout.table_folders}.values():
+        files = sorted(name for name in folder.files if not name.startswith("."))
+        if _EXPORTED.issubset(files):
+            files = ["names.csv"]
+            layout.notes.append("The images are an export's: of the tables beside them names.csv alone is read.")
+        names += map(folder.child, files)
     return [n for n in names if PurePosixPath(n).suffix.lower() in TABLES and not is_sample_submission(n)]
 
 
