@@ -220,8 +220,8 @@ class Decisions(Common):
     Attributes:
         action: import or export.
         file: the decisions.json to read or to write; an export of Label Studio can be read too.
-        run: of an export, the run whose samples are meant; of an import only needed for files of older versions. Name
-            of a run, the start of its name, its folder, or latest.
+        run: of an export, the run whose samples are meant; of an import, one on the data (files of older versions need
+            it; others take one on data of their name, else of their samples). Its name, its start, folder, or latest.
         all: of an export, those on samples of the dataset and for classes that the run does not have as well. Such a
             file can be read in again; `apply` refuses one with decisions for classes that the data lack.
     """

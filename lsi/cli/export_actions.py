@@ -10,7 +10,7 @@ import pandas as pd
 from lsi.cli import commands
 from lsi.cli.noting import has_database, note
 from lsi.cli.output import print_json, text_table
-from lsi.cli.warnings_of_exports import say, warn, warn_of_lost
+from lsi.cli.warnings_of_exports import say, warn, warn_of_lost, warn_of_unknown
 from lsi.compute import maps, queries
 from lsi.compute.uncomputed import data_as_run
 from lsi.config import EMBEDDED
@@ -38,7 +38,7 @@ from lsi.export import (
 )
 from lsi.export.tables import write_spreadsheet
 from lsi.files import atomic, read_json
-from lsi.runs.listing import find_run, list_runs
+from lsi.runs.listing import find_run, list_runs, run_about
 from lsi.runs.records import (
     as_decisions,
     decision_records,
@@ -169,9 +169,10 @@ def move_decisions(command: commands.Decisions) -> None:
         facts = {"decisions": written, "remarks": len(said)}
         words = f"{counted(written, 'decision')}{beside} written to {command.file}"
     else:
-        run = find_run(command.cache, command.run) if command.run else None
         content = _read(command.file)
+        run = find_run(command.cache, command.run) if command.run else run_about(command.cache, content)
         dataset, records = records_to_add(content, None if run is None else run.subject)
+        warn_of_unknown(run, dataset)
         said = rows_of(remarks_in(content))
         note(command.cache, "read decisions in", dataset, decisions=len(records), file=command.file.name)
         reviews = Reviews.of_cache(command.cache)

@@ -43,6 +43,18 @@ def warn_of_lost(run: Run, records: list[dict[str, Any]]) -> None:
             f"{'changes' if count == 1 else 'change'} nothing")  # fmt: skip
 
 
+def warn_of_unknown(run: Run | None, dataset: str) -> None:
+    """Say where no run here is on the data that decisions were read in for.
+
+    Args:
+        run: one on them, if any.
+        dataset: their name.
+    """
+    if run is None:
+        say(f"no run here is on {dataset} or has these samples: should the data have another name here, compute a run "
+            "on them and read the file in again")  # fmt: skip
+
+
 def _warn_of_changes(run: Run, cache: Path) -> None:
     changes = {} if run.images is None else run.images.changes(np.arange(len(run.scores)))
     moved = 0 if changes or not run.has_scores else moved_rows(run, cache)  # without scores the data were read just now

@@ -6,11 +6,13 @@ import shutil
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from lsi.errors import LsiError, MissingRunError, UsageError
 from lsi.files import read_json
-from lsi.runs.layout import DESIGNS, KIND, MANIFEST, PROJECTIONS
+from lsi.runs.layout import DESIGNS, KIND, MANIFEST, PROJECTIONS, SCORES
 from lsi.runs.reading import fault_of
+from lsi.runs.records import as_decisions, find, records_of, remarks_in
 from lsi.runs.run import Run
 from lsi.runs.store import SEAL, Entry, Store
 
@@ -116,7 +118,8 @@ def find_run(cache: Path, name: str) -> Run:
     Raises:
         MissingRunError: none or several fit.
     """
-    if (Path(name) / MANIFEST).is_file():
+    is_folder = (Path(name) / MANIFEST).is_file()
+    if is_folder and (Path(name) / SCORES).is_file():
         return Run(Path(name))
     runs = list_runs(cache)
     if name == "latest" and runs:
@@ -124,8 +127,34 @@ def find_run(cache: Path, name: str) -> Run:
     fitting = [r for r in runs if name in (r.name, r.title)] or [r for r in runs if r.name.startswith(name)]
     if len(fitting) == 1:
         return fitting[0]
+    if is_folder and not fitting:
+        raise MissingRunError(f"The folder {name} is no run but an export: name the run that it is of.")
     known = ", ".join(r.name for r in runs[:5]) or "none yet: start one with `python -m lsi compute`"
     raise MissingRunError(f"{'Several runs fit' if fitting else 'No run is called'} {name!r}. Runs: {known}.")
+
+
+def run_about(cache: Path, content: Any) -> Run | None:
+    """Return the newest run on the dataset that a file of decisions names, else one that has the most of its samples.
+
+    Args:
+        cache: where the runs lie.
+        content: what `decisions.json` holds, or an export of Label Studio.
+
+    Returns:
+        None where there is none, and for files of versions that kept no content of samples.
+
+    Raises:
+        DataError: it is no such file.
+    """
+    content = as_decisions(content)
+    records = records_of(content) + remarks_in(content)
+    if not all("content" in record for record in records):
+        return None
+    runs = list_runs(cache)
+    named = [run for run in runs if run.subject_name == content.get("dataset")]
+    found = {run: int((find(run.subject, records) >= 0).sum()) for run in ([] if named else runs)}
+    best = max(found, key=lambda run: found[run], default=None)
+    return named[0] if named else best if best is not None and found[best] else None
 
 
 def is_run_name(name: str) -> bool:

@@ -10,10 +10,12 @@ import pytest
 from PIL import Image
 
 from lsi.cli import main
-from lsi.errors import UsageError
+from lsi.errors import MissingRunError, UsageError
 from lsi.export import select, write_images
 from lsi.files import read_json
+from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.listing import find_run
+from lsi.runs.remarks import add_remark
 from tests.cases import image_files
 
 
@@ -188,6 +190,43 @@ def test_rows_without_names_are_told_by_their_content(tmp_path, capsys, row):
     capsys.readouterr()
     assert main(["export", "latest", "--output", str(tmp_path / "out"), *cache]) == 0
     assert f"lsi: {30 - row} of 30 samples are no longer at the row of the source" in capsys.readouterr().err
+
+
+def test_decisions_are_read_in_for_the_run_that_has_their_samples(tmp_path, monkeypatch, capsys):
+    """Whatever name its data have there; where no run has them that is said."""
+    monkeypatch.delenv("LSI_DATABASE_URL", raising=False)
+    file, rng = tmp_path / "d.json", np.random.default_rng(0)
+    for name in ("other", "old"):
+        np.savez(tmp_path / f"{name}.npz", features=rng.normal(size=(30, 3)), labels=np.arange(30) % 3)
+    shutil.copy(tmp_path / "old.npz", tmp_path / "new.npz")
+    for cache, names in (("one", ("old",)), ("two", ("new", "other"))):
+        for name in names:
+            words = ["--data", str(tmp_path / f"{name}.npz"), "--quiet", "--cache", str(tmp_path / cache)]
+            assert main(["compute", *words]) == 0
+    run, reviews = find_run(tmp_path / "one", "old"), Reviews.of_cache(tmp_path / "one")
+    reviews.record(run.subject, "ann", [Decision(4, "exclude"), Decision(9, "relabel", 2)])
+    add_remark(reviews, run.subject, "ann", [3], "tag", "blurred")
+    assert main(["decisions", "export", str(file), "--run", "old", "--cache", str(tmp_path / "one")]) == 0
+    for cache, said, warned in (("two", "new", False), ("three", "old", True)):
+        capsys.readouterr()
+        assert main(["decisions", "import", str(file), "--cache", str(tmp_path / cache)]) == 0
+        came = capsys.readouterr()
+        assert came.out.startswith(f"2 decisions about {said} added;")
+        assert "1 remark added" in came.out
+        assert ("lsi: no run here is on old or has these samples" in came.err) == warned
+    there = find_run(tmp_path / "two", "new").subject
+    assert sorted(Reviews.of_cache(tmp_path / "two").current(there).index) == [4, 9]
+
+
+def test_a_run_is_found_by_its_start_beside_an_export_of_that_name(place, tmp_path, monkeypatch):
+    export(place)
+    run = find_run(place / "cache", "latest")
+    monkeypatch.chdir(tmp_path)
+    for name in (run.name[:-3], "elsewhere"):
+        (tmp_path / name).symlink_to(place / "out")
+    assert find_run(place / "cache", run.name[:-3]).name == run.name
+    with pytest.raises(MissingRunError, match="The folder elsewhere is no run but an export"):
+        find_run(place / "cache", "elsewhere")
 
 
 def test_labels_that_were_flipped_on_purpose_are_said(place, capsys):

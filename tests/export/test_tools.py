@@ -187,6 +187,11 @@ def test_the_commands_write_tasks_and_read_answers(run, tmp_path, monkeypatch, c
     (tmp_path / "answers.json").write_text(json.dumps(export_of(tasks)))
     assert main(["decisions", "import", str(tmp_path / "answers.json"), "--cache", str(cache)]) == 0
     assert "5 decisions" in capsys.readouterr().out
+    for task in tasks:
+        task["data"]["lsi_dataset"] = "another"
+    (tmp_path / "answers.json").write_text(json.dumps(export_of(tasks)))
+    assert main(["decisions", "import", str(tmp_path / "answers.json"), "--cache", str(cache)]) == 0
+    assert f"0 decisions about {run.subject.dataset} added; 5 were here already" in capsys.readouterr().out
 
 
 @dataclass
