@@ -127,7 +127,7 @@ def find_run(cache: Path, name: str) -> Run:
     fitting = [r for r in runs if name in (r.name, r.title)] or [r for r in runs if r.name.startswith(name)]
     if len(fitting) == 1:
         return fitting[0]
-    if is_folder and not fitting:
+    if is_folder and not fitting and "export" in (read_json(Path(name) / MANIFEST) or {}):
         raise MissingRunError(f"The folder {name} is no run but an export: name the run that it is of.")
     known = ", ".join(r.name for r in runs[:5]) or "none yet: start one with `python -m lsi compute`"
     raise MissingRunError(f"{'Several runs fit' if fitting else 'No run is called'} {name!r}. Runs: {known}.")

@@ -1,4 +1,4 @@
-"""Whether the samples of a run still stand at the rows of the source that an export names."""
+"""Whether the samples of a run still stand at the rows of the source that an export names, with the labels they had."""
 
 from pathlib import Path
 
@@ -9,38 +9,65 @@ from lsi.data.checksums import with_checksums
 from lsi.data.naming import ROW
 from lsi.environment import data_root_of
 from lsi.errors import LsiError
+from lsi.runs.labels import labels_in_data
 from lsi.runs.run import Run
 from lsi.runs.subject import without_noise
 
 
 def moved_rows(run: Run, cache: Path | None) -> int:
-    """Return how many of a run's samples are no longer at their row of the source; 0 where that cannot be told.
-
-    Samples are told by their names. Where these are but their rows they are told by content, so that one that was
-    edited in place counts too.
+    """Return how many of a run's samples are no longer at their row of the source, as `moved_and_relabelled` does.
 
     Args:
         run: the run.
         cache: where checksums of images are kept; None: images without names are not read, and not told.
     """
+    return moved_and_relabelled(run, cache)[0]
+
+
+def moved_and_relabelled(run: Run, cache: Path | None) -> tuple[int, int]:
+    """Return how many of a run's samples are no longer at their row of the source, and how many have another label.
+
+    Samples are told by their names. Where these are but their rows they are told by content, so that one that was
+    edited in place counts too. Labels are those at the row of the source; those of runs with another labelling, or with
+    labels that were made wrong, are not compared.
+
+    Args:
+        run: the run.
+        cache: where checksums of images are kept; None: images without names are not read, and not told.
+
+    Returns:
+        Zeros where that cannot be told.
+    """
     index, ids = run.scores["index"].to_numpy(), run.scores["id"].astype(str).to_numpy()
     has_names = not all(map(ROW.fullmatch, ids))
     before = ids if has_names else without_noise(run.subject.contents)
     if not has_names and len(set(before)) < min(2, len(before)):  # of a version that kept no hashes of samples
-        return 0
+        return 0, 0
     try:
         dataset = load(run.settings.data, data_root_of(run.folder), download=False)
-        now: set[tuple[int, str]] = set()
+        now: dict[tuple[int, str], str | None] = {}
         for part in (dataset, dataset.unlabelled):
             if part is not None:
                 asked = part.take(np.flatnonzero(np.isin(part.source_index, index)))
                 marks = asked.ids.astype(str) if has_names else _contents(asked, run, cache)
                 if marks is None:
-                    return 0
-                now.update(zip(asked.source_index.tolist(), marks, strict=True))
+                    return 0, 0
+                labels = [asked.class_names[c] for c in asked.labels] if part is dataset else [None] * len(asked)
+                now.update(zip(zip(asked.source_index.tolist(), marks, strict=True), labels, strict=True))
     except (LsiError, OSError):
-        return 0
-    return sum(place not in now for place in zip(index.tolist(), before, strict=True))
+        return 0, 0
+    places = list(zip(index.tolist(), before, strict=True))
+    n_moved = sum(place not in now for place in places)
+    if not _has_labels_of_data(run):
+        return n_moved, 0
+    pairs = zip(places, labels_in_data(run), strict=True)
+    return n_moved, sum(place in now and now[place] != label for place, label in pairs)
+
+
+def _has_labels_of_data(run: Run) -> bool:
+    noise = run.settings.noise
+    is_corrupted = bool(noise.corrupt_label) or noise.human_label_noise
+    return run.task == "classification" and run.settings.data.labels is None and not is_corrupted
 
 
 def _contents(part: Dataset, run: Run, cache: Path | None) -> tuple[str, ...] | None:

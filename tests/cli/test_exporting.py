@@ -163,6 +163,23 @@ def test_rows_that_stand_elsewhere_now_are_said(place, capsys):
         table.write_text(before)
 
 
+@pytest.mark.parametrize("is_on_purpose", [False, True])
+def test_labels_that_were_corrected_in_the_data_since_are_said(tmp_path, capsys, is_on_purpose):
+    table, here = image_files(tmp_path, ("a", "b"), 30), ["--cache", str(tmp_path / "cache")]
+    noise = ["--corrupt-label", "0.1"] if is_on_purpose else []
+    assert main(["compute", "--data", str(table), "--backbone", "pixels", "--quiet", *noise, *here]) == 0
+    rows = pd.read_csv(table, dtype=str)
+    out = ["--output", str(tmp_path / "out")]
+    for n_changed, said in ((0, ""), (1, "1 label in the data differs from that"), (2, "2 labels in the data differ")):
+        rows.assign(label=[*["b", "a"][:n_changed], *rows["label"][n_changed:]]).to_csv(table, index=False)
+        capsys.readouterr()
+        assert main(["export", "latest", *out, *here]) == 0
+        error = capsys.readouterr().err
+        assert "of the source" not in error
+        assert ("in the data differ" in error) == (n_changed > 0 and not is_on_purpose)
+        assert is_on_purpose or said in error
+
+
 def test_images_that_changed_are_counted_among_those_that_are_scored(tmp_path, capsys):
     """Samples without a label have images too, which no export and no report is about."""
     table, here = image_files(tmp_path, ("a", "b", ""), 30), ["--cache", str(tmp_path / "cache")]
