@@ -147,6 +147,17 @@ def test_images_are_found_by_any_machines_path(tmp_path, name):
     assert dataset.ids.tolist() == ["images/1.png#0"]
 
 
+@pytest.mark.parametrize("place", ["{}", "images/{}", "set/images/{}"])
+@pytest.mark.parametrize("annotation", ["instances.json", "annotations/instances.json"])
+def test_images_at_two_depths_are_those_of_the_one_folder_that_holds_all(tmp_path, annotation, place):
+    content = coco([{}, {"image_id": 2}], [{"id": 1, "file_name": "1.png"}, {"id": 2, "file_name": "sub/1.png"}])
+    top = place.partition("images")[0] if place.startswith("set") else ""
+    files = {f"{top}{annotation}": content} | {place.format(name): mark for name, mark in
+                                              (("1.png", 5), ("sub/1.png", 6), ("other/1.png", 7))}  # fmt: skip
+    dataset = opened(write(tmp_path, files))
+    assert dataset.ids.tolist() == [place.format("1.png") + "#0", place.format("sub/1.png") + "#0"]
+
+
 def test_an_image_that_may_be_one_of_several_is_refused(tmp_path):
     files = {"instances.json": coco([{}]), "a/1.png": 5, "b/1.png": 6}
     with pytest.raises(DataError, match=r"instances\.json: several images are called 1\.png: a/1\.png, b/1\.png"):

@@ -78,6 +78,13 @@ def test_names_that_lead_to_several_files_are_refused(tmp_path, make):
         Resolver(tree, "labels.csv").resolve(NAMES, "path")
 
 
+@pytest.mark.parametrize("make", [tree_of, zipped])
+def test_names_at_two_depths_lead_into_the_one_folder_that_holds_all(tmp_path, make):
+    names = [*NAMES, *below("sub", NAMES[:6])]
+    tree = make(tmp_path, below("a", names) + below("b", NAMES[:3]))
+    assert Resolver(tree, "labels.csv").resolve(names, "path").names == below("a", names)
+
+
 def test_images_are_meant_and_not_their_masks(tmp_path):
     tree = tree_of(tmp_path, below("images") + below("labels/masks") + below("A"))
     assert Resolver(tree, "labels.csv").resolve(NAMES, "path").names == below("images")

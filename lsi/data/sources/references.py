@@ -2,18 +2,17 @@
 
 import os
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from lsi.data.images import SUFFIXES
 from lsi.data.naming import text_of_path
 from lsi.data.sources.confined import check_reference
+from lsi.data.sources.naming_rule import Rule, is_bare, join_path, letters
 from lsi.data.sources.near import files_in, folders_near, own_folder
-from lsi.data.sources.splits import same_split, split_of_file, split_of_folder
+from lsi.data.sources.splits import same_split, split_of_file
 from lsi.data.trees import LocalTree, Tree
 from lsi.data.trees.filenames import suffix_of
 from lsi.errors import DataError
@@ -32,31 +31,6 @@ class References:
     note: str
     n_missing: int
     first_missing: str = ""
-
-
-@dataclass(frozen=True)
-class _Rule:
-    """How a table's names become files: below which folders they lie, and which suffixes those without one may have."""
-
-    tier: tuple[str, ...]
-    suffixes: tuple[str, ...] = ("",)
-
-    def names(self, base: str, text: str) -> list[str]:
-        """Return the files that a name may mean in a folder, the likeliest first, with its letters in any form."""
-        forms = (text,) if text.isascii() else dict.fromkeys((text, *(_normal(form, text) for form in ("NFC", "NFD"))))
-        suffixes = self.suffixes if self.suffixes == ("",) or _is_bare(text) else ("",)
-        return [_join(base, form) + suffix for suffix in suffixes for form in forms]
-
-    @cached_property
-    def splits(self) -> dict[str, str | None]:
-        """The split that each folder is of, None for none."""
-        return {base: split_of_folder(base) for base in self.tier}
-
-    def bases(self, split: str | None) -> tuple[str, ...]:
-        """Return the folders that a row of a split may lie in: none of another split where its own has one."""
-        if split is None or split not in self.splits.values():
-            return self.tier
-        return tuple(base for base in self.tier if self.splits[base] in (None, split))
 
 
 @dataclass(frozen=True)
@@ -102,10 +76,17 @@ class Resolver:
         if rule is None:
             shown = next((t for t in texts if t), "")
             near = [base for tier in self._tiers for base in tier]
-            tried = ", ".join(repr(text_of_path(_join(base, shown))) for base in near[:3])
+            tried = ", ".join(repr(text_of_path(join_path(base, shown))) for base in near[:3])
             raise DataError(f"{where}: none of its paths leads to a file; tried {tried} in {self.tree.name}.")
         rule, bases = self._completed(rule, [text for text in texts if text])
-        names, used = self._names(rule, bases, list(zip(texts, of_rows, strict=True)), where)
+        rows = list(zip(texts, of_rows, strict=True))
+        try:
+            names, used = self._names(rule, bases, rows, where)
+        except DataError:
+            whole = self._whole(rule, bases, rows)
+            if len(whole) != 1:
+                raise
+            names, used = self._names(rule, whole, rows, where)
         names = self._below_root(names)
         check_reference(self.tree, names)
         elsewhere = [text_of_path(f"{base}/") for base in used if base and base != self._own]
@@ -126,19 +107,19 @@ class Resolver:
         With or without a suffix. Elsewhere numbers, say, are called like the images of other data by chance.
         """
         there = self._names_below
-        return there is None or any("/" in text or _letters(text) in there for text in map(_plain, values) if text)
+        return there is None or any("/" in text or letters(text) in there for text in map(_plain, values) if text)
 
     def _splits(self, n_rows: int, splits: Sequence[str] | None) -> list[str | None]:
         if splits is None:
             return [split_of_file(self.table)] * n_rows
         return [same_split(split) if split else None for split in splits]
 
-    def _best(self, rows: list[tuple[str, str | None]]) -> tuple[_Rule | None, int, int]:
+    def _best(self, rows: list[tuple[str, str | None]]) -> tuple[Rule | None, int, int]:
         """Return the rule that leads from some evenly spaced rows to files, to how many, and how many were tried."""
         some = [row for row in rows if row[0]]
         some = some[:: max(1, len(some) // _LOOKED_AT)]
-        is_bare = 2 * sum(_is_bare(text) for text, _ in some) > len(some)
-        suffixes = ("", *_USUAL) if is_bare else ("",)
+        are_bare = 2 * sum(is_bare(text) for text, _ in some) > len(some)
+        suffixes = ("", *_USUAL) if are_bare else ("",)
         own, below, above, beside = self._tiers
         at_home, most = self._on(own, suffixes, some)
         if 2 * most < len(some):
@@ -151,14 +132,14 @@ class Resolver:
 
     def _on(
         self, tier: tuple[str, ...], suffixes: tuple[str, ...], rows: list[tuple[str, str | None]]
-    ) -> tuple[_Rule | None, int]:
+    ) -> tuple[Rule | None, int]:
         """Return the rule for folders, with the suffixes that lead to files, and from how many rows it does.
 
         A suffix counts beside that of most files where no name has both: two files of one name are image and mask.
         """
         hits: dict[str, set[int]] = {}
         for suffix in suffixes:
-            rule = _Rule(tier, (suffix,))
+            rule = Rule(tier, (suffix,))
             hits[suffix] = {
                 row
                 for row, (text, split) in enumerate(rows)
@@ -166,37 +147,37 @@ class Resolver:
             }
             if rows and len(hits[suffix]) == len(rows):
                 return rule, len(rows)
-        named = {row for row, (text, _) in enumerate(rows) if not _is_bare(text)}
+        named = {row for row, (text, _) in enumerate(rows) if not is_bare(text)}
         kept: list[str] = []
         found: set[int] = set()
         for suffix in sorted(hits, key=lambda s: -len(hits[s])):
             if hits[suffix] - found and not (hits[suffix] & found) - named:
                 kept.append(suffix)
                 found |= hits[suffix]
-        return (_Rule(tier, tuple(kept)) if kept else None), len(found)
+        return (Rule(tier, tuple(kept)) if kept else None), len(found)
 
-    def _completed(self, rule: _Rule, texts: list[str]) -> tuple[_Rule, list[str]]:
+    def _completed(self, rule: Rule, texts: list[str]) -> tuple[Rule, list[str]]:
         """Return the rule with the suffixes as well that only few files have, and the folders that hold files by it."""
         bases, lost = self._holding(rule, texts)
         known = [text for text in _spaced(texts) if any(self._file(rule, b, text) for b in bases)]
-        while lost := [text for text in lost if _is_bare(text)]:
+        while lost := [text for text in lost if is_bare(text)]:
             places = dict.fromkeys((*bases, *rule.tier[:_LOOKED_INTO]))
-            others = [_Rule(rule.tier, (suffix,)) for suffix in ("", *_USUAL) if suffix not in rule.suffixes]
+            others = [Rule(rule.tier, (suffix,)) for suffix in ("", *_USUAL) if suffix not in rule.suffixes]
             more = [
                 other.suffixes
                 for other in others
                 if any(self._file(other, b, text) for text in _spaced(lost) for b in places)
-                and not any(self._file(other, b, text) for text in known if _is_bare(text) for b in bases)
+                and not any(self._file(other, b, text) for text in known if is_bare(text) for b in bases)
             ]
             if not more:
                 break
-            rule = _Rule(rule.tier, (*rule.suffixes, *more[0]))
+            rule = Rule(rule.tier, (*rule.suffixes, *more[0]))
             added, lost = self._holding(rule, lost)
             bases = [b for b in rule.tier if b in bases or b in added]
         return rule, bases
 
     def _names(
-        self, rule: _Rule, bases: list[str], rows: list[tuple[str, str | None]], where: str
+        self, rule: Rule, bases: list[str], rows: list[tuple[str, str | None]], where: str
     ) -> tuple[list[str], list[str]]:
         """Return the file of each row, and the folders that they lie in.
 
@@ -222,6 +203,11 @@ class Resolver:
             used.add(base)
         return names, [base for base in rule.tier if base in used]
 
+    def _whole(self, rule: Rule, bases: list[str], rows: list[tuple[str, str | None]]) -> list[str]:
+        """Return the folders that hold the files of all rows."""
+        named = [(text, split) for text, split in rows if text]
+        return [b for b in bases if all(b in rule.bases(s) and self._file(rule, b, text) for text, s in named)]
+
     def _below_root(self, names: list[str]) -> list[str]:
         """Return names as the tree lists them where they lead to a file below its root; others stay as they are.
 
@@ -246,7 +232,7 @@ class Resolver:
             found.append(short if same[folders] else name)
         return found
 
-    def _holding(self, rule: _Rule, texts: list[str]) -> tuple[list[str], list[str]]:
+    def _holding(self, rule: Rule, texts: list[str]) -> tuple[list[str], list[str]]:
         """Return the folders of a rule that hold files of these names, and the names without a file.
 
         They are found by looking at some of the names at a time.
@@ -262,7 +248,7 @@ class Resolver:
             lost = [text for text in lost if not any(self._file(rule, b, text) for b in more)]
         return bases, lost
 
-    def _base(self, rule: _Rule, text: str, allowed: list[str], split: str | None, where: str) -> str:
+    def _base(self, rule: Rule, text: str, allowed: list[str], split: str | None, where: str) -> str:
         """Return the folder that holds a file of this name, the first one where none does.
 
         Raises:
@@ -282,7 +268,7 @@ class Resolver:
             )
         return allowed[0] if allowed else rule.bases(split)[0]
 
-    def _file(self, rule: _Rule, base: str, text: str) -> str | None:
+    def _file(self, rule: Rule, base: str, text: str) -> str | None:
         """Return the file that a name means in a folder, None where there is none."""
         return next((name for name in rule.names(base, text) if self._is_file(name)), None)
 
@@ -305,8 +291,8 @@ class Resolver:
         if last in listed:
             return True
         if folder not in self._letters:
-            self._letters[folder] = frozenset(map(_letters, listed))
-        return _letters(last) in self._letters[folder] and self.tree.has(name)
+            self._letters[folder] = frozenset(map(letters, listed))
+        return letters(last) in self._letters[folder] and self.tree.has(name)
 
     def _listed(self, folder: str) -> frozenset[str] | None:
         """Return the names of the files in a folder of this machine, None where it cannot be listed."""
@@ -324,8 +310,8 @@ class Resolver:
         """The names of files in the table's folder and below, of images without their suffix too; None: not known."""
         own, below, _, _ = self._tiers
         listings = [self._listed(folder) for folder in (*own, *below)]
-        names = {_letters(name) for listed in listings for name in listed or ()}
-        stems = {_letters(PurePosixPath(name).stem) for name in names if suffix_of(name) in SUFFIXES}
+        names = {letters(name) for listed in listings for name in listed or ()}
+        stems = {letters(PurePosixPath(name).stem) for name in names if suffix_of(name) in SUFFIXES}
         return None if None in listings else frozenset(names | stems)
 
     @cached_property
@@ -345,28 +331,11 @@ def _plain(value: str) -> str:
     return text[2:].lstrip("/") if text.startswith("./") else text
 
 
-def _join(base: str, text: str) -> str:
-    return text if not base or text.startswith("/") else f"{base}/{text}"
-
-
 def _is_plain(name: str) -> bool:
     """Say whether a name has the form in which a tree lists its files, or can be that of no file."""
     return not name or "\0" in name or not {"", ".", ".."} & set(name.split("/"))
 
 
-def _normal(form: Any, text: str) -> str:
-    return unicodedata.normalize(form, text)
-
-
-def _is_bare(text: str) -> bool:
-    """Say whether a name has no suffix of an image."""
-    return suffix_of(text) not in SUFFIXES
-
-
 def _spaced(texts: list[str]) -> list[str]:
     """Return some texts from all over a list."""
     return texts[:: max(1, len(texts) // _LOOKED_AT)]
-
-
-def _letters(name: str) -> str:
-    return name.casefold() if name.isascii() else _normal("NFC", name).casefold()

@@ -180,8 +180,7 @@ class _File:
         Raises:
             DataError: several files fit one name.
         """
-        beside = posixpath.dirname(self.name)
-        files = {key: self.found.finder.find(name, beside, self.split, self.where) for key, name in names.items()}
+        files = self._each(names)
         claims: dict[str, list[Any]] = {}
         for key, file in files.items():
             if file is not None:
@@ -192,6 +191,17 @@ class _File:
                 is_sure = fits.count(max(fits)) == 1
                 files |= {key: None for key, fit in zip(keys, fits, strict=True) if fit < max(fits) or not is_sure}
         return files
+
+    def _each(self, names: Mapping[Any, str]) -> dict[Any, str | None]:
+        """Return the file of each image; those of one folder where that alone tells several of a name apart."""
+        finder, beside = self.found.finder, posixpath.dirname(self.name)
+        try:
+            return {key: finder.find(name, beside, self.split, self.where) for key, name in names.items()}
+        except DataError:
+            files = finder.in_one_folder(names.values(), beside, self.split)
+            if files is None:
+                raise
+            return dict(zip(names, files, strict=True))
 
     def _owner(self, image_id: Any, images: dict[Any, dict], where: str) -> int | None:
         """Return the number of an annotation's image, None where it is not there."""

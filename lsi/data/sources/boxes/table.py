@@ -150,6 +150,26 @@ class ImageFinder:
         wanted = PurePosixPath(name.replace("\\", "/"))
         return self._nearest(self._by_own_name.get(wanted.name, []), wanted, beside, split, where)
 
+    def in_one_folder(self, names: Iterable[str], beside: str, split: str | None) -> list[str] | None:
+        """Return the images that names mean below the one folder that holds each as it is written, None where none is.
+
+        It is that of the annotation or one in it, or else one above it or in that.
+
+        Args:
+            names: with or without folders.
+            beside: folder of the annotation.
+            split: of the annotation.
+        """
+        there, folders = set(self.names), {PurePosixPath(name).parent for name in self.names}
+        wanted = [name.replace("\\", "/") for name in names]
+        for base in (PurePosixPath(beside), *PurePosixPath(beside).parents):
+            below = {base / f.relative_to(base).parts[0] for f in folders if f != base and f.is_relative_to(base)}
+            of_split = [f for f in (base, *below) if split is None or split_of_path(f"{f}/_") in (None, split)]
+            holding = [f for f in of_split if all(_below(f, name) in there for name in wanted)]
+            if holding:
+                return [_below(holding[0], name) for name in wanted] if len(holding) == 1 else None
+        return None
+
     def find_stem(self, stem: str, said: str, where: str) -> str | None:
         """Return the image that is called as its annotation is, apart from the suffix; else the one that it names.
 
@@ -200,6 +220,10 @@ def agreement(image: str, named: str, beside: str = "") -> tuple[int, int]:
     folders = PurePosixPath(image).parent.parts
     n_above = len(folders) - len(PurePosixPath(_apart(image, beside)).parent.parts)
     return _n_shared(folders, PurePosixPath(named.replace("\\", "/")).parent.parts), n_above
+
+
+def _below(folder: PurePosixPath, name: str) -> str:
+    return posixpath.normpath(posixpath.join(folder, name))
 
 
 def _apart(name: str, folder: str) -> str:
