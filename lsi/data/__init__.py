@@ -9,7 +9,7 @@ import pandas as pd
 from lsi.config import DataSettings
 from lsi.data.images import Images, decode, to_rgb
 from lsi.data.labels import UNLABELLED, LabelRules, class_positions, encode_labels
-from lsi.data.naming import BY_END, counts_rows, is_index, rows_by_name
+from lsi.data.naming import BY_END, counts_rows, is_index, may_name, rows_by_name
 from lsi.data.plan import Plan, counted
 from lsi.data.record import Dataset
 from lsi.data.sources import open_source
@@ -102,13 +102,14 @@ def _rows_of(
     Raises:
         DataError: its names are not those of the samples, or it has no names and another length.
     """
-    reason = "it has no names"
-    for name, is_image in _naming_columns(others):
+    reason, ids = "it has no names", [str(i) for i in dataset.ids]
+    naming = _naming_columns(others, dataset)
+    for name, is_image in naming:
         values = others[name]
         if values.ndim != 1 or len(values) != length:
             continue
         keys = [str(v) for v in values]
-        rows, counts = rows_by_name(keys, [str(i) for i in dataset.ids])
+        rows, counts = rows_by_name(keys, ids)
         is_count = counts_rows(values)
         if (rows >= 0).all():
             if is_count and counts and (rows != np.arange(len(rows))).any():
@@ -117,20 +118,23 @@ def _rows_of(
                     f"in another order ({dataset.ids[0]} is row {rows[0]:,}): write the samples' ids into the column, "
                     "or leave it out where the rows are in the order of the data."
                 )
-            loose = {rule: count for rule, count in counts.items() if rule != BY_END}
-            by = "".join(f", {count:,} of them by {rule}" for rule, count in loose.items())
-            return rows, f"{what} are joined by the column {name}{by}"
+            return rows, _said_of_join(what, name, counts)
         if is_count:
             continue
         if is_index(name) and not _tells_apart(values, rows):
             reason = f"its index {name} does not name each sample"
             continue
         if is_image or (rows >= 0).any() or len(set(keys)) == len(keys):
-            row = int(np.flatnonzero(rows < 0)[0])
-            raise DataError(
-                f"{where}: its column {name} names {int((rows >= 0).sum()):,} of the {len(dataset):,} samples, and not "
-                f"{dataset.ids[row]} (or names it twice): give every sample a row, with an empty label for none."
-            )
+            raise _lacking(where, name, rows, ids)
+    rest = {n: v for n, v in others.items() if n not in dict(naming) and v.shape == (length,)}
+    found = _by_content(rest, ids, where)
+    if found is not None:
+        name, rows, counts = found
+        return rows, _said_of_join(what, name, counts)
+    return _in_order(dataset, length, where, what, reason)
+
+
+def _in_order(dataset: Dataset, length: int, where: str, what: str, reason: str) -> tuple[np.ndarray, str]:
     total = dataset.plan.source_length if dataset.plan is not None else len(dataset)
     index = dataset.source_index
     if length == total and (index < length).all() and not np.array_equal(index, np.arange(length)):
@@ -140,17 +144,58 @@ def _rows_of(
     return np.arange(length), f"{reason}, so its rows are taken in the order of the samples"
 
 
+def _by_content(
+    columns: dict[str, np.ndarray], ids: list[str], where: str
+) -> tuple[str, np.ndarray, dict[str, int]] | None:
+    """Return the column of texts that names all samples, whatever it is called, with their rows; None for none.
+
+    Raises:
+        DataError: one names at least half of them, or several name all, in different orders.
+    """
+    found: list[tuple[str, np.ndarray, dict[str, int]]] = []
+    for name, values in columns.items():
+        if not may_name(values, ids):
+            continue
+        rows, counts = rows_by_name([str(v) for v in values], ids)
+        if (rows >= 0).all():
+            found.append((name, rows, counts))
+        elif 2 * (rows >= 0).sum() >= len(ids):
+            raise _lacking(where, name, rows, ids)
+    other = next((name for name, rows, _ in found if not np.array_equal(rows, found[0][1])), None)
+    if other is not None:
+        raise DataError(
+            f"{where}: its columns {found[0][0]} and {other} name the samples in different orders: call the one that "
+            "its rows belong to path or id."
+        )
+    return found[0] if found else None
+
+
+def _lacking(where: str, name: str, rows: np.ndarray, ids: list[str]) -> DataError:
+    return DataError(
+        f"{where}: its column {name} names {int((rows >= 0).sum()):,} of the {len(ids):,} samples, and not "
+        f"{ids[int(np.flatnonzero(rows < 0)[0])]} (or names it twice): give every sample a row, with an empty label "
+        "for none."
+    )
+
+
+def _said_of_join(what: str, name: str, counts: dict[str, int]) -> str:
+    by = "".join(f", {count:,} of them by {rule}" for rule, count in counts.items() if rule != BY_END)
+    return f"{what} are joined by the column {name}{by}"
+
+
 def _tells_apart(values: np.ndarray, rows: np.ndarray) -> bool:
     """Say whether an index names some sample, and neither repeats nor has blanks: rows by sample, −1 for none."""
     texts = pd.Series(values).dropna().astype(str).str.strip()
     return bool((rows >= 0).any() and len(texts) == len(values) and texts.ne("").all() and texts.is_unique)
 
 
-def _naming_columns(columns: dict[str, np.ndarray]) -> list[tuple[str, bool]]:
+def _naming_columns(columns: dict[str, np.ndarray], dataset: Dataset) -> list[tuple[str, bool]]:
     """Return which columns may name samples, and whether they name images: an index that holds text is the last."""
+    roles = {} if dataset.plan is None else dict(dataset.plan.columns)
+    own = [roles[role] for role in ("id", "image") if role in roles]
     texts = [n for n, v in columns.items() if is_index(n) and v.ndim == 1 and v.dtype.kind in "OU"
              and np.isnan(_as_numbers(v)).any()]  # fmt: skip
-    return [*key_columns(list(columns)), *((name, False) for name in texts)]
+    return [*key_columns(list(columns), own), *((name, False) for name in texts)]
 
 
 def _planned(dataset: Dataset) -> Plan | None:

@@ -215,8 +215,8 @@ class _Match:
 def _best_match(file: VectorFile, ids: np.ndarray, source: Source | None) -> _Match | None:
     """Return what the column of keys that names most samples leads to, the surest of equals; None for the file's order.
 
-    An index that names none is passed over. A column that counts its own rows names samples only where the numbers in
-    their names say the same order.
+    An index that names none is passed over, and so is a column without a usual name that names less than half. One
+    that counts its own rows names samples only where the numbers in their names say the same order.
 
     Raises:
         DataError: it gives the numbers in the samples' names in another order.
@@ -225,7 +225,7 @@ def _best_match(file: VectorFile, ids: np.ndarray, source: Source | None) -> _Ma
     others = [] if source is None or source.other_ids is None else [str(i) for i in source.other_ids]
     for column, keys in file.keys.items():
         every, counts = rows_by_name(keys, [*ids, *others])
-        if is_index(column) and not (every >= 0).any():
+        if (every >= 0).sum() < (min(len(every), len(keys)) / 2 if column in file.guessed else is_index(column)):
             continue
         rows = every[: len(ids)]
         match, n_found = _Match(column, keys, rows, counts, every[len(ids) :]), int((rows >= 0).sum())

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,9 @@ import numpy as np
 from lsi.data.naming import is_index
 from lsi.data.npz import read_npz
 from lsi.errors import DataError
+from lsi.features.vector_keys import LOOKED_AT, checked_keys, guessed_keys, is_guess, key_names, usual_keys
 from lsi.references import split_file
 
-# names of columns that say whose a row is, in any case, the surest first
-KEYS = ("path", "paths", "image_path", "file_path", "filepath", "file", "files", "file_name", "file_names", "filename",
-        "filenames", "image", "img", "id", "ids", "key", "keys", "uid", "name", "names", "image_id")  # fmt: skip
 _COLUMNS = ("class_names", "classes", "columns")
 # numbers in a table that are no part of a vector unless they are asked for
 _OTHER_NUMBERS = frozenset(
@@ -36,6 +35,7 @@ class VectorFile:
         columns: d names of the numbers, or none.
         ignored: names of columns that were not read.
         passed_over: indices of dataframes whose texts tell no rows apart.
+        guessed: names of keys that are texts under a name that says nothing.
     """
 
     path: Path
@@ -44,6 +44,7 @@ class VectorFile:
     columns: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     passed_over: tuple[str, ...] = ()
+    guessed: tuple[str, ...] = ()
 
 
 def read_vectors(specification: str, option: str, usual: tuple[str, ...], wanted: Sequence[str] = ()) -> VectorFile:
@@ -70,8 +71,9 @@ def read_vectors(specification: str, option: str, usual: tuple[str, ...], wanted
             f"{path}: expected numbers of shape (samples, {usual[0]}), got {found.values.dtype} of shape "
             f"{found.values.shape}."
         )
-    keys = _checked(path, found.keys, len(found.values))
-    return replace(found, keys=keys, passed_over=tuple(c for c in found.keys if is_index(c) and c not in keys))
+    keys = checked_keys(path, found.keys, len(found.values))
+    passed_over = tuple(c for c in found.keys if is_index(c) and c not in keys)
+    return replace(found, keys=keys, passed_over=passed_over, guessed=tuple(c for c in keys if is_guess(path, c)))
 
 
 def _from_arrays(path: Path, name: str, usual: tuple[str, ...]) -> VectorFile:
@@ -80,7 +82,8 @@ def _from_arrays(path: Path, name: str, usual: tuple[str, ...]) -> VectorFile:
         if name:
             raise DataError(f"{path}: an .npy file holds one array; leave :{name} out.")
         return VectorFile(path, arrays, _keys_beside(path))
-    keys = _key_names({k: v.dtype.kind in "US" for k, v in arrays.items() if v.ndim == 1})
+    keys = key_names({k: v.dtype.kind in "US" for k, v in arrays.items() if v.ndim == 1})
+    keys = keys or guessed_keys({k: v for k, v in arrays.items() if v.ndim == 1 and v.dtype.kind in "US"})
     columns = _first(arrays, _COLUMNS)
     chosen = name or _first(arrays, usual)
     if not chosen:
@@ -148,8 +151,13 @@ def _parquet(path: Path, wanted: Sequence[str]) -> tuple[dict[str, Any], list[st
     try:
         schema = pq.read_schema(path)
         texts = {f.name: pa.types.is_string(f.type) or pa.types.is_large_string(f.type) for f in schema}
-        keys = _key_names({f.name: texts[f.name] for f in schema
+        keys = key_names({f.name: texts[f.name] for f in schema
                            if f.name not in wanted and (texts[f.name] or _is_number_type(f.type))})  # fmt: skip
+        others = [c for c, is_text in texts.items() if is_text and c not in wanted]
+        if others and not keys:
+            with pq.ParquetFile(path) as file:
+                heads = [*islice(file.iter_batches(LOOKED_AT, columns=others), 1)]
+            keys = guessed_keys({c: np.array(h[c].to_pylist(), dtype=object) for h in heads for c in others})
         simple = [f.name for f in schema if f.name in keys or _is_number_type(f.type) or _is_list_type(f.type)]
         table = pq.read_table(path, columns=simple)
     except Exception as error:  # Arrow's errors and those of the file system
@@ -167,9 +175,11 @@ def _csv(path: Path, wanted: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
             header = file.readline()
         how: dict[str, Any] = {"sep": max(",;\t", key=header.count), "encoding": "utf-8-sig"}
         names = [str(c) for c in pd.read_csv(path, nrows=0, **how).columns]
-        as_text: Any = dict.fromkeys(_every({c: None for c in names if c not in wanted}, KEYS), str)  # 007 stays 007
+        as_text: Any = dict.fromkeys(usual_keys([c for c in names if c not in wanted]), str)  # 007 stays 007
         frame = pd.read_csv(path, converters=as_text, low_memory=False, **how)
-        keys = _key_names({c: frame[c].dtype.kind not in "fiub" for c in names if c not in wanted})
+        is_text = {c: frame[c].dtype.kind not in "fiub" for c in names if c not in wanted}
+        keys = key_names(is_text)
+        keys = keys or guessed_keys({c: frame[c].to_numpy(dtype=object) for c, is_one in is_text.items() if is_one})
     except UnicodeDecodeError:
         raise DataError(f"{path}: expected UTF-8 text: save the table as CSV UTF-8.") from None
     except Exception as error:  # pandas raises many kinds
@@ -261,45 +271,10 @@ def _texts(values: np.ndarray) -> np.ndarray:
     return np.array([text(v) for v in np.asarray(values).reshape(-1).tolist()], dtype=object)
 
 
-def _checked(path: Path, keys: Mapping[str, np.ndarray], count: int) -> Mapping[str, np.ndarray]:
-    """Return the columns that can name samples: a text a row, none twice.
-
-    Raises:
-        DataError: there are such columns beside an index, and none of them can; the message is about the first.
-    """
-    fitting: dict[str, np.ndarray] = {}
-    problems: list[DataError] = []
-    for name, values in keys.items():
-        try:
-            _check_keys(path, values, count)
-            fitting[name] = values
-        except DataError as error:
-            problems += [] if is_index(name) else [error]
-    if problems and not fitting:
-        raise problems[0]
-    return fitting
-
-
-def _check_keys(path: Path, keys: np.ndarray, count: int) -> None:
-    if len(keys) != count:
-        raise DataError(f"{path}: expected {count} ids, one a row of the vectors, got {len(keys)}.")
-    first: dict[str, int] = {}
-    for row, key in enumerate(keys, 1):
-        if not key:
-            raise DataError(f"{path}, row {row}: expected an id, got nothing.")
-        if first.setdefault(key, row) != row:
-            raise DataError(f"{path}, row {row}: the id {key!r} is also that of row {first[key]}: each may occur once.")
-
-
 def _every(table: Mapping[str, Any], names: Sequence[str]) -> list[str]:
     """Return all columns of a table that have one of these names, blanks and case aside, in the order of the names."""
     there = {c.strip().casefold(): c for c in reversed(list(table))}
     return [there[n] for n in names if n in there]
-
-
-def _key_names(is_text: Mapping[str, bool]) -> list[str]:
-    """Return which columns may say whose a row is, the surest first: an index that holds text is the last."""
-    return [*_every(is_text, KEYS), *(c for c, holds_text in is_text.items() if holds_text and is_index(c))]
 
 
 def _first(table: Mapping[str, Any], names: Sequence[str]) -> str:

@@ -44,6 +44,49 @@ def test_labels_are_joined_by_the_names_in_their_file(folder, name, column, form
     assert data.plan.notes[-1].endswith(f"labels are joined by the column {column}.")
 
 
+@pytest.mark.parametrize("name", ["second.csv", "second.parquet"])
+def test_labels_are_joined_by_a_column_of_any_name_that_names_the_samples(folder, name):
+    ids = ids_of(folder)[::-1]
+    table = pd.DataFrame({"site": "a", "id_code": [Path(i).stem + "x" for i in ids], "where": ids, "label": "cat"})
+    table["label"] = [i[:3] for i in ids]
+    data = labelled(folder, table, name)
+    assert (data.labels == data.true_label).all()
+    assert data.plan.notes[-1].endswith("labels are joined by the column where.")
+    with pytest.raises(DataError, match=r"its column where names 11 of the 12 samples, and not cat/10\.png"):
+        labelled(folder, table.replace({"where": {"cat/10.png": "cat/x.png"}}), name)
+    with pytest.raises(DataError, match="columns where and next name the samples in different orders"):
+        labelled(folder, table.assign(next=ids[1:] + ids[:1]), name)
+
+
+def test_few_names_and_numbers_in_a_column_of_any_name_are_no_names(tmp_path):
+    class_folders(tmp_path / "d", ("cat", "dog"), 12)
+    ids = ids_of(tmp_path / "d")
+    table = pd.DataFrame({"age": [f"{i}.0" for i in range(12)][::-1], "most_like": ids[:5] + [ids[0]] * 7})
+    data = labelled(tmp_path / "d", table.assign(label=[i[:3] for i in ids]))
+    assert (data.labels == data.true_label).all()
+    assert data.plan.notes[-1].endswith("it has no names, so its rows are taken in the order of the samples.")
+
+
+def test_labels_are_joined_by_the_columns_that_the_data_are_named_by(tmp_path):
+    numbers = [7, 3, 9, 4]
+    rows = "".join(f"{i}.png,{n},{'ab'[i % 2]}\n" for i, n in enumerate(numbers))
+    plant(tmp_path, [f"{i}.png" for i in range(4)], {"t.csv": f"scan,patient,label\n{rows}"})
+    pd.DataFrame({"patient": numbers[::-1], "new": list("bbaa")}).to_csv(tmp_path / "l.csv", index=False)
+    settings = {"data": tmp_path / "t.csv", "labels": f"{tmp_path / 'l.csv'}:new"}
+    data = load(DataSettings(**settings, id_column="patient"), tmp_path)
+    assert [data.class_names[c] for c in data.labels] == list("aabb")
+
+
+@pytest.mark.parametrize("key", ["ids", "filenames", "paths", "image_id", "whatever"])
+def test_arrays_of_names_join_labels_and_name_the_samples(tmp_path, key):
+    names, x = np.array([f"f{i}.png" for i in range(6)]), np.random.default_rng(0).normal(size=(6, 3))
+    np.savez(tmp_path / "a.npz", features=x, labels=[0, 1, 2] * 2, file_name=names)
+    np.savez(tmp_path / "l.npz", labels=[2, 1, 0] * 2, **{key: names[::-1]})
+    data = load(DataSettings(data=tmp_path / "a.npz", labels=str(tmp_path / "l.npz")), tmp_path)
+    assert data.ids.tolist() == names.tolist()
+    assert (data.labels == data.true_label).all()
+
+
 def test_names_of_files_alone_do_where_they_are_unique(folder):
     ids = ids_of(folder)
     for path in sorted(folder.rglob("*.png")):

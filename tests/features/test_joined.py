@@ -116,6 +116,23 @@ def test_missing_and_surplus_rows_are_counted_and_named(tmp_path):
     )
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "npz"])
+@pytest.mark.parametrize("are_names", [True, False])
+def test_texts_of_any_name_join_vectors_where_they_name_the_samples(tmp_path, suffix, are_names):
+    path, order = tmp_path / f"v.{suffix}", SHUFFLED if are_names else ALL
+    names = IDS[order] if are_names else np.array(["a cat", "01", "a dog", "x"])
+    frame = pd.DataFrame(VECTORS[order], columns=["f0", "f1", "f2"]).assign(id_code=names, site="a", score=[3, 1, 2, 0])
+    if suffix == "npz":
+        np.savez(path, embeddings=VECTORS[order], id_code=names, site=["a"] * 4)
+    elif suffix == "csv":
+        frame.to_csv(path, index=False)
+    else:
+        frame.to_parquet(path, index=False)
+    joined = join_embeddings(str(path) if suffix == "npz" else f"{path}:f", IDS, ALL)
+    np.testing.assert_allclose(joined.values, VECTORS, rtol=1e-5)
+    assert any("names no samples" in note for note in joined.notes) != are_names
+
+
 def test_rows_of_samples_outside_a_subset_are_no_surplus(tmp_path):
     path = npz(tmp_path / "v.npz", ids=IDS, embeddings=VECTORS)
     assert join_embeddings(str(path), IDS, np.array([2])).notes == ()

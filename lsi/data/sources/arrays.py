@@ -195,9 +195,10 @@ def _names(arrays: dict[str, np.ndarray], labels: np.ndarray | None, n: int) -> 
     An array called names holds one for each class, or one for each sample where there are as many and fewer classes.
     """
     class_names, own = _first(arrays, _NAMES), arrays.get("names")
+    others = {name: array for name, array in arrays.items() if array is not class_names}
     if own is not None and own is class_names and own.shape == (n,) and (labels is None or len(np.unique(labels)) < n):
-        return _ids(arrays | {"paths": own}, n), None
-    return _ids(arrays, n), class_names
+        return _ids(others | {"paths": own}, n), None
+    return _ids(others, n), class_names
 
 
 def _labels_beside(path: Path) -> list[Path]:
@@ -220,10 +221,12 @@ def _only_candidate(arrays: dict[str, np.ndarray]) -> np.ndarray | None:
 
 
 def _ids(arrays: dict[str, np.ndarray], n: int) -> np.ndarray:
-    ids = _first(arrays, ("ids", "id", "keys", "filenames", "paths"))
-    if ids is None or ids.ndim != 1 or len(ids) != n or len(np.unique(ids)) < n:
-        return numbered(n)
-    return ids.astype(str)
+    """Return the first array whose name says that it names samples, ids before paths, and that does; else numbers."""
+    for name, _ in sorted(key_columns(list(arrays)), key=lambda key: key[1]):
+        ids = arrays[name]
+        if ids.shape == (n,) and len(np.unique(ids)) == n:
+            return ids.astype(str)
+    return numbered(n)
 
 
 def _metadata(arrays: dict[str, np.ndarray], used: set[int], n: int) -> pd.DataFrame | None:

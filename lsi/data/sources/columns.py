@@ -18,6 +18,7 @@ ALIASES = {
     "text": ("text", "sentence", "content"),
     "features": ("features", "embedding", "embeddings", "feature", "vector"),
 }  # fmt: skip
+_SEVERAL = ("paths", "files", "file_names", "filenames")  # what arrays of names are called
 _IDS = ("id", "ids", "key", "keys", "uid", "name", "names", "image_id")
 OPTIONS = {"image": "--image-column", "label": "--label-column", "split": "--split-column", "id": "--id-column"}
 
@@ -58,10 +59,17 @@ class Roles:
         return {role: column for role in roles if (column := getattr(self, role)) is not None}
 
 
-def key_columns(columns: Sequence[str]) -> list[tuple[str, bool]]:
-    """Return the columns whose names say that they name samples, and whether they name images, the surest first."""
+def key_columns(columns: Sequence[str], own: Sequence[str] = ()) -> list[tuple[str, bool]]:
+    """Return the columns whose names say that they name samples, and whether they name images, the surest first.
+
+    Args:
+        columns: all names.
+        own: columns that the ids and images of the data come from.
+    """
     folded = {_folded(column): column for column in reversed(columns)}
-    return [(folded[name], name in ALIASES["image"]) for name in (*ALIASES["image"], *_IDS) if name in folded]
+    images = (*ALIASES["image"], *_SEVERAL)
+    names = dict.fromkeys((*map(_folded, own), *images, *_IDS))
+    return [(folded[name], name in images) for name in names if name in folded]
 
 
 def refuse_columns(wanted: Wanted, why: str) -> None:
