@@ -15,6 +15,7 @@ from lsi.data.record import Dataset
 from lsi.data.sources import open_source
 from lsi.data.sources.arrays import read_named
 from lsi.data.sources.columns import key_columns
+from lsi.data.sources.tables import as_numbers
 from lsi.errors import DataError
 
 __all__ = ["Dataset", "Images", "Plan", "decode", "inspect", "load", "to_rgb"]
@@ -63,6 +64,7 @@ def _with_labels(dataset: Dataset, settings: DataSettings) -> Dataset:
     values, notes = arrays[name][rows], [f"{where}: {how}."]
     if dataset.is_labelled:
         labels = class_positions(values, dataset.class_names, where, rows)
+        notes += _said_of_numbers(values, dataset.class_names, where)
     else:
         labels = encode_labels(values, LabelRules(where, merge=settings.merge_classes, rows=rows))
     notes += labels.notes
@@ -78,6 +80,23 @@ def _with_labels(dataset: Dataset, settings: DataSettings) -> Dataset:
         labelled = replace(labelled.take(np.flatnonzero(~missing)), unlabelled=_apart(dataset, missing))
     plan = _planned(labelled)
     return replace(labelled, plan=None if plan is None else replace(plan, notes=(*plan.notes, *notes)))
+
+
+def _said_of_numbers(values: np.ndarray, class_names: tuple[str, ...], where: str) -> list[str]:
+    """Return a sentence where numbers of an array are names of classes and would be others as positions."""
+    if values.dtype.kind not in "iuf":
+        return []
+    numbers = [int(value) for value in np.unique(values[np.isfinite(values)])]
+    if not all(number in range(len(class_names)) and str(number) in class_names for number in numbers):
+        return []
+    for order, which in ((class_names, ""), (sorted(class_names), ", in ImageFolder's order of their text,")):
+        other = next((number for number in numbers if order[number] != str(number)), None)
+        if other is not None:
+            return [
+                f"{where}: numbers are read as names of classes, not as positions: as a position{which} {other} would "
+                f"be the class {order[other]}."
+            ]
+    return []
 
 
 def _apart(dataset: Dataset, missing: np.ndarray) -> Dataset:
@@ -194,7 +213,7 @@ def _naming_columns(columns: dict[str, np.ndarray], dataset: Dataset) -> list[tu
     roles = {} if dataset.plan is None else dict(dataset.plan.columns)
     own = [roles[role] for role in ("id", "image") if role in roles]
     texts = [n for n, v in columns.items() if is_index(n) and v.ndim == 1 and v.dtype.kind in "OU"
-             and np.isnan(_as_numbers(v)).any()]  # fmt: skip
+             and np.isnan(as_numbers(v)).any()]  # fmt: skip
     return [*key_columns(list(columns), own), *((name, False) for name in texts)]
 
 
@@ -212,12 +231,8 @@ def _numbers(values: np.ndarray) -> np.ndarray:
     """Return a column of text or objects as numbers, NaN where a value is none; as it is where no value is one."""
     if values.ndim != 1 or values.dtype.kind not in "OU":
         return values
-    found = _as_numbers(values)
+    found = as_numbers(values)
     return values if np.isnan(found).all() else found
-
-
-def _as_numbers(values: np.ndarray) -> np.ndarray:
-    return pd.to_numeric(pd.Series(values), errors="coerce").to_numpy(dtype=np.float64)
 
 
 def _with_targets(dataset: Dataset, specification: str) -> Dataset:

@@ -252,9 +252,12 @@ def _positions(
     unknown = distinct - positions.keys()
     if unknown:
         row = next(i for i, t in enumerate(texts) if t in unknown)
+        number = f" or its number 0 … {len(names) - 1}"
+        if texts[row] in by_number:
+            number = " (a number is a position only where no label is the name of a class)"
         raise DataError(
-            f"{rules.where}: expected one of the {len(names)} classes {some(names, 5)} or its number "
-            f"0 … {len(names) - 1}, got {texts[row]!r} in row {rules.row(row)}."
+            f"{rules.where}: expected one of the {len(names)} classes {some(names, 5)}{number}, got {texts[row]!r} in "
+            f"row {rules.row(row)}."
         )
     return positions
 

@@ -167,6 +167,32 @@ def test_a_number_among_names_that_are_numbers_is_no_position(tmp_path):
     assert [data.class_names[c] for c in data.labels[:2]] == ["2", "1"]
 
 
+@pytest.mark.parametrize(("names", "values", "said"), [
+    (range(12), range(12), "as a position, in ImageFolder's order of their text, 2 would be the class 10."),
+    (range(1, 4), [1, 2, 1], "as a position 1 would be the class 2."),
+    (range(1, 4), [1, 2, 3], None),
+    (range(4), range(4), None),
+])  # fmt: skip
+def test_numbers_that_are_names_of_classes_and_could_be_positions_get_a_note(tmp_path, names, values, said):
+    plant(tmp_path / "n", [f"{name}/{name}.png" for name in names])
+    np.save(tmp_path / "l.npy", np.array(values))
+    data = load(DataSettings(data=tmp_path / "n", labels=str(tmp_path / "l.npy")), tmp_path)
+    assert [data.class_names[c] for c in data.labels] == [str(value) for value in values]
+    notes = [note for note in data.plan.notes if "numbers are read as names of classes, not as positions" in note]
+    assert len(notes) == (said is not None)
+    assert all(note.endswith(str(said)) for note in notes)
+
+
+def test_a_position_beside_names_that_are_numbers_is_refused_without_naming_it_as_possible(tmp_path):
+    plant(tmp_path / "n", [f"{name}/{name}.png" for name in range(1, 13)])
+    np.save(tmp_path / "l.npy", np.arange(12))
+    with pytest.raises(DataError) as caught:
+        load(DataSettings(data=tmp_path / "n", labels=str(tmp_path / "l.npy")), tmp_path)
+    assert str(caught.value).endswith(
+        "1, 2, 3, 4, 5, … (a number is a position only where no label is the name of a class), got '0' in row 0."
+    )
+
+
 @pytest.mark.parametrize("value", ["[0, 1]", "['a','b']", " [a,b] "])
 def test_a_list_of_labels_as_text_is_several_labels(tmp_path, value):
     plant(tmp_path, ["0.png", "1.png"], {"t.csv": f'path,label\n0.png,a\n1.png,"{value}"\n'})

@@ -1,5 +1,6 @@
 """Tables of samples: one row names an image, holds a text or ready-made features, and says the label and the rest."""
 
+import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -22,8 +23,8 @@ from lsi.data.trees import RemoteTree, Tree
 from lsi.data.trees.filenames import suffix_of
 from lsi.errors import DataError, UnreachableError
 
-__all__ = ["LINES", "SEPARATED", "TABLES", "from_frame", "is_sample_submission", "names_images", "numbers",
-           "read_frame", "vectors"]  # fmt: skip
+__all__ = ["LINES", "SEPARATED", "TABLES", "as_numbers", "from_frame", "is_sample_submission", "names_images",
+           "numbers", "read_frame", "vectors"]  # fmt: skip
 
 _GUESSED_FROM = 50
 
@@ -260,8 +261,7 @@ def numbers(
     columns = []
     for name in names:
         values = table[name]
-        series = pd.to_numeric(pd.Series(list(values)), errors="coerce") if np.ndim(values) == 1 else None
-        array = np.asarray(values if series is None else series, dtype=np.float64)
+        array = as_numbers(values)
         is_bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
         bad = np.flatnonzero(is_bad if asked is None or len(asked) != len(array) else is_bad & asked)
         if len(bad):
@@ -269,6 +269,16 @@ def numbers(
             raise DataError(f"{where}: expected a number in column {name}, row {int(bad[0])}, got {str(got)[:40]!r}.")
         columns.append(array.reshape(len(array), -1))
     return np.concatenate(columns, axis=1)
+
+
+def as_numbers(values: Any) -> np.ndarray:
+    """Return values as numbers, NaN for what is none: neither dates nor durations are, though they count something."""
+    if np.ndim(values) != 1:
+        kind = np.asarray(values).dtype.kind
+        return np.asarray(values, dtype=np.float64) if kind not in "mM" else np.full(np.shape(values), np.nan)
+    times = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64, type(pd.NaT))
+    plain = [None if isinstance(value, times) else value for value in values]
+    return np.asarray(pd.to_numeric(pd.Series(plain), errors="coerce"), dtype=np.float64)
 
 
 def _place(tree: Tree, table: str) -> str:
