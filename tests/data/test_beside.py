@@ -1,10 +1,14 @@
 """What lies beside archives and beside images with texts: labels are read or their file is named, never lost."""
 
 import io
+import json
 import tarfile
 import zipfile
 from pathlib import Path
 
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lsi.config import DataSettings
@@ -139,3 +143,51 @@ def test_boxes_of_darknet_beside_the_images_are_named(tmp_path):
     boxes = {f"{i}.txt": "0 .5 .5 .2 .2\n" for i in range(3)} | {"classes.txt": "cat\n"}
     data = opened(plant(tmp_path / "d", [f"{i}.png" for i in range(3)], boxes))
     assert "There are YOLO boxes: --boxes makes each box a sample." in data.plan.notes
+
+
+@pytest.mark.parametrize("name", ["metadata.parquet", "labels.parquet"])
+@pytest.mark.parametrize("column", ["file_name", "picture_of"])
+def test_parquet_that_names_the_images_is_a_table_beside_them(tmp_path, name, column):
+    plant(tmp_path, [f"images/{i}.png" for i in range(6)])
+    frame = pd.DataFrame({column: [f"images/{i}.png" for i in range(6)], "label": list("xyzxyz"), "age": range(30, 36)})
+    frame.assign(vector=[[1.0, 2.0]] * 6).sample(frac=1, random_state=0).to_parquet(tmp_path / name, index=False)
+    data = load(DataSettings(data=tmp_path), tmp_path)
+    found = {
+        str(i): (data.class_names[c], a) for i, c, a in zip(data.ids, data.labels, data.metadata["age"], strict=True)
+    }
+    assert found == {f"images/{i}.png": ("xyzxyz"[i], 30 + i) for i in range(6)}
+    assert data.features is None
+    assert data.plan.ignored == ()
+
+
+def test_parquet_beside_images_says_the_names_of_its_classes(tmp_path):
+    plant(tmp_path, [f"{i}.png" for i in range(3)])
+    features = {"info": {"features": {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}}
+    table = pa.table({"file_name": [f"{i}.png" for i in range(3)], "label": [1, 0, -1]})
+    pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(features)}), tmp_path / "metadata.parquet")
+    data = load(DataSettings(data=tmp_path), tmp_path)
+    assert [data.class_names[c] for c in data.labels] == ["dog", "cat"]
+    assert data.unlabelled.ids.tolist() == ["2.png"]
+
+
+def test_a_table_of_text_counts_before_parquet_and_vectors_alone_are_no_table(tmp_path):
+    plant(tmp_path, [f"{i}.png" for i in range(4)], {"t.csv": "path,label\n0.png,a\n1.png,b\n2.png,a\n3.png,b\n"})
+    frame = pd.DataFrame({"path": [f"{i}.png" for i in range(4)], "label": "c"})
+    frame.to_parquet(tmp_path / "t.parquet", index=False)
+    data = load(DataSettings(data=tmp_path), tmp_path)
+    assert data.class_names == ("a", "b")
+    assert "t.parquet names the images as well and is not read: give it as --data for its own." in data.plan.notes
+    (tmp_path / "t.csv").unlink()
+    frame.drop(columns="label").assign(v=[[1.0]] * 4).to_parquet(tmp_path / "t.parquet", index=False)
+    data = load(DataSettings(data=tmp_path), tmp_path)
+    assert (data.is_labelled, data.features, data.plan.ignored) == (False, None, ((".parquet", 1),))
+    (tmp_path / "t.parquet").write_bytes(b"PAR1 broken")
+    assert len(load(DataSettings(data=tmp_path), tmp_path)) == 4
+
+
+def test_columns_of_parquet_beside_class_folders_are_kept(tmp_path):
+    plant(tmp_path, [f"{'ab'[i % 2]}/{i}.png" for i in range(4)])
+    names = [f"{'ab'[i % 2]}/{i}.png" for i in range(4)]
+    pd.DataFrame({"file_name": names, "patient": range(4)}).to_parquet(tmp_path / "m.parquet", index=False)
+    data = load(DataSettings(data=tmp_path), tmp_path)
+    assert dict(zip(data.ids, data.metadata["patient"], strict=True)) == dict(zip(names, range(4), strict=True))

@@ -12,9 +12,10 @@ import pandas as pd
 from lsi.data.naming import rows_by_name, text_of_path
 from lsi.data.plan import some
 from lsi.data.sources.columns import Wanted, assign_roles, key_columns
+from lsi.data.sources.parquet_tables import read_table
 from lsi.data.sources.samples import Options, Samples
 from lsi.data.sources.splits import ALL
-from lsi.data.sources.tables import from_frame, names_images, read_frame
+from lsi.data.sources.tables import from_frame, names_images
 from lsi.data.trees import Tree
 from lsi.errors import DataError, UnreachableError
 
@@ -44,7 +45,7 @@ def with_columns(tree: Tree, samples: Samples, tables: list[str], options: Optio
     ignored, notes, metadata = dict(samples.ignored), list(samples.notes), samples.metadata
     for table in tables:
         try:
-            frame, found = read_frame(tree, table)
+            frame, found = read_table(tree, table)
         except UnreachableError:
             raise
         except DataError as error:

@@ -13,9 +13,10 @@ from lsi.data.sources.beside import names_some, with_columns
 from lsi.data.sources.columns import Wanted, refuse_columns
 from lsi.data.sources.folders import build
 from lsi.data.sources.layout import Group, Layout, interpret
+from lsi.data.sources.parquet_tables import PARQUET, read_table
 from lsi.data.sources.samples import Options, Samples, joined
 from lsi.data.sources.splits import ALL, same_split, split_of_file
-from lsi.data.sources.tables import TABLES, from_frame, is_sample_submission, names_images, read_frame
+from lsi.data.sources.tables import TABLES, from_frame, is_sample_submission, names_images
 from lsi.data.sources.tree_images import images_in
 from lsi.data.trees import Tree
 from lsi.errors import DataError, UnreachableError, unreadable_passed_over
@@ -146,7 +147,7 @@ def _tables(layout: Layout) -> list[str]:
             files = ["names.csv"]
             layout.notes.append("The images are an export's: of the tables beside them names.csv alone is read.")
         names += map(folder.child, files)
-    return [n for n in names if PurePosixPath(n).suffix.lower() in TABLES and not is_sample_submission(n)]
+    return [n for n in names if PurePosixPath(n).suffix.lower() in (*TABLES, PARQUET) and not is_sample_submission(n)]
 
 
 def _with_table(tree: Tree, layout: Layout, tables: list[str], options: Options, name: str) -> Samples | None:
@@ -158,7 +159,7 @@ def _with_table(tree: Tree, layout: Layout, tables: list[str], options: Options,
     images = [image for group in layout.groups for image in group.images]
     for table in tables:
         try:
-            frame, found = read_frame(tree, table)
+            frame, found = read_table(tree, table)
             unreadable.discard(table)
             if names_images(frame, tree, table, options):
                 samples = from_frame(frame, tree, table, options)
@@ -174,6 +175,7 @@ def _with_table(tree: Tree, layout: Layout, tables: list[str], options: Options,
     if not fitting:
         layout.notes.extend(notes)
         return None
+    fitting = _without_parquet(fitting, notes)
     samples = _of_tables(fitting, tree, options)
     named = {name for part in fitting.values() for name in part.paths}
     used = Counter(PurePosixPath(table).suffix.lower() for table in fitting)
@@ -183,13 +185,26 @@ def _with_table(tree: Tree, layout: Layout, tables: list[str], options: Options,
                    ignored=ignored, files=_container(tree), notes=(*samples.notes, *notes))  # fmt: skip
 
 
+def _without_parquet(fitting: dict[str, Samples], notes: list[str]) -> dict[str, Samples]:
+    """Return the tables of text where there are some: Parquet beside them may hold the same, or vectors."""
+    chosen = {table: samples for table, samples in fitting.items() if not table.lower().endswith(PARQUET)}
+    if not chosen:
+        return fitting
+    notes += [
+        f"{table} names the images as well and is not read: give it as --data for its own."
+        for table in fitting
+        if table not in chosen
+    ]
+    return chosen
+
+
 def _refuse_problems(
     problems: dict[str, DataError], unreadable: set[str], fitting: list[str], options: Options
 ) -> None:
     """Raise where a table that cannot be used may be the one that is meant.
 
-    It is of the split that is asked for and cannot be read, or no other table is of that split. A .json may hold
-    anything, and counts only where a column was named.
+    It is of the split that is asked for and cannot be read, or no other table is of that split. A .json or
+    .parquet may hold anything, and counts only where a column was named.
 
     Args:
         problems: by table.
@@ -203,7 +218,7 @@ def _refuse_problems(
     asked = None if options.split == ALL else same_split(options.split)
     is_there = any(asked is None or split_of_file(table) in (None, asked) for table in fitting)
     for table, error in problems.items():
-        if PurePosixPath(table).suffix.lower() == ".json" and options.columns == Wanted():
+        if PurePosixPath(table).suffix.lower() in (".json", PARQUET) and options.columns == Wanted():
             continue
         split = split_of_file(table)
         if not is_there or (table in unreadable and split is not None and asked in (None, split)):
