@@ -96,7 +96,8 @@ def _compute(command: commands.Compute) -> None:
     if file is not None:
         progress.listeners.append(file)
     try:
-        run = pipeline.run(settings, command.cache, progress, None if command.quiet else _announce)
+        is_followed = command.quiet and file is not None  # the follower has shown the plan
+        run = pipeline.run(settings, command.cache, progress, None if is_followed else _announce)
         if file is not None:
             file.finish(run.name)
         if command.project:

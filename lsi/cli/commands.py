@@ -39,7 +39,7 @@ class Compute(Common):
             made in the app. What was excluded is left out, new labels count, and what a person confirmed is not
             suspected again.
         output: copy the run's files into this folder as well.
-        quiet: no progress bar.
+        quiet: no progress bar; how the data are read is printed all the same.
         project: compute the 2-D view too.
         progress: write what is going on into this JSON file, for whoever follows from outside.
     """

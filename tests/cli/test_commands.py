@@ -212,7 +212,11 @@ def test_numbers_and_unlabelled_images_on_the_command_line(capsys, tmp_path):
     scans.mkdir()
     manifest = odd_numbers(scans)
     where = ["--cache", str(tmp_path / "cache")]
-    out = run(capsys, "compute", "--data", str(scans), "--quiet", *where)
+    capsys.readouterr()
+    assert main(["compute", "--data", str(scans), "--quiet", *where]) == 0
+    out, said = capsys.readouterr()
+    assert said.startswith(f"{scans}: ")
+    assert "it/s" not in said
     assert "no labels: one view predicts" in out
     assert "leave-one-out R²" in out
     assert "suspected" not in out
