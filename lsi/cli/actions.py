@@ -96,8 +96,7 @@ def _compute(command: commands.Compute) -> None:
     if file is not None:
         progress.listeners.append(file)
     try:
-        is_followed = command.quiet and file is not None  # the follower has shown the plan
-        run = pipeline.run(settings, command.cache, progress, None if is_followed else _announce)
+        run = pipeline.run(settings, command.cache, progress, None if command.quiet and file is not None else _announce)
         if file is not None:
             file.finish(run.name)
         if command.project:

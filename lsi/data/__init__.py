@@ -13,8 +13,8 @@ from lsi.data.naming import BY_END, counts_rows, is_index, may_name, rows_by_nam
 from lsi.data.plan import Plan, counted
 from lsi.data.record import Dataset
 from lsi.data.sources import open_source
-from lsi.data.sources.arrays import read_named
 from lsi.data.sources.columns import key_columns
+from lsi.data.sources.named import read_named
 from lsi.data.sources.tables import as_numbers
 from lsi.errors import DataError
 

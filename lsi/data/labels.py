@@ -154,17 +154,17 @@ def _single(values: Sequence[Any] | np.ndarray, rules: LabelRules) -> list[Any]:
     if widths == {1}:
         return [row[0] if is_list else row for row, is_list in zip(rows, are_lists, strict=True)]
     if len(widths) != 1:
-        first = _first_list(rows, are_lists)
+        first = next((i for i, row in enumerate(rows) if are_lists[i] and len(row) != 1), 0)
         raise DataError(_SEVERAL_LABELS.format(rules.where, rules.row(first), rows[first]))
+    alone = next((i for i, row in enumerate(rows) if not are_lists[i] and row is not None), None)
+    if alone is not None:
+        raise DataError(f"{rules.where}: expected all labels in one form, got rows of numbers and, in row "
+                        f"{rules.row(alone)}, {rows[alone]!r}.")  # fmt: skip
     for i, row in enumerate(rows):
         is_one_hot = isinstance(row, list | tuple) and sorted(map(_number, row)) == [0.0] * (len(row) - 1) + [1.0]
         if row is not None and not is_one_hot:
             raise DataError(_SEVERAL_LABELS.format(rules.where, rules.row(i), row))
     return [None if row is None else [_number(v) for v in row].index(1.0) for row in rows]
-
-
-def _first_list(rows: list[Any], are_lists: list[bool]) -> int:
-    return next((i for i, row in enumerate(rows) if are_lists[i] and len(row) != 1), 0)
 
 
 def _number(value: Any) -> float:

@@ -154,3 +154,11 @@ def test_a_file_of_boxes_under_another_name_is_named_where_it_is_not_read(tmp_pa
     assert note in data.plan.notes
     assert not any("notes.json" in note for note in data.plan.notes)
     assert json.loads((tmp_path / "val.json").read_text()) == TWO
+
+
+def test_json_beside_images_that_holds_no_boxes_of_coco_is_not_said_to_be_coco(tmp_path):
+    shape = {"label": "cat", "points": [[1, 1], [9, 9]], "shape_type": "rectangle"}
+    labelme = {f"{i}.json": {"shapes": [shape], "imagePath": f"{i}.png"} for i in (1, 2)}
+    root = write(tmp_path / "pets", labelme | IMAGES)
+    with pytest.raises(DataError, match=r"--boxes: expected boxes of COCO \(instances_\*\.json\), YOLO .* found none"):
+        given(root)

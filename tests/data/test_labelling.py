@@ -87,6 +87,19 @@ def test_arrays_of_names_join_labels_and_name_the_samples(tmp_path, key):
     assert (data.labels == data.true_label).all()
 
 
+def test_labels_of_json_lines_are_read_and_files_of_other_kinds_are_refused(folder):
+    ids, path = ids_of(folder)[::-1], folder.parent / "l.jsonl"
+    pd.DataFrame({"path": ids, "label": [i[:3] for i in ids]}).to_json(path, orient="records", lines=True)
+    data = load(DataSettings(data=folder, labels=str(path)), folder)
+    assert (data.labels == data.true_label).all()
+    assert data.plan.notes[-1].endswith("labels are joined by the column path.")
+    path.rename(folder.parent / "l.mat")
+    with pytest.raises(
+        DataError, match=r"--labels: expected a file of the kinds \.npz, \.npy, \.csv, .*, got .*l\.mat"
+    ):
+        load(DataSettings(data=folder, labels=str(folder.parent / "l.mat")), folder)
+
+
 def test_names_of_files_alone_do_where_they_are_unique(folder):
     ids = ids_of(folder)
     for path in sorted(folder.rglob("*.png")):

@@ -2,6 +2,7 @@ import io
 import zipfile
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lsi.config import DataSettings
@@ -106,3 +107,25 @@ def test_other_arrays_beside_those_of_splits_are_counted(tmp_path, split):
     data = opened(tmp_path / "d.npz", split=split)
     assert dict(data.plan.ignored) == {"arrays (y_val (1,), mean (3, 1))": 2}
     assert data.class_names == ("a", "b")
+
+
+def test_labels_that_lie_beside_an_array_are_named_in_the_plan(tmp_path):
+    np.save(tmp_path / "X.npy", np.eye(4))
+    np.save(tmp_path / "y.npy", np.array([0, 1, 0, 1]))
+    plan = load(DataSettings(data=tmp_path / "X.npy"), tmp_path).plan
+    assert "The labels are those of y.npy, which lies beside." in plan.notes
+
+
+def test_arrays_of_dates_are_kept_beside_and_those_of_other_kinds_are_said_to_be_ignored(tmp_path):
+    dates, lengths = np.array(["2020-01-01", "NaT"], "M8[D]"), np.array([1, 2], "m8[s]")
+    np.savez(tmp_path / "d.npz", features=np.eye(2), labels=[0, 1], taken=dates, lasted=lengths)
+    data = load(DataSettings(data=tmp_path / "d.npz"), tmp_path)
+    assert data.metadata["taken"].tolist() == [pd.Timestamp("2020-01-01"), pd.NaT]
+    assert data.plan.ignored == (("arrays (lasted (2,))", 1),)
+
+
+def test_one_hot_rows_of_one_split_and_numbers_of_another_are_two_forms(tmp_path):
+    np.savez(tmp_path / "d.npz", x_train=np.eye(2), y_train=np.eye(2), x_test=np.eye(2), y_test=[0, 1])
+    assert load(DataSettings(data=tmp_path / "d.npz"), tmp_path).labels.tolist() == [0, 1]
+    with pytest.raises(DataError, match="expected all labels in one form, got rows of numbers and, in row 0, 0"):
+        load(DataSettings(data=tmp_path / "d.npz", split="all"), tmp_path)

@@ -8,6 +8,7 @@ import pytest
 from lsi.config import DataSettings
 from lsi.data import load
 from lsi.errors import DataError
+from tests.data.trees import plant
 
 KINDS = [*(pa.timestamp(unit) for unit in ("s", "ms", "us", "ns")), pa.timestamp("us", tz="UTC"), pa.date32(),
          pa.date64(), pa.time32("s"), pa.duration("s")]  # fmt: skip
@@ -40,3 +41,17 @@ def test_dates_and_durations_of_a_file_of_their_own_are_no_targets(tmp_path, kin
     settings = DataSettings(data=tmp_path / "d.npz", task="regression", targets=f"{tmp_path / 't.parquet'}:when")
     with pytest.raises(DataError, match=r"--targets .*: expected numbers of shape \(2,\)"):
         load(settings, tmp_path)
+
+
+def test_a_column_that_is_kept_beside_class_folders_may_be_the_target(tmp_path):
+    names = [f"{'ab'[i % 2]}/{i}.png" for i in range(4)]
+    plant(tmp_path, names, {"m.csv": "file_name,age\n" + "".join(f"{n},{i / 2}\n" for i, n in enumerate(names))})
+    settings = DataSettings(data=tmp_path, task="regression", targets="age")
+    data = load(settings, tmp_path)
+    assert dict(zip(map(str, data.ids), data.targets[:, 0], strict=True)) == {n: i / 2 for i, n in enumerate(names)}
+    assert (data.target_names, list(data.metadata)) == (("age",), ["age"])
+    (tmp_path / "m.csv").write_text("file_name,age\n" + "".join(f"{n},1\n" for n in names[:3]))
+    with pytest.raises(DataError, match="expected a number in column age, row 3, got 'None'"):
+        load(settings, tmp_path)
+    with pytest.raises(DataError, match="no such file: size; columns by name need data with columns"):
+        load(DataSettings(data=tmp_path, task="regression", targets="size"), tmp_path)

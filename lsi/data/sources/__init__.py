@@ -18,7 +18,7 @@ from lsi.data.sources.embedded import EMBEDDED
 from lsi.data.sources.folder import read_tree
 from lsi.data.sources.samples import DEFAULT_SPLIT, Options, Samples, assemble
 from lsi.data.sources.splits import ALL, check_split
-from lsi.data.sources.tables import TABLES, from_frame, is_sample_submission, read_frame
+from lsi.data.sources.tables import TABLES, from_frame, is_sample_submission, numbers, read_frame
 from lsi.data.sources.torchvision_sets import from_torchvision
 from lsi.data.sources.webdataset import read_webdataset
 from lsi.data.sources.webdataset.apart import (
@@ -64,6 +64,9 @@ def open_source(settings: DataSettings, data_root: Path, targets: tuple[str, ...
             check_split(settings.split, (), name)
         return EMBEDDED[name]() if name in EMBEDDED else from_torchvision(settings.dataset, data_root, options)
     dataset = assemble(_samples(settings.data, options), options)
+    if targets and dataset.targets is None and dataset.metadata is not None and {*targets} <= {*dataset.metadata}:
+        values = numbers({c: dataset.metadata[c] for c in targets}, targets, settings.data)
+        dataset = dataset if values is None else dataset.with_targets(values, targets)
     if targets and dataset.targets is None:
         raise DataError(f"--targets: no such file: {settings.targets}; columns by name need data with columns.")
     return dataset

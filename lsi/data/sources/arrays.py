@@ -4,22 +4,19 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lsi.data.labels import LabelRules, label_texts
-from lsi.data.naming import is_index, numbered, safe_name, text_of_path
+from lsi.data.naming import numbered, safe_name, text_of_path
 from lsi.data.npz import read_npz
 from lsi.data.pixels import check_real, from_pixels
 from lsi.data.plan import counted
-from lsi.data.sources.columns import ALIASES, Wanted, assign_roles, key_columns, refuse_columns
+from lsi.data.sources.columns import ALIASES, key_columns, refuse_columns
 from lsi.data.sources.samples import DEFAULT_SPLIT, Options, Samples, joined
 from lsi.data.sources.splits import ALL, rows_asked, same_split, split_of
-from lsi.data.sources.tables import SEPARATED, numbers, read_frame
-from lsi.data.sources.text_tables import parquet_columns
-from lsi.data.trees import LocalTree
+from lsi.data.sources.tables import numbers
 from lsi.errors import DataError
 
 ARRAYS = (".npz", ".npy")
@@ -119,12 +116,13 @@ def _samples(
         every: the arrays of images of all splits, which share one range of pixel values.
     """
     values = _samples_in(arrays, where)
-    labels = _labels_of(path, arrays, options, len(values), where)
-    n, notes, features, images = len(values), (), None, None
+    labels, notes = _labels_of(path, arrays, options, len(values), where)
+    n, features, images = len(values), None, None
     if values.ndim == 2:
         features = _features(values, where)
     else:
-        images, notes = from_pixels(values, f"{where}, {split}" if split else where, path, every)
+        images, said = from_pixels(values, f"{where}, {split}" if split else where, path, every)
+        notes = (*notes, *said)
     splits = _first(arrays, _SPLITS)
     if splits is not None and (splits.shape != (n,) or splits.dtype.kind not in "US"):
         splits = None
@@ -170,8 +168,10 @@ def _samples_in(arrays: dict[str, np.ndarray], where: str) -> np.ndarray:
     return values
 
 
-def _labels_of(path: Path, arrays: dict[str, np.ndarray], options: Options, n: int, where: str) -> np.ndarray | None:
-    """Return the labels of n samples, from the file or the one beside it; None where there are none.
+def _labels_of(
+    path: Path, arrays: dict[str, np.ndarray], options: Options, n: int, where: str
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Return the labels of n samples, from the file or the one beside it, which a sentence says; None for none.
 
     Raises:
         DataError: there are fewer or more of them.
@@ -179,14 +179,16 @@ def _labels_of(path: Path, arrays: dict[str, np.ndarray], options: Options, n: i
     labels = _first(arrays, _LABELS)
     if labels is not None and labels is arrays.get("targets") and "targets" in options.targets:
         labels = None
-    beside = next((p for p in _labels_beside(path) if p.is_file()), None)
-    if labels is None and beside is not None:
+    beside = next((p for p in _labels_beside(path) if p.is_file()), None) if labels is None else None
+    if beside is not None:
         labels = load_arrays(beside)["data"]
     if labels is not None and not labels.ndim:
         raise DataError(f"{where}: expected {n:,} labels, one for each row of the samples, got a single value.")
     if labels is not None and len(labels) != n:
         raise DataError(f"{where}: expected {n:,} labels, one for each row of the samples, got {len(labels):,}.")
-    return labels
+    return labels, () if beside is None else (
+        f"The labels are those of {text_of_path(beside.name)}, which lies beside.",
+    )
 
 
 def _names(arrays: dict[str, np.ndarray], labels: np.ndarray | None, n: int) -> tuple[np.ndarray, np.ndarray | None]:
@@ -230,16 +232,17 @@ def _ids(arrays: dict[str, np.ndarray], n: int) -> np.ndarray:
 
 
 def _metadata(arrays: dict[str, np.ndarray], used: set[int], n: int) -> pd.DataFrame | None:
-    columns = {name: array for name, array in arrays.items()
-               if id(array) not in used and array.ndim == 1 and len(array) == n
-               and array.dtype.kind in "fiubUS"}  # fmt: skip
+    columns = {name: array for name, array in arrays.items() if id(array) not in used and _is_column(array, n)}
     return pd.DataFrame(columns) if columns else None
 
 
 def _unused(arrays: dict[str, np.ndarray], used: set[int], options: Options, n: int) -> dict[str, int]:
-    beside = {id(array) for name, array in arrays.items()
-              if name in options.targets or (array.ndim == 1 and len(array) == n)}  # fmt: skip
+    beside = {id(array) for name, array in arrays.items() if name in options.targets or _is_column(array, n)}
     return _counted(arrays, used | beside)
+
+
+def _is_column(array: np.ndarray, n: int) -> bool:
+    return array.shape == (n,) and array.dtype.kind in "fiubUSM"
 
 
 def _counted(arrays: dict[str, np.ndarray], used: set[int]) -> dict[str, int]:
@@ -256,47 +259,6 @@ def _features(values: np.ndarray, where: str) -> np.ndarray:
         raise DataError(f"{where}: {counted(len(bad), 'row')} of features hold NaN or infinity, such as "
                         f"{bad[:5].tolist()}.")  # fmt: skip
     return features
-
-
-def read_named(specification: str, option: str, usual: tuple[str, ...]) -> tuple[str, dict[str, np.ndarray]]:
-    """Return which array PATH[:KEY] names, and all arrays or columns of that file.
-
-    Args:
-        specification: PATH or PATH:KEY.
-        option: what a message names.
-        usual: names of arrays to look for where no KEY is given.
-
-    Raises:
-        DataError: there is no such file or array, or there are several beside an index and names of samples, and none
-            is called as usual.
-    """
-    path_text, _, name = specification.rpartition(":") if not Path(specification).exists() else (specification, "", "")
-    path = Path(path_text or specification)
-    if not path.is_file():
-        raise DataError(f"{option}: no such file: {path}.")
-    arrays, index = _columns(path)
-    naming = {*index, *filter(is_index, arrays), *(column for column, _ in key_columns(list(arrays)))}
-    possible = [column for column in arrays if column not in naming] or list(arrays)
-    if not name and len(possible) > 1 and not set(usual) & set(arrays):
-        role = assign_roles(list(arrays), Wanted(), option).label if "label" in usual else None
-        if role is None:
-            raise DataError(f"{option}: {path} holds {', '.join(arrays)}: say which with {path}:NAME.")
-        name = role
-    name = name or next((k for k in usual if k in arrays), possible[0])
-    if name not in arrays:
-        raise DataError(f"{option}: {path} holds {', '.join(arrays)}, not {name!r}.")
-    return name, arrays
-
-
-def _columns(path: Path) -> tuple[dict[str, Any], list[str]]:
-    """Return the arrays or columns of a file, and which of them are the index of the dataframe that was saved."""
-    suffix = path.suffix.lower()
-    if suffix in SEPARATED:
-        frame, _ = read_frame(LocalTree(path.parent), path.name)
-        return {str(c): frame[c].to_numpy(dtype=object) for c in frame.columns}, []
-    if suffix in (".parquet", ".pq"):
-        return parquet_columns(path)
-    return load_arrays(path), []
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -53,15 +53,15 @@ def read_boxes(tree: Tree, options: Options) -> Samples:
     """
     refuse_columns(options.columns, f"{tree.name}: each box is a sample")
     names = list(without_junk(tree.names()))
-    formats = _formats(names)
+    formats = known = _formats(names)
     if not formats and any(suffix_of(name) == ".json" for name in names):
         formats = ["COCO"]  # under a name of its own: the content decides
-    if not formats:
+    table = _READERS[formats[0]](tree, names) if formats else None
+    if table is None or not (known or table.boxes or any(table.left_out.counts().values())):
         raise DataError(
             f"{tree.name}: --boxes: expected boxes of COCO (instances_*.json), YOLO (labels/*.txt beside images/) or "
             "Pascal VOC (*.xml), found none."
         )
-    table = _READERS[formats[0]](tree, names)
     if not table.boxes:
         raise _no_boxes(tree.name, formats[0], table)
     if len(formats) > 1:
