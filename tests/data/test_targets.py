@@ -24,6 +24,17 @@ def test_dates_and_durations_in_columns_are_no_targets(tmp_path, kind, first):
         load(settings, tmp_path)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["{}.png", "a/{}.png"])
+def test_dates_and_durations_in_parquet_beside_images_are_no_targets(tmp_path, kind, name):
+    plant(tmp_path, [name.format(i) for i in range(2)] + ["b/2.png"] * name.startswith("a"))
+    numbers = pa.array([0, 7200], pa.int32() if kind in (pa.date32(), pa.time32("s")) else pa.int64())
+    table = pa.table({"path": [name.format(i) for i in range(2)], "when": numbers.cast(kind)})
+    pq.write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"expected a number in column when|no such file: when"):
+        load(DataSettings(data=tmp_path, task="regression", targets="when"), tmp_path)
+
+
 @pytest.mark.parametrize("kind", ["M8[D]", "m8[s]", "M8[ns]"])
 @pytest.mark.parametrize("shape", [(2,), (2, 1)])
 def test_dates_and_durations_in_arrays_are_no_targets(tmp_path, kind, shape):

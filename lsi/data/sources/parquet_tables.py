@@ -38,6 +38,8 @@ def read_table(tree: Tree, name: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
     frame, notes = column_values.metadata({column: [table[column]] for column in columns})
     frame = pd.DataFrame() if frame is None else frame
     for column in frame.columns:
+        if pa.types.is_duration(table[column].type):
+            frame[column] = table[column].to_pandas().astype(str)  # else text of digits, which reads as a number
         names = column_values.class_names(features.get(column))
         if names is not None:
             frame[column] = [_name(value, names) for value in table[column].to_pylist()]
