@@ -72,8 +72,9 @@ def choose(
     """Choose λ for a probe on a design matrix.
 
     The search starts at λ = ten times the mean squared feature and walks √10 at a time in the direction that gains,
-    until two points in a row have lost; the likelihood is smooth and has one maximum in all data seen so far. A point at which
-    the probe or its leave-one-out cannot be computed counts as −∞. A λ at the edge of the grid is logged as a warning.
+    until two points in a row have lost; the likelihood is smooth and has one maximum in all data seen so far. A point
+    at which the probe or its leave-one-out cannot be computed counts as −∞. A λ at the edge of the grid is logged as a
+    warning.
 
     Args:
         likelihood: of the targets.
