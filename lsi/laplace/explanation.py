@@ -25,7 +25,7 @@ from lsi.laplace.objective import Objective, Point
 from lsi.laplace.posterior import Full, Kron
 from lsi.laplace.posterior.terms import log_excess
 from lsi.laplace.probe import fit
-from lsi.laplace.scores import LeaveOneOut, Method, as_design_and_labels, compute
+from lsi.laplace.scores import LeaveOneOut, Method, as_design_and_labels, as_position, compute
 from lsi.probabilities import Probabilities
 
 DEFAULTS = ScoreSettings()
@@ -79,7 +79,7 @@ def explain(
     *,
     other_label: int | None = None,
     prior_precision: float | str = DEFAULTS.prior_precision,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     seed: int = 0,
 ) -> Explanation:
     """Say which samples support or contradict a sample's label, and the LSI of each other label.
@@ -108,18 +108,17 @@ def explain(
         0
     """
     inputs = as_design_and_labels(features, labels, device)
-    design, y = inputs.design, inputs.targets
-    likelihood = Softmax(len(inputs.classes))
-    if not 0 <= sample < len(y):
-        raise UsageError(f"Expected a sample 0 … {len(y) - 1}, got {sample}.")
-    if other_label is not None and not (0 <= other_label < likelihood.n_classes and other_label != int(y[sample])):
-        raise UsageError(
-            f"Expected another label than {int(y[sample])} in 0 … {likelihood.n_classes - 1}, got {other_label}."
-        )
+    design, y, k = inputs.design, inputs.targets, len(inputs.classes)
+    likelihood, position = Softmax(k), as_position(sample, len(y))
+    if position is None:
+        raise UsageError(f"Expected a sample 0 … {len(y) - 1}, got {sample!r}.")
+    other = None if other_label is None else as_position(other_label, k)
+    if other_label is not None and other in (None, int(y[position])):
+        raise UsageError(f"Expected another label than {int(y[position])} in 0 … {k - 1}, got {other_label!r}.")
     result = compute(likelihood, design, y, Method(prior_precision, loo=LeaveOneOut(certify=0)), seed)
     probe, loo = result.probe, result.scores.probabilities
     kron = result.posterior if isinstance(result.posterior, Kron) else None
-    explanation = explain_label(probe.objective, probe.weights, loo, sample, other_label, kron)
+    explanation = explain_label(probe.objective, probe.weights, loo, position, other, kron)
     return replace(explanation, classes=inputs.classes)
 
 

@@ -9,6 +9,7 @@ from lsi.laplace.explanation import explain_label
 from lsi.laplace.likelihood import Softmax
 from lsi.laplace.objective import Objective
 from lsi.laplace.probe import fit
+from lsi.laplace.scores import as_position
 from tests import reference
 from tests.cases import SMALL, noisy_digits
 
@@ -105,3 +106,24 @@ def test_the_front_door_gives_the_same():
         lsi.explain(problem.features, problem.labels, 80)
     with pytest.raises(UsageError, match="another label"):
         lsi.explain(problem.features, problem.labels, 4, other_label=int(problem.labels[4]))
+
+
+@pytest.mark.parametrize(
+    ("sample", "other", "message"),
+    [
+        (-1, None, "Expected a sample 0 … 39, got -1"),
+        (40, None, "Expected a sample 0 … 39, got 40"),
+        (0, 2, "Expected another label than 0 in 0 … 1, got 2"),
+        (0, 0, "Expected another label than 0 in 0 … 1, got 0"),
+    ],
+)
+def test_what_is_no_sample_or_no_other_label_is_said(sample, other, message):
+    features = np.random.default_rng(0).normal(size=(40, 3))
+    with pytest.raises(UsageError, match=message):
+        lsi.explain(features, np.arange(40) % 2, sample, other_label=other)
+
+
+@pytest.mark.parametrize("value", [3.0, "3", None, np.array([3]), 4, -1])
+def test_a_position_is_a_whole_number_within_bounds(value):
+    assert as_position(value, 4) is None
+    assert [as_position(v, 4) for v in (3, np.int64(3), torch.tensor(3))] == [3, 3, 3]

@@ -3,6 +3,7 @@
 import functools
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.stats import spearmanr
@@ -183,6 +184,7 @@ def test_float32_refits_hold_every_term_as_well(name, structure):
         lambda y: [["ant", "bee", "cat"][i] for i in y],
         lambda y: np.array(["ant", "bee", "cat"], dtype=object)[y],
         lambda y: torch.from_numpy(y.astype(np.int32) + 3),
+        lambda y: [torch.tensor(i) for i in y],
     ],
 )
 def test_any_distinct_labels_are_classes(relabel):
@@ -222,11 +224,28 @@ def test_the_defaults_are_those_of_the_settings():
 
 
 @pytest.mark.parametrize(
-    "options", [{"method": "newton"}, {"refit_top": -1}, {"certify": -1}, {"method": "refits"}], ids=str
+    "options",
+    [
+        {"method": "newton"},
+        {"refit_top": -1},
+        {"certify": -1},
+        {"method": "refits"},
+        {"refit_samples": np.array([True, False, True])},
+        {"refit_samples": np.array([1.5])},
+        {"refit_samples": np.zeros((2, 2), int)},
+    ],
+    ids=str,
 )
 def test_a_leave_one_out_that_makes_no_sense_is_an_error(options):
-    with pytest.raises(UsageError, match=r"Expected (loo|refit_top)"):
+    with pytest.raises(UsageError, match=r"Expected (loo|refit_top|refit_samples)"):
         lsi.LeaveOneOut(**options)
+
+
+@pytest.mark.parametrize("hold", [list, np.array, torch.tensor])
+def test_samples_to_refit_are_positions_however_they_are_held(hold):
+    problem = noisy_digits(n=150)
+    scores = score(problem.features, problem.labels, loo=lsi.LeaveOneOut(refit_samples=hold([7, 3])))
+    assert np.flatnonzero(scores.refitted).tolist() == [3, 7]
 
 
 def test_float32_refit_agrees_with_float64():
@@ -279,6 +298,24 @@ def test_frame_has_one_row_a_sample_and_the_documented_columns():
     assert frame.loc[frame["lsi_rank"] == 1, "lsi"].item() == frame["lsi"].max()
 
 
+@pytest.mark.parametrize("likelihood", ["classification", "regression"])
+def test_scores_of_a_filtered_frame_join_to_its_own_rows(likelihood):
+    problem = noisy_digits(n=200)
+    table = pd.DataFrame(problem.features).assign(label=problem.labels)
+    table = table[np.arange(200) % 3 > 0].rename(index=lambda i: f"row {i}")
+    features, labels = table.drop(columns="label"), table["label"]
+    frame = lsi.score(features, labels, likelihood=likelihood, prior_precision=1.0).to_frame()
+    assert frame.index.equals(table.index)
+    for x, y in ((features, labels.to_numpy()), (features.to_numpy(), labels)):
+        mixed = lsi.score(x, y, likelihood=likelihood, prior_precision=1.0).to_frame()
+        pd.testing.assert_frame_equal(mixed, frame)
+    for other in (labels[::-1], labels.reset_index(drop=True)):
+        with pytest.raises(DataError, match=r"the same index in the same order, got row 1 and (row 199|0) in row 0"):
+            lsi.score(features, other, likelihood=likelihood)
+    plain = lsi.score(features.to_numpy(), labels.to_numpy(), likelihood=likelihood, prior_precision=1.0)
+    assert plain.to_frame().index.equals(pd.RangeIndex(len(table)))
+
+
 def test_auto_prior_precision_beats_its_neighbours():
     problem = noisy_digits(share=0.2, n=900)
     scores = score(problem.features, problem.labels, prior_precision="auto")
@@ -303,6 +340,55 @@ def test_tensors_and_arrays_give_the_same():
     a = score(problem.features, problem.labels)
     b = score(torch.from_numpy(problem.features), torch.from_numpy(problem.labels))
     np.testing.assert_array_equal(a.lsi, b.lsi)
+
+
+@pytest.mark.parametrize(
+    "hold",
+    [
+        lambda x: torch.from_numpy(x).requires_grad_(),
+        lambda x: [torch.from_numpy(row).requires_grad_() for row in x],
+        lambda x: pd.DataFrame(x).convert_dtypes(),
+        lambda x: pd.DataFrame(x).astype("Float64"),
+        lambda x: x.copy()[::-1][::-1].astype(">f8"),
+        lambda x: x[::-1].copy()[::-1],
+    ],
+)
+def test_features_and_targets_are_taken_however_they_are_held(hold):
+    problem = noisy_digits(n=150)
+    plain = score(problem.features, problem.labels)
+    held = score(hold(problem.features), problem.labels, device=torch.device("cpu"))
+    np.testing.assert_array_equal(held.lsi, plain.lsi)
+    heads = [lsi.score(x, x[:, :2], likelihood="regression", prior_precision=1.0) for x in (problem.features,)]
+    heads.append(lsi.score(hold(problem.features), hold(problem.features[:, :2]), likelihood="regression",
+                           prior_precision=1.0))  # fmt: skip
+    np.testing.assert_array_equal(heads[0].lsi, heads[1].lsi)
+
+
+def test_a_missing_number_of_a_frame_is_said_to_be_missing():
+    x = pd.DataFrame(np.ones((4, 2))).convert_dtypes()
+    x.iloc[2, 1] = pd.NA
+    with pytest.raises(DataError, match=r"1 rows hold NaN or infinity, such as \[2\]"):
+        score(x, Y)
+
+
+def test_targets_are_a_copy():
+    targets = np.random.default_rng(0).normal(size=(40, 1))
+    scores = lsi.score(np.random.default_rng(1).normal(size=(40, 3)), targets, likelihood="regression")
+    before = scores.targets.copy()
+    targets[:] = 0
+    np.testing.assert_array_equal(scores.targets, before)
+
+
+@pytest.mark.parametrize(
+    "values", [[-1, 2**63, 2**63 + 1], [np.uint64(2**60), np.uint64(2**60 + 1), np.int64(-1)], [0, 2**64, 2**64 + 1]]
+)
+def test_integers_that_are_too_large_for_a_float_stay_classes_of_their_own(values):
+    problem, prior = SMALL["three_classes"]
+    plain = score(problem.features, problem.labels, prior_precision=prior)
+    values = sorted(values, key=int)
+    scores = score(problem.features, [values[i] for i in problem.labels], prior_precision=prior)
+    assert [int(c) for c in scores.classes] == [int(v) for v in values]
+    np.testing.assert_array_equal(scores.lsi, plain.lsi)
 
 
 @pytest.mark.parametrize("labels", [[True, False] * 20, np.array([True, False] * 20, dtype=object)])
@@ -334,6 +420,7 @@ X, Y = np.zeros((4, 2)), np.array([0, 1, 0, 1])
         (X, Y, {"preset": "paper", "prior_precision": 5.0}, UsageError, "preset=paper sets structure"),
         (X, Y, {"preset": "paper", "structure": "kron"}, UsageError, "preset=paper sets structure"),
         (X, Y, {"device": "gpu"}, UsageError, "device auto, cpu, cuda or cuda:N, got 'gpu'"),
+        (X, Y, {"device": torch.device("meta")}, UsageError, "device auto, cpu, cuda or cuda:N, got device"),
         (X, Y, {"device": "cuda:97"}, UsageError, "PyTorch sees"),
         (X, Y, {"likelihood": "poisson"}, UsageError, "classification or regression"),
         (
@@ -350,6 +437,7 @@ X, Y = np.zeros((4, 2)), np.array([0, 1, 0, 1])
         (X, X[:, 0], {"likelihood": "regression", "noise_variance": float("inf")}, UsageError, "noise_variance > 0"),
         (X, Y, {"structure": "block"}, UsageError, "full, kron, diag or auto"),
         (X, Y, {"loo": lsi.LeaveOneOut(refit_samples=(9,))}, UsageError, r"lie in 0 … 3"),
+        (X, Y, {"loo": lsi.LeaveOneOut("refit", refit_samples=(9,))}, UsageError, r"lie in 0 … 3"),
     ],
 )
 def test_input_that_does_not_fit_is_an_error_that_says_so(features, labels, options, error, message):

@@ -38,22 +38,30 @@ class LeaveOneOut:
     Attributes:
         method: newton_step (closed form, all samples at once) or refit (solved to a tolerance).
         refit_top: with newton_step, refit this many samples of highest LSI as well.
-        refit_samples: refit these samples as well.
+        refit_samples: positions of samples that are refitted as well.
         certify: samples of highest LSI whose distance to the true refit is computed; None: as many as are cheap.
         folder: where the likeliest classes of many samples lie while they are computed; None: in memory.
     """
 
     method: str = "newton_step"
     refit_top: int = 0
-    refit_samples: tuple[int, ...] = ()
+    refit_samples: Sequence[int] | np.ndarray | Tensor = ()
     certify: int | None = None
     folder: Path | None = None
 
     def __post_init__(self) -> None:
         if self.method not in get_args(LooMethod):
             raise UsageError(f"Expected loo {' or '.join(get_args(LooMethod))}, got {self.method!r}.")
-        if self.refit_top < 0 or (self.certify or 0) < 0:
+        counts = (self.refit_top, 0 if self.certify is None else self.certify)
+        if not all(isinstance(c, int | np.integer) and c >= 0 for c in counts):
             raise UsageError(f"Expected refit_top ≥ 0 and certify ≥ 0, got {self.refit_top} and {self.certify}.")
+        positions = np.asarray(self.refit_samples)
+        if positions.ndim != 1 or (len(positions) and positions.dtype.kind not in "iu"):
+            raise UsageError(
+                f"Expected refit_samples that are positions of samples, got {positions.dtype} {positions.shape}: of a "
+                "mask give np.flatnonzero(mask)."
+            )
+        object.__setattr__(self, "refit_samples", tuple(positions.tolist()))
 
 
 def size_of(probe: Probe) -> Size:
@@ -184,9 +192,11 @@ def _improve(
     probe: Probe, posterior: Full | Kron, diagonal: Diagonal | None, scores: Scores, loo: LeaveOneOut
 ) -> Scores:
     """Replace rows by true refits, and certify others, as `loo` asks."""
-    n = len(scores.lsi)
+    n, asked = len(scores.lsi), np.array(loo.refit_samples, dtype=np.int64)
+    if len(asked) and not 0 <= asked.min() <= asked.max() < n:
+        raise UsageError(f"refit_samples must lie in 0 … {n - 1}, got {asked.min()} … {asked.max()}.")
     by_lsi = np.argsort(-scores.lsi, kind="stable")
-    chosen = np.arange(n) if loo.method == "refit" else np.union1d(by_lsi[: loo.refit_top], loo.refit_samples)
+    chosen = np.arange(n) if loo.method == "refit" else np.union1d(by_lsi[: loo.refit_top], asked)
     residual = scores.loo_residual.copy()
     if loo.method == "newton_step":
         affordable = int(CERTIFY_FLOPS / (4 * n * math.prod(probe.objective.shape)))
@@ -196,7 +206,7 @@ def _improve(
         index = torch.from_numpy(certified).to(probe.weights.device)
         residual[certified] = certify(probe, posterior, index).cpu().numpy()
     scores = replace(scores, loo_residual=residual)
-    return _refitted(probe, posterior, diagonal, scores, chosen.astype(np.int64)) if len(chosen) else scores
+    return _refitted(probe, posterior, diagonal, scores, chosen) if len(chosen) else scores
 
 
 def _refitted(
@@ -206,8 +216,6 @@ def _refitted(
     scores: Scores,
     chosen: Int[np.ndarray, " s"],
 ) -> Scores:
-    if chosen.min() < 0 or chosen.max() >= len(scores.lsi):
-        raise UsageError(f"refit_samples must lie in 0 … {len(scores.lsi) - 1}, got {chosen.min()} … {chosen.max()}.")
     names = ("lsi", "mean_term", "trace_term", "logdet_term", "covariance_error", "loo_residual")
     columns = {name: getattr(scores, name).copy() for name in names}
     if probe.newton_decrement > DECREMENT_TOLERANCE:  # Δ would hold what the probe of a large problem is off

@@ -38,6 +38,7 @@ class Scores:
         converged: the probe met its tolerance, or rounding let it come no nearer (else it raises).
         newton_decrement: the proof, the probe's distance to its MAP in posterior standard deviations.
         prior_choice: how λ was chosen, if it was.
+        index: of the features or labels that came in as pandas.
     """
 
     lsi: Float[np.ndarray, " n"]
@@ -57,6 +58,7 @@ class Scores:
     converged: bool
     newton_decrement: float
     prior_choice: PriorChoice | None = None
+    index: pd.Index | None = None
 
     @property
     def probabilities(self) -> Probabilities:
@@ -88,7 +90,7 @@ class Scores:
         return deepcopy(self.predictions)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row a sample, in the order of the input, without the (n, k) probabilities."""
+        """Return one row a sample, in the order of the input and with its pandas index, without the probabilities."""
         frame = ranked(self)
         frame["predicted_label"] = self.predicted_label
         frame["loo_p_given"] = self.loo_p_given
@@ -100,6 +102,8 @@ class Scores:
 def ranked(record: Any) -> pd.DataFrame:
     """Return the (n,) fields of a record of scores as columns, with the rank of LSI, 1 for the highest."""
     columns = {f.name: getattr(record, f.name) for f in fields(record) if f.name != "classes"}
-    frame = pd.DataFrame({k: v for k, v in columns.items() if isinstance(v, np.ndarray) and v.ndim == 1})
+    frame = pd.DataFrame(
+        {k: v for k, v in columns.items() if isinstance(v, np.ndarray) and v.ndim == 1}, index=record.index
+    )
     frame.insert(1, "lsi_rank", frame["lsi"].rank(method="first", ascending=False).astype(np.int64))
     return frame

@@ -35,6 +35,7 @@ class RegressionScores:
         noise_variance: σ² of the targets.
         n_params: p = m(d + 1).
         at_edge: λσ² was chosen at the end of its grid, so that a better one may lie beyond.
+        index: of the features or targets that came in as pandas.
     """
 
     lsi: Float[np.ndarray, " n"]
@@ -51,9 +52,10 @@ class RegressionScores:
     noise_variance: float
     n_params: int
     at_edge: bool = False
+    index: pd.Index | None = None
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row a sample, in the order of the input, without the (n, m) arrays."""
+        """Return one row a sample, in the order of the input and with its pandas index, without the (n, m) arrays."""
         return ranked(self)
 
 
