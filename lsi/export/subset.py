@@ -48,7 +48,7 @@ class Cleaned(Subset):
         label = self.labels[idx]
         if isinstance(item, dict):
             return {**item, self.label_column: label}
-        transform = getattr(self.dataset, "target_transform", None)
+        transform = _of_base(self.dataset, "target_transform")
         label = label if transform is None else transform(label)
         if isinstance(item, tuple | list):
             return (item[0], label, *item[2:])
@@ -67,8 +67,8 @@ def kept(dataset: Any, label: str | None = None) -> Any:
     alike.
 
     Checked are: of a dataset with `samples` or `imgs`, such as ImageFolder, its length and that its paths end as the
-    audit's do; of a `datasets.Dataset` its length, and its paths or ids where it has a column of them; of any other
-    sequence its length and nothing else.
+    audit's do; of a `datasets.Dataset` its length, and its paths or ids and its texts where it has a column of them; of
+    any other sequence its length, and that the samples which it labels alike have one label in the audit.
 
     Args:
         dataset: the whole dataset, in its own order. A pandas DataFrame is passed on to `cleaned_table`.
@@ -82,7 +82,7 @@ def kept(dataset: Any, label: str | None = None) -> Any:
     audit = _Audit()
     paths = _paths(dataset)
     unlisted = audit.leave_out_unlisted(dataset) if paths is not None else []
-    audit.check_length(dataset, is_listing=bool(paths) and bool(getattr(dataset, "extensions", None)))
+    audit.check_length(dataset, is_listing=bool(paths) and bool(_of_base(dataset, "extensions")))
     rows = audit.check_columns(dataset) if paths is None else audit.check_paths(paths)
     if unlisted:
         warnings.warn(f"{len(unlisted)} of the kept samples are left out, for this dataset lists no such files: "
@@ -127,6 +127,10 @@ class _Audit:
         self.class_names = manifest["dataset"]["class_names"] if manifest["task"] == "classification" else []
         plan = manifest["dataset"].get("plan") or {}
         self.columns, self.split = plan.get("columns") or {}, plan.get("split") or ""
+        asked, noise = manifest["settings"].get("data") or {}, manifest["settings"].get("noise") or {}
+        self.has_own_labels = not (asked.get("labels") or noise.get("corrupt_label") or noise.get("human_label_noise")
+                                   or manifest.get("decided"))  # fmt: skip
+        self.is_compared = False  # sample by sample
         before = csv.field_size_limit(2**31 - 1)
         try:
             with (HERE / "audit.csv").open(newline="", encoding="utf-8") as file:
@@ -141,7 +145,7 @@ class _Audit:
 
         Their numbers come after those of all files that are listed.
         """
-        suffixes = tuple(getattr(dataset, "extensions", None) or ("",))
+        suffixes = tuple(_of_base(dataset, "extensions") or ("",))
         is_there = [row["index"] < len(dataset) or row.get("path", "").lower().endswith(suffixes) for row in self.rows]
         unlisted = [row for row, there in zip(self.rows, is_there, strict=True) if not there and row["is_kept"]]
         self.rows = [row for row, there in zip(self.rows, is_there, strict=True) if there]
@@ -165,6 +169,7 @@ class _Audit:
 
     def check_paths(self, paths: list[str]) -> list[dict]:
         """Return the kept rows after comparing the paths of all with those of a dataset of files."""
+        self.is_compared = bool(self.rows) and "path" in self.rows[0]
         for row in self.rows:
             if "path" in row and not _is_same(paths[row["index"]], row["path"]):
                 raise ValueError(f"Expected {row['path']!r} as sample {row['index']}, got {paths[row['index']]!r}: "
@@ -172,22 +177,37 @@ class _Audit:
         return [row for row in self.rows if row["is_kept"]]
 
     def check_columns(self, dataset: Any) -> list[dict]:
-        """Return the kept rows after comparing all ids, or else paths, with a column of a table that holds them."""
+        """Return the kept rows after comparing all ids, or else paths, and texts with columns that hold them."""
         own = self.columns.get("id")
-        key = "path" if own is None else "id"
         column = _find(dataset, own or self.columns.get("image"), _IMAGES if own is None else ())
+        self.compare(dataset, "path" if own is None else "id", column)
+        self.compare(dataset, "text", _find(dataset, self.columns.get("text"), ("text",)))
+        return [row for row in self.rows if row["is_kept"]]
+
+    def compare(self, dataset: Any, key: str, column: str | None) -> None:
+        """Raise where a column of a table differs from one of the audit; a text that was read as none may be any."""
         values = [] if column is None or not self.rows or key not in self.rows[0] else _values(dataset, column)
         for row in self.rows if values and isinstance(values[0], str | int) else ():
-            found = str(values[row["index"]])
-            if not _is_same(found, row[key]):
-                raise ValueError(f"Expected {row[key]!r} in row {row['index']}, column {column}, got {found!r}: "
+            found, self.is_compared = values[row["index"]], True
+            is_gap = key == "text" and not isinstance(found, str | int)
+            if not is_gap and not _is_same(str(found), row[key]):
+                raise ValueError(f"Expected {row[key]!r} in row {row['index']}, column {column}, got {str(found)!r}: "
                                  "this is not the table that was audited, or not in its order.")  # fmt: skip
-        return [row for row in self.rows if row["is_kept"]]
 
     def label_column(self, dataset: Any, asked: str | None) -> str | None:
         if asked is not None and _columns(dataset) and asked not in _columns(dataset):
             raise ValueError(f"Expected a column {asked!r}; there are {', '.join(_columns(dataset))}.")
         return asked or _find(dataset, self.columns.get("label"), _LABELS)
+
+    def check_labelling(self, first: dict, row: dict, column: str | None) -> None:
+        """Raise where the audit has two labels for what the dataset labels alike, and nothing else tells its order."""
+        audited = self.columns.get("label")
+        is_other = bool(column and audited) and column.strip().casefold() != audited.strip().casefold()
+        if self.has_own_labels and not self.is_compared and not is_other:
+            raise ValueError(f"Expected the label {first['given_label']!r} for sample {row['index']}, {row['id']!r}, "
+                             f"which is labelled like sample {first['index']} here, and the audit has "
+                             f"{row['given_label']!r}: this is not the dataset that was audited, or not in its "
+                             "order.")  # fmt: skip
 
     def new_labels(self, dataset: Any, rows: list[dict], column: str | None) -> list | None:
         """Return the final label of each row as the dataset itself writes that class."""
@@ -195,13 +215,16 @@ class _Audit:
             return None
         own = _own_labels(dataset, column) or []
         seen: dict[str, Counter] = defaultdict(Counter)  # what the dataset writes for each class
-        names_of: dict[Any, set] = defaultdict(set)
+        firsts: dict[Any, dict] = {}
+        against = None
         for row in self.rows if own else ():
             if own[row["index"]] is not None:
                 seen[row["given_label"]][own[row["index"]]] += 1
-                names_of[own[row["index"]]].add(row["given_label"])
-        if any(len(names) > 1 for names in names_of.values()):
-            seen.clear()  # another labelling was audited: only names tell what the dataset calls a class
+                first = firsts.setdefault(own[row["index"]], row)
+                against = against or (None if first["given_label"] == row["given_label"] else (first, row))
+        if against:  # only names tell what the dataset calls a class
+            self.check_labelling(*against, column)
+            seen.clear()
         numbers, terms = _class_numbers(dataset, column), {}
         for number, name in enumerate(self.class_names):
             if name in numbers:
@@ -219,14 +242,31 @@ class _Audit:
 def _paths(dataset: Any) -> list[str] | None:
     """Return the files of a dataset that has `samples` or `imgs` of (path, class), None for any other."""
     for name in ("samples", "imgs"):
-        pairs = getattr(dataset, name, None)
-        if isinstance(pairs, list) and pairs and isinstance(pairs[0], tuple | list) and len(pairs) == len(dataset):
+        pairs = _items(dataset, name)
+        if pairs and isinstance(pairs[0], tuple | list):
             return [str(pair[0]) for pair in pairs]
     return None
 
 
+def _items(dataset: Any, name: str) -> list | None:
+    """Return a list that a dataset has of its items, those of a Subset by the dataset that it is cut from."""
+    if isinstance(dataset, Subset):
+        values = _items(dataset.dataset, name)
+        return None if values is None else [values[i] for i in dataset.indices]
+    values, tensors = getattr(dataset, name, None), getattr(dataset, "tensors", ())
+    if name == "targets" and values is None and len(tensors) > 1 and not tensors[1].is_floating_point():
+        values = tensors[1]  # of a TensorDataset
+    values = values.tolist() if hasattr(values, "tolist") else values
+    return values if isinstance(values, list) and hasattr(dataset, "__len__") and len(values) == len(dataset) else None
+
+
+def _of_base(dataset: Any, name: str) -> Any:
+    """Return what a dataset, or the one that a Subset is cut from, has by a name; None where it has none."""
+    return _of_base(dataset.dataset, name) if isinstance(dataset, Subset) else getattr(dataset, name, None)
+
+
 def _is_same(found: str, expected: str) -> bool:
-    """Say whether a path, or an id, is the one of the audit, which may begin further down."""
+    """Say whether a path, an id or a text is the one of the audit, where a path may begin further down."""
     found, expected = _plain(found), _plain(expected)
     if found.isdecimal() and expected.isdecimal():  # a table read without dtype=str
         return int(found) == int(expected)
@@ -234,9 +274,9 @@ def _is_same(found: str, expected: str) -> bool:
 
 
 def _plain(path: str) -> str:
-    """Return a path with / between folders, bytes that are no UTF-8 written as the audit writes them."""
+    """Return a path with / between folders, a text with plain line ends, and what is no UTF-8 as in the audit."""
     text = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return text.replace("\\", "/")
+    return text.replace("\\", "/").replace("\r\n", "\n")
 
 
 def _columns(dataset: Any) -> list[str]:
@@ -271,11 +311,11 @@ def _own_labels(dataset: Any, column: str | None) -> list | None:
     if _columns(dataset):
         found = [] if column is None else [_values(dataset, column)]
     else:
-        found = [getattr(dataset, name, None) for name in ("targets", "labels")]
+        found = [_items(dataset, name) for name in ("targets", "labels")]
     for values in found:
-        values = values.tolist() if hasattr(values, "tolist") else values
         if isinstance(values, list) and len(values) == len(dataset):
-            plain = [value.item() if hasattr(value, "item") else value for value in values]
+            plain = [value[0] if isinstance(value, list) and len(value) == 1 else value for value in values]
+            plain = [value.item() if hasattr(value, "item") else value for value in plain]
             plain = [None if type(value).__name__ == "NAType" or value != value else value for value in plain]
             if all(isinstance(value, str | int | float | None) for value in plain):
                 return plain
@@ -287,9 +327,9 @@ def _class_numbers(dataset: Any, column: str | None) -> dict[str, int]:
     if _columns(dataset):
         names = None if hasattr(dataset, "iloc") or column is None else getattr(dataset.features[column], "names", None)
         return {name: number for number, name in enumerate(names or ())}
-    classes = getattr(dataset, "classes", None) or ()
+    classes = _of_base(dataset, "classes") or ()
     joined = {c if isinstance(c, str) else ", ".join(c): number for number, c in enumerate(classes)}  # synonyms
-    return joined | dict(getattr(dataset, "class_to_idx", None) or {})
+    return joined | dict(_of_base(dataset, "class_to_idx") or {})
 
 
 def _by_name(name: str, number: int, own: list) -> Any:

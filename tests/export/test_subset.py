@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from torch import tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset, TensorDataset
 from torchvision.datasets import ImageFolder
 
 from lsi.export import Selection, export
@@ -57,7 +57,7 @@ class Pictures:
         (Pictures(targets=tensor([9, 4, 5, 9, 4, 5])), [9, 5, 5, 5]),
         (Pictures(labels=np.array([9, 4, 5, 9, 4, 5])), [9, 5, 5, 5]),
         (Pictures(targets=["c", "d", "o", "c", "d", "o"]), ["c", "o", "o", "o"]),
-        (Pictures(targets=[0, 0, 1, 1, 2, 2], class_to_idx={"cat": 3, "dog": 4, "owl": 5}), [3, 5, 5, 5]),
+        (Pictures(targets=[0, 1, 2, 0, 1, 2], class_to_idx={"cat": 3, "dog": 4, "owl": 5}), [3, 5, 5, 5]),
         (Pictures(classes=[("cat", "tom"), ("dog",), ("owl",)]), None),
         (Pictures(target_transform=lambda c: -c), [0, -2, -2, -2]),
     ],
@@ -75,10 +75,62 @@ def test_new_labels_are_in_the_dataset_s_own_terms(tmp_path, dataset, labels):
 
 
 def test_another_labelling_of_the_same_samples_goes_by_names(tmp_path):
-    cleaned = exported(tmp_path).kept(Pictures(targets=["owl", "cat", "cat", "dog", "dog", "owl"]))
+    labelling = {"labels": "mine.csv"}
+    cleaned = exported(tmp_path, data=labelling).kept(Pictures(targets=["owl", "cat", "cat", "dog", "dog", "owl"]))
     assert cleaned.labels == NEW
     with pytest.raises(ValueError, match="Expected a label of its own for each class"):
-        exported(tmp_path / "b").kept(Pictures(targets=[1, 1, 0, 0, 0, 1], class_to_idx={"cat": 1}))
+        exported(tmp_path / "b", data=labelling).kept(Pictures(targets=[1, 1, 0, 0, 0, 1], class_to_idx={"cat": 1}))
+
+
+@pytest.mark.parametrize("targets", [[9, 4, 5, 4, 9, 5], ["cat", "owl", "dog", "cat", "dog", "owl"]])
+def test_a_dataset_in_another_order_is_found_out_by_its_labels(tmp_path, targets):
+    message = r"Expected the label '\w+' for sample \d, '\w+/\d\.png', which is labelled like sample \d here, and the"
+    with pytest.raises(ValueError, match=message):
+        exported(tmp_path).kept(Pictures(targets=targets))
+    table = pd.DataFrame({"what": targets})
+    with pytest.raises(ValueError, match=message):
+        exported(tmp_path / "b").cleaned_table(table, label="what")
+    other = exported(tmp_path / "c", plan={"columns": {"label": "label"}})
+    assert len(other.cleaned_table(table, label="what")) == 4, "another column than the one that was audited"
+
+
+def test_a_table_in_another_order_is_found_out_by_its_texts(tmp_path):
+    texts = [f"line {i}\nand more" for i in range(6)]
+    run = made_run(tmp_path / "run", PATHS, LABELS, NAMES, metadata=pd.DataFrame({"text": texts}),
+                   plan={"source_length": 6, "columns": {"text": "words", "label": "label"}})  # fmt: skip
+    run.manifest["dataset"]["metadata"] = []
+    export(run, KEPT, tmp_path / "out", formats=())
+    subset = subset_of(tmp_path / "out")
+    table = pd.DataFrame({"words": texts, "label": [7] * 6}).assign(words=lambda t: t.words.str.replace("\n", "\r\n"))
+    named = table.assign(label=[NAMES[c] for c in LABELS])
+    assert subset.cleaned_table(named)["label"].tolist() == NEW
+    with pytest.raises(ValueError, match=r"Expected 'line 0\\nand more' in row 0, column words, got 'line 5"):
+        subset.cleaned_table(named[::-1])
+
+
+def test_a_subset_of_a_dataset_is_what_it_is_cut_from(tmp_path, photos):
+    (photos / "cat" / "9.gif").unlink()
+    (photos / "owl").rename(photos / "ape")  # sorted before the others in the folder, not in the audit
+    names = {"ape": "owl"}
+    folder = ImageFolder(str(photos), target_transform=lambda c: 10 * c)
+    folder.class_to_idx = {names.get(name, name): c for name, c in folder.class_to_idx.items()}
+    folder.samples = [(path.replace("/ape/", "/owl/"), c) for path, c in folder.samples]
+    ids = sorted(PATHS)
+    order = [next(i for i, (path, _) in enumerate(folder.samples) if path.endswith(name)) for name in ids]
+    subset = folder_run(tmp_path, photos, ids, length=6)
+    cleaned = subset.kept(Subset(Subset(folder, order[::-1]), range(5, -1, -1)))
+    assert cleaned.labels == [1, 2, 0, 0]
+    folder.target_transform = None
+    with pytest.raises(ValueError, match=r"Expected 'cat/0\.png' as sample 0, got .*owl/5\.png"):
+        subset.kept(Subset(folder, order[::-1]))
+
+
+def test_labels_of_tensors_are_the_dataset_s_own(tmp_path):
+    numbers = tensor([9, 4, 5, 9, 4, 5])
+    subset = exported(tmp_path)
+    assert subset.kept(Pictures(targets=numbers[:, None])).labels == [9, 5, 5, 5]
+    assert subset.kept(TensorDataset(tensor(range(6)), numbers)).labels == [9, 5, 5, 5]
+    assert subset.kept(TensorDataset(tensor(range(6)), numbers / 2)).labels == [0, 2, 2, 2]
 
 
 @pytest.mark.parametrize("gap", [None, float("nan"), pd.NA])
@@ -87,7 +139,7 @@ def test_a_label_that_is_missing_hides_no_other(tmp_path, letters, gap):
     words = {name[0]: name for name in NAMES}
     values = [words.get(letter, gap) for letter in letters]
     table = frame().assign(label=pd.Series(values, dtype=object))
-    subset = exported(tmp_path, files=[Path(p) for p in PATHS])
+    subset = exported(tmp_path, files=[Path(p) for p in PATHS], data={"labels": "mine.csv"})
     assert subset.cleaned_table(table)["label"].tolist() == NEW
     assert subset.kept(Pictures(targets=values)).labels == NEW
 
