@@ -37,6 +37,8 @@ class Recipe:
         Raises:
             DataError: the raw features have another number of columns.
         """
+        if len(raw) == 0 and raw.ndim == 2:  # no row is as wide as any
+            return self.apply(np.zeros((1, raw.shape[1]), raw.dtype))[:0]
         return np.concatenate(list(self._pieces(raw)))
 
     def write(self, path: Path, raw: Float[np.ndarray, "n r"], rows: Int[np.ndarray, " s"]) -> None:

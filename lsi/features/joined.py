@@ -8,14 +8,11 @@ from jaxtyping import Bool, Float, Int
 
 from lsi.data.naming import counts_rows, is_index, rows_by_name
 from lsi.errors import DataError
+from lsi.features.class_probabilities import are_no_probabilities, logarithms
 from lsi.features.vector_files import VectorFile, read_vectors
 
 EMBEDDINGS = ("embeddings", "embedding", "features", "feature", "vectors", "vector", "x", "data")
 PROBABILITIES = ("probabilities", "probability", "probs", "pred_probs", "proba", "p", "data")
-# A network in float32 gives zeros: their logarithm is no number, and any much smaller floor would let the few saturated
-# rows set the one scale of all features. Below one in a million no probability is known anyhow.
-FLOOR = 1e-6
-_SUM_TOLERANCE = 0.02  # of rows that were rounded or stored in half precision
 _SHOWN = 3
 
 
@@ -101,12 +98,10 @@ def join_probabilities(
     values = joined.values[:, order].astype(np.float64)
     _check_probabilities(file, values, joined.has_vector, ids[chosen])
     values = values[:, [class_names.index(name) for name in kept]]
-    sums = values.sum(axis=1, keepdims=True)
-    values = np.divide(values, sums, out=np.full_like(values, 1 / len(kept)), where=sums > 0)
-    logarithms = np.where(joined.has_vector[:, None], np.log(np.maximum(values, FLOOR)), 0)
+    features = np.where(joined.has_vector[:, None], logarithms(values), 0)
     gone = [name for name in class_names if name not in kept]
     notes = [f"the columns of classes without samples are left out: {_some(gone)}"] if gone else []
-    return _with_notes(Joined(logarithms, joined.has_vector, joined.notes), _said_of_order(file, class_names), *notes)
+    return _with_notes(Joined(features, joined.has_vector, joined.notes), _said_of_order(file, class_names), *notes)
 
 
 def _of_classes(
@@ -281,14 +276,13 @@ def _said_of_order(file: VectorFile, class_names: Sequence[str]) -> str:
 
 
 def _check_probabilities(file: VectorFile, values: np.ndarray, has_vector: np.ndarray, ids: np.ndarray) -> None:
-    sums = values.sum(axis=1)
-    out = has_vector & ((values < 0).any(axis=1) | (np.abs(sums - 1) > _SUM_TOLERANCE))
+    out = has_vector & are_no_probabilities(values)
     if not out.any():
         return
     i = int(np.flatnonzero(out)[0])
     raise DataError(
         f"{file.path}: expected probabilities from 0 to 1 that sum to 1, got a row from {values[i].min():.4g} to "
-        f"{values[i].max():.4g} with sum {sums[i]:.4g} for {ids[i]}: if these are logits, give their softmax"
+        f"{values[i].max():.4g} with sum {values[i].sum():.4g} for {ids[i]}: if these are logits, give their softmax"
         + _ignored(file)
         + "."
     )

@@ -30,9 +30,16 @@ def open_run(path: str | Path) -> Run:
         >>> run.predict(raw_features)  # doctest: +SKIP
     """
     folder = Path(path).expanduser().resolve()
-    if not (folder / MANIFEST).is_file():
-        raise MissingRunError(f"{folder} holds no run: expected a folder with {MANIFEST}, as `compute` prints it.")
+    if not _holds_run(folder):
+        raise MissingRunError(
+            f"{folder} holds no run: expected a folder with {MANIFEST} and {SCORES}, as `compute` prints it."
+        )
     return Run(folder)
+
+
+def _holds_run(folder: Path) -> bool:
+    """Say whether a folder holds a run; an export has a manifest as well, and other programs have some of their own."""
+    return (folder / SCORES).is_file() and not fault_of(read_json(folder / MANIFEST) or {})
 
 
 def used_by_runs(cache: Path) -> frozenset[tuple[str, str]]:
@@ -119,7 +126,7 @@ def find_run(cache: Path, name: str) -> Run:
         MissingRunError: none or several fit.
     """
     is_folder = (Path(name) / MANIFEST).is_file()
-    if is_folder and (Path(name) / SCORES).is_file():
+    if _holds_run(Path(name)):
         return Run(Path(name))
     runs = list_runs(cache)
     if name == "latest" and runs:

@@ -147,12 +147,14 @@ class Run:
     @cached_property
     def probabilities(self) -> Probabilities:
         """Leave-one-out class probabilities of n samples over k classes."""
+        self.need_labels("A class probability")
         with told(self.folder / f"{PROBABILITIES}.npy"):
             return Probabilities.read(self.folder, PROBABILITIES, len(self.class_names))
 
     @cached_property
     def label_probabilities(self) -> Probabilities:
         """Class probabilities that labels are judged by, those behind `label_score`."""
+        self.need_labels("A class probability")
         with told(self.folder / f"{LABEL_PROBABILITIES}.npy"):
             return Probabilities.read(self.folder, LABEL_PROBABILITIES, len(self.class_names))
 
@@ -341,26 +343,26 @@ class Run:
         """Apply the run's probe to raw features, as its backbone gives them.
 
         Args:
-            raw_features: (s, r), of any samples; for runs on ready-made features rows like theirs.
+            raw_features: (s, r), of any samples; for runs on ready-made features or probabilities rows like theirs.
 
         Returns:
             Class probabilities (s, k), or predicted targets (s, m) in their own units where there are no classes;
             float64. On the run's own raw features they are those of its fit, bit for bit on the same machine.
 
         Raises:
-            DataError: the raw features have another number of columns, or the design matrix is not there.
+            DataError: the raw features are not like those of the run, or the design matrix is not there.
         """
         import torch
 
         from lsi.laplace.likelihood import Softmax
         from lsi.laplace.objective import predict
+        from lsi.runs.raw_rows import raw_rows
 
-        raw = np.asarray(raw_features)
-        raw = raw if raw.dtype in (np.float32, np.float64) else raw.astype(np.float32)  # as when the run read them
+        classes = self.class_names if self.asked("features").get("probabilities") else None
+        raw = raw_rows(raw_features, self.design, self.manifest["features"].get("n_unused"), classes)
         phi = torch.from_numpy(self.design.recipe.apply(raw))
         with arrays_of(self.folder / PROBE) as arrays:
             if self.task == "classification":
-                weights = torch.from_numpy(arrays["class_weights"])
-                return predict(Softmax(len(self.class_names)), phi, weights).numpy()
+                return predict(Softmax(len(self.class_names)), phi, torch.from_numpy(arrays["class_weights"])).numpy()
             weights = torch.from_numpy(arrays["weights"])
             return (phi.double() @ weights.T).numpy() * arrays["target_scale"] + arrays["target_mean"]

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsi.errors import DataError
-from lsi.features.joined import FLOOR, Joined, Source, join_embeddings, join_probabilities
+from lsi.features.class_probabilities import FLOOR
+from lsi.features.joined import Joined, Source, join_embeddings, join_probabilities
 
 IDS = np.array(["cat/00.png", "cat/01.png", "dog/00.png", "dog/02.png"])
 VECTORS = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)

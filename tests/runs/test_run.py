@@ -23,8 +23,8 @@ from lsi.compute.preparation import prepare
 from lsi.compute.raw_features import RawFeatures, Where, raw_features
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.data.naming import safe_name
-from lsi.errors import DataError, MissingRunError
-from lsi.export import Selection, write_images
+from lsi.errors import DataError, MissingRunError, UsageError
+from lsi.export import Selection, export, write_images
 from lsi.export.lists import issue_table
 from lsi.laplace.scores import compute
 from lsi.progress import Progress
@@ -221,6 +221,56 @@ def test_a_head_predicts_targets_in_their_own_units(tmp_path):
     with np.load(tmp_path / "n.npz") as arrays:
         residual = arrays["weight"] - run.predict(x.astype(np.float64))[:, 0]
     assert np.abs(residual).max() < 5
+
+
+def test_predicting_from_probabilities_takes_rows_like_those_of_the_file(tmp_path):
+    rng, labels = np.random.default_rng(0), np.arange(60) % 3
+    values = rng.dirichlet(np.ones(3), 60) + 2 * np.eye(3)[labels]
+    values = (values / values.sum(axis=1, keepdims=True)).astype(np.float32)
+    values[0] = [1, 0, 0]
+    np.savez(tmp_path / "n.npz", features=rng.normal(size=(60, 4)), labels=np.array(["a", "b", "c"])[labels])
+    np.save(tmp_path / "p.npy", values)
+    features = FeatureSettings(probabilities=str(tmp_path / "p.npy"))
+    settings = Settings(DataSettings(data=tmp_path / "n.npz"), features=features)
+    run = pipeline.run(settings, tmp_path / "cache")
+    expected = run.predict(values)
+    means = expected[run.scores.index, run.scores["given_label"]]
+    assert np.abs(means - run.scores["loo_p_given"]).max() < 0.2
+    assert np.abs(means - run.scores["loo_p_given"]).mean() < 0.02
+    shuffled = pd.DataFrame({"name": "x", **{name: values[:, i] for name, i in (("c", 2), ("a", 0), ("b", 1))}})
+    np.testing.assert_array_equal(run.predict(shuffled), expected)
+    for other, message in ((np.log(values + 0.1), "Expected probabilities from 0 to 1 that sum to 1, .* in row 0: of"),
+                           (values[:, :2], r"raw features of shape \(n, 3\), got \(60, 2\)")):  # fmt: skip
+        with pytest.raises(DataError, match=message):
+            run.predict(other)
+
+
+def test_raw_features_are_taken_however_they_are_held(tmp_path):
+    x = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    np.savez(tmp_path / "n.npz", features=x)
+    run = pipeline.run(Settings(DataSettings(data=tmp_path / "n.npz", task="self")), tmp_path / "cache")
+    expected = run.predict(x)
+    tensor = torch.from_numpy(x).requires_grad_()
+    for held in (tensor, pd.DataFrame(x).convert_dtypes(), x[::-1].copy()[::-1]):
+        np.testing.assert_array_equal(run.predict(held), expected)
+    assert run.predict(tensor.bfloat16()).shape == (40, 3)
+    assert run.predict(x[:0]).shape == (0, 3)
+    for other in (np.c_[x, x], x[:, :5]):
+        with pytest.raises(DataError, match=r"raw features of shape \(n, 6\)"):
+            run.predict(other)
+    for read in (lambda: run.probabilities, lambda: run.label_probabilities):
+        with pytest.raises(UsageError, match=r"needs class labels; .* has task self"):
+            read()
+
+
+def test_a_manifest_alone_makes_no_run(run, tmp_path):
+    export(run, everything(run), tmp_path / "out", formats=())
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "manifest.json").write_text('{"name": "app"}')
+    for folder in (tmp_path / "out", tmp_path / "app"):
+        with pytest.raises(MissingRunError, match=r"holds no run: expected a folder with manifest\.json and scores"):
+            open_run(folder)
+    assert open_run(run.folder).name == run.name
 
 
 def test_one_long_class_name_makes_not_every_caption_as_long(tmp_path):
