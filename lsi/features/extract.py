@@ -205,9 +205,13 @@ def _width(net, how: Plan, device: torch.device) -> int:
         raise
     except Exception as error:  # a network that wants another size fails in as many ways as there are networks
         reason = f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no reason given'])[0]}"
+        advice = "Give the size that it was made for with --image-size."
+        types = {p.dtype for p in how.backbone.module.parameters()} if how.backbone.module is not None else set()
+        others = sorted(str(t).removeprefix("torch.") for t in types - {torch.float32} if t.is_floating_point)
+        if others:
+            advice = f"Images come as float32 and it has weights in {others[0]}: return it with .float()."
         raise UsageError(
-            f"The backbone {how.backbone.name} does not take images of {how.size} px ({reason}). Give the size that it "
-            "was made for with --image-size."
+            f"The backbone {how.backbone.name} does not take images of {how.size} px ({reason}). {advice}"
         ) from error
 
 

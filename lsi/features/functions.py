@@ -16,6 +16,7 @@ from lsi.errors import LsiError, UsageError
 from lsi.features.backbone import Backbone, hash_of_weights
 from lsi.features.weights import load_weights
 from lsi.hashing import file_checksum, fingerprint
+from lsi.references import check_pixel_scale
 
 
 def function_backbone(specification: str, weights: Path | None) -> Backbone:
@@ -39,11 +40,30 @@ def function_backbone(specification: str, weights: Path | None) -> Backbone:
     found = made if isinstance(made, Backbone) else Backbone(specification, made, "", is_scale_known=False)
     if found.module is None:
         raise UsageError(f"--backbone {specification}: expected a Backbone with a module, got one without.")
+    mean, std = _scale(specification, "mean", found.mean), _scale(specification, "std", found.std)
     if weights is not None:
         load_weights(found.module, weights)
     content = fingerprint(hash_of_weights(found.module.state_dict()), _source(module))
     found.module.eval()
-    return replace(found, name=specification, weights_hash=content, bfloat16_from=None, can_be_rewritten=False)
+    return replace(
+        found, name=specification, weights_hash=content, mean=mean, std=std, bfloat16_from=None, can_be_rewritten=False
+    )
+
+
+def _scale(specification: str, name: str, values: Any) -> tuple[float, ...]:
+    """Return the mean or deviation that a Backbone of one's own gives, one number for each channel.
+
+    Raises:
+        UsageError: it cannot be one of pixel values in 0 … 1.
+    """
+    try:
+        numbers = (float(values),) if isinstance(values, int | float) else tuple(float(v) for v in values)
+        check_pixel_scale(name, numbers)
+    except UsageError as error:
+        raise UsageError(f"--backbone {specification}: its {name} does not fit. {error}") from None
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"--backbone {specification}: expected numbers as {name}, got {values!r}.") from error
+    return numbers if len(numbers) == 3 else numbers * 3
 
 
 @contextlib.contextmanager

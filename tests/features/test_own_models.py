@@ -3,6 +3,7 @@
 import importlib
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -334,6 +335,37 @@ def test_a_network_that_gives_something_else_is_named(tmp_path, result, error, m
     backbone = Backbone("odd", Odd(result), "", can_be_rewritten=False)
     with pytest.raises(error, match=message):
         features(backbone, tmp_path, 16)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_another_type_are_named_not_the_size_of_the_images(tmp_path, dtype):
+    backbone = Backbone("half", Tiny().eval().to(dtype), "", native_size=SIZE, can_be_rewritten=False)
+    name = str(dtype).removeprefix("torch.")
+    with pytest.raises(UsageError, match=rf"it has weights in {name}: return it with \.float\(\)"):
+        features(backbone, tmp_path, SIZE)
+
+
+SCALES = {"flat": 0.5, "listed": [0.5] * 3, "large": (123.0, 116.0, 103.0), "words": "much"}
+
+
+def scaled(name: str) -> Backbone:
+    made = Backbone("mine", network(), "", native_size=SIZE)
+    for field in ("mean", "std"):  # nothing checks types outside of the tests
+        object.__setattr__(made, field, SCALES[name])
+    return made
+
+
+flat, listed, large, words = (partial(scaled, name) for name in SCALES)
+
+
+def test_the_scale_of_a_backbone_of_ones_own_is_checked():
+    for name in ("flat", "listed"):
+        found = load_backbone(f"{__name__}:{name}")
+        assert (found.mean, found.std) == ((0.5,) * 3, (0.5,) * 3)
+    with pytest.raises(UsageError, match=r":large: its mean does not fit\. Expected mean of pixel values in 0 … 1"):
+        load_backbone(f"{__name__}:large")
+    with pytest.raises(UsageError, match=r":words: expected numbers as mean, got 'much'"):
+        load_backbone(f"{__name__}:words")
 
 
 def test_a_network_of_one_size_refuses_another(files, tmp_path):
