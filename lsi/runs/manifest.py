@@ -85,11 +85,15 @@ def metadata_names(metadata: pd.DataFrame, table: pd.DataFrame) -> dict[Any, str
     return names
 
 
-def _storable(column: pd.Series) -> np.ndarray:
+def _storable(column: pd.Series) -> np.ndarray | pd.api.extensions.ExtensionArray:
     """Return values that a Parquet column can hold: as they are where they are of one type, else their text."""
+    if isinstance(column.dtype, pd.Int64Dtype | pd.UInt64Dtype):
+        return column.array
     values = column.to_numpy()
     try:
-        pa.array(values, from_pandas=True)
+        stored = pa.array(values, from_pandas=True)
+        if pa.types.is_integer(stored.type) and stored.null_count:
+            return pd.array(values, dtype="Int64")  # read as floats they would lose digits
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):
         missing = column.isna().to_numpy()
         texts = [None if gone else text_of_path(str(v)) for v, gone in zip(values, missing, strict=True)]

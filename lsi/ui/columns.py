@@ -15,6 +15,8 @@ from jaxtyping import Float, Int
 EMPTY = ""  # what a missing value is called in a filter
 _VALUES, _RANGE = "is.", "in."  # what the address writes before the name of a column
 _SHOWN_VALUES = 3  # of a filter, in words
+_WHOLE = 2.0**63  # floats below it that are whole are numbers of 64 bits
+_DOUBLE = 8  # bytes
 _FEW = 20  # distinct numbers that are chosen one by one; more are chosen by a range
 
 
@@ -145,16 +147,17 @@ class ColumnFilter:
 def read_column(values: pd.Series) -> Column:
     """Return a column's values as text, and as numbers where every one that is there is one."""
     is_number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+    is_narrow = is_number and values.dtype.kind == "f" and values.dtype.itemsize < _DOUBLE
     try:
-        codes, distinct = pd.factorize(values, use_na_sentinel=False)
+        codes, distinct = _factorized(values) if is_narrow else pd.factorize(values, use_na_sentinel=False)
     except TypeError:  # lists and dictionaries have no hash
         codes, distinct = pd.factorize(values.map(as_text), use_na_sentinel=False)
     texts = np.array([as_text(v) for v in distinct], dtype=object)
     codes, texts = _merged(codes, texts)
     numbers = _numbers(texts)
     if is_number:
-        numbers_of_rows = values.to_numpy(dtype=np.float64, na_value=np.nan)
-        return Column(codes, texts, np.where(np.isinf(numbers_of_rows), np.nan, numbers_of_rows))
+        rows = numbers[codes] if is_narrow else values.to_numpy(dtype=np.float64, na_value=np.nan)
+        return Column(codes, texts, np.where(np.isinf(rows), np.nan, rows))
     all_numbers = np.isfinite(numbers[texts != EMPTY]).all() and (texts != EMPTY).any()
     return Column(codes, texts, numbers[codes] if all_numbers else None)
 
@@ -176,16 +179,26 @@ def is_numeric(values: pd.Series) -> bool:
 
 def as_text(value: Any) -> str:
     """Return a value as text, EMPTY where it is missing; whole numbers that came as floats lose their point."""
-    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
+    if value is None or value is pd.NA or value is pd.NaT:
         return EMPTY
     if isinstance(value, float | np.floating):
-        return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))
+        exact = float(str(value))  # of a narrow float the shortest number that it stands for
+        if np.isnan(exact):
+            return EMPTY
+        return str(int(exact)) if exact.is_integer() and abs(exact) < _WHOLE else repr(exact)
     return str(value)
 
 
 def shown(value: str) -> str:
     """Return a value as a filter shows it."""
     return "(empty)" if value == EMPTY else value
+
+
+def _factorized(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Return codes and distinct values of narrow floats, as narrow as they are: pandas would widen them."""
+    narrow = values.to_numpy(dtype=f"f{values.dtype.itemsize}", na_value=np.nan)
+    distinct, codes = np.unique(narrow, return_inverse=True)
+    return codes, distinct
 
 
 def _merged(codes: np.ndarray, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -46,7 +46,7 @@ def content(view: View, position: int) -> None:
         st.session_state["focus"] = view.run.name, position
         go("map", current_filter())
     neighbours(view, position)
-    everything(view, view.run.scores.iloc[position])
+    everything(view, view.run.scores, position)
     if st.toggle("Advanced: the parts of its information, and what it rests on", key="advanced"):
         moved = f"moves the {'decision' if view.labelled else 'prediction'}"
         parts = {"term": [moved, "trace", "log-determinant"],
@@ -75,23 +75,25 @@ def _unlabelled(view: View, row: int) -> None:
         name = view.run.class_names[int(facts["predicted_label"])]
         st.markdown(f"Without a label; predicted **{plain(name)}**")
         st.metric("Probability of that class", f"{facts['confidence']:.3f}")
-    everything(view, facts)
+    everything(view, view.run.unlabelled, row)
 
 
-def everything(view: View, facts: pd.Series) -> None:
+def everything(view: View, table: pd.DataFrame, row: int) -> None:
     """Show what the data and the image itself say of a sample: its flags and figures, and every column of the data.
 
     Args:
         view: the run.
-        facts: the sample's row of the scores, or of the samples without a label.
+        table: the scores, or the samples without a label.
+        row: of the sample in it.
     """
+    facts = table.iloc[row]
     figures = [name for name in view.figures if name in facts.index]
     if figures:
         flagged = [FLAGS[flag].words for flag in view.flags if facts.get(flag, False)]
         st.markdown("**Image quality**" + (f": flagged as {', '.join(flagged)}" if flagged else ""))
         st.dataframe(pd.DataFrame([facts[figures].astype(float)]), hide_index=True,
                      column_config={n: st.column_config.NumberColumn(format="%.4g") for n in figures})  # fmt: skip
-    values = {name: as_text(facts[name]) for name in view.run.metadata if name in facts.index}
+    values = {name: as_text(table[name].iloc[row]) for name in view.run.metadata if name in table.columns}
     if not values:
         return
     st.markdown("**Columns of the data**")

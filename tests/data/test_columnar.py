@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,7 +16,7 @@ from PIL import Image
 from lsi.data import Dataset
 from lsi.data.sources.columnar import COLUMNAR, holds_images, read_columnar, stored_bytes
 from lsi.data.sources.columns import Wanted
-from lsi.data.sources.samples import Options, Samples, assemble
+from lsi.data.sources.samples import Options, Samples, assemble, joined
 from lsi.data.trees import LocalTree, RemoteTree, open_tree
 from lsi.errors import DataError
 
@@ -488,6 +489,8 @@ def test_all_other_columns_are_kept_and_what_is_left_out_has_a_line(tmp_path):
     more = {
         "site": pa.array(["a", None, "é"]),
         "patient": pa.array([2**60, None, 5]),
+        "large": pa.array([2**64 - 1, None, 5], pa.uint64()),
+        "few": pa.array([3, None, 5]),
         "when": pa.array([0, 1, None], pa.date32()),
         "boxes": pa.array([[1, 2], None, []]),
         "camera": pa.array([{"iso": 100}, {"iso": None}, None]),
@@ -500,9 +503,10 @@ def test_all_other_columns_are_kept_and_what_is_left_out_has_a_line(tmp_path):
     data = opened(write(tmp_path / "d.parquet", rows(0, 3, **more)))
     kept = data.metadata
     assert kept is not None
-    assert list(kept.columns) == ["site", "patient", "when", "boxes", "camera", "kind", "content"]
+    assert list(kept.columns) == ["site", "patient", "large", "few", "when", "boxes", "camera", "kind", "content"]
     assert kept.site.isna().tolist() == [False, True, False]
     assert (int(kept.patient[0]), kept.when[1]) == (2**60, "1970-01-02")
+    assert (int(kept.large[0]), kept.few.tolist()) == (2**64 - 1, [3, pd.NA, 5])
     assert (kept.boxes[0], kept.camera[0]) == ("[1, 2]", '{"iso": 100}')
     assert kept.kind.tolist() == ["x", "y", "x"]
     assert data.text.tolist() == ["a", "b", ""]  # type: ignore[union-attr]
@@ -521,6 +525,14 @@ def test_metadata_of_different_types_in_different_shards(tmp_path):
     assert data.metadata.n.tolist() == [1, 0.5]  # type: ignore[union-attr]
     assert data.metadata.old.isna().tolist() == [False, True]  # type: ignore[union-attr]
     assert "The column year holds int64 and string in different files: kept as text." in lines(data)
+
+
+def test_whole_numbers_that_a_split_lacks_stay_whole_in_the_other():
+    more = pd.DataFrame({"n": [2**53, 2**53 + 1]})
+    parts = {"train": Samples("d", "d", "table", ["a", "b"], metadata=more), "test": Samples("d", "d", "table", ["c"])}
+    kept = joined(parts).metadata
+    assert kept is not None
+    assert kept.n.tolist() == [2**53, 2**53 + 1, pd.NA]
 
 
 # any size

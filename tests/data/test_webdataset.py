@@ -76,6 +76,12 @@ def test_the_label_is_found_beside_the_image(tmp_path, beside, classes):
     assert dataset.files == (path,)
 
 
+def test_whole_numbers_stay_whole_where_one_sample_lacks_them(tmp_path):
+    members = samples_of(0, 3, json=lambda i: {"label": i % 2} | ({"patient": 2**53 + i} if i else {}))
+    dataset = opened(write(tmp_path / "x.tar", members))
+    assert dataset.metadata["patient"].tolist() == [None, 2**53 + 1, 2**53 + 2]
+
+
 def test_everything_else_is_kept_beside_or_counted(tmp_path):
     members = samples_of(
         0, 4,

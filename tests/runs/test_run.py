@@ -288,6 +288,20 @@ def test_one_long_class_name_makes_not_every_caption_as_long(tmp_path):
     assert peak < 20e6
 
 
+def test_whole_numbers_beside_a_gap_keep_their_digits_in_a_run_and_in_its_export(tmp_path):
+    rng, n = np.random.default_rng(0), 40
+    vectors = pa.array(rng.normal(size=(n, 4)).tolist(), pa.list_(pa.float32()))
+    large, few = [None, *(2**53 + i for i in range(1, n))], [None, *range(1, n)]
+    columns = {"features": vectors, "label": ["cat", "dog"] * (n // 2), "patient": large, "few": few}
+    pq.write_table(pa.table(columns), tmp_path / "d.parquet")
+    run = pipeline.run(Settings(DataSettings(data=tmp_path / "d.parquet")), tmp_path / "cache")
+    assert run.scores["patient"].tolist() == [pd.NA, *large[1:]]
+    export(run, Selection(np.arange(n), np.array([], int), {}), tmp_path / "out")
+    audit = pd.read_csv(tmp_path / "out" / "audit.csv", dtype=str, keep_default_na=False)
+    assert audit["patient"].tolist() == ["", *map(str, large[1:])]
+    assert audit["few"].tolist() == ["", *map(str, few[1:])]
+
+
 def test_a_copied_run_brings_its_design_along(tmp_path):
     cache, copy = tmp_path / "cache", tmp_path / "copy"
     words = ["compute", "--dataset", "digits", "--subset", "120", "--quiet"]

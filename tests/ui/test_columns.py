@@ -24,6 +24,15 @@ NAN = np.nan
         (["1_000", "2"], {"1_000": 1, "2": 1}, None),
         ([3, None, 1], {"1": 1, "3": 1, EMPTY: 1}, [3, NAN, 1]),
         ([0.5, np.inf], {"0.5": 1, "inf": 1}, [0.5, NAN]),
+        ([float(2**53), None], {"9007199254740992": 1, EMPTY: 1}, [2**53, NAN]),
+        (
+            pd.array([2**53, 2**53 + 1, None], dtype="Int64"),
+            {"9007199254740992": 1, "9007199254740993": 1, EMPTY: 1},
+            [2**53, 2**53, NAN],
+        ),
+        (np.array([0.1, 2.0, NAN], dtype=np.float32), {"0.1": 1, "2": 1, EMPTY: 1}, [0.1, 2, NAN]),
+        (np.array([0.1, np.inf], dtype=np.float16), {"0.1": 1, "inf": 1}, [0.1, NAN]),
+        (pd.array([0.1, None], dtype="Float32"), {"0.1": 1, EMPTY: 1}, [0.1, NAN]),
         ([True, False, True], {"True": 2, "False": 1}, None),
         (["True", None], {"True": 1, EMPTY: 1}, None),
         ([None, None], {EMPTY: 2}, None),
@@ -68,6 +77,11 @@ def test_a_filter_of_a_column_and_its_words(chosen, rows, words):
     column = read_column(pd.Series(["1", "2", None, "3"]))
     np.testing.assert_array_equal(np.flatnonzero(chosen.mask(column)), rows)
     assert chosen.chip() == words
+
+
+def test_a_range_that_ends_at_a_number_lets_it_pass_however_it_is_stored():
+    column = read_column(pd.Series(np.array([0.1, 0.2, 0.3], dtype=np.float32)))
+    assert ColumnFilter("c", (), 0.1, 0.1).mask(column).tolist() == [True, False, False]
 
 
 def test_a_range_of_text_lets_nothing_pass():

@@ -175,8 +175,8 @@ def test_a_detail_shows_every_column_and_the_whole_of_a_long_value(rich, cache, 
 
         view = session.open_view(name)
         assert view is not None
-        detail.everything(view, view.run.scores.iloc[0])
-        detail.everything(view, view.run.unlabelled.iloc[1])
+        detail.everything(view, view.run.scores, 0)
+        detail.everything(view, view.run.unlabelled, 1)
 
     found = AppTest.from_function(page, kwargs={"name": rich.name}, default_timeout=60).run()
     assert not found.exception, [e.value for e in found.exception]

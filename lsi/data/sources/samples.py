@@ -270,9 +270,19 @@ def joined(parts: Mapping[str, Samples]) -> Samples:
         targets=None
         if first.targets is None
         else np.concatenate([p.targets for p in several if p.targets is not None]),
-        metadata=pd.concat(frames, ignore_index=True) if any(f.shape[1] for f in frames) else None,
+        metadata=_stacked(frames) if any(f.shape[1] for f in frames) else None,
         paths=[name for part in several for name in part.paths],
         files=tuple(dict.fromkeys(file for part in several for file in part.files)),
         ignored=dict(counts),
         notes=tuple(dict.fromkeys(note for part in several for note in part.notes)),
     )
+
+
+def _stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return frames one below the other; whole numbers that one of them lacks stay whole."""
+    shared = set(frames[0].columns).intersection(*(frame.columns for frame in frames))
+    whole = [
+        {c: "UInt64" if frame[c].dtype.kind == "u" else "Int64" for c in frame.columns
+         if c not in shared and frame[c].dtype.kind in "iu"} for frame in frames
+    ]  # fmt: skip
+    return pd.concat([frame.astype(kinds) for frame, kinds in zip(frames, whole, strict=True)], ignore_index=True)

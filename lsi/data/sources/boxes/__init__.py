@@ -141,7 +141,7 @@ def _samples(table: BoxTable, tree: Tree) -> Samples:
 def _metadata(table: BoxTable, order: np.ndarray, boxes: np.ndarray, images: list[str]) -> pd.DataFrame:
     """Return place and size of each box in the unit of its annotation, its image, and what else is said of it."""
     place = {name: boxes[:, i] for i, name in enumerate(("x", "y", "width", "height"))}
-    others = pd.DataFrame.from_records([table.fields[i] for i in order])
+    others = pd.DataFrame([table.fields[i] for i in order], dtype=object)  # whole numbers beside a gap stay whole
     others = others.rename(columns={name: f"annotation.{name}" for name in (*place, "image") if name in others})
     return pd.concat([pd.DataFrame({**place, "image": images}), others], axis=1)
 

@@ -15,7 +15,6 @@ from lsi.data.sources.columns import OPTIONS
 from lsi.errors import DataError
 
 MOST_METADATA = 2**29  # bytes of a column that is kept beside
-_EXACT = 2**53  # the whole numbers up to here are exact as floats
 
 
 def hub_features(file: ColumnFile, info: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -201,8 +200,7 @@ def _series(parts: Sequence[pa.ChunkedArray]) -> tuple[pd.Series, str]:
         joined = joined.cast(pa.float64())
     elif pa.types.is_date(joined.type) or pa.types.is_time(joined.type) or pa.types.is_duration(joined.type):
         joined = joined.cast(pa.string())
-    if pa.types.is_integer(joined.type) and joined.null_count:
-        ends = pc.min_max(joined).as_py()  # type: ignore[attr-defined]
-        if max(abs(ends["min"] or 0), abs(ends["max"] or 0)) > _EXACT:
-            return joined.to_pandas(types_mapper=lambda _: pd.Int64Dtype()), note
+    if pa.types.is_integer(joined.type) and joined.null_count:  # as floats they would lose digits
+        whole = pd.UInt64Dtype() if pa.types.is_uint64(joined.type) else pd.Int64Dtype()
+        return joined.to_pandas(types_mapper=lambda _: whole), note
     return joined.to_pandas(), note

@@ -75,7 +75,10 @@ def read_webdataset(trees: Sequence[Tree], options: Options) -> Samples:
         splits,
         index,
         lengths,
-        metadata=pd.DataFrame([[_plain(row.get(c)) for c in rest] for row in rows], columns=rest) if rest else None,
+        # as objects: whole numbers beside a gap would be floats
+        metadata=pd.DataFrame([[_plain(row.get(c)) for c in rest] for row in rows], columns=rest, dtype=object)
+        if rest
+        else None,
         columns={"image": suffix} | {role: c for role, c in roles.named().items() if c in taken},
         files=tuple(tree.file for tree in trees if isinstance(tree, TarTree) and tree.file is not None),
         ignored=ignored,
