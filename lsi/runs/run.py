@@ -37,6 +37,7 @@ from lsi.runs.layout import (
     TITLE,
     UNLABELLED,
 )
+from lsi.runs.numbers import told_apart
 from lsi.runs.reading import arrays_of, table_of, told, written_by
 from lsi.runs.subject import WITH_NOISE, Subject
 
@@ -296,18 +297,15 @@ class Run:
         return self.manifest["dataset"]["class_names"]
 
     def captioned(self) -> pd.DataFrame:
-        """Return the scores with `given` and `predicted` as texts: class names, numbers, or nothing.
-
-        The class that is predicted is the one that would be suggested.
-        """
+        """Return the scores with `given` and `predicted` (or suggested) as texts: class names, numbers, or nothing."""
         table = self.scores.copy()
         if self.task == "classification":
             names = np.array(self.class_names, dtype=object)
             table["given"], table["predicted"] = names[table["given_label"]], names[table["suggested_label"]]
             return table
         names = self.target_names[:_CAPTIONED]
-        for column, prefix in (("given", "target"), ("predicted", "loo_prediction")):
-            texts = pd.DataFrame({name: table[f"{prefix} {name}"].map("{:.4g}".format) for name in names})
+        for column, prefix, most in (("given", "target", 7), ("predicted", "loo_prediction", 4)):
+            texts = pd.DataFrame({name: told_apart(table[f"{prefix} {name}"].to_numpy(), most) for name in names})
             table[column] = texts.agg(", ".join, axis=1) if names else ""
         return table
 

@@ -5,6 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from lsi.errors import LsiError
+from lsi.runs.numbers import as_written
 from lsi.ui import said
 from lsi.ui.bar import current_filter, go
 from lsi.ui.buttons import in_words, pressed
@@ -14,6 +15,7 @@ from lsi.ui.session import View
 from lsi.ui.wording import nats, plain
 
 _SIDE = 240  # px of the picture
+_DIGITS = 7  # of a target
 _LONG = 120  # letters of a value; of a longer one the rest is a click away
 
 
@@ -112,8 +114,9 @@ def statement(view: View, row: pd.Series) -> None:
     elif view.run.task == "regression":
         for name in view.run.target_names:
             target, predicted = row[f"target {name}"], row[f"loo_prediction {name}"]
-            st.markdown(f"{plain(name)} **{target:.4g}**, predicted without it **{predicted:.4g}**, "
-                        f"residual {target - predicted:+.4g}")  # fmt: skip
+            residual = f"{'+' if target > predicted else ''}{as_written(target - predicted)}"
+            st.markdown(f"{plain(name)} **{as_written(target, _DIGITS)}**, predicted without it "
+                        f"**{as_written(predicted, _DIGITS)}**, residual {residual}")  # fmt: skip
 
 
 def figures(view: View, row: pd.Series) -> None:
@@ -199,7 +202,7 @@ def reasons(view: View, position: int, count: int = 5) -> None:
             for j in rows:
                 small(view, int(j), f"{explanation.support[j]:+.2f}")
     order = np.argsort(explanation.label_lsi)[:3]
-    costs = ", ".join(f"{plain(names[c])} {explanation.label_lsi[c]:.3g}" for c in order)
+    costs = ", ".join(f"{plain(names[c])} {nats(explanation.label_lsi[c])}" for c in order)
     st.markdown(f"Information it would hold under each label, least first, in nats: {costs}")
 
 

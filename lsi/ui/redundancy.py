@@ -7,24 +7,26 @@ import streamlit as st
 from lsi.data.plan import counted
 from lsi.errors import LsiError
 from lsi.export import charts, duplicates_to_drop, has_splits, leaks, leaks_to_drop, spread, why_no_duplicates
+from lsi.runs.numbers import told_apart
 from lsi.ui import bulk
 from lsi.ui.buttons import button, pressed
 from lsi.ui.deciding import decide_named, decisions, reviewer
 from lsi.ui.detail import picture
 from lsi.ui.login import looks_only
 from lsi.ui.session import View
-from lsi.ui.wording import plain
+from lsi.ui.wording import nats, plain
 
 PER_PAGE = 8
 EVEN, HIGHEST = "Even over the information", "Highest information first"
 _RULES = {  # the figures are those of benchmarks/results/evidence_condensation.json, which a test compares
-    EVEN: "Suspected {what}s leave first. The rest is thinned out evenly over the information{of_each}, so that "
+    EVEN: "{first} thinned out evenly over the information{of_each}, so that "
     "what stays resembles the whole. Measured on three datasets with classes, with a linear probe that learns from "
     "30 %: +0.6 points against a random part where labels are clean, +3.2 where about a fifth of them is wrong.",
     HIGHEST: "The {noun} of least information leave first. Measured likewise: −4.1 points where labels are clean, "
     "−52.2 where about a fifth of them is wrong, for it keeps those. Where half of clean data stays, +1.1.",
 }
 _MOST_IN_A_ROW = 8
+_EXACT = 17  # digits that tell any two numbers apart
 _DECIDED = {"keep": "**kept**", "relabel": "**relabelled**", "exclude": "**excluded**", "unsure": "**unsure**"}
 
 
@@ -42,7 +44,7 @@ def groups(view: View, positions: np.ndarray, leaking_groups: set[int]) -> None:
         return
     shown = set(view.table["near_duplicate_group"].iloc[positions].tolist()) - {-1}  # those of no group
     table = view.table[view.table["near_duplicate_group"].isin(shown)]
-    ordered = _ordered(table, leaking_groups)
+    ordered = _ordered(table, leaking_groups, _judged(view))
     if not ordered:
         st.info(f"None of these {view.noun} is a near duplicate of another.")
         return
@@ -135,6 +137,7 @@ def redundant(table: pd.DataFrame, actions: pd.Series) -> np.ndarray:
 
 def _stays(view: View) -> str:
     likeliest = f"the one with the likeliest {'label' if view.labelled else 'target'}"
+    likeliest = "the one that is predicted best" if view.run.task == "self" else likeliest
     return f"what is held out before the rest, and of several {likeliest}" if has_splits(view.table) else likeliest
 
 
@@ -148,7 +151,8 @@ def budget(view: View, positions: np.ndarray) -> None:
     st.subheader("Keep a part", anchor=False)
     rule = st.segmented_control("What stays", list(_RULES), default=EVEN, required=True, key="rule")
     what, of_each = ("label", " of each class") if view.labelled else ("target", "")
-    st.write(_RULES[str(rule)].format(noun=view.noun, what=what, of_each=of_each))
+    first = "All is" if view.run.task == "self" else f"Suspected {what}s leave first. The rest is"
+    st.write(_RULES[str(rule)].format(noun=view.noun, first=first, of_each=of_each))
     share = st.slider(f"Share of the {view.noun} to keep", 1, 100, 80, format="%d %%", key="budget") / 100
     others = len(view.table) - len(positions)
     if others:
@@ -177,8 +181,10 @@ def budget(view: View, positions: np.ndarray) -> None:
         st.plotly_chart(charts.budget(lsi, share), alt="Share of the information kept over the share of samples")
     else:
         suspects = int(view.table["is_label_issue"].to_numpy()[np.setdiff1d(positions, kept)].sum())
-        rest = len(positions) - len(kept) - suspects
-        st.markdown(f"{stay}; {counted(suspects, f'suspected {what}')} and {counted(rest, 'other')} leave.")
+        going = len(positions) - len(kept)
+        parts = [counted(suspects, f"suspected {what}")] if suspects else []
+        parts += [counted(going - suspects, "other")] if going > suspects else []
+        st.markdown(f"{stay}; {' and '.join(parts) or 'none'} {'leave' if going > 1 else 'leaves'}.")
     beyond = f" ({more:,} more than the share)" if more else ""
     st.caption(f"What was decided to be kept stays{beyond}. Check on the Export page what leaving the rest out does.")
     superfluous = positions[~np.isin(positions, kept)]
@@ -191,13 +197,24 @@ def budget(view: View, positions: np.ndarray) -> None:
     bulk.actions(view, superfluous, "superfluous", "budget", still)
 
 
-def _ordered(table: pd.DataFrame, leaking_groups: set[int]) -> list[int]:
-    """Return the groups in the order shown: leaks, then those of several labels or splits, and the nearest first."""
+def _judged(view: View) -> list[str]:
+    """Return the columns of what was given: the label, or the numbers to predict."""
+    return ["given_label"] if view.labelled else [f"target {name}" for name in view.run.target_names]
+
+
+def _ordered(table: pd.DataFrame, leaking_groups: set[int], judged: list[str]) -> list[int]:
+    """Return the groups in the order shown: leaks, then those of several labels or splits, and the nearest first.
+
+    Args:
+        table: the samples of the groups.
+        leaking_groups: numbers of the groups that leak.
+        judged: the columns of what was given.
+    """
     grouped = table[table["near_duplicate_group"] >= 0].groupby("near_duplicate_group")
-    mixed = grouped["given_label"].nunique() > 1  # noqa: PD101 - of each group, not of the column
-    if "split" in table.columns:
-        mixed |= grouped["split"].nunique() > 1  # noqa: PD101
     distance = grouped["nearest_distance"].min()
+    mixed = pd.Series(data=False, index=distance.index)
+    for column in (*judged, *_split(table)):
+        mixed |= grouped[column].nunique() > 1  # noqa: PD101 - of each group, not of the column
     apart = ~distance.index.isin(list(leaking_groups))
     facts = pd.DataFrame({"apart": apart, "same": ~mixed, "distance": distance})
     facts = facts.sort_values(["apart", "same", "distance"])
@@ -206,7 +223,8 @@ def _ordered(table: pd.DataFrame, leaking_groups: set[int]) -> list[int]:
 
 def _row(view: View, group: int, drop: set[int]) -> None:
     rows = view.table[view.table["near_duplicate_group"] == group]
-    labels, words = rows["given"].nunique(), "labels" if view.labelled else "targets"
+    judged, words = _judged(view), "labels" if view.labelled else "targets"
+    labels = len(rows[judged].drop_duplicates()) if judged else 0
     title = f"Group {group}: {len(rows)} {view.noun}, distance {rows['nearest_distance'].min():.2g}"
     st.markdown(f"**{title}**" + (f", **{labels} different {words}**" if labels > 1 else ""))
     if pressed("Information they hold together", f"together-{group}", type="tertiary",
@@ -214,16 +232,19 @@ def _row(view: View, group: int, drop: set[int]) -> None:
                  "little, since the others still say the same."):  # fmt: skip
         try:
             together = view.group_lsi(tuple(int(i) for i in rows.index))
-            st.markdown(f"Together **{together[0]:.3g} nats**; one by one {together[1]:.3g} nats in all.")
+            st.markdown(f"Together **{nats(together[0])} nats**; one by one {nats(together[1])} nats in all.")
         except LsiError as error:
             st.info(plain(error))
     actions = decisions(view)["action"]
+    given = dict(zip(rows.index, _given(view, rows), strict=True))
     with st.container(horizontal=True):
-        for position in [int(i) for i in rows.index[:_MOST_IN_A_ROW]]:
+        for position in _telling_first(rows, [*judged, *_split(rows)], drop, actions)[:_MOST_IN_A_ROW]:
             with st.container(width=130):
                 picture(view, position, 112)
                 words = _DECIDED.get(str(actions.get(position, "")), "can go" if position in drop else "stays")
-                st.markdown(f"{plain(rows['given'].loc[position])}  \n{words}")
+                st.markdown(f"{plain(given[position])}  \n{words}")
+        if len(rows) > _MOST_IN_A_ROW:
+            st.markdown(f"and {len(rows) - _MOST_IN_A_ROW:,} more")
     if looks_only():
         return
     going = [int(i) for i in rows.index if int(i) in drop]
@@ -241,3 +262,31 @@ def _row(view: View, group: int, drop: set[int]) -> None:
                       args=(view, reviewer(), going, "away", still), icon=":material/block:")  # fmt: skip
             button("No duplicates: keep them", key=f"group-keep-{group}", on_click=decide_named,
                    args=(view, reviewer(), going, "apart", untouched))  # fmt: skip
+
+
+def _split(table: pd.DataFrame) -> list[str]:
+    return ["split"] if "split" in table.columns else []
+
+
+def _given(view: View, rows: pd.DataFrame) -> list[str]:
+    """Return what was given for each of a group: its label, or two targets, those that differ first, told apart."""
+    if view.labelled or not _judged(view):
+        return rows["given"].astype(str).tolist()
+    shown = sorted(_judged(view), key=lambda column: len(rows[column].unique()) == 1)[:2]
+    texts = [told_apart(rows[column].to_numpy(), _EXACT) for column in shown]
+    return [", ".join(one) for one in zip(*texts, strict=True)]
+
+
+def _telling_first(rows: pd.DataFrame, kinds: list[str], drop: set[int], actions: pd.Series) -> list[int]:
+    """Return the positions of a group: the one that stays, then one of each label and split, then the others.
+
+    Args:
+        rows: the group.
+        kinds: the columns of label and split.
+        drop: positions that can go.
+        actions: decisions in force by position.
+    """
+    goes = rows.index.isin(drop) | (actions.reindex(rows.index) == "exclude").to_numpy()
+    ordered = rows.iloc[[int(goes.argmin()), *np.delete(np.arange(len(rows)), goes.argmin())]]
+    again = ordered.duplicated(kinds).to_numpy() if kinds else np.arange(len(rows)) > 0
+    return [int(i) for i in ordered.index[np.argsort(again, kind="stable")]]

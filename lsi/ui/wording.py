@@ -16,12 +16,36 @@ def number(value: float) -> str:
 def nats(value: float) -> str:
     """Return an amount of information as people read it: three digits that count, zeros at the end included.
 
-    Without a power of ten down to a millionth, as on the tiles of the gallery.
+    From a thousand on in full. Without a power of ten down to a millionth, as on the tiles of the gallery.
     """
     size = abs(value)
+    if size >= 999.5:
+        return f"{value:,.0f}"
     if 1e-6 <= size < 1e-4:
         return f"{value:.{2 - math.floor(math.log10(size))}f}"
     return f"{value:#.3g}".rstrip(".")
+
+
+def pace(rate: float) -> str:
+    """Return how many a second there are, or a minute or an hour where that is less than one.
+
+    Args:
+        rate: how many a second.
+    """
+    for seconds, unit in ((1, "second"), (60, "minute")):
+        if rate * seconds >= 1:
+            return f"{rate * seconds:,.0f} a {unit}"
+    return f"{rate * 3600:,.0f} an hour"
+
+
+def lasting(seconds: float) -> str:
+    """Return a time as people say it: in seconds up to a hundred, then in minutes, then in hours and minutes."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if not hours:
+        return f"{minutes} min"
+    return f"{hours:,} h" + (f" {minutes} min" if minutes else "")
 
 
 def plain(text: object) -> str:

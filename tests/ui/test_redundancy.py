@@ -11,7 +11,7 @@ from lsi.runs.decisions import Decision
 from lsi.runs.listing import list_runs
 from lsi.ui import deciding, estimate, session
 from lsi.ui.filters import Filter
-from lsi.ui.redundancy import _ordered, redundant
+from lsi.ui.redundancy import _ordered, _telling_first, redundant
 from tests.ui.test_pages import visit, written
 
 TABLE = pd.DataFrame(
@@ -42,8 +42,10 @@ def test_one_of_a_group_always_stays():
 def test_leaks_come_before_groups_of_several_labels_and_those_before_the_rest():
     table = pd.DataFrame({"near_duplicate_group": [0, 0, 1, 1, 2, 2, -1], "given_label": [0, 0, 0, 1, 0, 0, 0],
                           "nearest_distance": [0.1, 0.1, 0.3, 0.3, 0.2, 0.2, 9.0]})  # fmt: skip
-    assert _ordered(table, set()) == [1, 0, 2]
-    assert _ordered(table, {2}) == [2, 1, 0]
+    assert _ordered(table, set(), ["given_label"]) == [1, 0, 2]
+    assert _ordered(table, {2}, ["given_label"]) == [2, 1, 0]
+    targets = table.rename(columns={"given_label": "target price"})
+    assert _ordered(targets.assign(given_label=0), set(), ["target price"]) == [1, 0, 2]
 
 
 def test_what_is_excluded_already_is_no_part_of_what_stays(app, cache):
@@ -239,3 +241,62 @@ def test_a_count_of_a_flag_is_of_what_the_way_to_it_shows(app, rich):
     assert "The quality flags that the filter asks for do not count here." in said
     page.button(key="flag-is_blurry").click().run()
     assert f"**{n_blurry}** of 60 images" in written(page)
+
+
+def test_a_long_group_begins_with_what_stays_and_one_of_each_label(app, cache, monkeypatch):
+    rows = pd.DataFrame({"given_label": [0, 0, 0, 1, 0, 2], "split": list("aabaaa")}, index=range(10, 16))
+    order = _telling_first(rows, ["given_label", "split"], {10, 11, 12, 13, 15}, pd.Series(dtype=object))
+    assert order == [14, 12, 13, 15, 10, 11]
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    view = session.open_view(run.name)
+    group = np.where(np.arange(400) < 200, 0, -1)
+    monkeypatch.setitem(vars(view), "table", view.table.assign(near_duplicate_group=group, nearest_distance=0.1))
+    said = written(visit(app, "redundancy"))
+    assert "and 192 more" in said
+    assert "  \nstays" in said
+
+
+def test_targets_of_a_group_are_told_apart_by_the_numbers(app, unlabelled, monkeypatch):
+    run = unlabelled["regression"]
+    app.query_params["run"] = run.name
+    view = session.open_view(run.name)
+    n = len(view.table)
+    group = np.full(n, -1)
+    group[[0, 1]] = 0
+    target = f"target {run.target_names[0]}"
+    targets = view.table[target].to_numpy().copy()
+    targets[[0, 1]] = 249_900.25, 249_900.75
+    table = view.table.assign(near_duplicate_group=group, nearest_distance=0.1, given="same")
+    monkeypatch.setitem(vars(view), "table", table.assign(**{target: targets}))
+    said = written(visit(app, "redundancy"))
+    assert "2 different targets" in said
+    assert "249,900.2" in said
+    assert "249,900.8" in said
+
+
+@pytest.mark.parametrize("task", ["regression", "self"])
+def test_pages_of_samples_without_classes_speak_of_none(app, unlabelled, task):
+    run = unlabelled[task]
+    app.query_params["run"] = run.name
+    said = written(visit(app, "redundancy"))
+    assert ("Suspected targets leave first" in said) == (task == "regression")
+    assert "the one with the likeliest target" not in said or task == "regression"
+    assert "0 suspected" not in said
+    said = written(visit(app, "export"))
+    assert "Relabelled" not in said
+    assert "new label" not in said
+    assert "One folder" in app.button_group(key="images").options
+    said = written(visit(app, "samples"))
+    assert "takes the suggestion" not in said
+    assert "Most suspect label" not in app.selectbox(key="order").options
+    assert ("Most suspect target" in app.selectbox(key="order").options) == (task == "regression")
+
+
+def test_vectors_have_names_and_no_paths(app, calibrated):
+    app.query_params["run"] = calibrated.name
+    assert visit(app, "samples").text_input(key="f_text").label == "Name contains"
+
+
+def test_a_run_without_targets_is_filtered_by_no_suspects(app, unlabelled):
+    app.query_params["run"], app.query_params["issues"] = unlabelled["self"].name, "1"
+    assert "All **60** images" in written(visit(app, "samples"))
