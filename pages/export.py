@@ -1,6 +1,6 @@
 """What leaves?"""
 
-from lsi.ui import export_view
+from lsi.ui import decisions_file, export_view
 from lsi.ui.bar import chips, filtered, page_view
 
 view = page_view()
@@ -10,4 +10,4 @@ selection = export_view.counts(view, positions)
 export_view.check(view, selection)
 export_view.recompute(view)
 export_view.download(view, selection, positions)
-export_view.read_in(view)
+decisions_file.read_in(view)

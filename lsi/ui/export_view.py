@@ -1,6 +1,5 @@
 """What the decisions come to, whether they help, and the files."""
 
-import json
 import shutil
 import tempfile
 from dataclasses import replace
@@ -32,16 +31,9 @@ from lsi.export import (
 from lsi.export.tables import plan_of
 from lsi.hashing import fingerprint, key
 from lsi.runs.moved import moved_rows
-from lsi.runs.records import (
-    decision_records,
-    exclusion_records,
-    left_by_rule,
-    records_to_add,
-    remark_records,
-    remarks_in,
-)
-from lsi.runs.remarks import add_rows, rows_of
+from lsi.runs.records import decision_records, exclusion_records, remark_records
 from lsi.runs.run import Run
+from lsi.ui import downloads
 from lsi.ui.awaited import await_job
 from lsi.ui.buttons import pressed
 from lsi.ui.deciding import decisions, note, remarks_on, reviewer, reviews
@@ -82,11 +74,12 @@ def counts(view: View, positions: np.ndarray) -> Selection:
             "decision says it any more: the run lacks the class that the data give. Compute again, so that it returns."
         )
     came = totals(run, selection)
-    names = {"Kept": "n_kept", "Excluded": "n_removed", "Relabelled": "n_relabelled"}
-    for column, (name, part) in zip(st.columns(3), names.items(), strict=True):
+    names = {"Kept": "n_kept", "Excluded": "n_removed"} | ({"Relabelled": "n_relabelled"} if view.labelled else {})
+    for column, (name, part) in zip(st.columns(3), names.items(), strict=False):
         column.metric(name, f"{came[part]:,}", border=True)
     if not came["n_removed"] and not came["n_relabelled"]:
-        st.info("Nothing is excluded or relabelled yet: decide on the other pages, or export everything as it is.")
+        done = "excluded or relabelled" if view.labelled else "excluded"
+        st.info(f"Nothing is {done} yet: decide on the other pages, or export everything as it is.")
     if "split" in view.table.columns and view.table["split"].str.contains("test", case=False).any():
         st.warning("This run holds a test split. A cleaned test split measures something else than the original one.")
     planted = planted_labels(run, selection)
@@ -125,9 +118,8 @@ def recompute(view: View) -> None:
         return
     st.subheader("Look again", anchor=False)
     st.write(
-        f"Compute again from these decisions: what is excluded leaves, new labels count, and what was confirmed is not "
-        f"suspected again. The new run stands beside this one, and Runs compares them. {view.noun.capitalize()} that "
-        "are known are not embedded again."
+        f"Compute again from these decisions: what is excluded leaves{_what_counts(view)}. The new run stands beside "
+        f"this one, and Runs compares them. {view.noun.capitalize()} that are known are not embedded again."
     )
     changed = len(decisions(view)) > 0 or bool(view.run.decided_before)  # of which some may have been taken back
     if view.run.asked("noise").get("corrupt_data"):
@@ -148,6 +140,12 @@ def recompute(view: View) -> None:
         st.caption("Nothing is decided on these samples yet.")
 
 
+def _what_counts(view: View) -> str:
+    if view.run.task == "self":
+        return ""
+    return f"{', new labels count,' if view.labelled else ''} and what was confirmed is not suspected again"
+
+
 def _what_is_decided(view: View) -> str | None:
     """Return where the next run finds what is decided: the database, or a file with what this run's own file said.
 
@@ -165,47 +163,6 @@ def _what_is_decided(view: View) -> str | None:
     return str(path)
 
 
-def read_in(view: View) -> None:
-    """Offer to read in decisions that were made elsewhere, and say where some do not fit this run."""
-    foreign = reviews().n_foreign(view.run.subject)
-    if foreign:
-        st.warning(
-            f"{counted(foreign, 'decision')} on these {view.noun} name a class that this run does not have, and count "
-            "for nothing here."
-        )
-    if looks_only():
-        return
-    with st.expander("Read in decisions that were made elsewhere"):
-        st.write(
-            f"Decisions belong to the {view.noun}, by id and content: every run on the same data shows them. What was "
-            "decided here later than in the file stays."
-        )
-        file = st.file_uploader(
-            "A decisions.json of an export, or what Label Studio exports",
-            "json",
-            key="decisions_file",
-            max_upload_size=50,
-        )
-        if file is not None and pressed("Read in", "read-in", icon=":material/upload:"):
-            try:
-                content = json.loads(file.getvalue())
-                dataset, records = records_to_add(content, view.run.subject)
-                said = rows_of(remarks_in(content))
-                note(reviewer(), "read decisions in", dataset, decisions=len(records), file=file.name)
-                came, heard = reviews().add(dataset, records), add_rows(reviews(), dataset, said)
-            except (LsiError, ValueError) as error:
-                st.error(plain(error))
-                return
-            about = "" if dataset == view.run.subject.dataset else f" about {dataset}"
-            st.toast(
-                f"{counted(came.added, 'decision')}{about} read in. {came.known:,} were here already, "
-                f"{came.older:,} are older than what was decided here."
-                + (f" Also {counted(heard, 'remark')} (tags and notes)." if heard else "")
-                + left_by_rule(content)
-            )
-            st.rerun()
-
-
 def download(view: View, selection: Selection, positions: np.ndarray) -> None:
     """Offer everything as one archive, with the images where they are asked for, and the report.
 
@@ -216,9 +173,10 @@ def download(view: View, selection: Selection, positions: np.ndarray) -> None:
     """
     st.subheader("Files", anchor=False)
     came = totals(reviews().as_it_stands(view.run), selection)
+    new = f" with {counted(came['n_relabelled'], 'new label')}" if view.labelled else ""
     st.write(
         f"Index lists of {came['n_kept']:,} kept and {came['n_removed']:,} removed {view.noun} (txt, csv, "
-        f"json, npy, parquet), the cleaned table with {came['n_relabelled']:,} new labels (csv, parquet), a table "
+        f"json, npy, parquet), the cleaned table{new} (csv, parquet), a table "
         "of all with what was decided (`audit.csv`; `spreadsheet.csv` is the one to open in Excel), cleanlab's "
         "columns, a checked subset for PyTorch and pandas (`subset.py`), the decisions and the manifest."
     )
@@ -229,19 +187,20 @@ def download(view: View, selection: Selection, positions: np.ndarray) -> None:
         )
     how = None
     if view.has_images:
-        how = st.segmented_control("Kept images, under their new labels", list(IMAGES), default="None", key="images",
-                                   required=True, help="For links: `--images link` in a terminal.")  # fmt: skip
+        how = st.segmented_control("Kept images" + (", under their new labels" if view.labelled else ""), list(IMAGES),
+                                   default="None", key="images", required=True,
+                                   format_func=lambda name: name.removesuffix("" if view.labelled else " per class"),
+                                   help="For links: `--images link` in a terminal.")  # fmt: skip
+    files = f"{view.run.name}.zip", f"{view.run.name}.html"
     name, within = reviewer(), positions if st.session_state.get(_ONLY_FILTERED) else None
     with st.container(horizontal=True):
-        st.download_button("Download", lambda: _archive(view, name, within, IMAGES.get(str(how))),
-                           f"{view.run.name}.zip", "application/zip", on_click="ignore",
-                           icon=":material/download:")  # fmt: skip
-        st.download_button("Report", lambda: _report(view, name), f"{view.run.name}.html", "text/html",
-                           on_click="ignore", icon=":material/description:", help="One HTML file that opens offline, "
-                           f"for whoever is to see the result: figures, {view.noun}, suspects, classes, the "
-                           "check.")  # fmt: skip
-    hidden = len(selection.removed) > len(selection_of(view.run, decisions(view)).removed)
-    if hidden:
+        downloads.offer("Download", lambda: _archive(view, name, within, IMAGES.get(str(how))),
+                        files[0], "application/zip", icon=":material/download:")  # fmt: skip
+        downloads.offer("Report", lambda: _report(view, name), files[1], "text/html", icon=":material/description:",
+                        help="One HTML file that opens offline, for whoever is to see the result: figures, "
+                        f"{view.noun}, suspects, classes, the check.")  # fmt: skip
+    downloads.say_why_none(*files)
+    if len(selection.removed) > len(selection_of(view.run, decisions(view)).removed):
         st.write("The same in a terminal: the decisions.json of this download holds what the filter leaves out.")
         st.code("python -m lsi apply decisions.json --output cleaned", language=None)
         return

@@ -123,8 +123,9 @@ def _say_what_changed() -> None:
     if view is not None and changed:
         total = len(view.table) + len(view.run.unlabelled)
         st.warning(
-            f"{changed:,} of {total:,} {view.noun} have changed since this run. They are not shown, and "
-            "cannot be exported; scores are those of the data as they were.",
+            f"{changed:,} of {total:,} {view.noun} {'has' if changed == 1 else 'have'} changed since this run. "
+            f"{'It is' if changed == 1 else 'They are'} not shown, and cannot be exported; scores are those of the "
+            "data as they were.",
             icon=":material/sync_problem:",
         )
 

@@ -27,6 +27,7 @@ from lsi.runs.titles import (
     when,
 )
 from lsi.runs.trail import trail
+from lsi.ui import downloads
 from lsi.ui.bar import choose, forget
 from lsi.ui.buttons import button
 from lsi.ui.deciding import note, refused, reviewer, reviews
@@ -136,8 +137,9 @@ def what_was_done() -> None:
         shown = rows.assign(time=rows["time"].dt.strftime("%Y-%m-%d %H:%M:%S"))
         st.dataframe(shown.iloc[::-1].rename(columns=names), hide_index=True)
         st.caption(f"The latest {counted(len(rows), 'line')}.")
-        st.download_button("All of it as CSV", partial(_trail_csv, right_of("admin")), "trail.csv", "text/csv",
-                           on_click="ignore", icon=":material/download:")  # fmt: skip
+        downloads.offer("All of it as CSV", partial(_trail_csv, right_of("admin")), "trail.csv", "text/csv",
+                        icon=":material/download:")  # fmt: skip
+        downloads.say_why_none("trail.csv")
 
 
 def _trail_csv(is_allowed: Callable[[], bool]) -> str:

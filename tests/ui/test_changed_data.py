@@ -14,8 +14,9 @@ from streamlit.testing.v1 import AppTest
 
 from lsi.compute import maps, pipeline
 from lsi.config import DataSettings, Settings
+from lsi.errors import DataError
 from lsi.runs.run import Run
-from lsi.ui import deciding
+from lsi.ui import deciding, downloads, session
 from lsi.ui.server import ROUTES
 from tests.cases import image_files
 from tests.ui.conftest import ROOT
@@ -100,3 +101,27 @@ def test_a_damaged_run_is_said_and_another_one_can_be_chosen(run, tmp_path, dama
     assert not app.exception
     assert not app.error
     assert app.metric
+
+
+def test_a_download_that_fails_says_why_on_the_page(run, folder, monkeypatch):
+    made = {}
+
+    def button(label, data, *_, **__) -> None:
+        made[label] = data
+
+    page = visit(run, "export")
+    page.button_group(key="images").set_value("One folder per class").run()
+    monkeypatch.setattr(downloads.st, "download_button", button)
+    page.run()
+    (folder / "5.png").unlink()
+    with pytest.raises(DataError):
+        made["Download"]()
+    session._count_changed.cache_clear()  # as of the last half minute
+    page.run()
+    assert "could not be made. " in page.error[0].value
+    assert "1 of 36 images has changed since this run. It is not shown" in page.warning[0].value
+    Image.new("RGB", (10, 10), (1, 2, 3)).save(folder / "5.png")
+    made["Report"]()
+    page.button_group(key="images").set_value("None").run()
+    made["Download"]()
+    assert not page.run().error

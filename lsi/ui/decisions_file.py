@@ -1,0 +1,56 @@
+"""Decisions that were made elsewhere, read in from a file."""
+
+import json
+
+import streamlit as st
+
+from lsi.data.plan import counted
+from lsi.errors import LsiError
+from lsi.runs.records import left_by_rule, records_to_add, remarks_in
+from lsi.runs.remarks import add_rows, rows_of
+from lsi.ui.buttons import pressed
+from lsi.ui.deciding import note, reviewer, reviews
+from lsi.ui.login import looks_only
+from lsi.ui.session import View
+from lsi.ui.wording import plain
+
+
+def read_in(view: View) -> None:
+    """Offer to read in decisions that were made elsewhere, and say where some do not fit this run."""
+    foreign = reviews().n_foreign(view.run.subject)
+    if foreign:
+        st.warning(
+            f"{counted(foreign, 'decision')} on these {view.noun} name a class that this run does not have, and count "
+            "for nothing here."
+        )
+    if looks_only():
+        return
+    with st.expander("Read in decisions that were made elsewhere"):
+        st.write(
+            f"Decisions belong to the {view.noun}, by id and content: every run on the same data shows them. What was "
+            "decided here later than in the file stays."
+        )
+        file = st.file_uploader(
+            "A decisions.json of an export, or what Label Studio exports",
+            "json",
+            key="decisions_file",
+            max_upload_size=50,
+        )
+        if file is not None and pressed("Read in", "read-in", icon=":material/upload:"):
+            try:
+                content = json.loads(file.getvalue())
+                dataset, records = records_to_add(content, view.run.subject)
+                said = rows_of(remarks_in(content))
+                note(reviewer(), "read decisions in", dataset, decisions=len(records), file=file.name)
+                came, heard = reviews().add(dataset, records), add_rows(reviews(), dataset, said)
+            except (LsiError, ValueError) as error:
+                st.error(plain(error))
+                return
+            about = "" if dataset == view.run.subject.dataset else f" about {dataset}"
+            st.toast(
+                f"{counted(came.added, 'decision')}{about} read in. {came.known:,} were here already, "
+                f"{came.older:,} are older than what was decided here."
+                + (f" Also {counted(heard, 'remark')} (tags and notes)." if heard else "")
+                + left_by_rule(content)
+            )
+            st.rerun()
