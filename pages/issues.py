@@ -1,9 +1,11 @@
 """Which labels look wrong?"""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from lsi.ui import detail, issues
-from lsi.ui.bar import KEPT, chips, filtered, need_labels, page_view
+from lsi.ui.bar import KEPT, chips, current_filter, filtered, need_labels, page_view
 
 view = page_view()
 if view.run.task == "self":
@@ -13,7 +15,10 @@ passing = issues.suspects(view, filtered(view))
 chips(view, len(positions))
 issues.renew(view, positions, passing)
 if not len(positions):
-    st.info(f"No suspected {'label' if view.labelled else 'target'} passes the filter. Remove a part of it above.")
+    what = "label" if view.labelled else "target"
+    hides = replace(current_filter(), issues=False).chips()
+    found = f"No suspected {what} passes the filter. Remove a part of it above."
+    st.info(found if hides else f"No {what} of this run is suspected.")
     st.stop()
 if not view.labelled:
     issues.ending(view, positions, passing)

@@ -208,18 +208,21 @@ def choose(name: str) -> None:
 
 
 def _drop_what_the_run_lacks(view: View) -> None:
-    """Drop what the filter says of columns and flags that the run does not have, of another run or an old address."""
+    """Drop what the filter says of classes, columns and flags that the run lacks, of another run or an old address."""
     chosen = current_filter()
     columns = tuple(one for one in chosen.columns if one.column in view.columns)
     splits = set(view.table["split"].unique()) if chosen.split and "split" in view.table.columns else set()
     lacking = {
         "split": tuple(s for s in chosen.split if s in splits),
-        "decision": tuple(d for d in chosen.decision if view.labelled or d != "relabel"),
+        "decision": tuple(d for d in chosen.decision if d in DECISIONS and (view.labelled or d != "relabel")),
         "quality": tuple(f for f in chosen.quality if f in view.flags),
     }
-    if not view.labelled:
-        lacking |= {"classes": (), "predicted": ()}
-    set_filter(replace(chosen, columns=columns, **lacking))
+    known = set(view.run.class_names) if view.labelled else set()
+    for name in ("classes", "predicted"):
+        lacking[name] = tuple(c for c in getattr(chosen, name) if c in known)
+    has_two_labellings = bool({"true_label", "label_in_data"} & set(view.table.columns))
+    issues, differs = chosen.issues and view.run.task != "self", chosen.differs and has_two_labellings
+    set_filter(replace(chosen, columns=columns, issues=issues, differs=differs, **lacking))
 
 
 def chips(view: View, shown: int) -> None:

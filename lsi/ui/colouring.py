@@ -17,6 +17,7 @@ PALETTE = (
 )  # fmt: skip
 _ALPHA = 220
 _SKEWED = 0.2  # of positive numbers whose median lies below this share of their range, colours follow the logarithm
+_END = 10  # letters that are left of the end of a long value: many begin alike
 _STEPS = 8  # of the scale in a legend
 
 
@@ -28,11 +29,13 @@ class LegendEntry:
         colour: as CSS writes it; a gradient for a scale.
         text: what it stands for; of a scale the upper end.
         lower: the lower end of a scale, "" for a single colour.
+        value: what it stands for in full, where the text is cut; else "".
     """
 
     colour: str
     text: str
     lower: str = ""
+    value: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def by_value(column: Column, noun: str) -> Colouring:
     named = sorted(counts, key=lambda value: -counts[value])[:MOST_NAMED]
     places = {value: PALETTE[i] for i, value in enumerate(named)} | {EMPTY: MISSING}
     table = np.array([hex_to_rgb(places.get(str(value), OTHER)) for value in column.values], np.uint8).reshape(-1, 3)
-    legend = [LegendEntry(places[value], _short(value)) for value in named]
+    legend = [LegendEntry(places[value], _short(value), value=value) for value in named]
     if len(counts) > len(named):
         legend.append(LegendEntry(OTHER, f"{len(counts) - len(named):,} other {noun}"))
     if column.n_missing:
@@ -93,4 +96,4 @@ def _opaque(rgb: np.ndarray) -> np.ndarray:
 
 
 def _short(value: str, most: int = 32) -> str:
-    return value if len(value) <= most else value[: most - 1] + "…"
+    return value if len(value) <= most else f"{value[: most - _END - 1]}…{value[-_END:]}"

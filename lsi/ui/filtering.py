@@ -73,7 +73,8 @@ def controls(view: View) -> None:
     if "split" in table.columns:
         st.multiselect("Split", sorted(map(str, table["split"].unique())), key="f_split", on_change=_changed)
     column_filter.draw(view, current_filter, set_filter)
-    st.text_input("Text contains" if view.noun == "texts" else "Path contains", key="f_text", on_change=_changed)
+    searched = {"texts": "Text", "images": "Path"}.get(view.noun, "Name")
+    st.text_input(f"{searched} contains", key="f_text", on_change=_changed)
 
 
 def _said(view: View, chosen: Filter) -> None:

@@ -13,7 +13,7 @@ from lsi.ui.buttons import button
 from lsi.ui.deciding import note, refused, reviewer
 from lsi.ui.login import is_required, looks_only
 from lsi.ui.session import cache, run_label, run_names
-from lsi.ui.wording import plain
+from lsi.ui.wording import lasting, pace, plain
 
 _SHOWN = 3  # of the jobs that have ended
 _SECONDS, _FIRST_SECONDS = 1.0, 0.25  # between two looks at a job; where nothing else is to be seen
@@ -194,4 +194,4 @@ def _say(progress: dict[str, Any]) -> str:
         return words
     rate, left = progress.get("rate"), progress.get("seconds_left")
     words += f", {progress['done']:,} of {progress['total']:,}"
-    return words + (f", {rate:.0f} a second, {left:.0f} s left" if rate and left is not None else "")
+    return words + (f", {pace(float(rate))}, {lasting(float(left))} left" if rate and left is not None else "")

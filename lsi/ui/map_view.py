@@ -95,7 +95,7 @@ def draw(view: View, where: np.ndarray, shown: np.ndarray, height: int = 600) ->
         colors=colours,
         captions=view.captions,
         lsi=view.table["lsi"].to_numpy(),
-        legend=[(entry.colour, entry.text, entry.lower) for entry in painted.legend],
+        legend=[(one.colour, one.text, one.lower, one.value or one.text) for one in painted.legend],
     )
     run, position = st.session_state.get("focus", (None, None))
     filters = {"Class": view.run.class_names, "Suspected": ["suspected"], "Decision": DECISIONS}.get(str(kind), ())

@@ -7,7 +7,7 @@ import streamlit as st
 
 from lsi.data.plan import counted
 from lsi.export import why_no_duplicates
-from lsi.export.wording import high_means, how_judged, is_corrupted
+from lsi.export.wording import high_means, how_judged, is_corrupted, quality_words
 from lsi.runs.labels import still_wrong
 from lsi.ui import estimate
 from lsi.ui.bar import go
@@ -32,7 +32,8 @@ def headline(view: View) -> None:
         if new:
             _link("samples", f"See {new:,} new {view.noun if new != 1 else view.one}", Filter(new=True))
         _link("samples", "Browse by information", Filter())
-        _link("samples", f"See the tenth that holds {summary['share_of_top_tenth']:.0%} of it", Filter(low=0.9))
+        tenth = Filter(low=round(1 - max(1, len(view.table) // 10) / len(view.table), 6))  # as many as are summed
+        _link("samples", f"See the tenth that holds {summary['share_of_top_tenth']:.0%} of it", tenth)
         if len(view.run.unlabelled):
             _link("samples", f"{counted(len(view.run.unlabelled), view.one)} without a label", Filter())
         count = int(differing(view.table).sum())
@@ -61,8 +62,8 @@ def _differ(view: View, count: int) -> str:
 
 
 def _alike(view: View, count: int) -> None:
-    flagged = {FLAGS[flag].words: int(view.run.scores[flag].sum()) for flag in view.flags}
-    words = ", ".join(f"{number:,} {word}" for word, number in flagged.items() if number)
+    flagged = dict.fromkeys(FLAGS, 0) | {flag: int(view.run.scores[flag].sum()) for flag in view.flags}
+    words = ", ".join(quality_words({"counts": flagged, "n_unmeasured": 0}))
     why = why_no_duplicates(view.run)
     st.metric("2. Near duplicates", "–" if why else f"{count:,}",
               help=why or f"{view.noun.capitalize()} closer to another one than neighbours usually are.")  # fmt: skip

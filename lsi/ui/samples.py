@@ -85,11 +85,12 @@ def controls(view: View, positions: np.ndarray) -> Ranking:
                                 format_func=lambda s: TILES[s], label_visibility="collapsed",
                                 bind="query-params")  # fmt: skip
     column, is_rising = known[name]
+    keys = ", **X** excludes and **S** takes the suggestion" if view.labelled else " and **X** excludes"
     with st.popover("Keys", icon=":material/keyboard:"):
         st.markdown(
             f"The number on each of the {view.noun} is its {plain(_MEANINGS.get(column, column))}.\n\n"
-            "Click selects, Shift-click selects a range, double-click or Enter opens. **K** keeps, **X** excludes and "
-            "**S** takes the suggestion for what is selected, or for the one in focus. Arrows move the focus."
+            "Click selects, Shift-click selects a range, double-click or Enter opens. "
+            f"**K** keeps{keys} for what is selected, or for the one in focus. Arrows move the focus."
         )
     numbers = view.column(column).numbers
     values = np.full(len(view.table), np.nan) if numbers is None else numbers
@@ -99,11 +100,15 @@ def controls(view: View, positions: np.ndarray) -> Ranking:
 
 def orders(view: View) -> dict[str, tuple[str, bool]]:
     """Return the orders that the run offers: column and whether low values come first, by name."""
-    known = {name: order for name, order in ORDERS.items() if _orders(view, order[0])}
+    known = {_of_task(view, name): order for name, order in ORDERS.items() if _orders(view, order[0])}
     known |= {name: order for name, order in flags.ORDERS.items() if order[0] in view.figures}
     for column in view.numeric_columns:
         known |= {f"{column}, lowest first": (column, True), f"{column}, highest first": (column, False)}
     return known
+
+
+def _of_task(view: View, name: str) -> str:
+    return name if view.labelled else name.replace("label", "target")
 
 
 def _orders(view: View, column: str) -> bool:

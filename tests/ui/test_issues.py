@@ -10,8 +10,8 @@ from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.listing import list_runs
 from lsi.runs.run import Run
 from lsi.runs.subject import Subject
-from lsi.ui import deciding, issues
-from lsi.ui.filters import DECISIONS, decision_codes
+from lsi.ui import deciding, issues, session
+from lsi.ui.filters import DECISIONS, Filter, decision_codes
 from lsi.ui.issues import queue_items
 from lsi.ui.session import View
 from tests.ui.test_pages import visit, written
@@ -163,3 +163,13 @@ def test_a_suspect_kept_as_no_duplicate_is_undecided_wherever_decisions_are_show
     assert f"**{len(suspects) - 2}** of 400 images" in written(page)
     visit(app, "issues")
     assert set(app.session_state["worklist"][1]) == {*suspects} - {*suspects[1:3]}
+
+
+def test_where_nothing_is_suspected_no_filter_is_blamed(app, cache, monkeypatch):
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    view = session.open_view(run.name)
+    monkeypatch.setitem(vars(view), "table", view.table.assign(is_label_issue=False))
+    page = visit(app, "issues")
+    assert "No label of this run is suspected." in written(page)
+    page.session_state["filter"] = Filter(low=0.5)
+    assert "No suspected label passes the filter. Remove a part of it above." in written(page.run())

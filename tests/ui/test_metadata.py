@@ -85,11 +85,15 @@ def test_an_address_of_columns_and_flags_is_read_back(rich_app, rich):
     assert list(rich_app.query_params["quality"]) == ["is_dark", "is_blurry"]
 
 
-@pytest.mark.parametrize(("name", "value"), [("is.camera", "no such"), ("class", "no such"), ("is.nowhere", "x")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("is.camera", "no such"), ("class", "no such"), ("predicted", "no such"), ("decision", "no such"),
+     ("differs", "1"), ("is.nowhere", "x")],
+)  # fmt: skip
 def test_an_address_may_ask_for_what_the_run_does_not_have(rich_app, name, value):
     rich_app.query_params[name] = value
     visit(rich_app, "samples")
-    assert ("All **60** images" if name == "is.nowhere" else "**0** of 60 images") in written(rich_app)
+    assert ("**0** of 60 images" if name == "is.camera" else "All **60** images") in written(rich_app)
 
 
 def test_another_run_takes_no_columns_along(rich_app, cache, app):
@@ -197,6 +201,19 @@ def test_the_overview_says_how_the_data_were_read_and_what_else_there_is(rich_ap
     assert "Image quality:" in text
 
 
+def test_the_tenth_that_the_overview_leads_to_has_as_many_samples_as_are_summed(app, hostile):
+    app.query_params["run"] = hostile.name
+    page = visit(app, "overview")
+    next(b for b in page.button if b.label.startswith("See the tenth")).click().run()
+    assert len(hostile.scores) == 45
+    assert "**4** of 45 images" in written(page)
+
+
+def test_an_exact_duplicate_is_one_of_several(rich_app, rich):
+    assert int(rich.scores["is_exact_duplicate"].sum()) == 2
+    assert "2 exact duplicates" in written(visit(rich_app, "overview"))
+
+
 def test_the_report_and_the_command_line_say_how_the_data_were_read(rich, cache, capsys):
     html = render(rich, check=None, positions=None)
     assert [line for line in PLAN if f"<li>{line}</li>" not in html] == []
@@ -211,6 +228,14 @@ def test_the_map_is_coloured_by_a_column(rich_app, name):
     rich_app.segmented_control(key="colour").select("Column").run()
     rich_app.selectbox(key="colour_column").select(name).run()
     assert not rich_app.exception
+
+
+def test_long_values_that_begin_alike_are_told_apart_in_the_legend_and_stand_there_in_full():
+    names = [f"a name that is longer than a legend is wide, number {i}" for i in range(2)]
+    legend = colouring.by_value(read_column(pd.Series(names)), "classes").legend
+    assert [entry.value for entry in legend] == names
+    assert len({entry.text for entry in legend}) == 2
+    assert max(len(entry.text) for entry in legend) == 32
 
 
 def test_frequent_values_have_colours_and_the_rest_is_grey():

@@ -1,7 +1,7 @@
 // The map: points in WebGL, lasso by dragging (shift adds, alt subtracts), wheel zooms, right or middle drag moves; by
 // keys arrows step from point to point. A finger scrolls the page, and a tap opens. "lsi-point" links it to a gallery.
 // data: points (Arrow: x, y, color as RGBA bytes in a number, given, predicted, value), classes, legend, base, suffix, lassos,
-// height, filters. Out: `lassos` [{mode, points}], triggers `open` (position) and `entry` (a text of the legend).
+// height, filters. Out: `lassos` [{mode, points}], triggers `open` (position) and `entry` (a value of the legend).
 const stores = new WeakMap();
 
 const VERTEX = `attribute vec2 p; attribute vec4 c; uniform vec4 view; uniform float size; varying vec4 color;
@@ -29,10 +29,11 @@ export default function (component) {
   }
   upload(s, s.colors, Uint32Array.from(data.points.getChild("color").toArray()));
   s.about = Object.fromEntries(["given", "predicted", "value"].map((name) => [name, data.points.getChild(name).toArray()]));
-  root.querySelector(".legend").replaceChildren(...data.legend.map(([color, text, lower]) => {
-    const filters = data.filters.includes(text), mark = document.createElement("i");
+  root.querySelector(".legend").replaceChildren(...data.legend.map(([color, text, lower, value = text]) => {
+    const filters = data.filters.includes(value), mark = document.createElement("i");
     const entry = document.createElement(filters ? "button" : "span");
-    if (filters) { entry.type = "button"; entry.title = `Show ${text} only`; entry.onclick = () => s.setTriggerValue("entry", text); }
+    if (filters) { entry.type = "button"; entry.title = `Show ${value} only`; entry.onclick = () => s.setTriggerValue("entry", value); }
+    else if (value !== text) entry.title = value;
     mark.style.background = color;
     mark.classList.toggle("scale", lower !== "");
     entry.append(lower, mark, text);

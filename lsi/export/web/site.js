@@ -20,7 +20,7 @@ function option(select, value, text) {
 
 function begin() {
   for (const [key, [text, column]] of Object.entries(ORDERS))
-    if (column === "lsi" || site.task !== "self") option(controls.elements.order, key, text);
+    if (column === "lsi" || site.task !== "self") option(controls.elements.order, key, classified ? text : text.replace("label", "target"));
   if (classified) site.classes.forEach((name, i) => option(controls.elements.class, String(i), name));
   option(controls.elements.decision, "0", "undecided");
   site.actions.slice(1).forEach((action, i) => option(controls.elements.decision, String(i + 1), WORDS[action]));

@@ -115,7 +115,7 @@ class MapPoints:
         captions: codes of what was given and of what is predicted for each point, and their texts, shown under the
             pointer.
         lsi: of each point in nats, shown there too.
-        legend: what the colours mean: a CSS colour, a text, and ""; for a scale a gradient, its upper and lower end.
+        legend: what the colours mean: a CSS colour, a text, "" and the value; for a scale a gradient and its ends.
     """
 
     mark: str
@@ -124,7 +124,7 @@ class MapPoints:
     colors: np.ndarray
     captions: tuple[np.ndarray, np.ndarray, Sequence[str]]
     lsi: np.ndarray
-    legend: Sequence[tuple[str, str, str]]
+    legend: Sequence[tuple[str, str, str, str]]
 
     def table(self) -> pd.DataFrame:
         """Return the points as the columns that the component reads."""
@@ -149,7 +149,7 @@ class MapTools:
         box: dragging draws a box instead of a lasso.
         focus: position of a point to ring and centre on, if any.
         height: in pixels, at most; a low window takes less.
-        filters: the texts of those entries of the legend that can be clicked.
+        filters: the values of those entries of the legend that can be clicked.
     """
 
     lassos: tuple[Lasso, ...] = ()
@@ -272,7 +272,7 @@ def scatter(
         points: the points, their colours and what they are called.
         tools: the lassos and the point in focus.
         on_lasso: called with all lassos when one was drawn.
-        on_legend: called with the text of an entry of the legend that was clicked.
+        on_legend: called with the value of an entry of the legend that was clicked.
         key: of the widget.
     """
 
