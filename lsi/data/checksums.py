@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from lsi.data.images import Images
 from lsi.data.record import Dataset
 from lsi.files import atomic
-from lsi.hashing import Stamp, key
+from lsi.hashing import key
 from lsi.progress import Progress
 
 FOLDER = "checksums"  # of the cache
@@ -31,7 +31,8 @@ class Checksums:
 
     Attributes:
         path: of the file that they are kept in.
-        known: size, time of change, or of taking its name if later, in nanoseconds, and checksum, by place.
+        known: size, time of change, or of taking its name if later, in nanoseconds, and checksum, by place with links
+            resolved.
     """
 
     path: Path
@@ -56,10 +57,12 @@ class Checksums:
         """
         checksums: list[str] = []
         fresh: dict[str, tuple[int, int, str]] = {}
+        files = _Files()
         for i in range(len(images)):
             stamp = images.stamp(i)
-            known = None if stamp is None else self.known.get(stamp[0])
-            time_ns = 0 if stamp is None else _put_there(stamp)
+            place = "" if stamp is None else files.real(stamp[0])
+            known = self.known.get(place)
+            time_ns = 0 if stamp is None else files.put_there(place, stamp[2])
             if stamp is not None and known is not None and known[:2] == (stamp[1], time_ns):
                 checksums.append(known[2])
                 continue
@@ -67,7 +70,7 @@ class Checksums:
             checksum = images.checksum(i)
             checksums.append(checksum)
             if stamp is not None and checksum and is_settled:
-                fresh[stamp[0]] = (stamp[1], time_ns, checksum)
+                fresh[place] = (stamp[1], time_ns, checksum)
             if progress is not None and i % 256 == 0:
                 progress.report("reading", i, len(images), "images")
         if fresh:
@@ -122,15 +125,47 @@ def with_checksums(dataset: Dataset, cache: Path, place: Path | None, progress: 
     return replace(looked_at(dataset) or dataset, unlabelled=looked_at(dataset.unlabelled))
 
 
-def _put_there(stamp: Stamp) -> int:
-    """Return when a file was last changed or put where it lies: one that takes another's name keeps its time of change.
+class _Files:
+    """Where the files lie that content is in, and when they were put there; one that much lies in is looked at once."""
 
-    What is a part of a file, or lies elsewhere, has the time of its stamp.
-    """
+    def __init__(self) -> None:
+        self._folders: dict[str, str] = {}
+        self._times: dict[str, tuple[int, int] | None] = {}
+
+    def real(self, place: str) -> str:
+        """Return the place of content with links resolved: one that leads elsewhere now is another place."""
+        if not os.path.isabs(place):  # noqa: PTH117 - an address; a Path each would take twice the time
+            return place
+        folder, name = os.path.split(place)
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(folder)
+        if os.path.islink(place):  # noqa: PTH114 - a Path each would take twice the time
+            return os.path.realpath(place)
+        return place if self._folders[folder] == folder else f"{self._folders[folder]}{os.sep}{name}"
+
+    def put_there(self, place: str, time_ns: int) -> int:
+        """Return when content was last changed or put where it lies: a file that takes another's name keeps its time.
+
+        Args:
+            place: of the content: a file, or a file with # and a part of it behind.
+            time_ns: when it was changed; a checksum or a version, which are smaller than times, stay as they are.
+        """
+        times = _times_of(place)
+        while times is None and "#" in place:
+            place = place.rpartition("#")[0]
+            if place not in self._times:
+                self._times[place] = _times_of(place)
+            times = self._times[place]
+        return time_ns if times is None or time_ns < times[0] else max(time_ns, times[1])
+
+
+def _times_of(place: str) -> tuple[int, int] | None:
+    """Return when a file was changed and when it was put where it lies, in nanoseconds; None where there is none."""
     try:
-        return max(stamp[2], os.stat(stamp[0]).st_ctime_ns)  # noqa: PTH116 - a Path each would take twice the time
+        status = os.stat(place)  # noqa: PTH116 - a Path each would take twice the time
     except (OSError, ValueError):
-        return stamp[2]
+        return None
+    return status.st_mtime_ns, status.st_ctime_ns
 
 
 def _settled(mtime_ns: int) -> bool:

@@ -1,11 +1,20 @@
+import io
 import os
+import tarfile
 import time
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from lsi.config import DataSettings
+from lsi.data import checksums, load
 from lsi.data.checksums import Checksums
+from lsi.data.crops import CroppedImages
+from lsi.data.fetched import FetchedImages
 from lsi.data.images import ArrayImages, FileImages
+from lsi.data.trees import open_tree
 from tests.data.trees import TWO, as_bytes_name, plant
 
 OLD = 1_000_000_000_000_000_000  # a time of change long ago, in nanoseconds
@@ -46,6 +55,78 @@ def test_a_file_that_takes_the_name_of_another_of_its_size_and_time_is_read_agai
     first = Checksums.read(path).of(images)
     other.rename(one)
     assert Checksums.read(path).of(FileImages([one])) == first[3:4] != first[2:3]
+
+
+@pytest.mark.parametrize("link", ["folder", "0.bmp"])
+def test_a_link_that_leads_elsewhere_now_is_read_again(tmp_path, monkeypatch, link):
+    """Also where files are alike in size and in both their times, as where all were given away at once."""
+    monkeypatch.setattr(checksums, "_times_of", lambda place: (OLD, OLD))
+    known, found = Checksums(tmp_path / "k"), []
+    for folder, value in (("v1", b"one!"), ("v2", b"two!")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "0.bmp").write_bytes(value)
+        os.utime(tmp_path / folder / "0.bmp", ns=(OLD, OLD))
+        (tmp_path / link).unlink(missing_ok=True)
+        (tmp_path / link).symlink_to(tmp_path / folder / (link if link == "0.bmp" else ""))
+        path = tmp_path / link if link == "0.bmp" else tmp_path / link / "0.bmp"
+        found += known.of(FileImages([path]))
+    assert found == [FileImages([tmp_path / v / "0.bmp"]).checksum(0) for v in ("v1", "v2")]
+
+
+def _tar(path, content):
+    with tarfile.open(path, "w") as archive:
+        member = tarfile.TarInfo("cat/0.png")
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+
+
+def _member(path):
+    return FetchedImages(
+        ["0"], lambda _: open_tree(path).read("cat/0.png"), lambda _: open_tree(path).stamp("cat/0.png")
+    )
+
+
+def _npy(path, content):
+    np.save(path, np.frombuffer(content, np.uint8).reshape(1, 1, -1))
+
+
+def _parquet(path, *rows):
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    values = [{"bytes": row, "path": None} for row in rows]
+    table = pa.table({"image": pa.array(values, kind), "label": range(len(rows))})
+    pq.write_table(table, path, compression="none", use_dictionary=False, write_statistics=False)
+
+
+def _column(path):
+    images = load(DataSettings(data=path), path.parent).images
+    assert images is not None
+    return images
+
+
+def _box(path):
+    return CroppedImages(FileImages([path]), np.array([[0, 0, 1, 1]], float), np.zeros(1, int), ["0"])
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "opened"),
+    [
+        ("d.tar", _tar, _member),
+        ("d.npy", _npy, lambda path: ArrayImages(np.load(path), file=path)),
+        ("d.parquet", lambda path, content: _parquet(path, content, b"four"), _column),
+        ("a#b.png", lambda path, content: path.write_bytes(content), _box),
+    ],
+)
+def test_what_lies_in_a_file_that_another_of_its_size_and_time_replaced_is_read_again(tmp_path, name, write, opened):
+    path, known, found = tmp_path / name, Checksums(tmp_path / "k"), []
+    for value in (b"one!", b"two!"):
+        new = tmp_path / f"new{path.suffix}"
+        write(new, value)
+        os.utime(new, ns=(OLD, OLD))
+        new.replace(path)
+        images = opened(path)
+        found.append(known.of(images)[0])
+        assert len(known.known) == len(images)
+    assert found[0] != found[1] == opened(path).checksum(0)
 
 
 def test_a_file_written_just_now_is_read_after_a_tick_and_one_of_the_future_is_read_again(images, tmp_path):
