@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,15 @@ from lsi.laplace.explanation import Explanation
 from lsi.progress import Progress, Status
 from lsi.runs.comparison import compare, plain_records
 from lsi.runs.layout import DESIGN, FILES, MANIFEST
-from lsi.runs.listing import delete_run, find_run, list_runs, used_by_runs
+from lsi.runs.listing import cache_of, delete_run, find_run, list_runs, used_by_runs
 from lsi.runs.run import Run
 from lsi.runs.store import Store
 from lsi.runs.titles import rename
 
 
 def perform(command: Any) -> None:
-    """Run a parsed command."""
+    """Run a parsed command, in the cache that the run which it names lies in."""
+    command = replace(command, cache=cache_of(command.cache, getattr(command, "run", None)))
     {
         commands.Compute: _compute,
         commands.Show: _show,
@@ -254,12 +256,12 @@ def _project(command: commands.Project) -> None:
 
 def _compare(command: commands.Compare) -> None:
     after = find_run(command.cache, command.after)
-    name = command.before
+    name, cache = command.before, command.cache
     if name == "parent":
         if after.parent is None:
             raise UsageError(f"{after.name} started from no other run: name the two runs to compare.")
-        name = after.parent
-    before = find_run(command.cache, name)
+        name, cache = after.parent, cache_of(command.cache, command.after)
+    before = find_run(cache, name)
     found = compare(before, after)
     if command.json:
         print_json({"before": before.name, "after": after.name} | found.to_dict(command.rows))

@@ -15,7 +15,8 @@ class Common:
     """What every command takes.
 
     Attributes:
-        cache: where everything computed is kept.
+        cache: where everything computed is kept. What belongs to a run that is named by its folder, such as decisions,
+            the map and the trail, is that of the cache that the folder lies in.
         json: print JSON instead of text.
         verbose: log what happens, and show tracebacks.
     """

@@ -324,7 +324,7 @@ def _as_it_stands(cache: Path, run: Run) -> Run:
 def _reviews(cache: Path) -> "Reviews":
     from lsi.runs.decisions import Reviews  # SQLAlchemy takes half a second to import, and few commands need it
 
-    return Reviews.of_cache(cache, read_only=read_only())
+    return Reviews.of_cache(cache, read_only=read_only() or not has_database(cache))
 
 
 def _remarks(cache: Path, run: Run) -> list[dict[str, Any]]:

@@ -111,12 +111,12 @@ def delete_run(run: Run) -> None:
     Raises:
         UsageError: its folder is none of a cache.
     """
-    entry = Entry(run.folder)
-    if run.folder.parent.name != KIND or not (run.folder / SEAL).is_file():
+    entry = Entry(run.folder.absolute())
+    if entry.folder.parent.name != KIND or not entry.path(SEAL).is_file():
         raise UsageError(f"{run.folder} is no run of a cache: delete the folder yourself.")
-    with Store(run.folder.parent.parent).locked(entry):
+    with Store(entry.folder.parent.parent).locked(entry):
         entry.unseal()
-        shutil.rmtree(run.folder)
+        shutil.rmtree(entry.folder)
 
 
 def find_run(cache: Path, name: str) -> Run:
@@ -162,6 +162,18 @@ def run_about(cache: Path, content: Any) -> Run | None:
     found = {run: int((find(run.subject, records) >= 0).sum()) for run in ([] if named else runs)}
     best = max(found, key=lambda run: found[run], default=None)
     return named[0] if named else best if best is not None and found[best] else None
+
+
+def cache_of(cache: Path, name: str | None) -> Path:
+    """Return the cache that a run lies in: where it is named by its folder that of the folder, else `cache`.
+
+    Args:
+        cache: where runs are that are named otherwise.
+        name: as `find_run` takes it; None where no run is named.
+    """
+    folder = Path(name or "").absolute()
+    is_of_cache = bool(name) and folder.parent.name == KIND and (folder / SEAL).is_file()
+    return folder.parent.parent if is_of_cache else cache
 
 
 def is_run_name(name: str) -> bool:

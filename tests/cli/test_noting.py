@@ -1,14 +1,17 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from lsi.cli.main import main
 from lsi.errors import StorageError
-from lsi.runs.decisions import Reviews
+from lsi.files import save_array
+from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.listing import list_runs
 from lsi.runs.remarks import add_remark
+from lsi.runs.store import Store
 from lsi.runs.trail import trail
 
 COMPUTE = ["compute", "--dataset", "digits", "--subset", "200", "--quiet"]
@@ -111,6 +114,50 @@ def test_read_only_the_commands_change_nothing_and_show_everything(tmp_path, mon
     for words in (["show", run.name], ["runs"], ["cache", "size"], ["trail"], ["decisions", "export", other]):
         assert main([*words, "--cache", str(cache)]) == 0, words
     assert {path: path.stat().st_mtime_ns for path in cache.rglob("*")} == before
+
+
+def test_a_run_that_is_named_by_its_folder_has_the_decisions_the_map_and_the_trail_of_its_cache(tmp_path, monkeypatch):
+    team, elsewhere = tmp_path / "team", tmp_path / "elsewhere"
+    assert main([*COMPUTE, "--cache", str(team)]) == 0
+    (run,) = list_runs(team)
+    reviews = Reviews.of_cache(team)
+    reviews.record(run.subject, "ann (command line)", [Decision(i, "exclude") for i in range(3)])
+    reviews.close()
+    entry = Store(team).entry("projections", run.projection_key)
+    entry.folder.mkdir(parents=True)
+    save_array(entry.path("projection.npy"), np.zeros((len(run.scores), 2)))
+    entry.seal(["projection.npy"])
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    folder, sites = str(run.folder), []
+    for name in (folder, f"../team/runs/{run.name}"):
+        assert main(["export", name, "--decisions", "--output", "out"]) == 0
+        assert len((elsewhere / "out" / "removed_indices.txt").read_text().split()) == 3
+        assert main(["decisions", "export", "d.json", "--run", name]) == 0
+        assert len(json.loads((elsewhere / "d.json").read_text())["decisions"]) == 3
+        assert main(["report", name, "--output", "r.html"]) == 0
+        sites.append((elsewhere / "r.html").read_text())
+        assert main(["project", name]) == 0
+    assert ">Map<" in sites[0], "its own map"
+    monkeypatch.chdir(run.folder.parent)
+    assert main(["runs", "rename", run.name, "first"]) == 0
+    assert main(["runs", "delete", run.name]) == 0
+    assert [what for what, _ in done(team)] == ["exclude"] * 3 + ["exported", "exported", "exported a report"] * 2 + [
+        "renamed", "deleted"]  # fmt: skip
+    assert not (elsewhere / "cache").exists()
+
+
+def test_reading_leaves_no_database_where_there_is_none(tmp_path):
+    cache = tmp_path / "cache"
+    assert main([*COMPUTE, "--cache", str(cache)]) == 0
+    decisions, report, out = (str(tmp_path / name) for name in ("d.json", "r.html", "out"))
+    for words in (
+        ["export", "--decisions", "--output", out],
+        ["decisions", "export", decisions, "--all"],
+        ["report", "--output", report],
+    ):
+        assert main([*words, "--cache", str(cache)]) == 0
+    assert not (cache / "reviews.db").exists()
 
 
 def test_tags_and_notes_travel_with_exports_and_decisions(tmp_path, capsys):
