@@ -19,16 +19,17 @@ METRICS_VARIABLE = "LSI_METRICS"  # HOST:PORT at which figures for Prometheus ar
 READ_ONLY_VARIABLE = "LSI_READ_ONLY"  # set where the app shows everything and changes nothing
 CONFINED_VARIABLE = "LSI_CONFINED"  # set where a computation was started from the app
 SPIN_VARIABLE = "GOMP_SPINCOUNT"  # of GNU's OpenMP: how often a thread that waits looks again before it sleeps
+_ON, _OFF = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 
 
 def default_cache() -> Path:
     """Return the cache folder: `LSI_CACHE`, or `cache` in the working folder."""
-    return Path(os.environ.get(CACHE_VARIABLE, "cache"))
+    return Path(os.environ.get(CACHE_VARIABLE) or "cache")
 
 
 def default_data_root() -> Path:
     """Return the folder that torchvision downloads to: `LSI_DATA`, or `data` in the cache."""
-    return Path(os.environ.get(DATA_VARIABLE, str(default_cache() / "data")))
+    return Path(os.environ.get(DATA_VARIABLE) or default_cache() / "data")
 
 
 def data_root_of(run: Path) -> Path:
@@ -38,7 +39,7 @@ def data_root_of(run: Path) -> Path:
         run: its folder; where its cache has none, the one of today's is meant.
     """
     beside = run.absolute().parent.parent / "data"
-    return default_data_root() if DATA_VARIABLE in os.environ or not beside.is_dir() else beside
+    return default_data_root() if os.environ.get(DATA_VARIABLE) or not beside.is_dir() else beside
 
 
 def data_roots() -> list[Path]:
@@ -71,12 +72,20 @@ def app_root() -> Path:
 
 
 def read_only() -> bool:
-    """Say whether the app shows everything and changes nothing."""
+    """Say whether the app shows everything and changes nothing.
+
+    Raises:
+        UsageError: `LSI_READ_ONLY` says neither yes nor no.
+    """
     return _is_on(READ_ONLY_VARIABLE)
 
 
 def anonymous_allowed() -> bool:
-    """Say whether the app may listen to other machines without a login."""
+    """Say whether the app may listen to other machines without a login.
+
+    Raises:
+        UsageError: `LSI_ALLOW_ANONYMOUS` says neither yes nor no.
+    """
     return _is_on(ANONYMOUS_VARIABLE)
 
 
@@ -91,4 +100,7 @@ def share_cores() -> None:
 
 
 def _is_on(variable: str) -> bool:
-    return os.environ.get(variable, "") not in ("", "0", "false")
+    said = os.environ.get(variable, "").strip().casefold()
+    if said not in (*_ON, *_OFF):
+        raise UsageError(f"{variable}: expected one of {', '.join(_ON)}, or {', '.join(_OFF[1:])}, got {said!r}.")
+    return said in _ON

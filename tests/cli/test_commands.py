@@ -12,7 +12,7 @@ import pytest
 
 from lsi.cli import main
 from lsi.cli.commands import COMMANDS
-from lsi.environment import data_root_of, default_data_root
+from lsi.environment import data_root_of, default_cache, default_data_root
 from lsi.runs.comparison import plain_records
 from lsi.runs.listing import find_run
 from tests.cases import odd_numbers
@@ -180,6 +180,14 @@ def test_a_cache_that_is_named_is_where_datasets_are_downloaded_to(tmp_path, mon
     assert main(["compute", "--dataset", "cifar10", "--cache", str(tmp_path)]) == 0
     assert found == [tmp_path / "data"]
     assert os.environ.get("LSI_CACHE") == before
+
+
+def test_variables_that_are_set_and_empty_say_nothing(monkeypatch, tmp_path):
+    for name in ("LSI_CACHE", "LSI_DATA"):
+        monkeypatch.setenv(name, "")
+    assert (default_cache(), default_data_root()) == (Path("cache"), Path("cache/data"))
+    (tmp_path / "data").mkdir()
+    assert data_root_of(tmp_path / "runs" / "a") == tmp_path / "data"
 
 
 def test_the_datasets_of_a_run_are_looked_for_in_its_own_cache(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from starlette.routing import WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from lsi.cli import main
 from lsi.errors import UsageError
 from lsi.ui.hosts import check_exposure, refusal
 from lsi.ui.server import MIDDLEWARE, ROUTES
@@ -72,7 +73,8 @@ EXPOSED = [
     ("0.0.0.0", "", False),
     ("::", "0", False),
     ("10.0.0.3", "", False),
-    ("0.0.0.0", "1", True),
+    *(("0.0.0.0", off, False) for off in ("False", "no", " OFF ")),
+    *(("0.0.0.0", on, True) for on in ("1", "True", "yes", "on")),
 ]
 
 
@@ -85,3 +87,11 @@ def test_it_listens_to_other_machines_only_when_told(monkeypatch, ip, allowed, s
     else:
         with pytest.raises(UsageError, match="knows no login"):
             check_exposure(listening)
+
+
+@pytest.mark.parametrize("variable", ["LSI_ALLOW_ANONYMOUS", "LSI_READ_ONLY"])
+def test_a_switch_that_says_neither_yes_nor_no_keeps_the_app_from_starting(monkeypatch, tmp_path, capsys, variable):
+    monkeypatch.setenv(variable, "never")
+    assert main(["app", "--cache", str(tmp_path), "--port", "0"]) == 2
+    said = f"{variable}: expected one of 1, true, yes, on, or 0, false, no, off, got 'never'."
+    assert said in capsys.readouterr().err
