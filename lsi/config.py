@@ -1,6 +1,7 @@
 """Settings as frozen records: the command line, the app's form and the cache keys are all made from these fields."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -228,8 +229,6 @@ class ScoreSettings:
             raise UsageError(f"Expected prior_precision > 0 or auto, got {self.prior_precision}.")
         if self.refit_top < 0 or (self.certify or 0) < 0:
             raise UsageError(f"Expected refit_top ≥ 0 and certify ≥ 0, got {self.refit_top} and {self.certify}.")
-        if self.preset == "paper" and (self.prior_precision != "auto" or self.structure not in ("auto", "diag")):
-            raise UsageError("preset=paper sets structure and prior_precision itself: leave both at auto.")
 
 
 @dataclass(frozen=True)
@@ -281,8 +280,11 @@ class Settings:
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise UsageError(f"Expected seed ≥ 0, got {self.seed}.")
-        if self.device not in ("auto", "cpu", "cuda") and not self.device.startswith("cuda:"):
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             raise UsageError(f"Expected device auto, cpu, cuda or cuda:N, got {self.device!r}.")
+        usual = self.score.structure in ("auto", "diag") and self.features.pca in (0, FeatureSettings.pca)
+        if self.score.preset == "paper" and not (usual and self.score.prior_precision == "auto"):
+            raise UsageError("preset=paper sets structure, prior_precision and pca itself: leave them out.")
 
     def resolved(self) -> "Settings":
         """Return the settings with absolute paths, so that they mean the same wherever they are read."""

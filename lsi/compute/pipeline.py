@@ -29,7 +29,7 @@ from lsi.compute.unlabelled import predict_unlabelled
 from lsi.config import EMBEDDED, Settings
 from lsi.data import Dataset, Plan
 from lsi.data.formats import readers
-from lsi.devices import choose_device
+from lsi.devices import as_device, choose_device
 from lsi.features import FEATURES_VERSION
 from lsi.hashing import fingerprint, fingerprint_of_texts, key
 from lsi.memory import keep_freed_memory, limit_memory, parse_memory
@@ -84,6 +84,8 @@ def run(
         LsiError: with what was expected, what came, and what to do.
     """
     keep_freed_memory()
+    if settings.where.engine == "local":  # what else computes may have what this machine lacks
+        as_device(settings.device)
     limit_memory(parse_memory(settings.where.memory))
     settings, store = _with_preset(settings).resolved(), Store(cache)
     stages = Stages(progress or Progress())

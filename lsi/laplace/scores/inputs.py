@@ -1,7 +1,6 @@
 """Features, labels and targets as people hold them, checked and turned into tensors on a device."""
 
 import operator
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +11,8 @@ from jaxtyping import Shaped
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from lsi.devices import choose_device
-from lsi.errors import DataError, UsageError
+from lsi.devices import as_device
+from lsi.errors import DataError
 from lsi.laplace.design_matrix import DesignMatrix, with_bias
 
 
@@ -79,21 +78,6 @@ def as_design_and_targets(
     _check_finite(t, "targets")
     index = _index_of(features, targets, "targets")
     return Inputs(DesignMatrix(with_bias(x.to(where))), t.to(where), np.empty(0, dtype=np.int64), index)
-
-
-def as_device(device: str | torch.device) -> torch.device:
-    """Return the device of that name, CUDA for "auto" where there is one.
-
-    Raises:
-        UsageError: there is no such device here.
-    """
-    name = choose_device(str(device))
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
-        raise UsageError(f"Expected device auto, cpu, cuda or cuda:N, got {device!r}.")
-    where = torch.device(name)
-    if where.type == "cuda" and (where.index or 0) >= torch.cuda.device_count():
-        raise UsageError(f"device={device!r} is not available: PyTorch sees {torch.cuda.device_count()} CUDA devices.")
-    return where
 
 
 def as_position(value: object, count: int) -> int | None:
