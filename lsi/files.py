@@ -18,7 +18,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import DTypeLike
 
-from lsi.errors import StorageError
+from lsi.errors import StorageError, UsageError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _NETWORK = re.compile(r"(fuse\.)?(nfs|cifs|smb|sshfs|9p|afs|afpfs|ceph|gluster|lustre|gpfs|davfs|webdav)")
@@ -37,6 +37,16 @@ def atomic(path: Path) -> Iterator[Path]:
         _replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def refuse_folder(path: Path) -> None:
+    """Raise where a file is to be written and a folder lies.
+
+    Raises:
+        UsageError: it does.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: name a file.")
 
 
 def _replace(temporary: Path, path: Path) -> None:

@@ -1,6 +1,5 @@
 """What each command does, and how its result is printed."""
 
-import json
 import shutil
 import sys
 from contextlib import suppress
@@ -14,7 +13,7 @@ import psutil
 from tqdm import tqdm
 
 from lsi.audit.label_issues import label_issues, most_suspect_first, self_confidence
-from lsi.cli import commands, export_actions
+from lsi.cli import commands, export_actions, keeping
 from lsi.cli.ending import end_when_asked
 from lsi.cli.following import ProgressFile
 from lsi.cli.noting import note, refuse_if_read_only
@@ -30,14 +29,18 @@ from lsi.laplace.explanation import Explanation
 from lsi.progress import Progress, Status
 from lsi.runs.comparison import compare, plain_records
 from lsi.runs.layout import DESIGN, FILES, MANIFEST
-from lsi.runs.listing import cache_of, delete_run, find_run, list_runs, used_by_runs
+from lsi.runs.listing import cache_of, find_run
 from lsi.runs.run import Run
-from lsi.runs.store import Store
-from lsi.runs.titles import rename
 
 
 def perform(command: Any) -> None:
-    """Run a parsed command, in the cache that the run which it names lies in."""
+    """Run a parsed command, in the cache that the run which it names lies in.
+
+    Raises:
+        UsageError: it asks for less than no rows.
+    """
+    if getattr(command, "rows", 0) < 0:
+        raise UsageError(f"Expected rows ≥ 0, got {command.rows}.")
     command = replace(command, cache=cache_of(command.cache, getattr(command, "run", None)))
     {
         commands.Compute: _compute,
@@ -48,11 +51,11 @@ def perform(command: Any) -> None:
         commands.Export: export_actions.export_selection,
         commands.Apply: export_actions.apply_decisions,
         commands.Decisions: export_actions.move_decisions,
-        commands.Trail: export_actions.show_trail,
+        commands.Trail: keeping.show_trail,
         commands.Report: export_actions.write_report,
         commands.Compare: _compare,
-        commands.Runs: _runs,
-        commands.Cache: _cache,
+        commands.Runs: keeping.runs,
+        commands.Cache: keeping.cache,
     }[type(command)](command)
 
 
@@ -267,55 +270,3 @@ def _compare(command: commands.Compare) -> None:
         print_json({"before": before.name, "after": after.name} | found.to_dict(command.rows))
     else:
         print_comparison(before, after, found, command.rows)
-
-
-def _runs(command: commands.Runs) -> None:
-    if command.action != "list":
-        if not command.run:
-            raise UsageError(f"Name the run to {command.action}.")
-        run = find_run(command.cache, command.run)
-        if command.action == "rename":
-            note(command.cache, "renamed", run.name, title=command.title)
-            rename(run, command.title)
-        else:
-            note(command.cache, "deleted", run.name, title=run.title, dataset=run.subject_name)
-            delete_run(run)
-        print_json({"run": run.name, "action": command.action}) if command.json else print(run.name)
-        return
-    runs = list_runs(command.cache)
-    facts = [
-        {
-            "run": r.name,
-            "title": r.title,
-            "created": r.manifest["created"],
-            "samples": r.manifest["dataset"]["n_samples"],
-            "backbone": r.manifest["features"]["backbone"],
-            "suspected": r.manifest["summary"]["n_label_issues"],
-            "parent": r.parent or "",
-        }
-        for r in runs
-    ]
-    if command.json:
-        print_json(facts)
-    else:
-        print(text_table(pd.DataFrame(facts)) if facts else "no runs yet: start one with `python -m lsi compute`")
-
-
-def _cache(command: commands.Cache) -> None:
-    store = Store(command.cache)
-    if command.action == "clear":
-        keep = used_by_runs(command.cache)
-        note(command.cache, "cleared", ", ".join(command.kinds))
-        freed = store.clear(command.kinds, keep)
-        print(json.dumps({"freed": freed}) if command.json else f"{freed / 2**20:.1f} MiB freed")
-        return
-    sizes = store.sizes()
-    if command.action == "size":
-        total = sum(size for _, size in sizes.values())
-        print(json.dumps({"bytes": total}) if command.json else f"{total / 2**20:.1f} MiB in {command.cache}")
-        return
-    rows = [{"kind": kind, "entries": n, "MiB": round(size / 2**20, 1)} for kind, (n, size) in sizes.items()]
-    if command.json:
-        print_json(rows)
-    else:
-        print(text_table(pd.DataFrame(rows)) if rows else f"nothing in {command.cache} yet")

@@ -239,7 +239,7 @@ class Trail(Common):
 
     Attributes:
         output: a .csv to write all of it to, with times in UTC, instead of printing the latest.
-        rows: how many to print.
+        rows: how many to print; 0 for all.
     """
 
     output: Path | None = None
@@ -300,8 +300,8 @@ class Cache(Common):
     Attributes:
         action: list, size or clear.
         kinds: what to clear; runs, jobs and uploads only where they are named. Design matrices and maps that a
-            run refers to stay as long as the run does; what is being computed stays, and what features, designs
-            and maps it may need.
+            run refers to stay as long as the run does; what is being computed stays, and the upload, features, designs
+            and maps that it may need.
     """
 
     action: Annotated[Literal["list", "size", "clear"], tyro.conf.Positional] = "list"

@@ -1,4 +1,4 @@
-"""The commands that write what leaves: export, apply, report; and who did what."""
+"""The commands that write what leaves: export, apply, decisions, report."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,7 +9,7 @@ import pandas as pd
 
 from lsi.cli import commands
 from lsi.cli.noting import has_database, note
-from lsi.cli.output import print_json, text_table
+from lsi.cli.output import print_json
 from lsi.cli.warnings_of_exports import say, warn, warn_of_lost, warn_of_unknown
 from lsi.compute import maps, queries
 from lsi.compute.uncomputed import data_as_run
@@ -36,8 +36,9 @@ from lsi.export import (
     write_for,
     write_images,
 )
-from lsi.export.tables import write_spreadsheet
-from lsi.files import atomic, read_json
+from lsi.export.lists import NAMES
+from lsi.export.untouched import check_folder, refuse_sources
+from lsi.files import atomic, read_json, refuse_folder
 from lsi.runs.listing import find_run, list_runs, run_about
 from lsi.runs.records import (
     as_decisions,
@@ -162,6 +163,7 @@ def move_decisions(command: commands.Decisions) -> None:
         reviews = _reviews(command.cache)
         records = decision_records(run.subject, reviews.current(run.subject))
         others = reviews.elsewhere(run.subject) if command.all else []
+        refuse_folder(command.file)
         note(command.cache, "exported", run.name, file=str(command.file))
         said = _remarks(command.cache, run) + (remarks_elsewhere(reviews, run.subject) if command.all else [])
         written = write_decisions(command.file, run, records + others, said)
@@ -184,26 +186,6 @@ def move_decisions(command: commands.Decisions) -> None:
             f"{came.older:,} are older than what was decided here{beside}.{left_by_rule(content)}"
         )
     print_json(facts | {"file": str(command.file)}) if command.json else print(words)
-
-
-def show_trail(command: commands.Trail) -> None:
-    """Print or write who did what in the app; the database is only read.
-
-    Raises:
-        StorageError: the database cannot be read.
-    """
-    from lsi.runs.decisions import Reviews
-    from lsi.runs.trail import trail
-
-    rows = trail(Reviews.of_cache(command.cache, read_only=True), None if command.output else command.rows)
-    if command.output is not None:
-        write_spreadsheet(command.output, rows)
-        facts = {"entries": len(rows), "file": str(command.output)}
-        print_json(facts) if command.json else print(f"{len(rows):,} written to {command.output}")
-    elif command.json:
-        print(rows.to_json(orient="records", date_format="iso"))
-    else:
-        print(text_table(rows) if len(rows) else "nothing was done in the app yet")
 
 
 def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selection, records: Any, said: Any) -> None:
@@ -233,6 +215,8 @@ def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selectio
 
 def _refuse(command: commands.Export | commands.Apply, run: Run, chosen: Selection, tools: tuple[Tool, ...]) -> None:
     """Raise before anything is written where not all of it can be."""
+    check_folder(run, command.output)
+    refuse_sources(run, [command.output / name for name in NAMES])
     if len({"copy", "link"} & {*command.images}) > 1 or len({*command.images}) < len(command.images):
         raise UsageError("Write images by copy or by link, not both, and in each form once.")
     if command.images and run.images is None:
@@ -257,6 +241,7 @@ def write_report(command: commands.Report) -> None:
         raise UsageError("Give --output for a report of one file or --static for a folder, not both.")
     run = find_run(command.cache, command.run)
     path = command.output or Path(f"{run.name}.html")
+    refuse_folder(path)
     decisions, positions = _decisions(command.cache, run), maps.cached_projection(run, command.cache)
     say(f"report of {run.name}")
     if command.static is not None:

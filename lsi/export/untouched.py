@@ -13,11 +13,13 @@ MANIFEST = "manifest.json"
 
 
 def check_folder(run: Run, folder: Path) -> None:
-    """Raise where `folder` is the run's own, or holds a manifest.json that no export wrote.
+    """Raise where `folder` is the run's own or none, or holds a manifest.json that no export wrote.
 
     Raises:
         UsageError: it does.
     """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is no folder.")
     if folder.resolve() == run.folder.resolve():
         raise UsageError("Export into a folder of its own: this one holds the run.")
     refuse_foreign_manifest(folder)

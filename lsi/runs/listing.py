@@ -4,6 +4,7 @@ import logging
 import re
 import shutil
 from contextlib import suppress
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -73,18 +74,25 @@ def list_runs(cache: Path) -> list[Run]:
         run = Run(path.parent)
         if not (path.parent / SEAL).is_file():
             continue
-        fault = _fault(path, written)
+        fault, created = _looked_at(path, written)
         if fault:
             log.warning("%s is left out: %s.", path, fault)
         else:
-            finished.append((written, run))
-    return [run for _, run in sorted(finished, key=lambda pair: (pair[0], pair[1].name), reverse=True)]
+            finished.append(((created, written, run.name), run))
+    return [run for _, run in sorted(finished, key=lambda pair: pair[0], reverse=True)]
 
 
 @lru_cache(maxsize=10_000)
-def _fault(manifest: Path, _written: int) -> str:
-    """Return what keeps a manifest from being one of a run, read again only where it was written since."""
-    return fault_of(read_json(manifest) or {})
+def _looked_at(path: Path, _written: int) -> tuple[str, float]:
+    """Return what keeps a manifest from being one of a run, and the time in it, which copies of its file keep.
+
+    It is read again only where it was written since.
+    """
+    manifest = read_json(path) or {}
+    fault, created = fault_of(manifest), 0.0
+    with suppress(ValueError, OverflowError):
+        created = 0.0 if fault else datetime.fromisoformat(manifest["created"]).timestamp()
+    return fault, created
 
 
 def is_of_same_place(run: Run, other: Run) -> bool:
@@ -111,12 +119,22 @@ def delete_run(run: Run) -> None:
     Raises:
         UsageError: its folder is none of a cache.
     """
-    entry = Entry(run.folder.absolute())
-    if entry.folder.parent.name != KIND or not entry.path(SEAL).is_file():
-        raise UsageError(f"{run.folder} is no run of a cache: delete the folder yourself.")
+    entry = check_deletable(run)
     with Store(entry.folder.parent.parent).locked(entry):
         entry.unseal()
         shutil.rmtree(entry.folder)
+
+
+def check_deletable(run: Run) -> Entry:
+    """Return the entry of a run that can be deleted.
+
+    Raises:
+        UsageError: its folder is none of a cache.
+    """
+    entry = Entry(run.folder.absolute())
+    if entry.folder.parent.name != KIND or not entry.path(SEAL).is_file():
+        raise UsageError(f"{run.folder} is no run of a cache: delete the folder yourself.")
+    return entry
 
 
 def find_run(cache: Path, name: str) -> Run:
@@ -131,7 +149,8 @@ def find_run(cache: Path, name: str) -> Run:
     runs = list_runs(cache)
     if name == "latest" and runs:
         return runs[0]
-    fitting = [r for r in runs if name in (r.name, r.title)] or [r for r in runs if r.name.startswith(name)]
+    fitting = [r for r in runs if r.name == name] or [r for r in runs if r.title == name]
+    fitting = fitting or [r for r in runs if r.name.startswith(name)]
     if len(fitting) == 1:
         return fitting[0]
     if is_folder and not fitting and "export" in (read_json(Path(name) / MANIFEST) or {}):

@@ -43,11 +43,21 @@ def rename(run: Run, title: str) -> None:
         MissingRunError: the run was deleted.
         UsageError: the title is longer than 80 characters.
     """
+    write_json(run.folder / TITLE, {"title": check_title(run, title)})
+
+
+def check_title(run: Run, title: str) -> str:
+    """Return a title as it would be kept.
+
+    Raises:
+        MissingRunError: the run was deleted.
+        UsageError: the title is longer than 80 characters.
+    """
     check_there(run)
     title = " ".join(title.split())
     if len(title) > LENGTH:
         raise UsageError(f"Expected a title of at most {LENGTH} characters, got {len(title)}.")
-    write_json(run.folder / TITLE, {"title": title})
+    return title
 
 
 def label_of(run: Run) -> str:

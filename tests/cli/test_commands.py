@@ -12,7 +12,9 @@ import pytest
 
 from lsi.cli import main
 from lsi.cli.commands import COMMANDS
+from lsi.compute import jobs
 from lsi.environment import data_root_of, default_cache, default_data_root
+from lsi.files import write_json
 from lsi.runs.comparison import plain_records
 from lsi.runs.listing import find_run
 from tests.cases import odd_numbers
@@ -125,6 +127,19 @@ def test_keep_top_keeps_the_highest(capsys, cache, tmp_path):
         (["compute", "--human_label_noise", "True"], 2, "not for fashion"),
         (["show", "nothing"], 2, "No run is called 'nothing'"),
         (["explain", "latest", "99999"], 2, "holds no sample 99999"),
+        (["runs", "delete", "latest", "another"], 2, "Name one run to delete"),
+        (["runs", "list", "latest"], 2, "name no run"),
+        (["cache", "list", "--kinds", "runs"], 2, "--kinds says what to clear"),
+        (["cache", "size", "--kinds", "runs"], 2, "--kinds says what to clear"),
+        (["inspect", ".", "--data", ".."], 2, "Name the data once"),
+        (["trail", "--output", "."], 2, "is a folder: name a file"),
+        (["decisions", "export", "."], 2, "is a folder: name a file"),
+        (["report", "--output", "."], 2, "is a folder: name a file"),
+        (["export", "--output", __file__], 2, "is no folder"),
+        *(
+            ([*words, "--rows", "-1"], 2, "Expected rows ≥ 0, got -1")
+            for words in (["show"], ["issues"], ["explain", "latest", "0"], ["trail"], ["compare"])
+        ),
         (["dance"], 2, "dance"),
         (["compute", "--no-such-option"], 2, "no-such-option"),
     ],
@@ -183,6 +198,34 @@ def test_a_cache_that_is_named_is_where_datasets_are_downloaded_to(tmp_path, mon
     assert main(["compute", "--dataset", "cifar10", "--cache", str(tmp_path)]) == 0
     assert found == [tmp_path / "data"]
     assert os.environ.get("LSI_CACHE") == before
+
+
+def computation(folder: Path, is_running: bool, data: Path) -> Path:
+    """Write the folder of a computation whose process is this one, or none."""
+    process = {"pid": os.getpid()} | jobs._times_of(os.getpid()) if is_running else {"pid": 0}
+    write_json(folder / jobs.JOB, process | {"started": 1.0, "settings": {"data": {"data": str(data)}}})
+    return folder
+
+
+def test_clearing_leaves_what_runs_and_what_it_is_computed_from(capsys, tmp_path):
+    uploads = [tmp_path / "uploads" / name / "data" for name in ("ab12", "cd34")]
+    for upload in uploads:
+        upload.mkdir(parents=True)
+    running, ended = (
+        computation(tmp_path / "jobs" / str(number), number == 0, uploads[number] / "a.zip") for number in range(2)
+    )
+    write_json(tmp_path / "jobs" / "odd" / jobs.JOB, [])
+    run(capsys, "cache", "clear", "--kinds", "jobs", "uploads", "--cache", str(tmp_path))
+    assert (running.is_dir(), ended.is_dir(), (tmp_path / "jobs" / "odd").exists()) == (True, False, False)
+    assert [upload.is_dir() for upload in uploads] == [True, False]
+
+
+def test_what_runs_alone_refer_to_is_cleared_with_them(capsys, tmp_path):
+    run(capsys, *DIGITS, "--subset", "200", "--cache", str(tmp_path))
+    assert len(list((tmp_path / "designs").iterdir())) == 1
+    run(capsys, "cache", "clear", "--kinds", "designs", "runs", "--cache", str(tmp_path))
+    assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "designs").exists()
 
 
 def test_variables_that_are_set_and_empty_say_nothing(monkeypatch, tmp_path):

@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -60,6 +61,39 @@ def test_what_the_commands_do_stands_in_the_trail(tmp_path):
         ("deleted", run.name),
         ("cleared", "features, designs, projections"),
     ]
+
+
+def test_what_is_refused_does_not_stand_in_the_trail(tmp_path, capsys):
+    cache = ["--cache", str(tmp_path / "cache")]
+    assert main([*COMPUTE, *cache]) == 0
+    Reviews.of_cache(tmp_path / "cache").close()
+    (run,) = list_runs(tmp_path / "cache")
+    copy, foreign = tmp_path / "copy", tmp_path / "foreign"
+    shutil.copytree(run.folder, copy)
+    foreign.mkdir()
+    (foreign / "manifest.json").write_text("{}")
+    for words in (
+        ["runs", "rename", run.name, "x" * 81],
+        ["runs", "delete", str(copy)],
+        ["export", run.name, "--output", str(foreign)],
+        ["export", run.name, "--output", str(foreign / "manifest.json")],
+        ["export", run.name, "--output", str(run.folder)],
+        ["decisions", "export", str(foreign), "--run", run.name],
+        ["report", run.name, "--output", str(foreign)],
+    ):
+        assert main([*words, *cache]) == 2, words
+    assert done(tmp_path / "cache") == []
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_zero_rows_of_the_trail_are_all_of_it(tmp_path, capsys):
+    Reviews.of_cache(tmp_path).close()
+    for number in range(3):
+        assert main(["cache", "clear", "--kinds", "uploads", "--cache", str(tmp_path)]) == 0, number
+    for rows, n in ((0, 3), (2, 2)):
+        capsys.readouterr()
+        assert main(["trail", "--rows", str(rows), "--json", "--cache", str(tmp_path)]) == 0
+        assert len(json.loads(capsys.readouterr().out)) == n
 
 
 def test_what_cannot_be_written_down_is_not_done(tmp_path, monkeypatch, capsys):

@@ -1,6 +1,7 @@
 """Two runs side by side, and what runs are called."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from lsi.runs import listing
 from lsi.runs.comparison import compare, is_new
 from lsi.runs.counting import decided_on
 from lsi.runs.decisions import Decision, Reviews
-from lsi.runs.layout import MANIFEST
+from lsi.runs.layout import MANIFEST, TITLE
 from lsi.runs.listing import delete_run, find_run, list_runs, run_before
 from lsi.runs.run import Run
+from lsi.runs.store import SEAL
 from lsi.runs.titles import label_of, rename
 
 SETTINGS = Settings(DataSettings("digits", subset=300), NoiseSettings(), score=ScoreSettings(structure="diag"), seed=3)
@@ -94,6 +96,39 @@ def test_the_run_before_is_one_on_data_of_the_same_place(tmp_path, monkeypatch):
     monkeypatch.setattr(listing, "list_runs", lambda _: runs[::-1])
     found = [run_before(tmp_path, run) for run in runs]
     assert [run and run.name for run in found] == [None, "train-0", "train-0"]
+
+
+def listed(cache: Path, name: str, created: str, written: int, title: str = "") -> Path:
+    """Write what a list of runs reads of one, its manifest as if it had been copied at `written` seconds."""
+    folder = cache / "runs" / name
+    folder.mkdir(parents=True)
+    manifest = {"created": created, "dataset": {"name": "d"}, "features": {}, "settings": {}, "summary": {}}
+    write_json(folder / MANIFEST, manifest)
+    write_json(folder / TITLE, {"title": title})
+    write_json(folder / SEAL, {})
+    os.utime(folder / MANIFEST, (written, written))
+    return folder
+
+
+def test_the_latest_run_is_the_one_computed_last_however_its_files_were_copied(tmp_path):
+    listed(tmp_path, "new", "2026-03-01T10:00:00+00:00", 1)
+    listed(tmp_path, "old", "2026-03-01T09:59:59+00:00", 4)
+    listed(tmp_path, "east", "2026-03-01T11:30:00+02:00", 3)
+    listed(tmp_path, "odd", "long ago", 5)
+    first, second = (listed(tmp_path, name, "2026-02-01T00:00:00+00:00", 9 - i) for i, name in enumerate("ab"))
+    assert [run.name for run in list_runs(tmp_path)] == ["new", "old", "east", "a", "b", "odd"]
+    os.utime(second / MANIFEST, (10, 10))
+    assert [run.name for run in list_runs(tmp_path)][3:5] == [second.name, first.name]
+    assert find_run(tmp_path, "latest").name == "new"
+    before = run_before(tmp_path, find_run(tmp_path, "new"))
+    assert before is not None
+    assert before.name == "old"
+
+
+def test_the_name_of_a_run_comes_before_titles_of_others(tmp_path):
+    listed(tmp_path, "d-1", "2026-03-01T10:00:00+00:00", 1)
+    listed(tmp_path, "d-2", "2026-03-02T10:00:00+00:00", 1, title="d-1")
+    assert find_run(tmp_path, "d-1").name == "d-1"
 
 
 def test_an_image_is_not_new_for_the_noise_in_it(tmp_path):
