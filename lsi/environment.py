@@ -89,6 +89,16 @@ def anonymous_allowed() -> bool:
     return _is_on(ANONYMOUS_VARIABLE)
 
 
+def check_switches() -> None:
+    """See that what is switched on and off says which.
+
+    Raises:
+        UsageError: one says neither.
+    """
+    for variable in (READ_ONLY_VARIABLE, ANONYMOUS_VARIABLE):
+        _is_on(variable)
+
+
 def share_cores() -> None:
     """Let threads sleep that wait for one another, after microseconds instead of milliseconds.
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lsi.environment import CACHE_VARIABLE, allowed_hosts, anonymous_allowed, app_root, base_path, read_only
+from lsi.environment import CACHE_VARIABLE, allowed_hosts, app_root, base_path, check_switches
 from lsi.errors import UsageError
 
 
@@ -23,7 +23,8 @@ def launch(cache: Path, address: str, port: int) -> None:
         UsageError: something listens there already, the environment says of the app what cannot be, or the app ended
             with an error.
     """
-    below, _, _ = base_path(), read_only(), anonymous_allowed()
+    check_switches()
+    below = base_path()
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

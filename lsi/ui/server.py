@@ -24,7 +24,7 @@ from streamlit import config
 from streamlit.runtime.pages_manager import PagesManager
 
 from lsi.data.thumbnails import SIZES, placeholder
-from lsi.environment import BASE_VARIABLE, ROOTS_VARIABLE, base_path, data_roots, read_only, share_cores
+from lsi.environment import BASE_VARIABLE, ROOTS_VARIABLE, base_path, check_switches, data_roots, share_cores
 from lsi.errors import DataError, LsiError
 from lsi.memory import return_freed_memory
 from lsi.ui.hosts import HostCheck, check_exposure
@@ -118,7 +118,7 @@ async def start(_app: Any) -> AsyncIterator[None]:
     connections = psutil.Process().net_connections(kind="tcp")
     try:
         check_login()
-        read_only()  # said wrongly, it is said here rather than on every page
+        check_switches()  # here rather than on every page
         if not is_required():
             check_exposure(connections)
         begin()
