@@ -199,32 +199,41 @@ class _Audit:
             raise ValueError(f"Expected a column {asked!r}; there are {', '.join(_columns(dataset))}.")
         return asked or _find(dataset, self.columns.get("label"), _LABELS)
 
-    def check_labelling(self, first: dict, row: dict, column: str | None) -> None:
-        """Raise where the audit has two labels for what the dataset labels alike, and nothing else tells its order."""
-        audited = self.columns.get("label")
-        is_other = bool(column and audited) and column.strip().casefold() != audited.strip().casefold()
-        if self.has_own_labels and not self.is_compared and not is_other:
-            raise ValueError(f"Expected the label {first['given_label']!r} for sample {row['index']}, {row['id']!r}, "
-                             f"which is labelled like sample {first['index']} here, and the audit has "
-                             f"{row['given_label']!r}: this is not the dataset that was audited, or not in its "
-                             "order.")  # fmt: skip
+    def is_audited(self, column: str | None) -> bool:
+        """Say whether labels of this column, or of the dataset where None is named, are those that were audited."""
+        audited = self.columns.get("label") or column or ""
+        return self.has_own_labels and (column or audited).strip().casefold() == audited.strip().casefold()
+
+    def check_labelling(self, own: list) -> None:
+        """Raise where the audit tells apart what the dataset labels alike: in another order, or changed since."""
+        counts: dict[Any, Counter] = defaultdict(Counter)
+        for row in self.rows:
+            counts[own[row["index"]]][row["given_label"]] += 1
+        for row in self.rows:
+            found = own[row["index"]]
+            usual = counts[found].most_common(1)[0][0]
+            is_settled = self.is_compared and (not row["is_kept"] or row["label"] == usual)
+            if found is not None and row["given_label"] != usual and not is_settled:
+                end = ("it was changed since the audit: compute the run again." if self.is_compared else
+                       "this is not the dataset that was audited, or not in its order.")  # fmt: skip
+                raise ValueError(f"Expected the label {row['given_label']!r} for sample {row['index']}, {row['id']!r}, "
+                                 f"which is labelled like those of {usual!r} here: {end}")  # fmt: skip
 
     def new_labels(self, dataset: Any, rows: list[dict], column: str | None) -> list | None:
         """Return the final label of each row as the dataset itself writes that class."""
         if not self.class_names:
             return None
         own = _own_labels(dataset, column) or []
+        if own and self.is_audited(column):
+            self.check_labelling(own)
         seen: dict[str, Counter] = defaultdict(Counter)  # what the dataset writes for each class
-        firsts: dict[Any, dict] = {}
-        against = None
+        classes: dict[Any, set] = defaultdict(set)
         for row in self.rows if own else ():
             if own[row["index"]] is not None:
                 seen[row["given_label"]][own[row["index"]]] += 1
-                first = firsts.setdefault(own[row["index"]], row)
-                against = against or (None if first["given_label"] == row["given_label"] else (first, row))
-        if against:  # only names tell what the dataset calls a class
-            self.check_labelling(*against, column)
-            seen.clear()
+                classes[own[row["index"]]].add(row["given_label"])
+        if not self.is_audited(column) and any(len(c) > 1 for c in classes.values()):
+            seen.clear()  # only names tell what the dataset calls a class
         numbers, terms = _class_numbers(dataset, column), {}
         for number, name in enumerate(self.class_names):
             if name in numbers:
@@ -253,7 +262,8 @@ def _items(dataset: Any, name: str) -> list | None:
     if isinstance(dataset, Subset):
         values = _items(dataset.dataset, name)
         return None if values is None else [values[i] for i in dataset.indices]
-    values, tensors = getattr(dataset, name, None), getattr(dataset, "tensors", ())
+    values: Any = getattr(dataset, name, None)
+    tensors = getattr(dataset, "tensors", ())
     if name == "targets" and values is None and len(tensors) > 1 and not tensors[1].is_floating_point():
         values = tensors[1]  # of a TensorDataset
     values = values.tolist() if hasattr(values, "tolist") else values

@@ -147,9 +147,10 @@ class ColumnFilter:
 def read_column(values: pd.Series) -> Column:
     """Return a column's values as text, and as numbers where every one that is there is one."""
     is_number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
-    is_narrow = is_number and values.dtype.kind == "f" and values.dtype.itemsize < _DOUBLE
+    width = getattr(values.dtype, "itemsize", _DOUBLE)
+    is_narrow = is_number and values.dtype.kind == "f" and width < _DOUBLE
     try:
-        codes, distinct = _factorized(values) if is_narrow else pd.factorize(values, use_na_sentinel=False)
+        codes, distinct = _factorized(values, width) if is_narrow else pd.factorize(values, use_na_sentinel=False)
     except TypeError:  # lists and dictionaries have no hash
         codes, distinct = pd.factorize(values.map(as_text), use_na_sentinel=False)
     texts = np.array([as_text(v) for v in distinct], dtype=object)
@@ -194,9 +195,9 @@ def shown(value: str) -> str:
     return "(empty)" if value == EMPTY else value
 
 
-def _factorized(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+def _factorized(values: pd.Series, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Return codes and distinct values of narrow floats, as narrow as they are: pandas would widen them."""
-    narrow = values.to_numpy(dtype=f"f{values.dtype.itemsize}", na_value=np.nan)
+    narrow = values.to_numpy(dtype=f"f{width}", na_value=np.nan)
     distinct, codes = np.unique(narrow, return_inverse=True)
     return codes, distinct
 

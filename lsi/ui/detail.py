@@ -202,7 +202,7 @@ def reasons(view: View, position: int, count: int = 5) -> None:
             for j in rows:
                 small(view, int(j), f"{explanation.support[j]:+.2f}")
     order = np.argsort(explanation.label_lsi)[:3]
-    costs = ", ".join(f"{plain(names[c])} {nats(explanation.label_lsi[c])}" for c in order)
+    costs = ", ".join(f"{plain(names[c])} {nats(float(explanation.label_lsi[c]))}" for c in order)
     st.markdown(f"Information it would hold under each label, least first, in nats: {costs}")
 
 

@@ -84,7 +84,7 @@ def test_another_labelling_of_the_same_samples_goes_by_names(tmp_path):
 
 @pytest.mark.parametrize("targets", [[9, 4, 5, 4, 9, 5], ["cat", "owl", "dog", "cat", "dog", "owl"]])
 def test_a_dataset_in_another_order_is_found_out_by_its_labels(tmp_path, targets):
-    message = r"Expected the label '\w+' for sample \d, '\w+/\d\.png', which is labelled like sample \d here, and the"
+    message = r"Expected the label '\w+' for sample \d, '\w+/\d\.png', which is labelled like those of '\w+' here: this"
     with pytest.raises(ValueError, match=message):
         exported(tmp_path).kept(Pictures(targets=targets))
     table = pd.DataFrame({"what": targets})
@@ -274,6 +274,16 @@ def test_a_table_is_found_out_by_its_paths_or_its_own_ids(tmp_path):
     assert list(by_id.cleaned_table(table)["uid"]) == [0, 2, 3, 5]
     with pytest.raises(ValueError, match=r"Expected '000' in row 0, column uid, got '5'"):
         by_id.cleaned_table(table.iloc[::-1])
+
+
+def test_a_label_that_was_changed_since_the_audit_is_not_put_back(tmp_path):
+    subset = exported(tmp_path, files=[Path(p) for p in PATHS])
+    names = [NAMES[c] for c in LABELS]
+    changed = frame().assign(label=["owl", *names[1:]])
+    with pytest.raises(ValueError, match=r"'cat' for sample 0, .* like those of 'owl' here: it was changed since"):
+        subset.cleaned_table(changed)
+    decided = frame().assign(label=[*names[:3], "owl", "owl", "owl"])  # 3 as decided, 4 is left out anyway
+    assert subset.cleaned_table(decided)["label"].tolist() == NEW
 
 
 def test_datasets_of_hugging_face_carry_the_new_label(tmp_path, photos):
