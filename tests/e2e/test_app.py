@@ -704,3 +704,6 @@ def test_texts_in_the_queue_are_read_to_their_end_and_have_no_keys_of_images(run
     below = frame.bounding_box()["y"] + frame.bounding_box()["height"]
     assert text.bounding_box()["y"] + text.bounding_box()["height"] <= below + 1
     page.screenshot(path=ARTEFACTS / "texts.png")
+    page.keyboard.press("k")
+    expect(page.locator(".queue .progress")).to_contain_text("1 decided")
+    assert frame.evaluate("part => part.scrollTop") == 0

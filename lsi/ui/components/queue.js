@@ -163,6 +163,7 @@ function go(s, to) {
   s.zoom = 1;
   s.shift = [0, 0];
   draw(s);
+  s.root.querySelector(".picture").scrollTop = 0;
   clearTimeout(s.timer);
   s.timer = setTimeout(() => publish(s), 300);
 }
