@@ -30,6 +30,7 @@ from lsi.progress import Progress, Status
 from lsi.runs.comparison import compare, plain_records
 from lsi.runs.layout import DESIGN, FILES, MANIFEST
 from lsi.runs.listing import cache_of, find_run
+from lsi.runs.numbers import nats
 from lsi.runs.run import Run
 
 
@@ -238,7 +239,8 @@ def _explain_target(command: commands.Explain, run: Run, position: int) -> None:
         return
     row = run.scores.iloc[position]
     print(
-        f"sample {command.index}: LSI {row['lsi']:.4g} nats, standardised residual {row['standardised_residual']:.3g}"
+        f"sample {command.index}: LSI {nats(float(row['lsi']))} nats, "
+        f"standardised residual {row['standardised_residual']:.3g}"
     )
     print("\nmost influential training samples: which way each pulls the prediction, in standardised units")
     print(text_table(table))

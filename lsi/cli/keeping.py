@@ -16,7 +16,7 @@ from lsi.files import refuse_folder
 from lsi.runs.layout import KIND
 from lsi.runs.listing import check_deletable, delete_run, find_run, list_runs, used_by_runs
 from lsi.runs.store import Store
-from lsi.runs.titles import check_title, rename
+from lsi.runs.titles import check_title, features_of, rename
 
 
 def runs(command: commands.Runs) -> None:
@@ -47,6 +47,7 @@ def runs(command: commands.Runs) -> None:
 
 
 def _list_runs(command: commands.Runs) -> None:
+    found = list_runs(command.cache)
     facts = [
         {
             "run": r.name,
@@ -57,11 +58,13 @@ def _list_runs(command: commands.Runs) -> None:
             "suspected": r.manifest["summary"]["n_label_issues"],
             "parent": r.parent or "",
         }
-        for r in list_runs(command.cache)
+        for r in found
     ]
     if command.json:
         print_json(facts)
     else:
+        for row, run in zip(facts, found, strict=True):
+            row["backbone"] = features_of(run)
         print(text_table(pd.DataFrame(facts)) if facts else "no runs yet: start one with `python -m lsi compute`")
 
 

@@ -11,8 +11,9 @@ from lsi.data.plan import counted
 from lsi.export import why_no_duplicates
 from lsi.export.wording import high_means, how_judged, is_corrupted, quality_words
 from lsi.runs.comparison import Comparison
+from lsi.runs.numbers import as_written, nats, told_apart
 from lsi.runs.run import Run
-from lsi.runs.titles import decisions_without_effect
+from lsi.runs.titles import decisions_without_effect, features_of
 
 
 def print_plan(run: Run) -> None:
@@ -26,10 +27,9 @@ def print_run(run: Run, rows: int) -> None:
     manifest = run.manifest
     summary, probe, data = manifest["summary"], manifest["probe"], manifest["dataset"]
     table = run.captioned().sort_values("lsi_rank")
-    columns = _columns(run)
     print(f"{run.name}: {data['n_samples']:,} samples, {_about_task(run)}")
     print(
-        f"features {manifest['features']['backbone']}, {manifest['features']['n_features']} of them; "
+        f"features {features_of(run)}, {manifest['features']['n_features']} of them; "
         f"structure {manifest['leave_one_out']['structure']}; prior precision {probe['prior_precision']:.4g}; "
         + _exactness(run)
     )
@@ -40,13 +40,14 @@ def print_run(run: Run, rows: int) -> None:
     if lost := decisions_without_effect(manifest.get("decided") or {}):
         print(f"note: {lost}")
     rows = min(rows, (len(table) + 1) // 2)
+    ends = _ends(run, table, rows)
     print(f"\nmost information ({high_means(run.task)})")
-    print(text_table(table[columns].head(rows)))
+    print(text_table(ends.head(rows)))
     print("\nleast information (typical or redundant)")
-    print(text_table(table[columns].tail(rows)))
+    print(text_table(ends.tail(rows)))
     print(
-        f"\nLSI: {summary['lsi_sum']:.4g} nats in all, mean {summary['lsi_mean']:.4g}, median "
-        f"{summary['lsi_median']:.4g}; the top tenth holds {summary['share_of_top_tenth']:.0%}"
+        f"\nLSI: {nats(summary['lsi_sum'])} nats in all, mean {nats(summary['lsi_mean'])}, median "
+        f"{nats(summary['lsi_median'])}; the top tenth holds {summary['share_of_top_tenth']:.0%}"
     )
     if run.task == "classification":
         print(f"leave-one-out accuracy {summary['loo_accuracy']:.1%}; {summary['n_label_issues']} suspected labels")
@@ -100,7 +101,7 @@ def _changed_classes(found: Comparison) -> pd.DataFrame:
     words = {"class": table["class"].tolist()}
     for name in ("samples", "suspected", "lsi"):
         pairs = zip(table[f"{name}_after"], table[f"{name}_before"], strict=True)
-        words[name] = [f"{after:.4g} ({before:.4g})" for after, before in pairs]
+        words[name] = [f"{as_written(float(after))} ({as_written(float(before))})" for after, before in pairs]
     return pd.DataFrame(words)
 
 
@@ -109,6 +110,13 @@ def _exactness(run: Run) -> str:
     if run.task == "classification":
         return f"converged to {probe['newton_decrement']:.0e} posterior standard deviations"
     return f"noise variance {probe['noise_variance']:.3g} of the standardised targets"
+
+
+def _ends(run: Run, table: pd.DataFrame, rows: int) -> pd.DataFrame:
+    """Return so many rows of both ends of a table, with its targets told apart."""
+    ends = pd.concat([table.head(rows), table.tail(rows)])[_columns(run)]
+    given = [column for column in ends.columns if column.startswith("target ")]
+    return ends.assign(**{column: told_apart(ends[column].to_numpy()) for column in given})
 
 
 def _columns(run: Run) -> list[str]:

@@ -37,7 +37,7 @@ from lsi.runs.layout import (
     TITLE,
     UNLABELLED,
 )
-from lsi.runs.numbers import told_apart
+from lsi.runs.numbers import side_by_side
 from lsi.runs.reading import arrays_of, table_of, told, written_by
 from lsi.runs.subject import WITH_NOISE, Subject
 
@@ -298,24 +298,24 @@ class Run:
 
     def captioned(self) -> pd.DataFrame:
         """Return the scores with `given` and `predicted` (or suggested) as texts: class names, numbers, or nothing."""
-        table = self.scores.copy()
-        if self.task == "classification":
-            names = np.array(self.class_names, dtype=object)
-            table["given"], table["predicted"] = names[table["given_label"]], names[table["suggested_label"]]
-            return table
-        names = self.target_names[:_CAPTIONED]
-        for column, prefix, most in (("given", "target", 7), ("predicted", "loo_prediction", 4)):
-            texts = pd.DataFrame({name: told_apart(table[f"{prefix} {name}"].to_numpy(), most) for name in names})
-            table[column] = texts.agg(", ".join, axis=1) if names else ""
-        return table
+        if self.task != "classification":
+            return self.scores.assign(**dict(zip(("given", "predicted"), self._targets_written, strict=True)))
+        names, table = np.array(self.class_names, dtype=object), self.scores
+        return table.assign(given=names[table["given_label"]], predicted=names[table["suggested_label"]])
+
+    @cached_property
+    def _targets_written(self) -> tuple[list[str], list[str]]:
+        names, table = self.target_names[:_CAPTIONED], self.scores
+        given, predicted = (table[[f"{prefix} {name}" for name in names]] for prefix in ("target", "loo_prediction"))
+        return side_by_side(given, 7), side_by_side(predicted, 4)
 
     def caption_codes(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Return what is written below a sample: codes of what was given and of what is predicted, and their texts."""
         if self.task == "classification":
             return self.scores["given_label"].to_numpy(), self.scores["suggested_label"].to_numpy(), self.class_names
-        table = self.captioned()
-        codes, texts = pd.factorize(pd.concat([table["given"], table["predicted"]]))
-        return codes[: len(table)], codes[len(table) :], [str(text) for text in texts]
+        given, predicted = self._targets_written
+        codes, texts = pd.factorize(np.array([*given, *predicted], dtype=object))
+        return codes[: len(given)], codes[len(given) :], [str(text) for text in texts]
 
     def need_labels(self, what: str) -> None:
         """Raise where the run knows no class labels.

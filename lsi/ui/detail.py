@@ -5,14 +5,14 @@ import pandas as pd
 import streamlit as st
 
 from lsi.errors import LsiError
-from lsi.runs.numbers import as_written
+from lsi.runs.numbers import as_written, nats
 from lsi.ui import said
 from lsi.ui.bar import current_filter, go
 from lsi.ui.buttons import in_words, pressed
 from lsi.ui.columns import as_text, shown
 from lsi.ui.flags import FLAGS
 from lsi.ui.session import View
-from lsi.ui.wording import nats, plain
+from lsi.ui.wording import plain
 
 _SIDE = 240  # px of the picture
 _DIGITS = 7  # of a target

@@ -195,7 +195,7 @@ class Filter:
                  "tag": self.tags}  # fmt: skip
         query |= {name: list(values) for name, values in lists.items() if values}
         if self.low > 0 or self.high < 1:
-            query["lsi"] = f"{self.low:.6f}-{self.high:.6f}"
+            query["lsi"] = f"{self.low:.8f}-{self.high:.8f}"
         switches = {"issues": self.issues, "duplicates": self.duplicates, "disputed": self.disputed,
                     "differs": self.differs, "noted": self.noted, "new": self.new}  # fmt: skip
         query |= {name: "1" for name, on in switches.items() if on}

@@ -9,6 +9,7 @@ from lsi.data.plan import counted
 from lsi.export import why_no_duplicates
 from lsi.export.wording import high_means, how_judged, is_corrupted, quality_words
 from lsi.runs.labels import still_wrong
+from lsi.runs.numbers import nats
 from lsi.ui import estimate
 from lsi.ui.bar import go
 from lsi.ui.buttons import pressed
@@ -17,7 +18,7 @@ from lsi.ui.detail import picture
 from lsi.ui.filters import Filter, differing
 from lsi.ui.flags import FLAGS
 from lsi.ui.session import View
-from lsi.ui.wording import nats, plain
+from lsi.ui.wording import plain
 
 _DECIDED = {"confirm": "confirmed", "keep": "kept", "relabel": "relabelled", "exclude": "excluded", "unsure": "unsure"}
 
@@ -32,7 +33,7 @@ def headline(view: View) -> None:
         if new:
             _link("samples", f"See {new:,} new {view.noun if new != 1 else view.one}", Filter(new=True))
         _link("samples", "Browse by information", Filter())
-        tenth = Filter(low=round(1 - max(1, len(view.table) // 10) / len(view.table), 6))  # as many as are summed
+        tenth = Filter(low=round(1 - max(1, len(view.table) // 10) / len(view.table), 8))  # as many as are summed
         _link("samples", f"See the tenth that holds {summary['share_of_top_tenth']:.0%} of it", tenth)
         if len(view.run.unlabelled):
             _link("samples", f"{counted(len(view.run.unlabelled), view.one)} without a label", Filter())

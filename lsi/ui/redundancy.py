@@ -7,14 +7,14 @@ import streamlit as st
 from lsi.data.plan import counted
 from lsi.errors import LsiError
 from lsi.export import charts, duplicates_to_drop, has_splits, leaks, leaks_to_drop, spread, why_no_duplicates
-from lsi.runs.numbers import told_apart
+from lsi.runs.numbers import nats, side_by_side
 from lsi.ui import bulk
 from lsi.ui.buttons import button, pressed
 from lsi.ui.deciding import decide_named, decisions, reviewer
 from lsi.ui.detail import picture
 from lsi.ui.login import looks_only
 from lsi.ui.session import View
-from lsi.ui.wording import nats, plain
+from lsi.ui.wording import plain
 
 PER_PAGE = 8
 EVEN, HIGHEST = "Even over the information", "Highest information first"
@@ -273,8 +273,7 @@ def _given(view: View, rows: pd.DataFrame) -> list[str]:
     if view.labelled or not _judged(view):
         return rows["given"].astype(str).tolist()
     shown = sorted(_judged(view), key=lambda column: len(rows[column].unique()) == 1)[:2]
-    texts = [told_apart(rows[column].to_numpy(), _EXACT) for column in shown]
-    return [", ".join(one) for one in zip(*texts, strict=True)]
+    return side_by_side(rows[shown], _EXACT)
 
 
 def _telling_first(rows: pd.DataFrame, kinds: list[str], drop: set[int], actions: pd.Series) -> list[int]:

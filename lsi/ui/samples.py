@@ -72,7 +72,7 @@ def _brush(values: np.ndarray) -> None:
             st.toast("Nothing lies in that part.")
             return
         shares = (np.mean(values < low), np.mean(values <= high))
-        set_filter(replace(current_filter(), low=round(float(shares[0]), 6), high=round(float(shares[1]), 6)))
+        set_filter(replace(current_filter(), low=round(float(shares[0]), 8), high=round(float(shares[1]), 8)))
 
 
 def controls(view: View, positions: np.ndarray) -> Ranking:
@@ -85,10 +85,12 @@ def controls(view: View, positions: np.ndarray) -> Ranking:
                                 format_func=lambda s: TILES[s], label_visibility="collapsed",
                                 bind="query-params")  # fmt: skip
     column, is_rising = known[name]
+    meaning = _MEANINGS.get(column, plain(column))
+    meaning = meaning if view.labelled else meaning.replace("its label", "its target")
     keys = ", **X** excludes and **S** takes the suggestion" if view.labelled else " and **X** excludes"
     with st.popover("Keys", icon=":material/keyboard:"):
         st.markdown(
-            f"The number on each of the {view.noun} is its {plain(_MEANINGS.get(column, column))}.\n\n"
+            f"The number on each of the {view.noun} is its {meaning}.\n\n"
             "Click selects, Shift-click selects a range, double-click or Enter opens. "
             f"**K** keeps{keys} for what is selected, or for the one in focus. Arrows move the focus."
         )

@@ -1,7 +1,5 @@
 """Numbers as people write them, and texts from data as they are."""
 
-import math
-
 
 def number(value: float) -> str:
     """Return a number as people write it: four digits that count, whole numbers in full."""
@@ -13,19 +11,6 @@ def number(value: float) -> str:
     return f"{value:.4g}" if size < 1e4 else f"{value:,.1f}"
 
 
-def nats(value: float) -> str:
-    """Return an amount of information as people read it: three digits that count, zeros at the end included.
-
-    From a thousand on in full. Without a power of ten down to a millionth, as on the tiles of the gallery.
-    """
-    size = abs(value)
-    if size >= 999.5:
-        return f"{value:,.0f}"
-    if 1e-6 <= size < 1e-4:
-        return f"{value:.{2 - math.floor(math.log10(size))}f}"
-    return f"{value:#.3g}".rstrip(".")
-
-
 def pace(rate: float) -> str:
     """Return how many a second there are, or a minute or an hour where that is less than one.
 
@@ -35,7 +20,8 @@ def pace(rate: float) -> str:
     for seconds, unit in ((1, "second"), (60, "minute")):
         if rate * seconds >= 1:
             return f"{rate * seconds:,.0f} a {unit}"
-    return f"{rate * 3600:,.0f} an hour"
+    an_hour = rate * 3600
+    return "less than 1 an hour" if 0 < an_hour < 0.5 else f"{an_hour:,.0f} an hour"
 
 
 def lasting(seconds: float) -> str:

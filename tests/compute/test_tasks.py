@@ -133,6 +133,20 @@ def test_numbers_are_predicted_in_their_own_units_and_moved_ones_found(tmp_path)
     np.testing.assert_allclose(fitted.head.terms().mean_term.numpy(), table["mean_term"], rtol=1e-6)
 
 
+def test_printed_targets_are_told_apart_and_ready_features_are_called_own(tmp_path, capsys):
+    x, y = load_diabetes(return_X_y=True)
+    np.savez(tmp_path / "d.npz", features=x[:60], price=249_900 + y[:60] / 1000)
+    data = DataSettings(data=tmp_path / "d.npz", task="regression", targets="price")
+    run = pipeline.run(Settings(data, features=FeatureSettings(pca=0)), tmp_path / "c")
+    print_run(run, 3)
+    printed = capsys.readouterr().out
+    ends = run.scores.sort_values("lsi_rank")["target price"]
+    assert all(f"{value:,.7g}" in printed for value in [*ends.head(3), *ends.tail(3)])
+    assert "features own features, " in printed
+    assert main(["runs", "list", "--cache", str(tmp_path / "c")]) == 0
+    assert "own features" in capsys.readouterr().out
+
+
 def test_a_column_of_the_data_that_is_called_like_a_target_is_none(tmp_path):
     x, y = load_diabetes(return_X_y=True)
     table = pd.DataFrame({"text": [f"a {v:.2f}" for v in x[:60, 2]], "price": y[:60], "target price": 7, "target": 1})

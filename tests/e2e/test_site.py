@@ -112,7 +112,7 @@ def test_targets_that_are_all_too_far_off_for_a_label_score_are_ordered_by_how_f
     vars(run)["scores"] = run.scores.assign(label_score=1e-60, standardised_residual=np.linspace(20, 40, 60))
     nothing = pd.DataFrame({"action": [], "label": []})
     page = visit(write_site(run, tmp_path / "site", positions=None, decisions=nothing, remarks=[]).as_uri())
-    page.get_by_label("Order").select_option("Most suspect label")
+    page.get_by_label("Order").select_option("Most suspect target")
     assert [name.split(",")[0] for name in names(page)[:3]] == ["sample 59", "sample 58", "sample 57"]
 
 

@@ -1,5 +1,6 @@
 """Numbers as people write them."""
 
+import numpy as np
 import pytest
 
 from lsi.runs.numbers import as_written, told_apart
@@ -22,3 +23,8 @@ def test_different_numbers_get_as_many_digits_as_tell_them_apart():
     assert told_apart([12.3456, 14.0]) == ["12.35", "14"]
     assert told_apart([12.345678, 12.345679]) == ["12.34568", "12.34568"]
     assert told_apart([12.345678, 12.345679], 17) == ["12.345678", "12.345679"]
+    assert told_apart(np.array([7.5, np.nan, 7.5])) == ["7.5", "nan", "7.5"]
+
+
+def test_very_many_numbers_have_four_digits_so_that_few_texts_stand_for_them():
+    assert len(set(told_apart(100 + np.linspace(0, 1, 10_001)))) == 11

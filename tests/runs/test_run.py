@@ -427,3 +427,13 @@ def test_the_dataset_knows_its_files():
     assert len(set(digits.checksums)) > 1_790
     assert replace(digits, labels=digits.labels[::-1].copy()).fingerprint == digits.fingerprint
     assert digits.take(np.arange(10)).fingerprint != digits.fingerprint
+
+
+def test_two_targets_stand_apart_from_the_commas_of_their_thousands(tmp_path):
+    run = Run(tmp_path)
+    columns = {"target a": [1234.25, 1234.75], "target b": [5.0, 5.0]}
+    columns |= {"loo_prediction a": [1234.25, 1234.75], "loo_prediction b": [4.0, 4.0]}
+    vars(run).update(scores=pd.DataFrame(columns), manifest={"task": "regression"})
+    assert run.captioned()["given"].tolist() == ["1,234; 5", "1,235; 5"]
+    given, predicted, texts = run.caption_codes()
+    assert [texts[i] for i in (*given, *predicted)] == ["1,234; 5", "1,235; 5", "1,234; 4", "1,235; 4"]

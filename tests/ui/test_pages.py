@@ -380,7 +380,7 @@ def test_the_filter_changes_and_what_the_page_shows_stays_in_the_address(app, ho
     app.run()
     assert not app.exception
     address = {key: "".join(app.query_params[key]) for key in app.query_params}
-    assert address.items() >= {name: value, "issues": "1", "lsi": "0.500000-1.000000"}.items()
+    assert address.items() >= {name: value, "issues": "1", "lsi": "0.50000000-1.00000000"}.items()
     app.session_state["filter"] = Filter()
     app.selectbox(key="run_box").select(hostile.name).run()
     assert not app.exception

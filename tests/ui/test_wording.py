@@ -1,7 +1,8 @@
 import pytest
 
 from lsi.data.plan import counted
-from lsi.ui.wording import lasting, nats, pace
+from lsi.runs.numbers import nats
+from lsi.ui.wording import lasting, pace
 
 
 @pytest.mark.parametrize(("number", "words"), [(0, "0 files"), (1, "1 file"), (2, "2 files"), (1_200, "1,200 files")])
@@ -31,7 +32,14 @@ def test_information_has_three_digits_that_count(value, words):
 
 
 @pytest.mark.parametrize(
-    ("rate", "words"), [(1234.5, "1,234 a second"), (1.0, "1 a second"), (0.5, "30 a minute"), (0.01, "36 an hour")]
+    ("rate", "words"),
+    [
+        (1234.5, "1,234 a second"),
+        (1.0, "1 a second"),
+        (0.5, "30 a minute"),
+        (0.01, "36 an hour"),
+        (0.0001, "less than 1 an hour"),
+    ],
 )
 def test_a_pace_below_one_a_second_is_that_of_a_minute_or_an_hour(rate, words):
     assert pace(rate) == words

@@ -21,6 +21,7 @@ from lsi.data.thumbnails import thumbnail
 from lsi.errors import DataError
 from lsi.export import charts
 from lsi.export.wording import high_means, quality_words, what_lsi_is
+from lsi.runs.numbers import nats
 from lsi.runs.reading import knows_duplicates
 from lsi.runs.records import is_kept_apart, when_of
 from lsi.runs.run import Run
@@ -150,7 +151,7 @@ def _tile(run: Run, row: Any, position: int, images: Images | None) -> dict[str,
         "index": int(row["index"]),
         "given": row["given"],
         "predicted": row["predicted"],
-        "lsi": float(row["lsi"]),
+        "lsi": nats(float(row["lsi"])),
         "label_score": float(row["label_score"]),
     }
 

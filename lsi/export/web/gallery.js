@@ -200,7 +200,7 @@ function say(value) {
   if (Number.isNaN(value)) return "(empty)";
   const size = Math.abs(value);
   if (size >= 1e12 || (size > 0 && size < 1e-6)) return value.toExponential(2);
-  return Number.isInteger(value) || size >= 1000 ? Math.round(value).toLocaleString("en") : value.toPrecision(3);
+  return Number.isInteger(value) || size >= 999.5 ? Math.round(value).toLocaleString("en") : value.toPrecision(3);
 }
 
 function click(s, slot, event) {

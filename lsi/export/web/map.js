@@ -256,7 +256,7 @@ function tell(s, i, x, y) {
   const { given, predicted, value } = s.about, { classes } = s.data;
   const other = given[i] === predicted[i] ? "" : " → " + classes[predicted[i]];
   const said = classes[given[i]] + other;
-  text.textContent = `${said}${said ? ", " : ""}${Number(value[i].toPrecision(3))} nats`;
+  text.textContent = `${said}${said ? ", " : ""}${value[i] >= 999.5 ? Math.round(value[i]).toLocaleString("en") : Number(value[i].toPrecision(3))} nats`;
 }
 
 function up(s, event) {

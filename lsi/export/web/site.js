@@ -129,12 +129,12 @@ function open(position) {
   image.onload = () => image.classList.toggle("tiny", image.naturalWidth < 20);
   text.textContent = site.texts[position] || "";
   dialog.querySelector("h2").textContent = site.ids[position];
-  const label = all.label[position], action = site.actions[all.decision[position]], words = [action && WORDS[action], label >= 0 && `as ${site.classes[label]}`];
+  const lsi = all.lsi[position], label = all.label[position], action = site.actions[all.decision[position]], words = [action && WORDS[action], label >= 0 && `as ${site.classes[label]}`];
   const facts = [
     [classified ? "given label" : "given", site.classes[all.given[position]]],
     ["predicted without it", site.classes[all.predicted[position]]],
-    ["information (LSI)", `${Number(all.lsi[position].toPrecision(4))} nats`],
-    ["label score", site.task === "self" || Number.isNaN(all.score[position]) ? "" : all.score[position].toFixed(4)],
+    ["information (LSI)", `${lsi >= 999.5 ? Math.round(lsi).toLocaleString("en") : Number(lsi.toPrecision(4))} nats`],
+    [classified ? "label score" : "target score", site.task === "self" || Number.isNaN(all.score[position]) ? "" : all.score[position].toFixed(4)],
     ["suspected", site.task === "self" ? "" : all.issue[position] ? "yes" : "no"],
     ["decided", words.filter(Boolean).join(" ")], ["tags", tags.join(", ")], ["notes", notes.join("\n")],
   ];
