@@ -8,7 +8,7 @@ import numpy as np
 
 from lsi.data.plan import counted
 from lsi.export import Selection, n_without_class, n_without_sample, planted_labels
-from lsi.runs.moved import moved_and_relabelled
+from lsi.runs.moved import moved_and_relabelled, relabelled_words
 from lsi.runs.run import Run
 
 
@@ -60,15 +60,14 @@ def _warn_of_changes(run: Run, cache: Path) -> None:
     is_read_just_now = not run.has_scores
     moved, relabelled = (0, 0) if changes or is_read_just_now else moved_and_relabelled(run, cache)
     if changes:
-        say(f"{len(changes):,} of {len(run.scores):,} images have changed since this run: indices refer to the data as "
-            "they were")  # fmt: skip
+        have = "has" if len(changes) == 1 else "have"
+        say(f"{len(changes):,} of {len(run.scores):,} images {have} changed since this run: indices refer to the data "
+            "as they were")  # fmt: skip
     if moved:
         say(f"{moved:,} of {len(run.scores):,} samples are no longer at the row of the source where they were when "
             "this run was computed: indices refer to the data as they were")  # fmt: skip
     if relabelled:
-        say(f"{counted(relabelled, 'label')} in the data {'differs' if relabelled == 1 else 'differ'} from "
-            f"{'that' if relabelled == 1 else 'those'} at the time of this run, which the files hold where no decision "
-            "says another: compute again, or name the data with `apply --data`")  # fmt: skip
+        say(f"{relabelled_words(relabelled)}: compute again, or name the data with `apply --data`")
 
 
 def _warn_of_classes(run: Run, chosen: Selection) -> None:

@@ -7,21 +7,12 @@ import numpy as np
 from lsi.data import Dataset, load
 from lsi.data.checksums import with_checksums
 from lsi.data.naming import ROW
+from lsi.data.plan import counted
 from lsi.environment import data_root_of
 from lsi.errors import LsiError
 from lsi.runs.labels import labels_in_data
 from lsi.runs.run import Run
 from lsi.runs.subject import without_noise
-
-
-def moved_rows(run: Run, cache: Path | None) -> int:
-    """Return how many of a run's samples are no longer at their row of the source, as `moved_and_relabelled` does.
-
-    Args:
-        run: the run.
-        cache: where checksums of images are kept; None: images without names are not read, and not told.
-    """
-    return moved_and_relabelled(run, cache)[0]
 
 
 def moved_and_relabelled(run: Run, cache: Path | None) -> tuple[int, int]:
@@ -62,6 +53,15 @@ def moved_and_relabelled(run: Run, cache: Path | None) -> tuple[int, int]:
         return n_moved, 0
     pairs = zip(places, labels_in_data(run), strict=True)
     return n_moved, sum(place in now and now[place] != label for place, label in pairs)
+
+
+def relabelled_words(count: int) -> str:
+    """Return in words how many labels are no longer those of the run, and which of the two an export holds."""
+    differ, those = ("differs", "that") if count == 1 else ("differ", "those")
+    return (
+        f"{counted(count, 'label')} in the data {differ} from {those} at the time of this run, which the files hold "
+        "where no decision says another"
+    )
 
 
 def _has_labels_of_data(run: Run) -> bool:

@@ -30,7 +30,8 @@ from lsi.export import (
 )
 from lsi.export.tables import plan_of
 from lsi.hashing import fingerprint, key
-from lsi.runs.moved import moved_rows
+from lsi.references import check_backbone_is_no_code
+from lsi.runs.moved import moved_and_relabelled, relabelled_words
 from lsi.runs.records import decision_records, exclusion_records, remark_records
 from lsi.runs.run import Run
 from lsi.ui import downloads
@@ -127,6 +128,7 @@ def recompute(view: View) -> None:
         return
     if pressed("Recompute with my decisions", "recompute", icon=":material/restart_alt:", disabled=not changed):
         try:
+            check_backbone_is_no_code(view.run.settings.resolved().features.backbone)
             note(reviewer(), "started", view.run.subject_name, decisions_of=view.run.name)
             settings = replace(view.run.settings, decisions=_what_is_decided(view))
             of_database = settings.decisions == DATABASE  # a file is another one where something else is decided
@@ -180,11 +182,14 @@ def download(view: View, selection: Selection, positions: np.ndarray) -> None:
         "of all with what was decided (`audit.csv`; `spreadsheet.csv` is the one to open in Excel), cleanlab's "
         "columns, a checked subset for PyTorch and pandas (`subset.py`), the decisions and the manifest."
     )
-    if _is_quickly_read(view) and (moved := _moved(view.run.name)):
+    moved, relabelled = _moved(view.run.name) if _is_quickly_read(view) else (0, 0)
+    if moved:
         st.warning(
             f"{moved:,} of {len(view.table):,} {view.noun} are no longer at the row of the source where they were when "
             "this run was computed. The index lists speak of the source as it was: compute again to have them right."
         )
+    if relabelled:
+        st.warning(f"{relabelled_words(relabelled)}. Compute again to have those of the data.")
     how = None
     if view.has_images:
         how = st.segmented_control("Kept images" + (", under their new labels" if view.labelled else ""), list(IMAGES),
@@ -195,7 +200,8 @@ def download(view: View, selection: Selection, positions: np.ndarray) -> None:
     name, within = reviewer(), positions if st.session_state.get(_ONLY_FILTERED) else None
     with st.container(horizontal=True):
         downloads.offer("Download", lambda: _archive(view, name, within, IMAGES.get(str(how))),
-                        files[0], "application/zip", icon=":material/download:")  # fmt: skip
+                        files[0], "application/zip", fingerprint(str(how), selection.removed),
+                        icon=":material/download:")  # fmt: skip
         downloads.offer("Report", lambda: _report(view, name), files[1], "text/html", icon=":material/description:",
                         help="One HTML file that opens offline, for whoever is to see the result: figures, "
                         f"{view.noun}, suspects, classes, the check.")  # fmt: skip
@@ -213,10 +219,10 @@ def download(view: View, selection: Selection, positions: np.ndarray) -> None:
 
 
 @st.cache_data(ttl=60, max_entries=32, show_spinner=False)
-def _moved(name: str) -> int:
-    """Return how many of a run's samples are no longer at their row of the source."""
+def _moved(name: str) -> tuple[int, int]:
+    """Return how many of a run's samples are no longer at their row of the source, and how many have another label."""
     view = open_view(name)
-    return 0 if view is None else moved_rows(view.run, None)
+    return (0, 0) if view is None else moved_and_relabelled(view.run, None)
 
 
 def _is_quickly_read(view: View) -> bool:
@@ -239,7 +245,6 @@ def _archive(view: View, name: str, within: np.ndarray | None, how: ImageFormat 
     selection = in_force = selection_of(run, decided)
     if within is not None:
         selection = in_force.within(within)
-    note(name, "exported", run.name, images=how or "none", **totals(run, selection))
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root) / "files"
         hidden = np.setdiff1d(selection.removed, in_force.removed)
@@ -248,16 +253,18 @@ def _archive(view: View, name: str, within: np.ndarray | None, how: ImageFormat 
         if how is not None and view.has_images:
             write_images(run, selection, folder, how)
             note_images(run, folder, [how])
+        note(name, "exported", run.name, images=how or "none", **totals(run, selection))
         path = shutil.make_archive(str(Path(root) / "archive"), "zip", folder)
         return Path(path).read_bytes()
 
 
 def _report(view: View, name: str) -> bytes:
-    note(name, "exported a report", view.run.name)
     decided, standing = decisions(view), reviews().as_it_stands(view.run)
     from lsi.compute import queries  # brings torch, which looking at a run does without
 
-    return queries.report_of_run(view.run, view.projection(), decided, standing).encode()
+    report = queries.report_of_run(view.run, view.projection(), decided, standing).encode()
+    note(name, "exported a report", view.run.name)
+    return report
 
 
 def _mark(run: Run, selection: Selection) -> str:

@@ -112,6 +112,7 @@ def _compute() -> None:
             ScoreSettings(_prior(said("prior")), said("structure"), calibrate=said("calibrate")),
             int(said("seed")),
         )
+        check_backbone_is_no_code(settings.resolved().features.backbone)
         note(reviewer(), "started", settings.data.named, settings=settings.to_dict())
         await_job(jobs.start(settings, cache()))
         st.session_state[_STARTED] = "just now"

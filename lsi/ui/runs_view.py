@@ -19,6 +19,7 @@ from lsi.runs.run import Run
 from lsi.runs.titles import (
     LENGTH,
     check_there,
+    check_title,
     decisions_without_effect,
     features_of,
     label_of,
@@ -109,7 +110,7 @@ def _rename(run: Run, name: str) -> None:
     if refused():
         return
     title = str(st.session_state[f"title-{run.name}"])
-    check_there(run)
+    check_title(run, title)
     note(name, "renamed", run.name, title=title)
     rename(run, title)
 

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from starlette.applications import Starlette
@@ -16,7 +17,8 @@ from lsi.compute import maps, pipeline
 from lsi.config import DataSettings, Settings
 from lsi.errors import DataError
 from lsi.runs.run import Run
-from lsi.ui import deciding, downloads, session
+from lsi.runs.trail import trail
+from lsi.ui import deciding, downloads, export_view, session
 from lsi.ui.server import ROUTES
 from tests.cases import image_files
 from tests.ui.conftest import ROOT
@@ -103,11 +105,22 @@ def test_a_damaged_run_is_said_and_another_one_can_be_chosen(run, tmp_path, dama
     assert app.metric
 
 
+def test_the_export_says_which_labels_were_corrected_in_the_data_since(run, folder):
+    table = pd.read_csv(folder / "manifest.csv")
+    table.loc[0, "label"] = next(name for name in table["label"] if name != table.loc[0, "label"])
+    table.to_csv(folder / "manifest.csv", index=False)
+    said = [str(w.value) for w in visit(run, "export").warning]
+    assert [text.startswith("1 label in the data differs from that") for text in said] == [True]
+
+
 def test_a_download_that_fails_says_why_on_the_page(run, folder, monkeypatch):
     made = {}
 
     def button(label, data, *_, **__) -> None:
         made[label] = data
+
+    def failing(*_, **__) -> None:
+        raise MemoryError
 
     page = visit(run, "export")
     page.button_group(key="images").set_value("One folder per class").run()
@@ -116,10 +129,19 @@ def test_a_download_that_fails_says_why_on_the_page(run, folder, monkeypatch):
     (folder / "5.png").unlink()
     with pytest.raises(DataError):
         made["Download"]()
+    assert trail(deciding.reviews()).empty
     session._count_changed.cache_clear()  # as of the last half minute
     page.run()
     assert "could not be made. " in page.error[0].value
     assert "1 of 36 images has changed since this run. It is not shown" in page.warning[0].value
+    page.button_group(key="images").set_value("None").run()
+    assert not page.error, "that of other files is not said"
+    page.button_group(key="images").set_value("One folder per class").run()
+    with monkeypatch.context() as patched:
+        patched.setattr(export_view, "export", failing)
+        with pytest.raises(MemoryError):
+            made["Download"]()
+    assert "Something unexpected went wrong" in page.run().error[0].value
     Image.new("RGB", (10, 10), (1, 2, 3)).save(folder / "5.png")
     made["Report"]()
     page.button_group(key="images").set_value("None").run()

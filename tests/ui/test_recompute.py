@@ -119,6 +119,19 @@ def test_a_run_whose_decisions_were_all_taken_back_is_computed_without_any(run, 
     assert again(child, tmp_path).name == again(ruled, tmp_path).name == run.name
 
 
+def test_a_run_of_code_that_the_app_refuses_is_not_noted_as_started(run, reviews, monkeypatch):
+    reviews.record(run.subject, "ann", [Decision(0, "exclude")])
+    monkeypatch.setattr(export_view, "looks_only", lambda: False)
+    monkeypatch.setattr(export_view, "pressed", lambda *_words, **_options: True)
+    monkeypatch.setattr(export_view, "note", pytest.fail)
+    said = []
+    monkeypatch.setattr(export_view.st, "error", said.append)
+    of_code = replace(run.settings, features=replace(run.settings.features, backbone="nets:best"))
+    monkeypatch.setitem(vars(run), "settings", of_code)
+    export_view.recompute(View(run))
+    assert ["can run any code" in one for one in said] == [True]
+
+
 def test_labels_that_a_person_changed_are_not_called_flipped_on_purpose(run, reviews, tmp_path):
     """Four labels are flipped; one of them is mended, and two right ones are changed."""
     run = pipeline.run(replace(run.settings, noise=NoiseSettings(corrupt_label=4 / 24)), tmp_path)

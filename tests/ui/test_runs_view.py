@@ -2,8 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from lsi.errors import UsageError
+from lsi.runs.layout import MANIFEST
 from lsi.runs.run import Run
-from lsi.ui import session
+from lsi.ui import runs_view, session
 from lsi.ui.runs_view import in_order, table_key
 
 
@@ -29,6 +31,15 @@ def test_a_selected_row_is_forgotten_where_the_list_of_runs_changed():
     old, new, newer = (made(name, "2026-01-01T00:00:00") for name in ("old", "new", "newer"))
     assert table_key([new, old]) == table_key([new, old])
     assert len({table_key(runs) for runs in ([new, old], [old], [newer, new, old])}) == 3
+
+
+def test_a_title_that_is_refused_is_not_noted(tmp_path, monkeypatch):
+    (tmp_path / MANIFEST).write_text("{}")
+    monkeypatch.setattr(runs_view, "refused", lambda: False)
+    monkeypatch.setattr(runs_view, "note", pytest.fail)
+    monkeypatch.setattr(runs_view.st, "session_state", {f"title-{tmp_path.name}": "x" * 81})
+    with pytest.raises(UsageError, match="at most 80 characters"):
+        runs_view._rename(Run(tmp_path), "ann")
 
 
 def test_runs_of_one_label_are_told_apart(monkeypatch):
