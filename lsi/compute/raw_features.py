@@ -16,7 +16,7 @@ from lsi.config import DataSettings, EngineSettings, FeatureSettings
 from lsi.data.checksums import stamps_of
 from lsi.data.crops import cuts_of
 from lsi.data.formats import readers
-from lsi.data.images import ChosenImages, pixel_limits
+from lsi.data.images import BEHIND, ChosenImages, pixel_limits
 from lsi.data.plan import counted
 from lsi.errors import DataError, UsageError
 from lsi.features import (
@@ -187,7 +187,7 @@ class Pictures:
         changed = np.flatnonzero((stamps_of(self.images) != self.stamps).any(axis=1))
         if len(changed):
             stamp = self.images.stamp(int(changed[0]))
-            first = "" if stamp is None else f", such as {stamp[0]}"
+            first = "" if stamp is None else f", such as {stamp[0].replace(BEHIND, ' with ')}"
             raise DataError(f"{counted(len(changed), 'image')} changed while features were computed{first}: compute "
                             "again.")  # fmt: skip
 

@@ -9,7 +9,7 @@ import pandas as pd
 from lsi.config import DataSettings
 from lsi.data.images import Images, decode, to_rgb
 from lsi.data.labels import UNLABELLED, LabelRules, class_positions, encode_labels
-from lsi.data.naming import BY_END, counts_rows, is_index, may_name, rows_by_name
+from lsi.data.naming import BY_END, counts_rows, is_index, is_missing, may_name, rows_by_name
 from lsi.data.plan import Plan, counted
 from lsi.data.record import Dataset
 from lsi.data.sources import open_source
@@ -83,7 +83,11 @@ def _with_labels(dataset: Dataset, settings: DataSettings) -> Dataset:
 
 
 def _said_of_numbers(values: np.ndarray, class_names: tuple[str, ...], where: str) -> list[str]:
-    """Return a sentence where numbers of an array are names of classes and would be others as positions."""
+    """Return a sentence where all values are numbers that are names of classes and would be others as positions."""
+    if values.dtype.kind in "OU":
+        values = as_numbers(values[[not is_missing(value) and str(value).strip() != "" for value in values.tolist()]])
+        if np.isnan(values).any():
+            return []
     if values.dtype.kind not in "iuf":
         return []
     numbers = [int(value) for value in np.unique(values[np.isfinite(values)])]
@@ -149,7 +153,10 @@ def _rows_of(
     found = _by_content(rest, ids, where)
     if found is not None:
         name, rows, counts = found
-        return rows, _said_of_join(what, name, counts)
+        said = _said_of_join(what, name, counts)
+        if length == len(ids) and (rows != np.arange(length)).any():
+            said += ", which names all samples, so they are not taken in the order of the rows"
+        return rows, said
     return _in_order(dataset, length, where, what, reason)
 
 
@@ -169,9 +176,10 @@ def _by_content(
     """Return the column of texts that names all samples, whatever it is called, with their rows; None for none.
 
     Raises:
-        DataError: one names at least half of them, or several name all, in different orders.
+        DataError: none names all and one at least half of them, or several name all, in different orders.
     """
     found: list[tuple[str, np.ndarray, dict[str, int]]] = []
+    problems: list[DataError] = []
     for name, values in columns.items():
         if not may_name(values, ids):
             continue
@@ -179,7 +187,9 @@ def _by_content(
         if (rows >= 0).all():
             found.append((name, rows, counts))
         elif 2 * (rows >= 0).sum() >= len(ids):
-            raise _lacking(where, name, rows, ids)
+            problems.append(_lacking(where, name, rows, ids))
+    if problems and not found:
+        raise problems[0]
     other = next((name for name, rows, _ in found if not np.array_equal(rows, found[0][1])), None)
     if other is not None:
         raise DataError(

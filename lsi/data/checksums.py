@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lsi.data.images import Images
+from lsi.data.images import BEHIND, Images
 from lsi.data.record import Dataset
 from lsi.files import atomic
 from lsi.hashing import key
@@ -134,6 +134,8 @@ class _Files:
 
     def real(self, place: str) -> str:
         """Return the place of content with links resolved: one that leads elsewhere now is another place."""
+        if BEHIND in place:
+            return BEHIND.join(map(self.real, place.split(BEHIND)))
         if not os.path.isabs(place):  # noqa: PTH117 - an address; a Path each would take twice the time
             return place
         folder, name = os.path.split(place)
@@ -147,16 +149,23 @@ class _Files:
         """Return when content was last changed or put where it lies: a file that takes another's name keeps its time.
 
         Args:
-            place: of the content: a file, or a file with # and a part of it behind.
+            place: of the content: a file, or a file with # and a part of it behind, or two of them.
             time_ns: when it was changed; a checksum or a version, which are smaller than times, stay as they are.
         """
+        if BEHIND in place:
+            found = [self._times_around(part) for part in place.split(BEHIND)]
+            return time_ns if None in found else max(time for times in found for time in times or ())
+        times = self._times_around(place)
+        return time_ns if times is None or time_ns < times[0] else max(time_ns, times[1])
+
+    def _times_around(self, place: str) -> tuple[int, int] | None:
         times = _times_of(place)
         while times is None and "#" in place:
             place = place.rpartition("#")[0]
             if place not in self._times:
                 self._times[place] = _times_of(place)
             times = self._times[place]
-        return time_ns if times is None or time_ns < times[0] else max(time_ns, times[1])
+        return times
 
 
 def _times_of(place: str) -> tuple[int, int] | None:

@@ -16,6 +16,7 @@ from lsi.errors import UnreachableError, is_of_surroundings
 from lsi.hashing import Stamp, file_checksum, stamp_of
 
 __all__ = [
+    "BEHIND",
     "HEIC_SUFFIXES",
     "SUFFIXES",
     "ArrayImages",
@@ -29,6 +30,8 @@ __all__ = [
     "sniff",
     "to_rgb",
 ]
+
+BEHIND = "\n"  # in the place of a stamp, between those of two files that the content lies in
 
 
 @runtime_checkable

@@ -4,8 +4,10 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Int
 
 Parts = tuple[str, ...]  # of a path
@@ -77,7 +79,7 @@ def may_name(values: np.ndarray, names: Sequence[str]) -> bool:
     """
     if not holds_names(values):
         return False
-    texts = {str(value) for value in values.tolist() if value is not None and value == value}
+    texts = {value for value in values.tolist() if isinstance(value, str)}
     if 2 * len(texts) < len(names):
         return False
     ends = {end for text in texts for end in _ends(text)}
@@ -85,9 +87,14 @@ def may_name(values: np.ndarray, names: Sequence[str]) -> bool:
     return any(end in ends for name in some for end in _ends(name))
 
 
+def is_missing(value: Any) -> bool:
+    """Say whether a cell of a table is empty: no list is."""
+    return pd.isna(value) is True
+
+
 def holds_names(values: np.ndarray) -> bool:
     """Say whether the first values are short texts, most of them no numbers."""
-    texts = [value for value in values[:_LOOKED_AT].tolist() if value is not None and value == value]
+    texts = [value for value in values[:_LOOKED_AT].tolist() if not is_missing(value)]
     if not texts or not all(isinstance(text, str) and len(text) < _LONGEST for text in texts):
         return False
     n_numbers = sum(_NUMBER.fullmatch(text.strip()) is not None for text in texts)

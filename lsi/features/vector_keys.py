@@ -11,6 +11,7 @@ from lsi.errors import DataError
 
 # names that say of texts, but not of numbers, that they name images
 _PICTURES = frozenset({"images", "picture", "photo", "jpg", "jpeg", "png", "webp"})
+_NUMBERED = frozenset({"image", "img"})  # names of paths, and of numbers
 LOOKED_AT = 200  # values
 
 
@@ -20,8 +21,9 @@ def key_names(is_text: Mapping[str, bool]) -> list[str]:
 
 
 def usual_keys(columns: Sequence[str]) -> list[str]:
-    """Return which columns have a name that says so, whatever they hold."""
-    return [c for c, _ in key_columns(columns) if c.strip().casefold() not in _PICTURES]
+    """Return which columns have a name that says so, whatever they hold: paths, then images, then ids."""
+    found = [(c, is_path) for c, is_path in key_columns(columns) if c.strip().casefold() not in _PICTURES]
+    return [c for c, _ in sorted(found, key=lambda key: (not key[1], key[0].strip().casefold() in _NUMBERED))]
 
 
 def guessed_keys(texts: Mapping[str, np.ndarray]) -> list[str]:

@@ -191,3 +191,44 @@ def test_columns_of_parquet_beside_class_folders_are_kept(tmp_path):
     pd.DataFrame({"file_name": names, "patient": range(4)}).to_parquet(tmp_path / "m.parquet", index=False)
     data = load(DataSettings(data=tmp_path), tmp_path)
     assert dict(zip(data.ids, data.metadata["patient"], strict=True)) == dict(zip(names, range(4), strict=True))
+
+
+@pytest.mark.parametrize("column", ["split", "image", "label"])
+def test_whole_numbers_with_gaps_in_parquet_beside_images_are_read(tmp_path, column):
+    plant(tmp_path, [f"{i}.png" for i in range(6)])
+    table = {"image": [f"{i}.png" for i in range(6)], "label": list("xyzxyz"), "split": ["train"] * 6}
+    table[column] = pa.array([0, 1, None, 3, 4, 5], pa.int64())
+    pq.write_table(pa.table(table), tmp_path / "t.parquet")
+    data = opened(tmp_path, split="all")
+    assert data.is_labelled
+    assert len(data) == (5 if column == "label" else 6)
+    assert (len(data.class_names), len(data.plan.splits)) == (
+        5 if column == "label" else 3,
+        6 if column == "split" else 1,
+    )
+
+
+def test_numbers_of_vectors_in_parquet_beside_images_are_no_columns(tmp_path):
+    plant(tmp_path, [f"{i}.png" for i in range(4)])
+    wide = pd.DataFrame({f"f{i}": [0.5] * 4 for i in range(60)})
+    wide.insert(0, "path", [f"{i}.png" for i in range(4)])
+    wide.iloc[:3].to_parquet(tmp_path / "a.parquet", index=False)
+    data = opened(tmp_path)
+    assert (len(data), data.metadata, data.plan.ignored) == (4, None, ((".parquet", 1),))
+
+
+def test_of_several_parquet_tables_beside_images_none_is_read(tmp_path):
+    plant(tmp_path, [f"{i}.png" for i in range(4)])
+    for name in ("a.parquet", "b.parquet"):
+        frame = pd.DataFrame({"path": [f"{i}.png" for i in range(4)], "label": list(name[0] + "xyz")})
+        frame.to_parquet(tmp_path / name, index=False)
+    data = opened(tmp_path)
+    assert (len(data), data.is_labelled) == (4, False)
+    assert "b.parquet names the images as well and is not read: give it as --data for its own." in data.plan.notes
+
+
+def test_beside_class_folders_values_of_text_tables_come_before_parquet(tmp_path):
+    names = [f"{'ab'[i % 2]}/{i}.png" for i in range(4)]
+    plant(tmp_path, names, {"z.csv": "path,age\n" + "".join(f"{name},1\n" for name in names)})
+    pd.DataFrame({"path": names, "age": [2] * 4}).to_parquet(tmp_path / "a.parquet", index=False)
+    assert [int(age) for age in opened(tmp_path).metadata["age"]] == [1] * 4

@@ -158,6 +158,14 @@ def test_images_at_two_depths_are_those_of_the_one_folder_that_holds_all(tmp_pat
     assert dataset.ids.tolist() == [place.format("1.png") + "#0", place.format("sub/1.png") + "#0"]
 
 
+@pytest.mark.parametrize("annotation", ["instances.json", "annotations/instances.json"])
+def test_a_folder_that_holds_all_images_is_not_taken_where_another_lacks_few(tmp_path, annotation):
+    content = coco([{}, {"image_id": 2}], [{"id": 1, "file_name": "1.png"}, {"id": 2, "file_name": "s/1.png"}])
+    files = {annotation: content, "masks/1.png": 5, "masks/s/1.png": 6, "photos/1.png": 7, "x/s/1.png": 8}
+    with pytest.raises(DataError, match=r"several images are called s?/?1\.png"):
+        opened(write(tmp_path, files))
+
+
 def test_an_image_that_may_be_one_of_several_is_refused(tmp_path):
     files = {"instances.json": coco([{}]), "a/1.png": 5, "b/1.png": 6}
     with pytest.raises(DataError, match=r"instances\.json: several images are called 1\.png: a/1\.png, b/1\.png"):

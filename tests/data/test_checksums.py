@@ -129,6 +129,30 @@ def test_what_lies_in_a_file_that_another_of_its_size_and_time_replaced_is_read_
     assert found[0] != found[1] == opened(path).checksum(0)
 
 
+@pytest.mark.parametrize("replaced", ["d.parquet", "1.png"])
+def test_a_photograph_that_a_row_names_is_read_again_where_it_or_its_table_was_replaced(tmp_path, replaced):
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    rows = [{"bytes": b"zero", "path": None}, {"bytes": None, "path": "1.png"}]
+    pq.write_table(pa.table({"image": pa.array(rows, kind), "label": [0, 1]}), tmp_path / "d.parquet")
+    (tmp_path / "1.png").write_bytes(b"one!")
+    for name in ("d.parquet", "1.png"):
+        os.utime(tmp_path / name, ns=(OLD, OLD))
+    known, images = Checksums(tmp_path / "k"), _column(tmp_path / "d.parquet")
+    before = known.of(images)
+    assert len(known.known) == 2
+    unread = FetchedImages(["0", "1"], lambda _: None, images.stamp)
+    assert known.of(unread) == before
+    content = b"two!" if replaced == "1.png" else (tmp_path / replaced).read_bytes().replace(b"zero", b"null")
+    (tmp_path / "new").write_bytes(content)
+    os.utime(tmp_path / "new", ns=(OLD, OLD))
+    (tmp_path / "new").replace(tmp_path / replaced)
+    (tmp_path / "k").unlink()
+    images = _column(tmp_path / "d.parquet")
+    known.of(images)
+    assert [c[2] for c in known.known.values()] == [images.checksum(0), images.checksum(1)]
+    assert known.known[images.stamp(1)[0]][1] > OLD + 1
+
+
 def test_a_file_written_just_now_is_read_after_a_tick_and_one_of_the_future_is_read_again(images, tmp_path):
     path = tmp_path / "known.parquet"
     os.utime(images.paths[0])

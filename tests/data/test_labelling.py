@@ -51,11 +51,21 @@ def test_labels_are_joined_by_a_column_of_any_name_that_names_the_samples(folder
     table["label"] = [i[:3] for i in ids]
     data = labelled(folder, table, name)
     assert (data.labels == data.true_label).all()
-    assert data.plan.notes[-1].endswith("labels are joined by the column where.")
+    said = "by the column where, which names all samples, so they are not taken in the order of the rows."
+    assert data.plan.notes[-1].endswith(said)
+    half = table.assign(where=[*ids[:11], "cat/x.png"], path_2=ids)[["where", "path_2", "label"]]
+    assert (labelled(folder, half, name).labels == data.true_label).all()
     with pytest.raises(DataError, match=r"its column where names 11 of the 12 samples, and not cat/10\.png"):
         labelled(folder, table.replace({"where": {"cat/10.png": "cat/x.png"}}), name)
     with pytest.raises(DataError, match="columns where and next name the samples in different orders"):
         labelled(folder, table.assign(next=ids[1:] + ids[:1]), name)
+
+
+def test_lists_in_another_column_are_no_names(folder):
+    ids = ids_of(folder)
+    table = pd.DataFrame({"vector": [[1.0, 2.0]] * 12, "where": ids[::-1], "label": [i[:3] for i in ids[::-1]]})
+    data = labelled(folder, table, "second.parquet")
+    assert (data.labels == data.true_label).all()
 
 
 def test_few_names_and_numbers_in_a_column_of_any_name_are_no_names(tmp_path):
@@ -85,6 +95,15 @@ def test_arrays_of_names_join_labels_and_name_the_samples(tmp_path, key):
     data = load(DataSettings(data=tmp_path / "a.npz", labels=str(tmp_path / "l.npz")), tmp_path)
     assert data.ids.tolist() == names.tolist()
     assert (data.labels == data.true_label).all()
+
+
+def test_the_names_that_samples_of_arrays_always_had_come_before_others(tmp_path):
+    x = np.random.default_rng(0).normal(size=(6, 3))
+    names = {key: np.array([f"{key}{i}" for i in range(6)]) for key in ("image_id", "file_name", "paths", "filenames")}
+    for key in ("filenames", "paths", "file_name", "image_id"):
+        np.savez(tmp_path / "a.npz", features=x, labels=[0, 1, 2] * 2, **names)
+        data = load(DataSettings(data=tmp_path / "a.npz"), tmp_path)
+        assert data.ids.tolist() == names.pop(key).tolist()
 
 
 def test_labels_of_json_lines_are_read_and_files_of_other_kinds_are_refused(folder):
@@ -180,16 +199,18 @@ def test_a_number_among_names_that_are_numbers_is_no_position(tmp_path):
     assert [data.class_names[c] for c in data.labels[:2]] == ["2", "1"]
 
 
+@pytest.mark.parametrize("name", ["l.npy", "l.csv"])
 @pytest.mark.parametrize(("names", "values", "said"), [
     (range(12), range(12), "as a position, in ImageFolder's order of their text, 2 would be the class 10."),
     (range(1, 4), [1, 2, 1], "as a position 1 would be the class 2."),
     (range(1, 4), [1, 2, 3], None),
     (range(4), range(4), None),
 ])  # fmt: skip
-def test_numbers_that_are_names_of_classes_and_could_be_positions_get_a_note(tmp_path, names, values, said):
-    plant(tmp_path / "n", [f"{name}/{name}.png" for name in names])
+def test_numbers_that_are_names_of_classes_and_could_be_positions_get_a_note(tmp_path, name, names, values, said):
+    plant(tmp_path / "n", [f"{own}/{own}.png" for own in names])
     np.save(tmp_path / "l.npy", np.array(values))
-    data = load(DataSettings(data=tmp_path / "n", labels=str(tmp_path / "l.npy")), tmp_path)
+    pd.DataFrame({"label": values}).to_csv(tmp_path / "l.csv", index=False)
+    data = load(DataSettings(data=tmp_path / "n", labels=str(tmp_path / name)), tmp_path)
     assert [data.class_names[c] for c in data.labels] == [str(value) for value in values]
     notes = [note for note in data.plan.notes if "numbers are read as names of classes, not as positions" in note]
     assert len(notes) == (said is not None)

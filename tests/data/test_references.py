@@ -85,6 +85,12 @@ def test_names_at_two_depths_lead_into_the_one_folder_that_holds_all(tmp_path, m
     assert Resolver(tree, "labels.csv").resolve(names, "path").names == below("a", names)
 
 
+def test_a_folder_that_holds_all_is_not_taken_where_another_lacks_few(tmp_path):
+    tree = tree_of(tmp_path, below("b", NAMES[1:]) + below("masks"))
+    with pytest.raises(DataError, match=r"row 1 names 1.png, which lies in b/ and in masks/"):
+        Resolver(tree, "labels.csv").resolve(NAMES, "path")
+
+
 def test_images_are_meant_and_not_their_masks(tmp_path):
     tree = tree_of(tmp_path, below("images") + below("labels/masks") + below("A"))
     assert Resolver(tree, "labels.csv").resolve(NAMES, "path").names == below("images")

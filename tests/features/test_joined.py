@@ -431,3 +431,10 @@ def test_what_are_no_probabilities_of_the_classes_is_named(tmp_path, columns, va
     frame.assign(id=IDS).to_parquet(tmp_path / "p.parquet")
     with pytest.raises(DataError, match=message):
         joined_probabilities(tmp_path / "p.parquet")
+
+
+def test_paths_come_before_images_that_are_numbers(tmp_path):
+    ids = np.array(["0.png", "1.png", "10.png", "2.png"])
+    frame = pd.DataFrame({"image": [0, 1, 2, 10], "path": ids[SHUFFLED], "f0": SHUFFLED, "f1": 0.5})
+    frame.to_csv(tmp_path / "v.csv", index=False)
+    assert join_embeddings(str(tmp_path / "v.csv"), ids, ALL).values[:, 0].tolist() == [0, 1, 2, 3]

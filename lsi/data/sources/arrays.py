@@ -23,6 +23,7 @@ ARRAYS = (".npz", ".npy")
 _VALUES = ("images", "features", "embeddings", "embedding", "image", "x", "data", "pixels", "arr_0")
 _LABELS = ("labels", "label", "y", "targets", "target", "classes", "class", "fine_labels", *ALIASES["label"], "arr_1")
 _SPLITS = ("split", "splits")
+_IDS = ("ids", "id", "keys", "filenames", "paths")  # before all other names: decisions are kept by them
 _NAMES = ("class_names", "label_names", "classes_names", "names")
 
 
@@ -223,9 +224,10 @@ def _only_candidate(arrays: dict[str, np.ndarray]) -> np.ndarray | None:
 
 
 def _ids(arrays: dict[str, np.ndarray], n: int) -> np.ndarray:
-    """Return the first array whose name says that it names samples, ids before paths, and that does; else numbers."""
-    for name, _ in sorted(key_columns(list(arrays)), key=lambda key: key[1]):
-        ids = arrays[name]
+    """Return the first array whose name says that it names samples, and that does; else numbers."""
+    folded = {name.casefold(): array for name, array in arrays.items()}
+    names = [name for name in _IDS if name in folded]
+    for ids in (*map(folded.__getitem__, names), *(arrays[name] for name, _ in key_columns(list(arrays)))):
         if ids.shape == (n,) and len(np.unique(ids)) == n:
             return ids.astype(str)
     return numbered(n)

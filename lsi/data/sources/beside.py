@@ -12,7 +12,7 @@ import pandas as pd
 from lsi.data.naming import rows_by_name, text_of_path
 from lsi.data.plan import some
 from lsi.data.sources.columns import Wanted, assign_roles, key_columns
-from lsi.data.sources.parquet_tables import read_table
+from lsi.data.sources.parquet_tables import PARQUET, read_table
 from lsi.data.sources.samples import Options, Samples
 from lsi.data.sources.splits import ALL
 from lsi.data.sources.tables import from_frame, names_images
@@ -29,8 +29,9 @@ _JSON = ".json"  # may hold anything
 def with_columns(tree: Tree, samples: Samples, tables: list[str], options: Options) -> Samples:
     """Return samples with the columns of the tables beside them whose rows name their images.
 
-    Of an image that several tables name, the first one's values count. A table without a column of a usual name that
-    names images all the same gets a note, and so does one that cannot be read or names most of them wrongly.
+    Of an image that several tables name, the first one's values count, those of text before Parquet. A table without a
+    column of a usual name that names images all the same gets a note, and so does one that cannot be read or names most
+    of them wrongly.
 
     Args:
         tree: where the tables lie.
@@ -43,7 +44,7 @@ def with_columns(tree: Tree, samples: Samples, tables: list[str], options: Optio
         UnreachableError: a table cannot be reached.
     """
     ignored, notes, metadata = dict(samples.ignored), list(samples.notes), samples.metadata
-    for table in tables:
+    for table in sorted(tables, key=lambda name: name.lower().endswith(PARQUET)):
         try:
             frame, found = read_table(tree, table)
         except UnreachableError:

@@ -1,6 +1,7 @@
 """Trees of images: class folders, splits above or below them, images alone, or images with a table beside them."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -172,10 +173,10 @@ def _with_table(tree: Tree, layout: Layout, tables: list[str], options: Options,
             problems[table] = error
     _refuse_problems(problems, unreadable, list(fitting), options)
     notes += [f"A table beside the images is not read: {error}" for error in problems.values()]
+    fitting = _without_parquet(fitting, notes, options)
     if not fitting:
         layout.notes.extend(notes)
         return None
-    fitting = _without_parquet(fitting, notes)
     samples = _of_tables(fitting, tree, options)
     named = {name for part in fitting.values() for name in part.paths}
     used = Counter(PurePosixPath(table).suffix.lower() for table in fitting)
@@ -185,10 +186,13 @@ def _with_table(tree: Tree, layout: Layout, tables: list[str], options: Options,
                    ignored=ignored, files=_container(tree), notes=(*samples.notes, *notes))  # fmt: skip
 
 
-def _without_parquet(fitting: dict[str, Samples], notes: list[str]) -> dict[str, Samples]:
-    """Return the tables of text where there are some: Parquet beside them may hold the same, or vectors."""
+def _without_parquet(fitting: dict[str, Samples], notes: list[str], options: Options) -> dict[str, Samples]:
+    """Return the tables of text where there are some: Parquet beside them may hold the same, or vectors.
+
+    Of several Parquet tables alone none is read, unless their names tell splits or someone named a column.
+    """
     chosen = {table: samples for table, samples in fitting.items() if not table.lower().endswith(PARQUET)}
-    if not chosen:
+    if not chosen and (len(fitting) == 1 or _tell_splits(fitting) or options.columns != Wanted()):
         return fitting
     notes += [
         f"{table} names the images as well and is not read: give it as --data for its own."
@@ -196,6 +200,11 @@ def _without_parquet(fitting: dict[str, Samples], notes: list[str]) -> dict[str,
         if table not in chosen
     ]
     return chosen
+
+
+def _tell_splits(tables: Iterable[str]) -> bool:
+    splits = [split_of_file(table) for table in tables]
+    return len(set(splits)) == len(splits) and None not in splits
 
 
 def _refuse_problems(
@@ -235,7 +244,7 @@ def _of_tables(fitting: dict[str, Samples], tree: Tree, options: Options) -> Sam
     if len(fitting) == 1:
         (samples,), (split,) = fitting.values(), splits.values()
         return samples if split is None or samples.splits else replace(samples, splits=[split] * len(samples.ids))
-    if len(set(splits.values())) < len(splits) or None in splits.values():
+    if not _tell_splits(fitting):
         raise DataError(
             f"{tree.name}: several tables name the images ({', '.join(fitting)}): give the one to read as --data."
         )

@@ -1,6 +1,7 @@
 """How a table's names become names of files: the folders that they count from, and the suffixes that they lack."""
 
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -40,6 +41,21 @@ class Rule:
 def join_path(base: str, text: str) -> str:
     """Return a path as it is called from the root, where it counts from a folder."""
     return text if not base or text.startswith("/") else f"{base}/{text}"
+
+
+def whole_folder(held: Mapping[str, int], n_files: int) -> list[str]:
+    """Return the one folder that holds all files, none where another outside it holds at least half of them.
+
+    Args:
+        held: how many of the files each folder holds, "" for the root.
+        n_files: how many there are.
+    """
+    whole = [folder for folder, n_held in held.items() if n_held == n_files]
+    if len(whole) != 1:
+        return []
+    inside = f"{whole[0]}/" if whole[0] else ""
+    rivals = [f for f, n_held in held.items() if f != whole[0] and 2 * n_held >= n_files]
+    return whole if all(f.startswith(inside) and not f.startswith(("/", "..")) for f in rivals) else []
 
 
 def is_bare(text: str) -> bool:

@@ -12,13 +12,14 @@ from lsi.data.sources.text_tables import read_frame
 from lsi.data.trees import Tree
 
 PARQUET = ".parquet"
+_MOST_FLOATS = 50  # columns: where most of more are such, they are the numbers of vectors
 
 
 def read_table(tree: Tree, name: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Return a table beside images, one row a sample, and sentences on how it was read.
 
-    Of Parquet, columns of bytes, lists and structs are left out; where there are no two others, the table says nothing
-    of the images, and all are.
+    Of Parquet, columns of bytes, lists and structs are left out; where there are no two others, or most of many are
+    the numbers of vectors, the table says nothing of the images, and all are.
 
     Args:
         tree: where the table lies.
@@ -32,7 +33,8 @@ def read_table(tree: Tree, name: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
     file = open_columns(tree, name)
     flat = [field.name for field in file.schema if not pa.types.is_nested(field.type)]
     columns, _ = column_values.kept_columns([file], flat)
-    if len(columns) < 2:
+    n_floats = sum(pa.types.is_floating(file.schema.field(column).type) for column in columns)
+    if len(columns) < 2 or n_floats > max(_MOST_FLOATS, len(columns) // 2):
         return pd.DataFrame(), ()
     table, features = file.read(columns), column_values.hub_features(file)
     frame, notes = column_values.metadata({column: [table[column]] for column in columns})

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from lsi.data.images import SUFFIXES
 from lsi.data.naming import text_of_path
 from lsi.data.sources.confined import check_reference
-from lsi.data.sources.naming_rule import Rule, is_bare, join_path, letters
+from lsi.data.sources.naming_rule import Rule, is_bare, join_path, letters, whole_folder
 from lsi.data.sources.near import files_in, folders_near, own_folder
 from lsi.data.sources.splits import same_split, split_of_file
 from lsi.data.trees import LocalTree, Tree
@@ -84,7 +84,7 @@ class Resolver:
             names, used = self._names(rule, bases, rows, where)
         except DataError:
             whole = self._whole(rule, bases, rows)
-            if len(whole) != 1:
+            if not whole:
                 raise
             names, used = self._names(rule, whole, rows, where)
         names = self._below_root(names)
@@ -204,9 +204,10 @@ class Resolver:
         return names, [base for base in rule.tier if base in used]
 
     def _whole(self, rule: Rule, bases: list[str], rows: list[tuple[str, str | None]]) -> list[str]:
-        """Return the folders that hold the files of all rows."""
-        named = [(text, split) for text, split in rows if text]
-        return [b for b in bases if all(b in rule.bases(s) and self._file(rule, b, text) for text, s in named)]
+        """Return the folder that holds the files of all rows, none where it is not the only one that may be meant."""
+        named = [(text, rule.bases(split)) for text, split in rows if text]
+        held = {b: sum(b in own and bool(self._file(rule, b, text)) for text, own in named) for b in bases}
+        return whole_folder(held, len(named))
 
     def _below_root(self, names: list[str]) -> list[str]:
         """Return names as the tree lists them where they lead to a file below its root; others stay as they are.

@@ -11,7 +11,7 @@ import pandas as pd
 
 from lsi.data.images import SUFFIXES, Images
 from lsi.data.labels import LabelRules
-from lsi.data.naming import numbered, safe_name, text_of_path
+from lsi.data.naming import is_missing, numbered, safe_name, text_of_path
 from lsi.data.plan import counted, some
 from lsi.data.sources.columns import OPTIONS, Roles, assign_roles
 from lsi.data.sources.references import Resolver
@@ -58,7 +58,7 @@ def from_frame(
         splits = _splits_of_folders(paths, notes)
     if roles.label is None and roles.rest and options.needs_labels:
         notes.append(_no_label(roles))
-    labels = None if roles.label is None else frame[roles.label].tolist()
+    labels = None if roles.label is None else [None if v is pd.NA else v for v in frame[roles.label].tolist()]
     label_rules = replace(rules or LabelRules(""), where=f"{where}, column {roles.label}")
     rest = options.beside(columns, roles)
     metadata = None if not rest else frame[rest].reset_index(drop=True)
@@ -73,7 +73,7 @@ def from_frame(
         splits,
         np.arange(len(frame)),
         {"": len(frame)},
-        text=None if roles.text is None else ["" if v is None or v != v else str(v) for v in frame[roles.text]],
+        text=None if roles.text is None else ["" if is_missing(v) else str(v) for v in frame[roles.text]],
         features=_features(frame, roles, where, asked),
         targets=numbers({c: frame[c] for c in columns}, options.targets, where, asked),
         target_names=options.targets,
@@ -177,7 +177,7 @@ def _images(
     if roles.image is None:
         return None, numbered(len(frame)), [], []
     where = text_of_path(resolver.table)
-    values = ["" if v is None or v != v else str(v) for v in frame[roles.image]]
+    values = ["" if is_missing(v) else str(v) for v in frame[roles.image]]
     references = resolver.resolve(values, roles.image, splits)
     notes = [f"{references.note}."] if references.note else []
     if references.n_missing:
@@ -215,7 +215,7 @@ def _no_label(roles: Roles) -> str:
 def _splits(frame: pd.DataFrame, roles: Roles, notes: list[str]) -> list[str] | None:
     if roles.split is None:
         return None
-    values = ["" if v is None or v != v else str(v).strip() for v in frame[roles.split]]
+    values = ["" if is_missing(v) else str(v).strip() for v in frame[roles.split]]
     if not any(values):
         notes.append(f"The column {roles.split} is empty: there are no splits.")
         return None

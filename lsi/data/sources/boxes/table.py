@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from lsi.data.images import SUFFIXES
+from lsi.data.sources.naming_rule import whole_folder
 from lsi.data.sources.splits import split_of
 from lsi.data.trees.filenames import suffix_of
 from lsi.errors import DataError
@@ -153,6 +154,8 @@ class ImageFinder:
     def in_one_folder(self, names: Iterable[str], beside: str, split: str | None) -> list[str] | None:
         """Return the images that names mean below the one folder that holds each as it is written, None where none is.
 
+        None also where a folder outside it holds at least half of them and may be meant instead.
+
         It is that of the annotation or one in it, or else one above it or in that.
 
         Args:
@@ -167,8 +170,19 @@ class ImageFinder:
             of_split = [f for f in (base, *below) if split is None or split_of_path(f"{f}/_") in (None, split)]
             holding = [f for f in of_split if all(_below(f, name) in there for name in wanted)]
             if holding:
-                return [_below(holding[0], name) for name in wanted] if len(holding) == 1 else None
+                held = self._held(wanted, split) | {"/".join(f.parts): len(wanted) for f in holding}
+                return [_below(holding[0], name) for name in wanted] if whole_folder(held, len(wanted)) else None
         return None
+
+    def _held(self, names: Iterable[str], split: str | None) -> dict[str, int]:
+        """Return how many of some names each folder of a split or of none holds as they are written."""
+        held = Counter(
+            image[: -len(name)].rstrip("/")
+            for name in names
+            for image in self._by_own_name.get(posixpath.basename(name), [])
+            if f"/{image}".endswith(f"/{name}")
+        )
+        return {f: n for f, n in held.items() if split is None or split_of_path(f"{f}/_") in (None, split)}
 
     def find_stem(self, stem: str, said: str, where: str) -> str | None:
         """Return the image that is called as its annotation is, apart from the suffix; else the one that it names.

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from lsi.data.fetched import FetchedImages
-from lsi.data.images import Images
+from lsi.data.images import BEHIND, Images
 from lsi.data.naming import text_of_path
 from lsi.data.plan import counted
 from lsi.data.sources.columnar.stored_bytes import StoredBytes
@@ -149,7 +149,7 @@ class _Stored:
         place = f"{own[0]}#{self.column}#{row}"
         if other is None:
             return place, own[1], own[2]
-        return f"{place} {other[0]}", own[1] + other[1], own[2] + other[2]  # a change of either changes a sum
+        return f"{place}{BEHIND}{other[0]}", own[1] + other[1], own[2] + other[2]  # a change of either changes a sum
 
 
 class _Names(Sequence):
