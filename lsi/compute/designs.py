@@ -21,7 +21,7 @@ from lsi.errors import DataError
 from lsi.features import FEATURES_VERSION, ViewedImages, fit_standardisation
 from lsi.features.design import FILES, VALUES, Design, Recipe, read_design, write_parts
 from lsi.hashing import fingerprint, key
-from lsi.laplace.design_matrix import DesignMatrix
+from lsi.laplace.design_matrix import GRAM_VERSION, DesignMatrix
 from lsi.runs.layout import DESIGNS
 from lsi.runs.store import Entry, Store
 
@@ -66,6 +66,7 @@ def design_of(prepared: Prepared, raw: RawFeatures, settings: Settings, store: S
     most = 0 if raw.kind == "probabilities" else how.pca
     name = key(
         version=FEATURES_VERSION,
+        gram=GRAM_VERSION,
         raw=raw.key,
         rows=fingerprint(rows),
         columns=None if columns is None else fingerprint(columns),

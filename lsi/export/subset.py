@@ -187,7 +187,7 @@ class _Audit:
     def compare(self, dataset: Any, key: str, column: str | None) -> None:
         """Raise where a column of a table differs from one of the audit; a text that was read as none may be any."""
         values = [] if column is None or not self.rows or key not in self.rows[0] else _values(dataset, column)
-        for row in self.rows if values and isinstance(values[0], str | int) else ():
+        for row in self.rows if any(isinstance(value, str | int) for value in values) else ():
             found, self.is_compared = values[row["index"]], True
             is_gap = key == "text" and not isinstance(found, str | int)
             if not is_gap and not _is_same(str(found), row[key]):
@@ -266,8 +266,11 @@ def _items(dataset: Any, name: str) -> list | None:
     tensors = getattr(dataset, "tensors", ())
     if name == "targets" and values is None and len(tensors) > 1 and not tensors[1].is_floating_point():
         values = tensors[1]  # of a TensorDataset
-    values = values.tolist() if hasattr(values, "tolist") else values
-    return values if isinstance(values, list) and hasattr(dataset, "__len__") and len(values) == len(dataset) else None
+    shape = (len(values),) if isinstance(values, list) else tuple(getattr(values, "shape", ()))
+    if not hasattr(dataset, "__len__") or shape[:1] != (len(dataset),):
+        return None
+    is_column = name in ("targets", "labels") and shape[1:] in ((), (1,)) and hasattr(values, "tolist")
+    return values.tolist() if is_column else values if isinstance(values, list) else None
 
 
 def _of_base(dataset: Any, name: str) -> Any:

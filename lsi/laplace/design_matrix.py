@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lsi.memory import budget_bytes, shard_bytes
 
+GRAM_VERSION = 2  # rises when the same Φ gets another factor of ΦᵀΦ
 MOST_ROWS, FEWEST_ROWS = 4096, 256
 MOST_CUDA_ROWS = 16_384
 LEAST_MEMO_BYTES, MEMO_SHARE, CUDA_MEMO_BYTES = 256 * 2**20, 0.25, 8 * 2**30
@@ -146,7 +147,7 @@ class Design(ABC):
 
     @cached_property
     def gram_factor(self) -> GramFactor:
-        """The eigendecomposition of ΦᵀΦ: products in the dtype of Φ by shard, the sum and the factor in float64."""
+        """The eigendecomposition of ΦᵀΦ: summed and factored in float64."""
         (gram,) = self.sum_shards(gram_of, torch.empty(len(self), 0))
         return GramFactor.of(gram)
 

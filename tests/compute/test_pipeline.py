@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lsi.compute import maps, pipeline, queries
+from lsi.compute import designs, maps, pipeline, queries
 from lsi.compute.preparation import prepare
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.errors import DataError, MissingRunError
@@ -185,6 +185,15 @@ def test_two_splits_of_one_file_never_share_an_entry(tmp_path):
     for run in runs:
         assert table["text"].iloc[run.scores["index"]].tolist() == run.scores["text"].tolist()
         assert run.class_names == ["1", "2", "3"]
+
+
+def test_a_factor_that_was_summed_otherwise_is_not_taken_from_the_cache(tmp_path, monkeypatch):
+    path = manifest_of_two_splits(tmp_path)
+    asked = Settings(DataSettings(data=path, split="train"))
+    monkeypatch.setattr(designs, "GRAM_VERSION", 1)
+    before = pipeline.run(asked, tmp_path / "c").design_key
+    monkeypatch.undo()
+    assert pipeline.run(dataclasses.replace(asked, seed=1), tmp_path / "c").design_key != before
 
 
 def test_two_files_that_hold_the_same_images_share_no_entry_across_splits(tmp_path):

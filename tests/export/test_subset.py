@@ -94,7 +94,8 @@ def test_a_dataset_in_another_order_is_found_out_by_its_labels(tmp_path, targets
     assert len(other.cleaned_table(table, label="what")) == 4, "another column than the one that was audited"
 
 
-def test_a_table_in_another_order_is_found_out_by_its_texts(tmp_path):
+@pytest.mark.parametrize("first", ["line 0\nand more", None])
+def test_a_table_in_another_order_is_found_out_by_its_texts(tmp_path, first):
     texts = [f"line {i}\nand more" for i in range(6)]
     run = made_run(tmp_path / "run", PATHS, LABELS, NAMES, metadata=pd.DataFrame({"text": texts}),
                    plan={"source_length": 6, "columns": {"text": "words", "label": "label"}})  # fmt: skip
@@ -103,9 +104,12 @@ def test_a_table_in_another_order_is_found_out_by_its_texts(tmp_path):
     subset = subset_of(tmp_path / "out")
     table = pd.DataFrame({"words": texts, "label": [7] * 6}).assign(words=lambda t: t.words.str.replace("\n", "\r\n"))
     named = table.assign(label=[NAMES[c] for c in LABELS])
+    named.loc[0, "words"] = first
     assert subset.cleaned_table(named)["label"].tolist() == NEW
-    with pytest.raises(ValueError, match=r"Expected 'line 0\\nand more' in row 0, column words, got 'line 5"):
-        subset.cleaned_table(named[::-1])
+    named = named.iloc[::-1] if first else named.iloc[[0, 5, 4, 3, 2, 1]]
+    row = 0 if first else 1
+    with pytest.raises(ValueError, match=rf"Expected 'line {row}\\nand more' in row {row}, column words, got 'line 5"):
+        subset.cleaned_table(named)
 
 
 def test_a_subset_of_a_dataset_is_what_it_is_cut_from(tmp_path, photos):
@@ -131,6 +135,20 @@ def test_labels_of_tensors_are_the_dataset_s_own(tmp_path):
     assert subset.kept(Pictures(targets=numbers[:, None])).labels == [9, 5, 5, 5]
     assert subset.kept(TensorDataset(tensor(range(6)), numbers)).labels == [9, 5, 5, 5]
     assert subset.kept(TensorDataset(tensor(range(6)), numbers / 2)).labels == [0, 2, 2, 2]
+
+
+@pytest.mark.parametrize("name", ["samples", "imgs"])
+@pytest.mark.parametrize("shape", [(6, 1), (6, 4, 4), (6,), (2, 3)])
+def test_arrays_of_images_are_no_paths_and_stay_arrays(tmp_path, name, shape):
+    class Array(np.ndarray):
+        def tolist(self) -> list:
+            raise AssertionError("pictures became lists")
+
+    dataset = Pictures(**{name: np.zeros(shape).view(Array)}, labels=np.zeros((6, 50)).view(Array))
+    subset = exported(tmp_path)
+    assert subset.kept(dataset).labels == [0, 2, 2, 2]
+    assert subset.kept(Pictures(**{name: tensor(np.zeros(shape))})).labels == [0, 2, 2, 2]
+    assert subset.kept(TensorDataset(tensor(range(6)), tensor(np.zeros((6, 2), int)))).labels == [0, 2, 2, 2]
 
 
 @pytest.mark.parametrize("gap", [None, float("nan"), pd.NA])
