@@ -51,8 +51,8 @@ def warn_of_unknown(run: Run | None, dataset: str) -> None:
         dataset: their name.
     """
     if run is None:
-        say(f"no run here is on {dataset} or has these samples: should the data have another name here, compute a run "
-            "on them and read the file in again")  # fmt: skip
+        say(f"no run here on {dataset} has these samples, and none on other data has half of them: should the data "
+            "have another name here, compute a run on them and read the file in again")  # fmt: skip
 
 
 def _warn_of_changes(run: Run, cache: Path) -> None:

@@ -153,21 +153,36 @@ def find_run(cache: Path, name: str) -> Run:
     fitting = fitting or [r for r in runs if r.name.startswith(name)]
     if len(fitting) == 1:
         return fitting[0]
-    if is_folder and not fitting and "export" in (read_json(Path(name) / MANIFEST) or {}):
-        raise MissingRunError(f"The folder {name} is no run but an export: name the run that it is of.")
+    if is_folder and not fitting:
+        return _damaged_run(Path(name))
     known = ", ".join(r.name for r in runs[:5]) or "none yet: start one with `python -m lsi compute`"
     raise MissingRunError(f"{'Several runs fit' if fitting else 'No run is called'} {name!r}. Runs: {known}.")
 
 
+def _damaged_run(folder: Path) -> Run:
+    """Return the run in a folder whose scores are missing, which reading them says.
+
+    Raises:
+        MissingRunError: its manifest is that of an export, or none of a run.
+    """
+    manifest = read_json(folder / MANIFEST) or {}
+    if "export" in manifest:
+        raise MissingRunError(f"The folder {folder} is no run but an export: name the run that it is of.")
+    if fault := fault_of(manifest):
+        raise MissingRunError(f"The run in {folder} cannot be read: of its {MANIFEST}, {fault}.")
+    return Run(folder)
+
+
 def run_about(cache: Path, content: Any) -> Run | None:
-    """Return the newest run on the dataset that a file of decisions names, else one that has the most of its samples.
+    """Return a run that has samples of a file of decisions: one on the dataset that it names, else on most of them.
 
     Args:
         cache: where the runs lie.
         content: what `decisions.json` holds, or an export of Label Studio.
 
     Returns:
-        None where there is none, and for files of versions that kept no content of samples.
+        None where no run on that dataset has any, and no other has half of them, whose name they are to have; and for
+        files of versions that kept no content of samples.
 
     Raises:
         DataError: it is no such file.
@@ -176,11 +191,16 @@ def run_about(cache: Path, content: Any) -> Run | None:
     records = records_of(content) + remarks_in(content)
     if not all("content" in record for record in records):
         return None
-    runs = list_runs(cache)
-    named = [run for run in runs if run.subject_name == content.get("dataset")]
-    found = {run: int((find(run.subject, records) >= 0).sum()) for run in ([] if named else runs)}
-    best = max(found, key=lambda run: found[run], default=None)
-    return named[0] if named else best if best is not None and found[best] else None
+    name, found = content.get("dataset"), dict[str, tuple[int, Run]]()
+    for run in list_runs(cache):
+        if run.subject_name not in found:
+            with suppress(LsiError, OSError, KeyError):  # one that is damaged has no samples
+                count = int((find(Run(run.folder).subject, records) >= 0).sum())  # a run of its own: its table goes
+                found |= {run.subject_name: (count, run)} if count or not records else {}
+    if str(name) in found:
+        return found[str(name)][1]
+    most, best = max(found.values(), key=lambda pair: pair[0], default=(0, None))
+    return best if 0 < len(records) <= 2 * most else None
 
 
 def cache_of(cache: Path, name: str | None) -> Path:

@@ -12,11 +12,15 @@ from PIL import Image
 from lsi.cli import main
 from lsi.errors import MissingRunError, UsageError
 from lsi.export import select, write_images
-from lsi.files import read_json
+from lsi.files import read_json, write_json
 from lsi.runs.decisions import Decision, Reviews
-from lsi.runs.listing import find_run
+from lsi.runs.layout import MANIFEST
+from lsi.runs.listing import find_run, run_about
 from lsi.runs.remarks import add_remark
+from lsi.runs.run import Run
+from lsi.runs.store import SEAL
 from tests.cases import image_files
+from tests.export.made import made_run
 
 
 @pytest.fixture(scope="module")
@@ -230,9 +234,56 @@ def test_decisions_are_read_in_for_the_run_that_has_their_samples(tmp_path, monk
         came = capsys.readouterr()
         assert came.out.startswith(f"2 decisions about {said} added;")
         assert "1 remark added" in came.out
-        assert ("lsi: no run here is on old or has these samples" in came.err) == warned
+        assert ("lsi: no run here on old has these samples" in came.err) == warned
     there = find_run(tmp_path / "two", "new").subject
     assert sorted(Reviews.of_cache(tmp_path / "two").current(there).index) == [4, 9]
+
+
+def run_on(cache, name: str, ids: list[str]) -> Run:
+    """A run as far as decisions are concerned: its samples are these."""
+    run = made_run(cache / "runs" / f"{name}-0", ids, [0] * len(ids), ["a", "b"])
+    run.manifest["dataset"]["name"] = name
+    write_json(run.folder / MANIFEST, {"created": "2026-01-01", "features": {}, "summary": {}, **run.manifest})
+    write_json(run.folder / SEAL, {})
+    return Run(run.folder)
+
+
+def test_the_run_that_decisions_are_about_has_their_samples(tmp_path):
+    def said(dataset: str, ids: list[str]) -> dict:
+        content = {i: c for r in runs for i, c in zip(r.subject.ids, r.subject.contents, strict=True)}
+        return {"dataset": dataset, "decisions": [{"id": i, "content": content.get(i, "?"), "action": "keep"}
+                                                  for i in ids]}  # fmt: skip
+
+    letters = list("abcdefghij")
+    runs = [run_on(tmp_path, "one", letters[:4]), run_on(tmp_path, "two", letters[3:])]
+    for dataset, ids, expected in (
+        ("one", letters, runs[0]),  # the name counts where it has any
+        ("one", letters[5:], runs[1]),
+        ("new", letters[3:], runs[1]),
+        ("new", [*letters[4:6], "x", "y", "z"], None),  # no others are called after a few
+        ("one", [], runs[0]),
+        ("new", [], None),
+    ):
+        found = run_about(tmp_path, said(dataset, ids))
+        assert (found and found.name) == (expected and expected.name), (dataset, ids)
+    file = said("two", letters)
+    (runs[1].folder / "scores.parquet").write_bytes(b"")
+    assert run_about(tmp_path, file) is None
+    assert run_about(tmp_path, file | {"dataset": "one"}).name == runs[0].name
+
+
+def test_a_damaged_run_is_found_by_its_folder_and_says_what_is_wrong(tmp_path, capsys):
+    run, words = run_on(tmp_path, "one", list("ab")), ["--cache", str(tmp_path / "other")]
+    manifest = (run.folder / MANIFEST).read_text()
+    write_json(run.folder / MANIFEST, {"created": "2026-01-01"})
+    with pytest.raises(MissingRunError, match=r"of its manifest\.json, it lacks dataset"):
+        find_run(tmp_path, str(run.folder))
+    (run.folder / MANIFEST).write_text(manifest)
+    (run.folder / "scores.parquet").unlink()
+    assert main(["issues", str(run.folder), *words]) == 1
+    assert "scores.parquet is missing: compute the run again" in capsys.readouterr().err
+    assert main(["runs", "delete", str(run.folder), *words]) == 0
+    assert not run.folder.exists()
 
 
 def test_a_run_is_found_by_its_start_beside_an_export_of_that_name(place, tmp_path, monkeypatch):
