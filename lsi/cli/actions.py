@@ -16,11 +16,12 @@ from lsi.audit.label_issues import label_issues, most_suspect_first, self_confid
 from lsi.cli import commands, export_actions, keeping
 from lsi.cli.ending import end_when_asked
 from lsi.cli.following import ProgressFile
-from lsi.cli.noting import note, refuse_if_read_only
+from lsi.cli.noting import can_be_written, note, refuse_if_read_only
 from lsi.cli.output import print_json, text_table
 from lsi.cli.printing import print_comparison, print_plan, print_run
 from lsi.compute import maps, pipeline, queries
 from lsi.data import Plan
+from lsi.devices import as_device
 from lsi.errors import UsageError
 from lsi.export import issue_table
 from lsi.export.untouched import refuse_foreign_manifest, refuse_sources
@@ -35,14 +36,16 @@ from lsi.runs.run import Run
 
 
 def perform(command: Any) -> None:
-    """Run a parsed command, in the cache that the run which it names lies in.
+    """Run a parsed command, in the cache that the run which it names lies in, if that can be written where it must be.
 
     Raises:
         UsageError: it asks for less than no rows.
     """
     if getattr(command, "rows", 0) < 0:
         raise UsageError(f"Expected rows ≥ 0, got {command.rows}.")
-    command = replace(command, cache=cache_of(command.cache, getattr(command, "run", None)))
+    place = cache_of(command.cache, getattr(command, "run", None))
+    if can_be_written(place) or not _only_reads(command):
+        command = replace(command, cache=place)
     {
         commands.Compute: _compute,
         commands.Show: _show,
@@ -58,6 +61,13 @@ def perform(command: Any) -> None:
         commands.Runs: keeping.runs,
         commands.Cache: keeping.cache,
     }[type(command)](command)
+
+
+def _only_reads(command: Any) -> bool:
+    """Say whether a command needs nothing but to read the cache of its run: a trace or a map may lie in another."""
+    if isinstance(command, commands.Decisions):
+        return command.action == "export"
+    return isinstance(command, commands.Export | commands.Apply | commands.Report | commands.Project)
 
 
 class _Bar:
@@ -92,6 +102,8 @@ def _announce(plan: Plan) -> None:
 def _compute(command: commands.Compute) -> None:
     end_when_asked()
     settings = command.settings()
+    if settings.where.engine == "local":
+        as_device(settings.device)
     if command.progress is None:
         note(command.cache, "started", settings.data.named, settings=settings.to_dict())
     else:  # somebody follows who has noted it

@@ -15,8 +15,8 @@ class Common:
     """What every command takes.
 
     Attributes:
-        cache: where everything computed is kept. What belongs to a run that is named by its folder, such as decisions,
-            the map and the trail, is that of the cache that the folder lies in.
+        cache: where everything computed is kept. A run that is named by its folder has the decisions, map and trail of
+            the cache that it lies in; where that cannot be written, the trail and a new map are kept in this one.
         json: print JSON instead of text.
         verbose: log what happens, and show tracebacks.
     """

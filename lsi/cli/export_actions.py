@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from lsi.cli import commands
-from lsi.cli.noting import has_database, note
+from lsi.cli.noting import can_be_written, has_database, note
 from lsi.cli.output import print_json
 from lsi.cli.warnings_of_exports import say, warn, warn_of_lost, warn_of_unknown
 from lsi.compute import maps, queries
@@ -39,7 +39,7 @@ from lsi.export import (
 from lsi.export.lists import NAMES
 from lsi.export.untouched import check_folder, refuse_sources
 from lsi.files import atomic, read_json, refuse_folder
-from lsi.runs.listing import find_run, list_runs, run_about
+from lsi.runs.listing import cache_of, find_run, list_runs, run_about
 from lsi.runs.records import (
     as_decisions,
     decision_records,
@@ -160,7 +160,7 @@ def move_decisions(command: commands.Decisions) -> None:
 
     if command.action == "export":
         run = _as_it_stands(command.cache, find_run(command.cache, command.run or "latest"))
-        reviews = _reviews(command.cache)
+        reviews = _reviews(cache_of(command.cache, str(run.folder)))
         records = decision_records(run.subject, reviews.current(run.subject))
         others = reviews.elsewhere(run.subject) if command.all else []
         refuse_folder(command.file)
@@ -264,7 +264,7 @@ def write_report(command: commands.Report) -> None:
 
 def _decisions(cache: Path, run: Run) -> pd.DataFrame:
     """Return the decisions in force, and say on standard error how many name a class that the run does not have."""
-    reviews = _reviews(cache)
+    reviews = _reviews(cache_of(cache, str(run.folder)))
     foreign = reviews.n_foreign(run.subject)
     if foreign:
         say(f"{counted(foreign, 'decision')} left out: they name a class that {run.name} does not have")
@@ -296,7 +296,7 @@ def _without_other_decisions(run: Run, records: list[dict[str, Any]]) -> Run:
 
 def _as_it_stands(cache: Path, run: Run) -> Run:
     """Return the run with those of the decisions it started from that still stand, and say how many samples return."""
-    if not run.decided_before or not has_database(cache):
+    if not run.decided_before or not has_database(cache := cache_of(cache, str(run.folder))):
         return run
     now = _reviews(cache).as_it_stands(run)
     gone = excluded_before(run) - excluded_before(now)
@@ -309,11 +309,11 @@ def _as_it_stands(cache: Path, run: Run) -> Run:
 def _reviews(cache: Path) -> "Reviews":
     from lsi.runs.decisions import Reviews  # SQLAlchemy takes half a second to import, and few commands need it
 
-    return Reviews.of_cache(cache, read_only=read_only() or not has_database(cache))
+    return Reviews.of_cache(cache, read_only=read_only() or not (has_database(cache) and can_be_written(cache)))
 
 
 def _remarks(cache: Path, run: Run) -> list[dict[str, Any]]:
-    if not has_database(cache):
+    if not has_database(cache := cache_of(cache, str(run.folder))):
         return []
     from lsi.runs.decisions import Reviews
     from lsi.runs.remarks import remarks

@@ -56,6 +56,11 @@ def has_database(cache: Path) -> bool:
     return bool(os.environ.get(DATABASE_VARIABLE)) or (cache / DATABASE_FILE).is_file()
 
 
+def can_be_written(cache: Path) -> bool:
+    """Say whether a cache, with its file of decisions where it has one, can be written."""
+    return all(os.access(path, os.W_OK) for path in (cache, cache / DATABASE_FILE) if path.exists())
+
+
 def _account() -> str:
     try:
         return getpass.getuser()

@@ -46,6 +46,6 @@ def projection_of_run(run: Run, cache: Path, progress: Progress | None = None) -
 
 
 def cached_projection(run: Run, cache: Path) -> np.ndarray | None:
-    """Return the UMAP positions if they are computed, else None, at once."""
-    entry = Store(cache).entry(PROJECTIONS, run.projection_key)
-    return np.load(entry.path(PROJECTION)) if entry.is_sealed() else None
+    """Return the UMAP positions if they are computed, in this cache or beside the run, else None, at once."""
+    entries = [Store(place).entry(PROJECTIONS, run.projection_key) for place in (cache, run.folder.parent.parent)]
+    return next((np.load(entry.path(PROJECTION)) for entry in entries if entry.is_sealed()), None)

@@ -224,7 +224,7 @@ def storage_errors(address: URL) -> Iterator[None]:
         elif "not a database" in reason or "malformed" in reason:
             message = f"{where} is damaged ({reason}). Put a copy in its place, or move it away to start anew."
         else:
-            message = f"{where} cannot be used: {reason}."
+            message = f"{where} cannot be used: {reason}." + " LSI_READ_ONLY=1 only reads it." * ("readonly" in reason)
         raise StorageError(message) from error
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 
 from lsi.compute import jobs
-from lsi.config import DATABASE
+from lsi.config import DATABASE, ScoreSettings, Settings
 from lsi.data.plan import counted
 from lsi.errors import LsiError
 from lsi.export import (
@@ -130,7 +130,7 @@ def recompute(view: View) -> None:
         try:
             check_backbone_is_no_code(view.run.settings.resolved().features.backbone)
             note(reviewer(), "started", view.run.subject_name, decisions_of=view.run.name)
-            settings = replace(view.run.settings, decisions=_what_is_decided(view))
+            settings = replace(_settings_taken(view.run), decisions=_what_is_decided(view))
             of_database = settings.decisions == DATABASE  # a file is another one where something else is decided
             decided = "-".join(map(str, reviews().version(view.run.subject))) if of_database else ""
             await_job(jobs.start(settings, cache(), decided=decided))
@@ -140,6 +140,14 @@ def recompute(view: View) -> None:
         st.switch_page(st.session_state["pages"]["overview"])
     if not changed:
         st.caption("Nothing is decided on these samples yet.")
+
+
+def _settings_taken(run: Run) -> Settings:
+    """Return the settings of a run without those that did nothing where it has no class labels, and are refused now."""
+    if run.task == "classification":
+        return run.settings
+    usual = {name: getattr(ScoreSettings(), name) for name in ("structure", "loo", "refit_top", "certify")}
+    return replace(run.settings, score=replace(run.settings.score, **usual))
 
 
 def _what_counts(view: View) -> str:

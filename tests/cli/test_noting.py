@@ -1,6 +1,8 @@
 import json
+import os
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -179,6 +181,42 @@ def test_a_run_that_is_named_by_its_folder_has_the_decisions_the_map_and_the_tra
     assert [what for what, _ in done(team)] == ["exclude"] * 3 + ["exported", "exported", "exported a report"] * 2 + [
         "renamed", "deleted"]  # fmt: skip
     assert not (elsewhere / "cache").exists()
+
+
+def test_of_a_cache_that_cannot_be_written_decisions_are_read_and_the_trail_is_ones_own(tmp_path, monkeypatch, capsys):
+    team, own = tmp_path / "team", tmp_path / "own"
+    assert main([*COMPUTE, "--cache", str(team)]) == 0
+    (run,) = list_runs(team)
+    reviews = Reviews.of_cache(team)
+    reviews.record(run.subject, "ann (command line)", [Decision(i, "exclude") for i in range(3)])
+    add_remark(reviews, run.subject, "ann (command line)", [3], "tag", "blurred")
+    reviews.close()
+    Reviews.of_cache(own).close()
+    before = done(team)
+    is_writable = os.access
+    monkeypatch.setattr(os, "access", lambda path, how: team not in Path(path).parents and path != team
+                        and is_writable(path, how))  # fmt: skip
+    folder, words = str(run.folder), ["--cache", str(own)]
+    out, file = str(tmp_path / "out"), tmp_path / "d.json"
+    monkeypatch.setattr("lsi.features.projection.project", lambda values, _seed: np.zeros((len(values), 2)))
+    assert main(["project", folder, *words]) == 0
+    assert (own / "projections").is_dir()
+    assert not (team / "projections").exists()
+    assert main(["export", folder, "--decisions", "--output", out, *words]) == 0
+    assert len((tmp_path / "out" / "removed_indices.txt").read_text().split()) == 3
+    assert main(["decisions", "export", str(file), "--run", folder, *words]) == 0
+    assert [len(json.loads(file.read_text())[name]) for name in ("decisions", "remarks")] == [3, 1]
+    assert main(["report", folder, "--output", str(tmp_path / "r.html"), *words]) == 0
+    assert ">Map<" in (tmp_path / "r.html").read_text()
+    assert done(team) == before
+    assert [what for what, _ in done(own)] == ["exported", "exported", "exported a report"]
+
+
+def test_a_computation_on_a_device_that_is_not_here_is_not_noted(tmp_path, capsys):
+    Reviews.of_cache(tmp_path).close()
+    assert main([*COMPUTE, "--device", "cuda:99", "--cache", str(tmp_path)]) == 2
+    assert "cuda:99" in capsys.readouterr().err
+    assert done(tmp_path) == []
 
 
 def test_reading_leaves_no_database_where_there_is_none(tmp_path):

@@ -27,13 +27,14 @@ from sqlalchemy import (
     event,
     insert,
     inspect,
+    make_url,
     select,
     text,
 )
 
 from lsi.errors import StorageError, UsageError
 from lsi.runs import database, records
-from lsi.runs.database import open_database
+from lsi.runs.database import open_database, storage_errors
 from lsi.runs.decisions import Decision, Imported, Reviews
 from lsi.runs.records import records_to_add
 from lsi.runs.run import Run
@@ -486,6 +487,11 @@ def test_two_programs_may_bring_a_database_up_to_date_at_once(address):
         for reviews in list(pool.map(Reviews, [address] * 4)):
             assert len(reviews.history(RUN)) == 3
             reviews.close()
+
+
+def test_a_database_that_cannot_be_written_names_the_way_to_read_it():
+    with pytest.raises(StorageError, match="LSI_READ_ONLY=1 only reads it"), storage_errors(make_url("sqlite:///x.db")):
+        raise sqlite3.OperationalError("attempt to write a readonly database")
 
 
 def test_read_only_an_older_database_is_read_as_it_is(address):

@@ -4,12 +4,15 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lsi.compute import pipeline
 from lsi.config import DATABASE, DataSettings, FeatureSettings, NoiseSettings, ScoreSettings, Settings
 from lsi.export import planted_labels, selection_of
+from lsi.files import read_json, write_json
 from lsi.runs.decisions import Decision, Reviews
+from lsi.runs.layout import MANIFEST
 from lsi.runs.records import records_to_add
 from lsi.runs.run import Run
 from lsi.ui import export_view, overview
@@ -130,6 +133,32 @@ def test_a_run_of_code_that_the_app_refuses_is_not_noted_as_started(run, reviews
     monkeypatch.setitem(vars(run), "settings", of_code)
     export_view.recompute(View(run))
     assert ["can run any code" in one for one in said] == [True]
+
+
+def test_settings_of_before_that_mean_nothing_without_classes_keep_no_run_from_its_decisions(
+    reviews, tmp_path, monkeypatch
+):
+    np.savez(
+        tmp_path / "d.npz", features=np.random.default_rng(0).normal(size=(30, 4)), progression=np.linspace(0, 1, 30)
+    )
+    run = pipeline.run(
+        Settings(DataSettings(data=tmp_path / "d.npz", task="regression", targets="progression")), tmp_path
+    )
+    assert run.task == "regression"
+    manifest = read_json(run.folder / MANIFEST)
+    manifest["settings"]["score"] |= {"structure": "kron", "loo": "refit", "refit_top": 3, "certify": 2}
+    write_json(run.folder / MANIFEST, manifest)
+    run, started = Run(run.folder), []
+    reviews.record(run.subject, "ann", [Decision(0, "exclude")])
+    for name, does in {"looks_only": lambda: False, "pressed": lambda *_, **__: True, "note": lambda *_, **__: None,
+                       "reviewer": lambda: "ann", "await_job": started.append}.items():  # fmt: skip
+        monkeypatch.setattr(export_view, name, does)
+    monkeypatch.setattr(export_view.jobs, "start", lambda settings, _cache, decided: settings)
+    monkeypatch.setattr(export_view.st, "switch_page", lambda _page: None)
+    monkeypatch.setattr(export_view.st, "session_state", {"pages": {"overview": None}})
+    export_view.recompute(View(run))
+    assert started[0].score == ScoreSettings()
+    assert len(pipeline.run(started[0], tmp_path).scores) == 29
 
 
 def test_labels_that_a_person_changed_are_not_called_flipped_on_purpose(run, reviews, tmp_path):
