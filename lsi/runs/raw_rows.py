@@ -26,17 +26,20 @@ def raw_rows(raw: ArrayLike, design: Design, n_unused: int | None, classes: Sequ
     Raises:
         DataError: there is another number of columns, or a row is no probabilities.
     """
+    is_part = False
     if classes is not None and isinstance(raw, pd.DataFrame) and set(classes) <= set(raw.columns):
+        is_part = len(raw.columns) > len(classes)  # classes without samples have left: the rest sums to less
         raw = raw[list(classes)]
     rows = as_tensor(raw, "raw features").cpu()
     values = (rows if rows.dtype in (torch.float32, torch.float64) else rows.float()).numpy()
     width = _width(design, n_unused)
     if width is not None and (values.ndim != 2 or values.shape[1] != width):
-        raise DataError(f"Expected raw features of shape (n, {width}), got {values.shape}.")
+        named = "" if classes is None else f": probabilities of {', '.join(classes[:10])}{' …' * (len(classes) > 10)}"
+        raise DataError(f"Expected raw features of shape (n, {width}), got {values.shape}{named}.")
     if classes is None:
         return values
     values = values.astype(np.float64)
-    bad = np.flatnonzero(are_no_probabilities(values))
+    bad = np.flatnonzero(are_no_probabilities(np.c_[values, _rest(values)] if is_part else values))
     if len(bad):
         row = values[bad[0]]
         raise DataError(
@@ -44,6 +47,11 @@ def raw_rows(raw: ArrayLike, design: Design, n_unused: int | None, classes: Sequ
             f"{row.max():.4g} with sum {row.sum():.4g} in row {bad[0]}: of logits give their softmax."
         )
     return logarithms(values)
+
+
+def _rest(values: np.ndarray) -> np.ndarray:
+    """Return what rows lack of one, which classes that have left may hold."""
+    return np.maximum(1 - values.sum(axis=1), 0)
 
 
 def _width(design: Design, n_unused: int | None) -> int | None:

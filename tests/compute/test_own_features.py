@@ -252,6 +252,14 @@ def test_probabilities_go_with_decisions_that_leave_a_class_without_samples(fold
     run = pipeline.run(dataclasses.replace(asked, decisions=str(tmp_path / "d.json")), cache)
     assert (run.class_names, len(run.scores)) == (["a", "b"], 40)
     assert run.manifest["features"]["n_features"] == 2
+    if columns == ["a", "b", "c"]:
+        whole = frame.drop(columns="id")
+        divided = whole[["a", "b"]].div(whole[["a", "b"]].sum(axis=1), axis=0)
+        np.testing.assert_allclose(run.predict(whole), run.predict(divided))
+        with pytest.raises(DataError, match="sum to 1"):
+            run.predict(whole * 3)
+    with pytest.raises(DataError, match=r"shape \(n, 2\), got \(\d+, 3\): probabilities of a, b\."):
+        run.predict(probabilities())
     assert "the columns of classes without samples are left out: c" in run.manifest["features"]["notes"]
 
 

@@ -16,6 +16,7 @@ from lsi.laplace.likelihood import Softmax
 from lsi.laplace.objective import Objective
 from lsi.laplace.posterior import Full
 from lsi.laplace.probe import fit
+from lsi.laplace.scores import as_tensor
 from tests import reference
 from tests.cases import SMALL, Problem, blobs, noisy_digits
 
@@ -333,6 +334,13 @@ def test_auto_prior_precision_beats_its_neighbours():
 def test_auto_structure_is_full_when_small():
     problem = blobs(40, 3, 2)
     assert score(problem.features, problem.labels, structure="auto").structure == "full"
+
+
+def test_arrays_that_are_read_only_are_not_copied_and_warn_nobody(recwarn):
+    values = np.arange(6.0).reshape(3, 2)
+    values.flags.writeable = False
+    assert as_tensor(values, "features").data_ptr() == values.ctypes.data
+    assert not [w for w in recwarn if "writ" in str(w.message)]
 
 
 def test_tensors_and_arrays_give_the_same():

@@ -55,7 +55,8 @@ class LeaveOneOut:
         counts = (self.refit_top, 0 if self.certify is None else self.certify)
         if not all(isinstance(c, int | np.integer) and c >= 0 for c in counts):
             raise UsageError(f"Expected refit_top ≥ 0 and certify ≥ 0, got {self.refit_top} and {self.certify}.")
-        positions = np.asarray(self.refit_samples)
+        asked = self.refit_samples
+        positions = np.asarray(asked.cpu() if isinstance(asked, Tensor) else asked)
         if positions.ndim != 1 or (len(positions) and positions.dtype.kind not in "iu"):
             raise UsageError(
                 f"Expected refit_samples that are positions of samples, got {positions.dtype} {positions.shape}: of a "

@@ -1,6 +1,7 @@
 """Features, labels and targets as people hold them, checked and turned into tensors on a device."""
 
 import operator
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,7 +104,7 @@ def as_tensor(values: ArrayLike | Tensor, what: str) -> Tensor:
     try:
         rows = [row for row in values if isinstance(row, Tensor)] if isinstance(values, list | tuple) else []
         values = torch.stack(rows) if rows and len(rows) == len(values) else values  # type: ignore[arg-type]
-        tensor = values.detach() if isinstance(values, Tensor) else torch.as_tensor(_as_array(values))
+        tensor = values.detach() if isinstance(values, Tensor) else _as_tensor(_as_array(values))
     except (TypeError, ValueError, RuntimeError) as error:  # the last where shapes differ
         raise DataError(f"Expected {what} that are an array of numbers: {error}.") from error
     if tensor.is_complex():
@@ -112,7 +113,7 @@ def as_tensor(values: ArrayLike | Tensor, what: str) -> Tensor:
 
 
 def _as_array(values: ArrayLike) -> np.ndarray:
-    """Return numbers as an array that PyTorch takes: in the machine's order of bytes, writable, with rising strides."""
+    """Return numbers as an array that PyTorch takes: in the machine's order of bytes, with rising strides."""
     if isinstance(values, pd.DataFrame | pd.Series):
         types = list(values.dtypes) if isinstance(values, pd.DataFrame) else [values.dtype]
         if all(map(pd.api.types.is_numeric_dtype, types)) and any(map(pd.api.types.is_extension_array_dtype, types)):
@@ -120,7 +121,14 @@ def _as_array(values: ArrayLike) -> np.ndarray:
             values = values.to_numpy(dtype=dtype, na_value=np.nan)
     array = np.asarray(values)
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    return array if array.flags.writeable and all(step >= 0 for step in array.strides) else array.copy()
+    return array if all(step >= 0 for step in array.strides) else array.copy()
+
+
+def _as_tensor(array: np.ndarray) -> Tensor:
+    """Return an array as a tensor without a copy, which nobody writes to: features may be mapped from a file."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writ", UserWarning)
+        return torch.as_tensor(array)
 
 
 def _index_of(features: object, others: object, what: str) -> pd.Index | None:
