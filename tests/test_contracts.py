@@ -157,7 +157,8 @@ def test_only_the_login_says_what_a_session_may_change():
     }  # whoever signs in; before anybody; how the database opens
 
 
-ACTS = ("jobs.start", "job.cancel", "delete_run", "rename", "export", "queries.report_of_run", "reviews().add")
+ACTS = ("jobs.start", "job.cancel", "delete_run", "rename", "reviews().add")
+HANDED_OUT = ("export", "queries.report_of_run")  # files are made, which may be refused, noted, and then given
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "lsi" / "ui").glob("*.py")), ids=name_of)
@@ -173,6 +174,9 @@ def test_what_the_app_does_is_written_down_before(path):
         for call in calls:
             if ast.unparse(call.func) in ACTS and min(notes, default=call.lineno) >= call.lineno:
                 pytest.fail(f"{path.name}, line {call.lineno}: note who does it first")
+            given = max((n.lineno for n in ast.walk(function) if isinstance(n, ast.Return)), default=0)
+            if ast.unparse(call.func) in HANDED_OUT and not call.lineno < min(notes, default=given) < given:
+                pytest.fail(f"{path.name}, line {call.lineno}: note who takes it between making and giving")
 
 
 def test_no_test_sleeps_longer_than_a_second():

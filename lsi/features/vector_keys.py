@@ -40,6 +40,11 @@ def is_guess(path: Path, column: str) -> bool:
 def checked_keys(path: Path, keys: Mapping[str, np.ndarray], count: int) -> Mapping[str, np.ndarray]:
     """Return the columns that can name samples: a text a row, none twice.
 
+    Args:
+        path: of the file of vectors.
+        keys: its columns that may be keys, by name.
+        count: how many vectors it has.
+
     Raises:
         DataError: there are such columns beside an index, and none of them can; the message is about the first.
     """

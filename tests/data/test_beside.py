@@ -148,10 +148,11 @@ def test_boxes_of_darknet_beside_the_images_are_named(tmp_path):
 @pytest.mark.parametrize("name", ["metadata.parquet", "labels.parquet"])
 @pytest.mark.parametrize("column", ["file_name", "picture_of"])
 def test_parquet_that_names_the_images_is_a_table_beside_them(tmp_path, name, column):
-    plant(tmp_path, [f"images/{i}.png" for i in range(6)])
+    plant(tmp_path, [f"other/{i}.png" for i in range(40)])  # data near by, whose images are called like ages
+    root = plant(tmp_path / "data", [f"images/{i}.png" for i in range(6)])
     frame = pd.DataFrame({column: [f"images/{i}.png" for i in range(6)], "label": list("xyzxyz"), "age": range(30, 36)})
-    frame.assign(vector=[[1.0, 2.0]] * 6).sample(frac=1, random_state=0).to_parquet(tmp_path / name, index=False)
-    data = load(DataSettings(data=tmp_path), tmp_path)
+    frame.assign(vector=[[1.0, 2.0]] * 6).sample(frac=1, random_state=0).to_parquet(root / name, index=False)
+    data = load(DataSettings(data=root), root)
     found = {
         str(i): (data.class_names[c], a) for i, c, a in zip(data.ids, data.labels, data.metadata["age"], strict=True)
     }

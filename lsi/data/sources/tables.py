@@ -128,6 +128,8 @@ def _by_content(
     values = {column: _some_values(frame, column) for column in roles.rest if column not in targets}
     possible = {c: v for c, v in values.items() if is_needed or (_are_of_images(v) and resolver.could_fit(v))}
     candidates = [c for c, v in possible.items() if resolver.fits(v)]
+    if len(candidates) > 1:  # numbers, say, are called like images of other data near by
+        candidates = [c for c in candidates if resolver.could_fit(values[c])] or candidates
     if len(candidates) == 1:
         return replace(roles, image=candidates[0], rest=tuple(c for c in roles.rest if c != candidates[0]))
     several = f" Several could be the image ({', '.join(candidates)})." if candidates else ""
