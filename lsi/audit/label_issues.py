@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from lsi.audit.noise_model import fit_noise
+from lsi.audit.noise_model import fit_noise, wrong_at_one_rate
 from lsi.config import IssueRule
 from lsi.errors import UsageError
 from lsi.probabilities import Probabilities
@@ -77,16 +77,18 @@ def label_issues(
 def _expected(labels: np.ndarray, table: Probabilities, confirmed: np.ndarray | None) -> int:
     """Return how many labels the noise model expects to be wrong and a deviation of their number (Poisson) more.
 
-    All of them where the model would take too long.
+    With one rate for all classes where that of each would take too long.
     """
-    if not counts_expected(len(labels), table.n_classes):
-        return len(labels)
-    expected = float(fit_noise(table.dense(), labels, confirmed=confirmed).p_wrong.sum())
+    if has_rates_of_classes(len(labels), table.n_classes):
+        wrong = fit_noise(table.dense(), labels, confirmed=confirmed).p_wrong
+    else:
+        wrong = wrong_at_one_rate(table, labels, confirmed)
+    expected = float(wrong.sum())
     return round(expected + np.sqrt(expected))
 
 
-def counts_expected(n_labels: int, n_classes: int) -> bool:
-    """Say whether `expected_errors` counts by the noise model, which takes too long where n·k or n·k² is large."""
+def has_rates_of_classes(n_labels: int, n_classes: int) -> bool:
+    """Say whether `expected_errors` fits a rate of errors to each class, which takes too long for large n·k or n·k²."""
     return n_labels * n_classes <= MOST_VALUES and n_labels * n_classes**2 <= MOST_PRODUCTS
 
 

@@ -18,6 +18,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
 
+from lsi.probabilities import Probabilities
+
 DOUBT_EXPONENT = 0.25  # h; 0: errors do not depend on the image, 1: they are in proportion to the model's own doubt
 _ITERATIONS = 40
 _LEAST = 1e-15  # probability of a class
@@ -90,3 +92,30 @@ def fit_noise(
     noise = rate[:, None] * confusion
     noise[np.diag_indices(k)] = 1 - rate
     return NoiseFit(wrong, noise, likelihood)
+
+
+def wrong_at_one_rate(
+    q: Probabilities, labels: Int[np.ndarray, " n"], confirmed: Bool[np.ndarray, " n"] | None = None
+) -> Float[np.ndarray, " n"]:
+    """Return the probability that each given label is wrong, (n,), where all classes err alike: ε_z = ε, C even.
+
+    A pass over the probabilities, and n numbers an iteration: for more samples and classes than `fit_noise` can take.
+
+    Args:
+        q: (n, k) probabilities of the right label.
+        labels: (n,) given labels 0 … k − 1.
+        confirmed: (n,) which labels are right for certain; None: none.
+    """
+    right, other = np.empty(len(labels)), np.empty(len(labels))  # P(y | x) of a label that is right, and of a wrong one
+    for rows, block in q.blocks():
+        p = np.maximum(block.astype(np.float64), _LEAST)
+        doubt, own = p**DOUBT_EXPONENT, (np.arange(len(p)), labels[rows])
+        share = p / (doubt.sum(axis=1, keepdims=True) - doubt)
+        right[rows], other[rows] = p[own], doubt[own] * (share.sum(axis=1) - share[own])
+    unknown = np.ones(len(labels), bool) if confirmed is None else ~confirmed
+    rate, wrong = 0.1, np.zeros(len(labels))
+    for _ in range(_ITERATIONS):
+        joint = rate * other[unknown]
+        wrong[unknown] = joint / (joint + (1 - rate) * right[unknown])
+        rate = float(wrong.mean())
+    return wrong

@@ -44,7 +44,8 @@ def judge_labels(
 ) -> Probabilities:
     """Return the class probabilities that labels are judged by: without suspects, then through the noise.
 
-    Where n·k² is beyond 10⁸ (10,000 samples of 100 classes), or n·k beyond 2·10⁷, those without suspects are all.
+    Where n·k² is beyond 10⁸ (10,000 samples of 100 classes), or n·k beyond 2·10⁷, those without suspects are all, and
+    suspects are as many as the noise model expects: of many classes with few samples confident learning counts most.
 
     Args:
         probe: fitted on the given labels as they are.
@@ -56,9 +57,11 @@ def judge_labels(
     Raises:
         ConvergenceError: a probe did not converge.
     """
-    suspects = label_issues(labels, seen, confirmed=confirmed)
+    is_through_noise = goes_through_noise(*Probabilities.of(seen).shape)
+    rule = "low_self_confidence" if is_through_noise else "expected_errors"
+    suspects = label_issues(labels, seen, rule, confirmed)
     first = probabilities_without_suspects(probe, suspects, structure=structure)
-    if not goes_through_noise(*first.shape):
+    if not is_through_noise:
         return first
     return probabilities_through_noise(probe, labels, first, confirmed, structure)
 

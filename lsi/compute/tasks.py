@@ -14,7 +14,13 @@ import torch
 from jaxtyping import Bool, Float
 
 from lsi.audit.calibration import Calibration, calibrate
-from lsi.audit.label_issues import counts_expected, label_issues, residual_issues, self_confidence, suggested_labels
+from lsi.audit.label_issues import (
+    has_rates_of_classes,
+    label_issues,
+    residual_issues,
+    self_confidence,
+    suggested_labels,
+)
 from lsi.audit.through_noise import goes_through_noise, judge_labels
 from lsi.config import ScoreSettings, Structure, Task
 from lsi.data import Dataset
@@ -125,7 +131,7 @@ def _how_judged(n: int, k: int) -> dict[str, str]:
     """Return what the manifest says of how n labels of k classes are judged."""
     return {
         "label_probabilities": "through the noise" if goes_through_noise(n, k) else "without suspects",
-        "rule": "expected_errors" if counts_expected(n, k) else "low_self_confidence",
+        "rule": "expected_errors" if has_rates_of_classes(n, k) else "expected_errors at one rate",
     }
 
 

@@ -266,11 +266,13 @@ def _items(dataset: Any, name: str) -> list | None:
     tensors = getattr(dataset, "tensors", ())
     if name == "targets" and values is None and len(tensors) > 1 and not tensors[1].is_floating_point():
         values = tensors[1]  # of a TensorDataset
-    shape = (len(values),) if isinstance(values, list) else tuple(getattr(values, "shape", ()))
+    shape: tuple[int, ...] = (len(values),) if isinstance(values, list) else tuple(getattr(values, "shape", ()))
     if not hasattr(dataset, "__len__") or shape[:1] != (len(dataset),):
         return None
-    is_column = name in ("targets", "labels") and shape[1:] in ((), (1,)) and hasattr(values, "tolist")
-    return values.tolist() if is_column else values if isinstance(values, list) else None
+    as_list = getattr(values, "tolist", None)
+    if as_list is not None and name in ("targets", "labels") and shape[1:] in ((), (1,)):
+        return as_list()
+    return values if isinstance(values, list) else None
 
 
 def _of_base(dataset: Any, name: str) -> Any:

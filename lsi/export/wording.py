@@ -29,7 +29,9 @@ def how_judged(manifest: Mapping[str, Any]) -> str:
     how, said = manifest.get("labels_judged") or {}, []
     if how.get("label_probabilities") == "without suspects":
         said.append("labels are judged by a probe without the suspects, not through their noise")
-    if how.get("rule") == "low_self_confidence":
+    if how.get("rule") == "expected_errors at one rate":
+        said.append("errors are expected at one rate for all classes")
+    if how.get("rule") == "low_self_confidence":  # of versions before
         said.append("as many are suspected as confident learning counts, not as the noise model expects")
     return f"For so many samples and classes {' and '.join(said)}." if said else ""
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from lsi.audit.label_issues import class_thresholds, label_issues, self_confidence
-from lsi.audit.noise_model import fit_noise
+from lsi.audit.noise_model import fit_noise, wrong_at_one_rate
 from lsi.config import IssueRule
 from lsi.errors import UsageError
+from lsi.probabilities import Probabilities
 
 
 def problem(n: int, k: int, seed: int, sharpness: float) -> tuple[np.ndarray, np.ndarray]:
@@ -88,13 +89,40 @@ def test_as_many_labels_are_flagged_as_are_wrong(k, share):
     assert score[flagged].max() <= rest.min()
 
 
-def test_where_the_noise_model_takes_too_long_confident_learning_counts(monkeypatch):
-    labels, _, p = drawn(1_000, 5, 0.1, 3.0)
-    assert label_issues(labels, p, "expected_errors").sum() != label_issues(labels, p).sum()
-    for limit in ("MOST_VALUES", "MOST_PRODUCTS"):
-        with monkeypatch.context() as patch:
-            patch.setattr(f"lsi.audit.label_issues.{limit}", 1_000)
-            np.testing.assert_array_equal(label_issues(labels, p, "expected_errors"), label_issues(labels, p))
+@pytest.mark.parametrize("limit", ["MOST_VALUES", "MOST_PRODUCTS"])
+def test_where_a_rate_for_each_class_takes_too_long_all_classes_have_one(monkeypatch, limit):
+    labels, right, p = drawn(4_000, 5, 0.1, 6.0)
+    monkeypatch.setattr(f"lsi.audit.label_issues.{limit}", 1_000)
+    flagged = label_issues(labels, p, "expected_errors")
+    assert 1 / 1.3 < flagged.sum() / (labels != right).sum() < 1.3
+    wrong = wrong_at_one_rate(Probabilities.of(p), labels)
+    assert abs(wrong.sum() / fit_noise(p, labels).p_wrong.sum() - 1) < 0.01, "classes err alike here"
+    confirmed = labels == right
+    assert not label_issues(labels, p, "expected_errors", confirmed)[confirmed].any()
+
+
+def test_at_one_rate_the_errors_of_many_classes_with_few_samples_are_not_overcounted():
+    """Confident learning takes a class above a low threshold for certain, and counts several times the errors."""
+    labels, right, p = drawn(3_000, 600, 0.1, 2.5)
+    wrong = int((labels != right).sum())
+    assert label_issues(labels, p).sum() > 7 * wrong
+    assert wrong_at_one_rate(Probabilities.of(p), labels).sum() < 1.5 * wrong
+
+
+def test_one_rate_is_the_sum_over_the_right_classes():
+    """Against the loop over right classes z, and a rate that is found by search."""
+    labels, _, p = drawn(300, 4, 0.2, 3.0)
+    doubt = p**0.25
+    other = np.array([
+        sum(q[z] * d[y] / (d.sum() - d[z]) for z in range(4) if z != y)
+        for q, d, y in zip(p, doubt, labels, strict=True)
+    ])  # fmt: skip
+    right = p[np.arange(300), labels]
+    rates = np.linspace(0.01, 0.6, 5_901)[:, None]
+    best = rates[np.log(rates * other + (1 - rates) * right).sum(axis=1).argmax(), 0]
+    wrong = wrong_at_one_rate(Probabilities.of(p), labels)
+    assert abs(wrong.mean() - best) < 2e-3
+    np.testing.assert_allclose(wrong, best * other / (best * other + (1 - best) * right), atol=2e-2)
 
 
 @pytest.mark.parametrize("rule", get_args(IssueRule))

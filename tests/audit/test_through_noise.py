@@ -79,7 +79,7 @@ def test_what_is_too_large_for_a_noise_model_is_judged_without_suspects(monkeypa
     probe = probe_on(problem.features, problem.labels, prior)
     seen = leave_one_out_probabilities(probe)
     monkeypatch.setattr(through_noise, limit, 10)
-    suspects = through_noise.label_issues(problem.labels, seen)
+    suspects = through_noise.label_issues(problem.labels, seen, "expected_errors")
     expected = probabilities_without_suspects(probe, suspects).dense()
     np.testing.assert_array_equal(judge_labels(probe, problem.labels, seen).dense(), expected)
 

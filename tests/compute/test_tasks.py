@@ -340,8 +340,11 @@ def test_a_run_says_how_its_labels_were_judged(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("lsi.audit.through_noise.MOST_PRODUCTS", 10)
     monkeypatch.setattr("lsi.audit.label_issues.MOST_PRODUCTS", 10)
     large = pipeline.run(settings, tmp_path / "other")
-    assert large.manifest["labels_judged"] == {"label_probabilities": "without suspects", "rule": "low_self_confidence"}
+    assert large.manifest["labels_judged"] == {
+        "label_probabilities": "without suspects",
+        "rule": "expected_errors at one rate",
+    }
     print_run(large, 3)
     printed = capsys.readouterr().out
     assert "For so many samples and classes labels are judged by a probe without the suspects" in printed
-    assert "as many are suspected as confident learning counts" in printed
+    assert "errors are expected at one rate for all classes" in printed
