@@ -7,6 +7,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from lsi.data.naming import ROW
+
 WITH_NOISE = " with noise"  # behind the hash of an image to which noise was added
 
 
@@ -43,8 +45,14 @@ class Subject:
         return np.arange(len(self.ids)) if self.index is None else self.index
 
     def find(self, ids: Sequence[str], contents: Sequence[str]) -> np.ndarray:
-        """Return the positions of samples of this id and content, (s,); −1 where there is none."""
+        """Return the positions of samples of this id and content, (s,); −1 where there is none.
+
+        An id that is the number of a row, as samples without a name have one, may be of a time when they had none.
+        """
         found = self._by_id.get_indexer(pd.Index(np.asarray(ids, dtype=object)))
+        for i in np.flatnonzero(found < 0).tolist():
+            if ROW.fullmatch(ids[i]):
+                found[i] = self._by_row.get(int(ids[i]), -1)
         theirs = np.asarray(self.contents, dtype=object)
         same = theirs[found] == np.asarray(contents, dtype=object) if len(theirs) else np.zeros(len(found), bool)
         return np.where((found >= 0) & same, found, -1)
@@ -60,6 +68,10 @@ class Subject:
     @cached_property
     def _by_id(self) -> pd.Index:
         return pd.Index(np.asarray(self.ids, dtype=object))
+
+    @cached_property
+    def _by_row(self) -> dict[int, int]:
+        return {row: position for position, row in enumerate(self.source_index.tolist())}
 
     @cached_property
     def _by_name(self) -> dict[str, int]:

@@ -776,3 +776,12 @@ def test_a_file_of_decisions_on_another_machine_needs_no_memory_that_programs_sh
     with engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == mode
     engine.dispose()
+
+
+def test_decisions_under_numbers_of_rows_hold_once_the_samples_have_names(reviews):
+    contents = [f"x{i}" for i in range(4)]
+    numbered = Subject("old", "pets", [f"{i:06d}" for i in range(4)], contents)
+    reviews.record(numbered, "ann", [Decision(1, "exclude"), Decision(2, "exclude")])
+    named = Subject("new", "pets", ["d.png", "c.png", "b.png"], ["x3", "x2", "other"], index=np.array([3, 2, 1]))
+    assert reviews.current(named).index.tolist() == [1]
+    assert named.find(["000003", "000001", "000009"], ["x3", "x1", "x9"]).tolist() == [0, -1, -1]
