@@ -56,8 +56,7 @@ def many_classes(r: dict[str, Any]) -> str:
                  for name, v in row["agreement"].items()]  # fmt: skip
         parts.append(
             f"**{row['k']:,} classes**, n = {row['n']:,}, d = {row['d']}, {row['wrong']:,} labels wrong; leave-one-out "
-            f"accuracy against the right labels {row['accuracy']:.1%}, {row['seconds']:.0f} s for fit, scores and "
-            "label_score.\n\n"
+            f"accuracy against the right labels {row['accuracy']:.1%}.\n\n"
             + table(["score", "AUROC", "average precision"], detectors)
             + "\n\n"
             + (table(["agreement of LSI", *AGREEMENT, "Spearman of probabilities"], ranks) if ranks else _NO_TRUTH)
