@@ -95,9 +95,9 @@ def effort(r: dict[str, Any]) -> str:
         f"A reviewer who errs never looks at labels from the worst one on. Share of the wrong labels found after "
         f"{looks} looks for each wrong label; computed again, the next looks know what the earlier ones found.\n\n"
         + table(["dataset", "noise", "wrong", *names], body)
-        + f"\n\nComputing again after every {r['step']} looks finds, on the mean over these rows, "
+        + f"\n\nComputing again after every {r['step']} looks changes the share that is found, on the mean, by "
         + ", ".join(f"{100 * g:+.1f}" for g in gain)
-        + " points more of the wrong labels than the order of the first computation."
+        + (" points: it does not help." if gain.max() < 0.005 else " points.")
     )
 
 
