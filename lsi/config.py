@@ -197,6 +197,9 @@ class FeatureSettings:
         return found | ({} if self.weights is None else {"weights": self.weights})
 
 
+OF_CLASSES = ("structure", "loo", "refit_top", "certify")  # score settings that mean nothing without class labels
+
+
 @dataclass(frozen=True)
 class ScoreSettings:
     """From features to LSI.

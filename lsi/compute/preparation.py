@@ -11,7 +11,7 @@ from lsi import data
 from lsi.audit.calibration import check_calibrates
 from lsi.compute.decided import Decided, apply_decisions
 from lsi.compute.tasks import task_of
-from lsi.config import FeatureSettings, NoiseSettings, ScoreSettings, Settings, Task
+from lsi.config import OF_CLASSES, FeatureSettings, NoiseSettings, ScoreSettings, Settings, Task
 from lsi.data import Dataset, Plan, noise
 from lsi.data.checksums import with_checksums
 from lsi.data.images import JoinedImages
@@ -200,7 +200,7 @@ def _check_task(task: Task, settings: Settings) -> None:
     if score.calibrate or score.preset != "none":
         raise UsageError(f"calibrate and preset need class labels, and the task is {task}.")
     usual = ScoreSettings()
-    unused = [n for n in ("structure", "loo", "refit_top", "certify") if getattr(score, n) != getattr(usual, n)]
+    unused = [n for n in OF_CLASSES if getattr(score, n) != getattr(usual, n)]
     if unused:
         raise UsageError(
             f"{' and '.join(unused)} can mean nothing where the task is {task}: everything is exact there. "

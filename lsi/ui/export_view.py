@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 
 from lsi.compute import jobs
-from lsi.config import DATABASE, ScoreSettings, Settings
+from lsi.config import DATABASE, OF_CLASSES, ScoreSettings, Settings
 from lsi.data.plan import counted
 from lsi.errors import LsiError
 from lsi.export import (
@@ -146,7 +146,7 @@ def _settings_taken(run: Run) -> Settings:
     """Return the settings of a run without those that did nothing where it has no class labels, and are refused now."""
     if run.task == "classification":
         return run.settings
-    usual = {name: getattr(ScoreSettings(), name) for name in ("structure", "loo", "refit_top", "certify")}
+    usual = {name: getattr(ScoreSettings(), name) for name in OF_CLASSES}
     return replace(run.settings, score=replace(run.settings.score, **usual))
 
 
