@@ -1,6 +1,7 @@
 """Many classes and many samples: truth, time, memory, and a run of ImageNet's shape.
 
-    python -m benchmarks.bench_scale [truth] [time] [cifar100] [few] [memory] [imagenet] [--device cuda] [--cache DIR]
+    python -m benchmarks.bench_scale [truth] [time] [cifar100] [few] [memory] [engine] [imagenet]
+        [--device cuda] [--cache DIR] [--sizes N …]
 
 Each part is measured in a process of its own and written to `results/scale_<part>.json`, on CUDA to
 `scale_<part>_cuda.json`. `cifar100` compares with an earlier version where its checkout is given by --before DIR.
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +38,13 @@ from lsi.memory import keep_freed_memory
 from lsi.probabilities import Probabilities
 
 PARTS = ("truth", "time", "cifar100", "few", "memory", "engine", "imagenet")
+LONG = ("engine", "imagenet")
 TRUTHS = {"k100": (100, 5_000, 256, 10.0, 5_000), "k1000": (1_000, 20_000, 256, 10.0, 200)}
 TIMED = ((100, 20_000, 256), (1_000, 20_000, 256))
 CIFAR100 = (50_000, 512, 100)
 FEW = ((400, 800, 32), (1_000, 5_000, 64), (1_000, 5_000, 256))
 GROWING = (50_000, 100_000, 200_000)
-GROWING_ENGINE = (100_000, 200_000, 400_000, 800_000)
+GROWING_ENGINE = (100_000, 200_000, 400_000, 800_000, IMAGENET[0])
 PRIOR = 10.0
 
 
@@ -280,15 +283,18 @@ def one_memory(n: int) -> dict[str, Any]:
     return {"n": n, "peak_gib_without_mapped_files": meter.peak_gib, "mapped_gib": n * (d + 1) * 4 / 2**30}
 
 
-def engine(device: str) -> dict[str, Any]:
+def engine(device: str, sizes: Sequence[int]) -> dict[str, Any]:
     """Everything after features with ImageNet's classes, up to its size; near duplicates and the map aside."""
-    n, d, k = IMAGENET
+    _, d, k = IMAGENET
     rows = []
-    for size in (*GROWING_ENGINE, n):
+    for size in sizes:
         right, given = labels_of(size, k)
         with tempfile.TemporaryDirectory() as folder:
             features = np.array(write_features(Path(folder) / "x.npy", right, d, k))
-        rows.append({"n": size, **after_features(features, given, device, right)})
+        meter = Meter()
+        with meter("after features"):
+            row = after_features(features, given, device, right)
+        rows.append({"n": size, **row, "peak_gib": meter.peak_gib["after features"]})
         print(rows[-1], flush=True)
     return {"d": d, "k": k, "sizes": rows}
 
@@ -305,6 +311,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--before", type=Path)
     parser.add_argument("--cache", type=Path)
+    parser.add_argument("--sizes", nargs="*", type=int, help="samples, of the part engine")
     parser.add_argument("--one-memory", type=int)
     asked = parser.parse_args()
     keep_freed_memory()
@@ -317,9 +324,9 @@ def main() -> None:
         "cifar100": lambda: cifar100(asked.device, asked.before),
         "few": lambda: few(asked.device),
         "memory": lambda: memory(asked.device),
-        "engine": lambda: engine(asked.device),
+        "engine": lambda: engine(asked.device, asked.sizes or GROWING_ENGINE),
     }
-    for part in asked.parts or [p for p in PARTS if p not in ("engine", "imagenet")]:
+    for part in asked.parts or [p for p in PARTS if p not in LONG]:
         if part == "imagenet":
             with tempfile.TemporaryDirectory() as folder:
                 result = imagenet(asked.cache or Path(folder))
