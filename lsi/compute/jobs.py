@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,13 @@ _CANCEL_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Job:
-    """One job's folder; every property reads it anew."""
+    """One job's folder; every property reads it anew.
+
+    `was_running` says of one that was to be started whether it ran already.
+    """
 
     folder: Path
+    was_running: bool = field(default=False, compare=False)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -173,7 +177,7 @@ def start(settings: Settings, cache: Path, project: bool = True, decided: str = 
     cache_folder(job.folder)
     with job.lock():
         if job.facts and job.state == "running":
-            return job
+            return Job(job.folder, was_running=True)
         token = secrets.token_hex(4)
         files = {PROGRESS: f"progress-{token}.json", LOG: f"log-{token}.txt"}
         words = [sys.executable, "-m", "lsi", "compute", *to_arguments(settings), "--cache", str(cache.resolve())]

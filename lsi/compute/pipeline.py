@@ -44,7 +44,7 @@ from lsi.runs.writing import RunContent, write_run
 
 log = logging.getLogger(__name__)
 
-SCORES_VERSION = 13  # rises when the same settings give other numbers or files
+SCORES_VERSION = 14  # rises when the same settings give other numbers or files
 # settings that change no result, by their group
 NO_EFFECT = {"features": ("batch_size",), "where": ("engine", "ray_address")}
 
@@ -117,7 +117,7 @@ def run_key(settings: Settings, prepared: Prepared, files: dict[str, str] | None
     decided: dict[str, Any] = {}
     if prepared.decided is not None:  # rows that left are in the lists of every export
         gone = sorted(record["index"] for record in prepared.decided.records if record["action"] == "exclude")
-        decided = {"decided": prepared.decided.mark, "excluded": gone, "source_length": prepared.source_length}
+        decided = {"decided": prepared.decided.mark, "excluded": gone}
     beside = dataset.unlabelled
     arrays = {"labels": dataset.labels, "true_label": dataset.true_label, "targets": dataset.targets}
     return key(
@@ -126,10 +126,12 @@ def run_key(settings: Settings, prepared: Prepared, files: dict[str, str] | None
         settings=values | {"device": choose_device(settings.device)},
         files=contents(settings.features) if files is None else files,
         samples=dataset.fingerprint,
+        places=_mark_of_places(dataset),
+        source_length=prepared.source_length,
         readers=None if dataset.images is None else readers(),  # what could not be read may be readable here
         text=None if dataset.text is None else fingerprint(*map(str, dataset.text)),
         metadata=_mark_of_columns(dataset),
-        unlabelled=beside and (beside.fingerprint, _mark_of_columns(beside)),
+        unlabelled=beside and (beside.fingerprint, _mark_of_columns(beside), _mark_of_places(beside)),
         names=(dataset.name, dataset.class_names, dataset.target_names),
         task=prepared.task,
         **decided,
@@ -141,6 +143,15 @@ def _mark_of_columns(dataset: Dataset) -> str | None:
     """Return a hash of the columns that the data bring, None where they bring none."""
     columns = dataset.metadata
     return None if columns is None else fingerprint_of_texts(columns.columns, *(columns[c] for c in columns))
+
+
+def _mark_of_places(dataset: Dataset) -> str | None:
+    """Return a hash of the files that images have of their own, which a run reads them from; None without images."""
+    if dataset.images is None:
+        return None
+    shared = {str(path) for path in dataset.files}
+    places = (stamp[0] if stamp else "" for stamp in map(dataset.images.stamp, range(len(dataset.images))))
+    return fingerprint_of_texts("" if place.rpartition("#")[0] in shared else place for place in places)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ logged miss and is computed again. One process computes an entry at a time; othe
 
 import json
 import logging
+import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -119,8 +120,7 @@ class Store:
         """Return the number of entries and bytes of each kind."""
         sizes: dict[str, tuple[int, int]] = {}
         for kind in sorted(p for p in self.root.glob("*") if p.is_dir() and p.name != "locks"):
-            files = [f for f in kind.rglob("*") if f.is_file()]
-            sizes[kind.name] = (sum(1 for p in kind.iterdir() if p.is_dir()), sum(f.stat().st_size for f in files))
+            sizes[kind.name] = (sum(1 for p in kind.iterdir() if p.is_dir()), _bytes_below(kind))
         return sizes
 
     def clear(self, kinds: tuple[str, ...], keep: frozenset[tuple[str, str]] = frozenset()) -> int:
@@ -141,7 +141,7 @@ class Store:
             for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
                 if (kind, entry.name) in keep or self._is_held(escape(f"{kind}-{entry.name}")):
                     continue
-                size = sum(f.stat().st_size for f in entry.rglob("*") if f.is_file())
+                size = _bytes_below(entry)
                 shutil.rmtree(entry, ignore_errors=True)
                 freed += size if not entry.exists() else 0
             if folder.is_dir() and not any(folder.iterdir()):
@@ -157,6 +157,16 @@ class Store:
             except (Timeout, PermissionError):  # one of another account's may be held
                 return True
         return False
+
+
+def _bytes_below(folder: Path) -> int:
+    """Return the bytes of the files below a folder; those that others remove meanwhile count for none."""
+    found = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                found += (Path(parent) / name).stat().st_size
+    return found
 
 
 def _seal_checksum(files: Any) -> str:

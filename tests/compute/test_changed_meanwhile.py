@@ -154,3 +154,29 @@ def test_the_last_rows_of_a_long_table_are_looked_for_in_other_folders(tmp_path)
     assert found.names[-2] == f"part2/{n - 1}.png"
     assert found.n_missing == 1
     assert found.first_missing.endswith("gone.png")
+
+
+def test_images_in_another_place_are_computed_as_another_run_that_finds_them(tmp_path):
+    root = tmp_path / "d"
+    names = [picture(root / "images" / f"{i}.png", i).name for i in range(12)]
+    pd.DataFrame({"filename": names, "label": list("ab") * 6}).to_csv(root / "labels.csv", index=False)
+    before = computed(tmp_path, data=root)
+    assert computed(tmp_path, data=root).name == before.name
+    (root / "images").rename(root / "pictures")
+    after = computed(tmp_path, data=root)
+    assert after.name != before.name
+    assert after.images.changes() == {}
+    assert after.scores["id"].tolist() == before.scores["id"].tolist() == names
+
+
+def test_rows_of_another_split_that_came_count_in_the_length_of_the_source(tmp_path):
+    data = tmp_path / "data.csv"
+    files = [picture(tmp_path / "images" / f"{i}.png", i) for i in range(15)]
+    rows = pd.DataFrame(
+        {"id": range(15), "path": files, "label": [*"ab" * 7, "a"], "split": ["train"] * 12 + ["test"] * 3}
+    )
+    lengths = []
+    for n in (12, 15):
+        rows[:n].to_csv(data, index=False)
+        lengths.append(computed(tmp_path, data=data, id_column="id").manifest["dataset"]["plan"]["source_length"])
+    assert lengths == [12, 15]

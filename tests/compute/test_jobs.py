@@ -85,7 +85,9 @@ def test_no_job_loads_a_backbone_that_can_run_any_code(tmp_path, backbone):
 def test_a_job_runs_in_its_own_process_and_leaves_a_run(tmp_path):
     job = jobs.start(QUICK, tmp_path, project=False)
     assert job.facts["pid"] > 0
-    assert jobs.start(QUICK, tmp_path).facts["pid"] == job.facts["pid"]
+    again = jobs.start(QUICK, tmp_path)
+    assert again.facts["pid"] == job.facts["pid"]
+    assert (job.was_running, again.was_running) == (False, True)
     wait(job, "done")
     assert find_run(tmp_path, job.run_name).settings == QUICK
     assert [j.folder for j in jobs.list_jobs(tmp_path)] == [job.folder]

@@ -208,6 +208,21 @@ plain = st.recursive(
 )
 
 
+def test_a_file_that_is_removed_while_sizes_are_summed_counts_for_none(tmp_path, monkeypatch):
+    Store(tmp_path).get("runs", "a", write)
+    walk = os.walk
+
+    def slow(folder):
+        for parent, folders, names in walk(folder):
+            yield parent, folders, [*names, "gone.tmp"]
+
+    expected = Store(tmp_path).sizes()
+    monkeypatch.setattr(os, "walk", slow)
+    assert Store(tmp_path).sizes() == expected
+    assert expected["runs"][1] > 800
+    assert Store(tmp_path).clear(("runs",)) == expected["runs"][1]
+
+
 @settings(max_examples=100, deadline=None)
 @given(plain, plain)
 def test_keys_are_equal_where_values_are(a, b):
