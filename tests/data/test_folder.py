@@ -262,3 +262,56 @@ def test_tables_of_several_splits_describe_the_images_of_their_own(tmp_path):
     data = opened(tmp_path, split="all")
     assert data.metadata is not None
     assert [f"{p.split('/')[0]} {p.split('/')[1]} {Path(p).stem}" for p in data.ids] == data.metadata["who"].tolist()
+
+
+def test_a_folder_inside_a_split_that_is_called_as_a_split_is_no_class(tmp_path):
+    images = [f"{split}/{split}/im{i}.png" for split in ("train", "test") for i in range(4)]
+    rows = "id,has_cactus\n" + "\n".join(f"im{i}.png,{i % 2}" for i in range(4))
+    plant(tmp_path / "cactus", images, {"train.csv": rows})
+    data = opened(tmp_path / "cactus")
+    assert named(data) == {f"train/train/im{i}.png": str(i % 2) for i in range(4)}
+    pets = [f"train/train/{c}/{i}.png" for c in ("cat", "dog") for i in range(3)]
+    plant(tmp_path / "pets", [*pets, "test/test1/0.png", "test/test1/1.png"])
+    data = opened(tmp_path / "pets", split="all")
+    assert dict(data.plan.classes) == CAT_DOG
+    assert not [note for note in data.plan.notes if "taken for a class" in note]
+
+
+@pytest.mark.parametrize("base", ["", "train/"])
+def test_a_folder_that_holds_the_same_classes_again_is_no_class(tmp_path, base):
+    plant(tmp_path / "d", [base + name for name in TWO] + [f"{base}again/{name}" for name in TWO])
+    data = opened(tmp_path / "d")
+    assert dict(data.plan.classes) == CAT_DOG
+    assert f"6 images in {base}again/, which holds folders of the same names again" in "\n".join(data.plan.lines())
+
+
+def test_a_table_in_a_folder_of_images_takes_none_from_the_data_beside(tmp_path):
+    """Its names are those of the images of another version, whose labels are others."""
+    plant(tmp_path / "v1", [f"images/{i}.png" for i in range(4)])
+    rows = "image,label\n" + "\n".join(f"images/{i}.png,{'ab'[i % 2]}" for i in range(4))
+    plant(tmp_path / "v2", [f"images/{i}.jpg" for i in range(4)], {"labels.csv": rows})
+    data = opened(tmp_path / "v2")
+    assert [Path(name).suffix for name in data.ids] == [".jpg"] * 4
+    assert not data.is_labelled
+
+
+@pytest.mark.parametrize("names", ["{}.jpeg", "http://host/{}.png?size=3"])
+def test_a_table_whose_names_fit_no_image_is_said(tmp_path, names):
+    rows = "image,label\n" + "\n".join(f"{names.format(i)},{'ab'[i % 2]}" for i in range(4))
+    plant(tmp_path / "d", [f"images/{i}.png" for i in range(4)], {"d.csv": rows})
+    notes = "\n".join(opened(tmp_path / "d").plan.lines())
+    assert (
+        f"d.csv is not read: its column image names none of the images here (it begins with {names.format(0)}" in notes
+    )
+
+
+def test_a_table_of_bare_names_without_a_header_is_refused(tmp_path):
+    rows = "\n".join(f"ISIC_{i:04d},{'ab'[i % 2]}" for i in range(6))
+    plant(tmp_path / "d", [f"ISIC_{i:04d}.png" for i in range(6)], {"d.csv": rows})
+    with pytest.raises(DataError, match="the first line is no header"):
+        opened(tmp_path / "d")
+
+
+def test_bins_of_disks_are_no_classes(tmp_path):
+    plant(tmp_path / "d", [*TWO, "#recycle/0.png", "System Volume Information/0.png"])
+    assert dict(opened(tmp_path / "d").plan.classes) == CAT_DOG

@@ -139,9 +139,12 @@ def names_some(frame: pd.DataFrame, table: str, images: list[str], options: Opti
         options: which columns are what.
     """
     column, n_named = _naming(frame, list(map(text_of_path, images)))
-    if not n_named:
-        return []
     usual = _usual_column(frame, table, options)
+    if not n_named:
+        texts = [] if usual is None else frame[usual].dropna().astype(str).tolist()
+        return [f"{table} is not read: its column {usual} names none of the images here (it begins with "
+                f"{text_of_path(texts[0])}, the images with {text_of_path(images[0])})."
+                ] if texts and images else []  # fmt: skip
     if usual not in (None, column):
         return [
             f"{table} names {n_named:,} of the images in its column {column}, but the column {usual}, which is taken "

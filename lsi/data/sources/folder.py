@@ -153,6 +153,7 @@ def _tables(layout: Layout) -> list[str]:
 
 def _with_table(tree: Tree, layout: Layout, tables: list[str], options: Options, name: str) -> Samples | None:
     """Return the samples of the table that names the images, None where it is none, which the layout then notes."""
+    options = replace(options, within=True)
     fitting: dict[str, Samples] = {}
     problems: dict[str, DataError] = {}
     notes: list[str] = []

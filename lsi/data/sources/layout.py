@@ -143,10 +143,12 @@ def _are_like_splits(kids: list[Folder]) -> bool:
 
 
 def _class_folders(folder: Folder) -> list[Folder]:
-    """Return the folders of classes; one alone that is called images and holds nothing else is none."""
+    """Return the folders of classes; one alone that is called images, or as a split is, and holds no other is none."""
     kids = folder.with_images
-    if len(kids) == 1 and kids[0].name.casefold() in _PICTURES and not kids[0].with_images:
-        return []
+    if len(kids) == 1 and not kids[0].with_images:
+        name = kids[0].name.casefold()
+        if name in _PICTURES or split_of(re.split(r"[\s_.-]+", name)[0]):
+            return []
     return kids if len(kids) > 1 or not folder.images else []
 
 
@@ -211,12 +213,18 @@ def _on_folders_below(folders: list[Folder]) -> list[str]:
 
 
 def _of_classes(base: Folder, split: str | None, ignored: Counter[str]) -> tuple[list[Group], list[str]]:
-    groups = [Group(base, _images_of_class(kid, ignored), kid.name, split) for kid in base.with_images]
+    kids = base.with_images
+    again = [kid for kid in kids if len({k.name for k in kid.with_images} & {k.name for k in kids}) > 1]
+    for kid in again:
+        place = text_of_path(base.child(kid.name))
+        ignored[f"images in {place}/, which holds folders of the same names again"] += len(kid.all_images())
+    kids = [kid for kid in kids if kid not in again]
+    groups = [Group(base, _images_of_class(kid, ignored), kid.name, split) for kid in kids]
     notes = []
     if base.images:
         ignored[f"images beside the class folders of {text_of_path(base.path) or 'the folder'}"] += len(base.images)
-    if all(kid.with_images and not kid.images for kid in base.with_images):
-        notes += _on_folders_below(base.with_images)
+    if all(kid.with_images and not kid.images for kid in kids):
+        notes += _on_folders_below(kids)
     without = [name for name, kid in sorted(base.folders.items()) if not is_junk(name) and not kid.holds_images]
     if without:
         shown = some(map(text_of_path, without), 4)

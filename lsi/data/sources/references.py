@@ -43,10 +43,12 @@ class Resolver:
     Attributes:
         tree: where the table and the files lie.
         table: name of the table in the tree.
+        within: whether folders beside the tree's root hold other data.
     """
 
     tree: Tree
     table: str
+    within: bool = False
     _listings: dict[str, frozenset[str] | None] = field(default_factory=dict)
     _letters: dict[str, frozenset[str]] = field(default_factory=dict)
 
@@ -317,7 +319,8 @@ class Resolver:
 
     @cached_property
     def _tiers(self) -> tuple[tuple[str, ...], ...]:
-        return folders_near(self.tree, self.table)
+        *near, beside = folders_near(self.tree, self.table)
+        return (*near, tuple(f for f in beside if not (self.within and f.startswith(".."))))
 
 
 def _plain(value: str) -> str:

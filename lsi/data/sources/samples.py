@@ -32,6 +32,7 @@ class Options:
         needs_labels: whether the labels are what is learnt, so that rows without one cannot be used.
         boxes: whether each annotated box is a sample.
         download: whether data that are not here may be downloaded.
+        within: whether images are looked for in no folder beside the one that was given, which holds some.
     """
 
     split: str = DEFAULT_SPLIT
@@ -41,6 +42,7 @@ class Options:
     needs_labels: bool = True
     boxes: bool = False
     download: bool = True
+    within: bool = False
 
     def beside(self, columns: Sequence[str], roles: Roles) -> list[str]:
         """Return the columns of a table that stay beside the samples as they are.

@@ -48,7 +48,7 @@ def from_frame(
     frame = frame.set_axis(columns, axis=1)
     roles = assign_roles(columns, options.columns, where, options.targets)
     notes = list(roles.notes)
-    usual, resolver = roles, Resolver(tree, table)
+    usual, resolver = roles, Resolver(tree, table, options.within)
     if roles.image is None:
         roles = _by_content(frame, roles, resolver, notes, options.targets)
     splits = _splits(frame, roles, notes)
@@ -95,7 +95,7 @@ def names_images(frame: pd.DataFrame, tree: Tree, table: str, options: Options, 
         options: which columns are what.
         by_content: whether columns count that have no usual name.
     """
-    resolver = Resolver(tree, table)
+    resolver = Resolver(tree, table, options.within)
     roles = assign_roles(
         [str(c) for c in frame.columns], replace(options.columns, label=None, split=None, id=None), table
     )
@@ -122,15 +122,15 @@ def _by_content(
     if not is_needed and isinstance(resolver.tree, RemoteTree) and not resolver.tree.is_listed:
         return roles
     if is_needed and any(PurePosixPath(str(c)).suffix.lower() in SUFFIXES for c in frame.columns):
-        raise DataError(
-            f"{where}: the first line is no header ({there}): put names of columns above it, such as path,label."
-        )
+        raise _no_header(where, there)
     values = {column: _some_values(frame, column) for column in roles.rest if column not in targets}
     possible = {c: v for c, v in values.items() if is_needed or (_are_of_images(v) and resolver.could_fit(v))}
     candidates = [c for c, v in possible.items() if resolver.fits(v)]
     if len(candidates) > 1:  # numbers, say, are called like images of other data near by
         candidates = [c for c in candidates if resolver.could_fit(values[c])] or candidates
     if len(candidates) == 1:
+        if is_needed and resolver.fits(candidates):
+            raise _no_header(where, there)
         return replace(roles, image=candidates[0], rest=tuple(c for c in roles.rest if c != candidates[0]))
     several = f" Several could be the image ({', '.join(candidates)})." if candidates else ""
     if not is_needed:
@@ -139,6 +139,12 @@ def _by_content(
     raise DataError(
         f"{where}: no column is called image, path, file_name, text or features or the like; there are {there}."
         f"{several} Name the one that holds paths with {OPTIONS['image']}."
+    )
+
+
+def _no_header(where: str, there: str) -> DataError:
+    return DataError(
+        f"{where}: the first line is no header ({there}): put names of columns above it, such as path,label."
     )
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from lsi.errors import UsageError
 
-JUNK = frozenset({"__macosx", "@eadir", "thumbs.db", "desktop.ini", "lost+found", "__pycache__", "$recycle.bin"})
+JUNK = frozenset({"__macosx", "@eadir", "thumbs.db", "desktop.ini", "lost+found", "__pycache__", "$recycle.bin",
+                  "#recycle", "system volume information"})  # fmt: skip
 _ADDRESS = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]+):/+(.*)$")
 _BRACES = re.compile(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}")
 
