@@ -266,10 +266,10 @@ def test_tables_of_several_splits_describe_the_images_of_their_own(tmp_path):
 
 def test_a_folder_inside_a_split_that_is_called_as_a_split_is_no_class(tmp_path):
     images = [f"{split}/{split}/im{i}.png" for split in ("train", "test") for i in range(4)]
-    rows = "id,has_cactus\n" + "\n".join(f"im{i}.png,{i % 2}" for i in range(4))
+    rows = "id,label\n" + "\n".join(f"im{i}.png,{i % 2}" for i in range(4))
     plant(tmp_path / "cactus", images, {"train.csv": rows})
     data = opened(tmp_path / "cactus")
-    assert named(data) == {f"train/train/im{i}.png": str(i % 2) for i in range(4)}
+    assert named(data) == {f"im{i}.png": str(i % 2) for i in range(4)}
     pets = [f"train/train/{c}/{i}.png" for c in ("cat", "dog") for i in range(3)]
     plant(tmp_path / "pets", [*pets, "test/test1/0.png", "test/test1/1.png"])
     data = opened(tmp_path / "pets", split="all")
