@@ -315,3 +315,10 @@ def test_a_table_of_bare_names_without_a_header_is_refused(tmp_path):
 def test_bins_of_disks_are_no_classes(tmp_path):
     plant(tmp_path / "d", [*TWO, "#recycle/0.png", "System Volume Information/0.png"])
     assert dict(opened(tmp_path / "d").plan.classes) == CAT_DOG
+
+
+def test_a_table_of_paths_on_another_machine_says_with_what_it_begins(tmp_path):
+    rows = "image,label\n" + "\n".join(f"/content/drive/{i}.png,{'ab'[i % 2]}" for i in range(4))
+    plant(tmp_path / "d", [f"images/{i}.png" for i in range(4)], {"d.csv": rows})
+    notes = "\n".join(opened(tmp_path / "d").plan.lines())
+    assert "lead to no file here (it begins with /content/drive/0.png), so it is not read: write its paths" in notes

@@ -152,7 +152,8 @@ def names_some(frame: pd.DataFrame, table: str, images: list[str], options: Opti
         ]
     return [
         f"{table} names {n_named:,} of the images in its column {column}, but most of its {len(frame):,} rows lead to "
-        "no file here, so it is not read: give it as --data for its own."
+        f"no file here (it begins with {text_of_path(str(frame[column].iloc[0]))}), so it is not read: write its paths "
+        "as they are from its own folder."
     ]
 
 
