@@ -532,3 +532,11 @@ def test_boxes_are_opened_through_the_front_door_and_a_folder_says_that_they_are
     assert dataset.plan.lines()[0].endswith("pets: YOLO boxes, 2 boxes in 2 classes (cat 1, guinea pig 1)")
     plain = load(DataSettings(data=root), tmp_path)
     assert "There are YOLO boxes: --boxes makes each box a sample." in plain.plan.notes
+
+
+def test_boxes_of_an_image_with_a_mask_of_its_name_are_of_the_image(tmp_path):
+    files = {f"annotations/xmls/cat_{i}.xml": voc(("cat", (1, 1, 9, 9)), name=f"cat_{i}.jpg") for i in range(3)}
+    files |= {f"{place}/cat_{i}.png": i for i in range(3) for place in ("annotations/trimaps", "images")}
+    dataset = opened(write(tmp_path, files))
+    assert len(dataset) == 3
+    assert dataset.ids.tolist() == [f"images/cat_{i}.png#0" for i in range(3)]

@@ -322,3 +322,34 @@ def test_a_table_of_paths_on_another_machine_says_with_what_it_begins(tmp_path):
     plant(tmp_path / "d", [f"images/{i}.png" for i in range(4)], {"d.csv": rows})
     notes = "\n".join(opened(tmp_path / "d").plan.lines())
     assert "lead to no file here (it begins with /content/drive/0.png), so it is not read: write its paths" in notes
+
+
+def test_folds_that_hold_splits_are_refused(tmp_path):
+    images = [f"fold{f}/{s}/{c}/{i}.png" for f in (1, 2) for s in ("Train", "Valid") for c in "ab" for i in range(2)]
+    plant(tmp_path / "d", images)
+    with pytest.raises(DataError, match=r"fold1, fold2 hold splits .* give one of them as --data"):
+        opened(tmp_path / "d")
+    assert set(opened(tmp_path / "d" / "fold1").class_names) == {"a", "b"}
+
+
+@pytest.mark.parametrize("folders", [("benign", "malign"), ("",), ("train/benign", "train/malign")])
+def test_masks_beside_their_images_are_ignored(tmp_path, folders):
+    images = [f"{folder}/x ({i})".lstrip("/") for folder in folders for i in range(4)]
+    masks = [f"{name}_mask.png" for name in images] + [f"{images[0]}_mask_1.png"]
+    plant(tmp_path / "d", [*(f"{name}.png" for name in images), *masks])
+    data = opened(tmp_path / "d")
+    assert data.ids.tolist() == [f"{name}.png" for name in images]
+    assert "masks beside their images" in "\n".join(data.plan.lines())
+
+
+def test_a_few_names_like_masks_stay(tmp_path):
+    plant(tmp_path / "d", [f"{c}/{i}.png" for c in "ab" for i in range(4)] + ["a/0_mask.png"])
+    assert len(opened(tmp_path / "d")) == 9
+
+
+def test_parts_of_one_set_that_lie_there_twice_are_refused(tmp_path):
+    places = [f"{name}_images_part_{1 + i // 3}/{i}.png" for name in ("HAM10000", "ham10000") for i in range(6)]
+    table = "image_id,dx\n" + "\n".join(f"{i},{'ab'[i % 2]}" for i in range(6))
+    plant(tmp_path / "d", places, {"HAM10000_metadata.csv": table})
+    with pytest.raises(DataError, match="as parts of one set they are no classes"):
+        opened(tmp_path / "d")

@@ -111,8 +111,10 @@ def _is_of_most(frame: pd.DataFrame, samples: Samples) -> bool:
 
 def _other_column(frame: pd.DataFrame, table: str, samples: Samples, options: Options) -> list[str]:
     """Return a sentence where a column of any name holds the names of at least half of the images."""
-    column, n_named = _naming(frame, list(map(str, samples.ids)))
+    ids = list(map(str, samples.ids))
+    column, n_named = _naming(frame, ids)
     if not n_named:
+        _refuse_parts(samples, table, _several_each(frame, ids))
         return []
     _refuse_parts(samples, table, n_named)
     chosen = "" if _usual_column(frame, table, options) in (None, column) else f" with --image-column {column}"
@@ -159,7 +161,7 @@ def names_some(frame: pd.DataFrame, table: str, images: list[str], options: Opti
 
 def _naming(frame: pd.DataFrame, ids: list[str]) -> tuple[str, int]:
     """Return the column that holds the names of at least half of the images, and of how many; 0 where none does."""
-    forms = [Counter(form(PurePosixPath(name)) for name in ids) for form in _FORMS]
+    forms = _forms(ids)
     for column, texts in _names_in(frame):
         values = [_last(text) for text in texts]
         n_named = max(sum(names[value] == 1 for value in set(values)) for names in forms)
@@ -168,6 +170,17 @@ def _naming(frame: pd.DataFrame, ids: list[str]) -> tuple[str, int]:
         if 2 * n_named >= len(ids):
             return column, n_named
     return "", 0
+
+
+def _several_each(frame: pd.DataFrame, ids: list[str]) -> int:
+    """Return how many of the images a column names, where each of its names may be that of several."""
+    forms = _forms(ids)
+    named = [sum(names[value] for value in set(map(_last, texts))) for _, texts in _names_in(frame) for names in forms]
+    return max(named, default=0)
+
+
+def _forms(ids: list[str]) -> list[Counter[str]]:
+    return [Counter(form(PurePosixPath(name)) for name in ids) for form in _FORMS]
 
 
 def _names_in(frame: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
@@ -190,7 +203,7 @@ def _refuse_parts(samples: Samples, table: str, n_named: int) -> None:
         DataError: they are.
     """
     folders = sorted({str(label) for label in samples.labels if label is not None}) if samples.labels else []
-    stems = {re.sub(r"\d+$", "", folder) for folder in folders}
+    stems = {re.sub(r"\d+$", "", folder.casefold()) for folder in folders}
     if len(folders) < 2 or len(stems) > 1 or not _PART.search(stems.pop()) or 2 * n_named < len(samples.ids):
         return
     raise DataError(

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from lsi.data.naming import text_of_path
 from lsi.data.plan import counted, some
@@ -14,6 +15,7 @@ from lsi.errors import DataError
 _PICTURES = frozenset({"images", "image", "imgs", "img", "jpegimages", "photos", "pictures"})
 _MASKS = frozenset({"masks", "mask", "annotations", "annotation", "segmentationclass", "segmentationobject",
                     "segmentations", "gt", "groundtruth", "ground_truth", "labels", "depth", "trimaps"})  # fmt: skip
+_MASK_OF = re.compile(r"(.+)[ _-](?:mask|seg|segmentation|gt)(?:_\d+)?\.\w+$", re.I)  # X_mask.png beside X.jpg
 _LIKE_SPLIT = re.compile(
     r"(fold|part|batch|split|subset|train|val|valid|validation|dev|test)s?[-_ ]?\d*([-_ ]\w+)*$", re.I
 )
@@ -116,9 +118,19 @@ def _images_of_class(folder: Folder, ignored: Counter[str]) -> list[str]:
     """Return the images of a class at any depth, without the masks that lie beside them."""
     pictures = None if folder.images else _beside_masks(folder.with_images)
     if pictures is None:
-        return folder.all_images()
+        return _without_masks(folder.all_images(), ignored)
     _ignore(folder, pictures, ignored)
-    return pictures.all_images()
+    return _without_masks(pictures.all_images(), ignored)
+
+
+def _without_masks(images: list[str], ignored: Counter[str]) -> list[str]:
+    """Return the images without those that are called as the mask of another one, where most of the others have one."""
+    stems = {name.rpartition(".")[0] for name in images}
+    found = {name: match[1] for name in images if (match := _MASK_OF.match(name)) and match[1] in stems}
+    if not found or 2 * len(set(found.values())) < len(images) - len(found):
+        return images
+    ignored[f"masks beside their images, such as {text_of_path(next(iter(found)))}"] += len(found)
+    return [name for name in images if name not in found]
 
 
 def _beside_masks(kids: list[Folder]) -> Folder | None:
@@ -127,6 +139,11 @@ def _beside_masks(kids: list[Folder]) -> Folder | None:
     others = [kid for kid in kids if kid.name.casefold() not in _PICTURES]
     is_so = len(pictures) == 1 and others and all(kid.name.casefold() in _MASKS for kid in others)
     return pictures[0] if is_so else None
+
+
+def lies_with_masks(name: str) -> bool:
+    """Say whether a file lies below a folder that is called as those of masks and annotations are."""
+    return any(part.casefold() in _MASKS for part in PurePosixPath(name).parent.parts)
 
 
 def _is_masks_of_split(name: str) -> bool:
@@ -139,6 +156,8 @@ def _are_like_splits(kids: list[Folder]) -> bool:
     """Say whether folders called fold1, fold2 or train-clean, train-noisy hold the same classes each."""
     inside = [{folder.name for folder in kid.with_images} for kid in kids]
     is_same = len(kids) > 1 and len(inside[0]) > 1 and all(names == inside[0] for names in inside)
+    if is_same and all(map(split_of, inside[0])):  # folds that hold splits each
+        return False
     return is_same and all(_LIKE_SPLIT.match(kid.name) for kid in kids)
 
 
@@ -174,7 +193,7 @@ def _of_splits(base: Folder, splits: list[Folder], tables: list[Folder], ignored
             groups += found
             notes += said
         else:
-            groups.append(Group(inner, inner.all_images(), None, split.name))
+            groups.append(Group(inner, _without_masks(inner.all_images(), ignored), None, split.name))
     kind = "split folders with class folders" if any(g.label is not None for g in groups) else "split folders"
     return Layout(kind, groups, tables, ignored, notes)
 
@@ -240,9 +259,9 @@ def _flat(base: Folder, kids: list[Folder], tables: list[Folder], ignored: Count
     if base.images:
         for kid in kids:
             ignored[f"images in {text_of_path(kid.name)}/"] += len(kid.all_images())
-        images = [base.child(name) for name in sorted(base.images)]
+        images = _without_masks([base.child(name) for name in sorted(base.images)], ignored)
         return Layout("folder of images", [Group(base, images)] if images else [], tables, ignored, notes)
-    images = base.all_images()
+    images = _without_masks(base.all_images(), ignored)
     if kids:
         tables = [*tables, kids[0]]
         notes.append(

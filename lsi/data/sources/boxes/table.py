@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from lsi.data.images import SUFFIXES
+from lsi.data.sources.layout import lies_with_masks
 from lsi.data.sources.naming_rule import whole_folder
 from lsi.data.sources.splits import split_of
 from lsi.data.trees.filenames import suffix_of
@@ -215,6 +216,7 @@ class ImageFinder:
         agreeing = [_n_shared(PurePosixPath(name).parent.parts, wanted.parent.parts) for name in found]
         found = [name for name, n in zip(found, agreeing, strict=True) if n == max(agreeing)]
         found = [name for name in found if split is not None and split_of_path(name) == split] or found
+        found = [name for name in found if not lies_with_masks(name)] or found
         if len(found) > 1:
             raise DataError(f"{where}: several images are called {wanted}: {found[0]}, {found[1]}.")
         return found[0]
