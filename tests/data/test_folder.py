@@ -353,3 +353,21 @@ def test_parts_of_one_set_that_lie_there_twice_are_refused(tmp_path):
     plant(tmp_path / "d", places, {"HAM10000_metadata.csv": table})
     with pytest.raises(DataError, match="as parts of one set they are no classes"):
         opened(tmp_path / "d")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("cars_train", "cars_test"), ("Final_Training", "Final_Test"), ("asl_alphabet_train", "asl_alphabet_test")],
+)
+def test_splits_may_share_a_word(tmp_path, names):
+    plant(tmp_path / "d", [f"{name}/Images/{c}/{i}.png" for name in names for c in ("cat", "dog") for i in range(3)])
+    data = opened(tmp_path / "d")
+    assert set(data.ids) == {f"{names[0]}/Images/{c}/{i}.png" for c in ("cat", "dog") for i in range(3)}
+    assert dict(data.plan.classes) == CAT_DOG
+    assert len(opened(tmp_path / "d", split="test")) == 6
+
+
+@pytest.mark.parametrize("names", [("steam_train", "bullet_train"), ("dev_board", "test_board"), ("a_train", "b_test")])
+def test_classes_that_hold_words_of_splits_stay_classes(tmp_path, names):
+    plant(tmp_path / "d", [f"{name}/{i}.png" for name in names for i in range(3)])
+    assert opened(tmp_path / "d").class_names == tuple(sorted(names))

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from lsi.data.naming import text_of_path
 from lsi.data.plan import counted, some
 from lsi.data.sources.folders import Folder
-from lsi.data.sources.splits import split_of
+from lsi.data.sources.splits import split_of, splits_in_names
 from lsi.data.trees import is_junk
 from lsi.errors import DataError
 
@@ -63,6 +63,9 @@ def interpret(root: Folder, ignored: Counter[str]) -> Layout:
     tables = [root, *wrappers]
     kids = base.with_images
     splits = kids if _are_like_splits(kids) else [kid for kid in kids if split_of(kid.name)]
+    called = splits_in_names([kid.name for kid in kids])
+    if called:
+        return _of_splits(base, kids, tables, ignored, called)
     if splits and (
         all(kid in splits or _is_masks_of_split(kid.name) for kid in kids)
         or any(_class_folders(_unwrapped(kid, split_of(kid.name))[0]) for kid in splits)
@@ -176,7 +179,14 @@ def _holds_splits_alone(folder: Folder) -> bool:
     return bool(kids) and not folder.images and all(split_of(kid.name) for kid in kids)
 
 
-def _of_splits(base: Folder, splits: list[Folder], tables: list[Folder], ignored: Counter[str]) -> Layout:
+def _of_splits(
+    base: Folder,
+    splits: list[Folder],
+    tables: list[Folder],
+    ignored: Counter[str],
+    called: dict[str, str] | None = None,
+) -> Layout:
+    """Return split folders, each the split that its name says, or that it is `called`."""
     groups: list[Group] = []
     notes: list[str] = []
     for kid in base.with_images:
@@ -186,14 +196,15 @@ def _of_splits(base: Folder, splits: list[Folder], tables: list[Folder], ignored
     if base.images:
         ignored["images beside the split folders"] += len(base.images)
     for split in splits:
-        inner, wrappers = _past_masks(split, ignored, split_of(split.name))
+        name = (called or {}).get(split.name, split.name)
+        inner, wrappers = _past_masks(split, ignored, split_of(name))
         tables = [*tables, split, *wrappers]
         if _class_folders(inner):
-            found, said = _of_classes(inner, split.name, ignored)
+            found, said = _of_classes(inner, name, ignored)
             groups += found
             notes += said
         else:
-            groups.append(Group(inner, _without_masks(inner.all_images(), ignored), None, split.name))
+            groups.append(Group(inner, _without_masks(inner.all_images(), ignored), None, name))
     kind = "split folders with class folders" if any(g.label is not None for g in groups) else "split folders"
     return Layout(kind, groups, tables, ignored, notes)
 

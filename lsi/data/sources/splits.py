@@ -36,6 +36,22 @@ def split_of(name: str) -> str | None:
     return _SPLIT_OF.get(words[0]) if len(words) == 1 else None
 
 
+def splits_in_names(names: Sequence[str]) -> dict[str, str]:
+    """Return the splits of names that differ by one alone, such as cars_train and cars_test; none elsewhere.
+
+    Args:
+        names: of folders beside one another.
+    """
+    words = [re.split(r"[\s_.-]+", name.strip().casefold()) for name in names]
+    shared = set.intersection(*map(set, words)) if len(words) > 1 else set()
+    found = {
+        name: split_of(" ".join(w for w in parts if w not in shared)) for name, parts in zip(names, words, strict=True)
+    }
+    splits = {name: split for name, split in found.items() if split is not None}
+    is_so = shared and len(splits) == len(names) == len(set(splits.values())) and "train" in splits.values()
+    return splits if is_so else {}
+
+
 def same_split(name: str) -> str:
     """Return one name for all spellings of a split: case does not count, val and valid are validation."""
     return split_of(name) or name.strip().casefold()
