@@ -30,7 +30,7 @@ from lsi.config import EMBEDDED, Settings
 from lsi.data import Dataset, Plan
 from lsi.data.formats import readers
 from lsi.devices import as_device, choose_device
-from lsi.features import FEATURES_VERSION
+from lsi.features import FEATURES_VERSION, versions_of_weights
 from lsi.hashing import fingerprint, fingerprint_of_texts, key
 from lsi.memory import keep_freed_memory, limit_memory, parse_memory
 from lsi.progress import Progress
@@ -125,6 +125,7 @@ def run_key(settings: Settings, prepared: Prepared, files: dict[str, str] | None
         features=FEATURES_VERSION,
         settings=values | {"device": choose_device(settings.device)},
         files=contents(settings.features) if files is None else files,
+        weights=None if settings.features.vectors else versions_of_weights(settings.features.backbone),
         samples=dataset.fingerprint,
         places=_mark_of_places(dataset),
         source_length=prepared.source_length,

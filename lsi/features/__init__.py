@@ -1,7 +1,7 @@
 """From images to features: the backbones, the extraction and the standardisation."""
 
 from lsi.features.backbone import Backbone
-from lsi.features.backbones import load_backbone
+from lsi.features.backbones import load_backbone, versions_of_weights
 from lsi.features.exported import hash_of_model
 from lsi.features.extract import FEATURES_VERSION, Plan, extract, measure_images, plan
 from lsi.features.fast import bfloat16_is_fast
@@ -32,5 +32,6 @@ __all__ = [
     "measure",
     "measure_images",
     "plan",
+    "versions_of_weights",
     "weights_of_text_encoder",
 ]

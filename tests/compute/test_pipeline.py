@@ -136,6 +136,16 @@ def test_weights_are_in_the_key():
     assert len({pipeline.run_key(settings, prepared) for settings in asked}) == 3
 
 
+@pytest.mark.parametrize("backbone", ["auto", "efficientnet_lite0", "resnet18", "timm/vit_tiny_patch16_224"])
+def test_the_versions_of_the_packages_that_bring_weights_are_in_the_key(monkeypatch, backbone):
+    prepared, keys = prepare(NOISY), set()
+    for number in ("1", "2"):
+        monkeypatch.setattr("lsi.features.backbones.version", lambda package, number=number: f"{package} {number}")
+        for name in (backbone, "pixels"):
+            keys.add(pipeline.run_key(Settings(features=FeatureSettings(name)), prepared))
+    assert len(keys) == 3
+
+
 def test_targets_are_in_the_key():
     prepared = prepare(NOISY)
     asked = [Settings(DataSettings(task="regression", targets=name)) for name in ("a", "b")]

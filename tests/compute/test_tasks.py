@@ -292,7 +292,7 @@ def test_text_without_labels_and_with_the_wrong_backbone(tmp_path):
 
 
 def test_the_text_encoder_is_asked_for_in_words(tmp_path, monkeypatch):
-    monkeypatch.setattr("lsi.features.text._PACKAGE", "no-such-package")
+    monkeypatch.setattr("lsi.features.text.PACKAGE", "no-such-package")
     pd.read_csv(SENTENCES).to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(UsageError, match=r"pip install 'lsi-lens\[text\]'"):
         pipeline.run(Settings(DataSettings(data=tmp_path / "t.csv")), tmp_path / "cache")
