@@ -14,7 +14,7 @@ labels in the same process. Negative results stay in.
 """
 
 # studies that were run before labels were judged through their noise; to be taken off as they are run again
-BEFORE = ("settings", "curation", "threshold")
+BEFORE = ("settings", "curation")
 EARLIER = "Measured when `label_score` and suspects came from the probe without suspects.\n\n"
 
 SECTIONS = {
