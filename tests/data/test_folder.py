@@ -371,3 +371,9 @@ def test_splits_may_share_a_word(tmp_path, names):
 def test_classes_that_hold_words_of_splits_stay_classes(tmp_path, names):
     plant(tmp_path / "d", [f"{name}/{i}.png" for name in names for i in range(3)])
     assert opened(tmp_path / "d").class_names == tuple(sorted(names))
+
+
+def test_folds_whose_splits_hold_images_alone_are_refused(tmp_path):
+    plant(tmp_path / "d", [f"fold_{f}/{s}/{i}.png" for f in (1, 2) for s in ("train", "val") for i in range(2)])
+    with pytest.raises(DataError, match=r"fold_1, fold_2 are called as folds .* give one of them as --data"):
+        opened(tmp_path / "d")

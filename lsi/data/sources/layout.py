@@ -213,7 +213,8 @@ def _of_classes_with_splits(base: Folder, tables: list[Folder], ignored: Counter
     """Return class folders that hold splits.
 
     Raises:
-        DataError: the splits of several hold folders of the same names, which could as well be the classes.
+        DataError: the splits of several hold folders of the same names, which could as well be the classes, or the
+            upper folders are called as folds are.
     """
     kids = base.with_images
     splits = [split for kid in kids for split in kid.with_images]
@@ -225,6 +226,11 @@ def _of_classes_with_splits(base: Folder, tables: list[Folder], ignored: Counter
             f"{folders} hold splits with folders of the same names in them "
             f"({some(map(text_of_path, sorted(common)), 3)}): whether these or the upper folders are the classes "
             "cannot be told: give one of them as --data."
+        )
+    if all(_LIKE_SPLIT.match(kid.name) for kid in kids):
+        folders = some([text_of_path(kid.name) for kid in kids], 3)
+        raise DataError(
+            f"{folders} are called as folds or parts of one set are, and hold splits: give one of them as --data."
         )
     groups = [
         Group(base, _images_of_class(split, ignored), kid.name, split.name) for kid in kids for split in kid.with_images
