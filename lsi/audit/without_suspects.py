@@ -21,7 +21,8 @@ from lsi.laplace.scores.evaluate import posterior_of
 from lsi.laplace.scores.predictions import kept_probabilities
 from lsi.probabilities import Probabilities
 
-LARGE_TOLERANCE = 1e-2  # of the decrement of large refits: a label score moves by 2e-4 at most, in a fifth less time
+# of the decrement of large refits: a fifth faster, and scores of 100,000 labels of 1,000 classes moved by 2e-4 at most
+LARGE_TOLERANCE = 1e-2
 
 
 def probabilities_without_suspects(

@@ -114,7 +114,8 @@ def _other_column(frame: pd.DataFrame, table: str, samples: Samples, options: Op
     ids = list(map(str, samples.ids))
     column, n_named = _naming(frame, ids)
     if not n_named:
-        _refuse_parts(samples, table, _several_each(frame, ids))
+        if _are_parts(samples):
+            _refuse_parts(samples, table, _several_each(frame, ids))
         return []
     _refuse_parts(samples, table, n_named)
     chosen = "" if _usual_column(frame, table, options) in (None, column) else f" with --image-column {column}"
@@ -144,9 +145,12 @@ def names_some(frame: pd.DataFrame, table: str, images: list[str], options: Opti
     usual = _usual_column(frame, table, options)
     if not n_named:
         texts = [] if usual is None else frame[usual].dropna().astype(str).tolist()
-        return [f"{table} is not read: its column {usual} names none of the images here (it begins with "
-                f"{text_of_path(texts[0])}, the images with {text_of_path(images[0])})."
-                ] if texts and images else []  # fmt: skip
+        if not texts or not images:
+            return []
+        return [
+            f"{table} is not read: its column {usual} names none of the images here (it begins with "
+            f"{text_of_path(texts[0])}, the images with {text_of_path(images[0])})."
+        ]
     if usual not in (None, column):
         return [
             f"{table} names {n_named:,} of the images in its column {column}, but the column {usual}, which is taken "
@@ -196,16 +200,27 @@ def _last(value: str) -> str:
     return value.replace("\\", "/").rpartition("/")[2]
 
 
+def _folders_of(samples: Samples) -> list[str]:
+    """Return the names of the class folders."""
+    return sorted({str(label) for label in samples.labels if label is not None}) if samples.labels else []
+
+
+def _are_parts(samples: Samples) -> bool:
+    """Say whether the class folders are called as parts of one set are: they differ by a number, case aside."""
+    folders = _folders_of(samples)
+    stems = {re.sub(r"\d+$", "", folder.casefold()) for folder in folders}
+    return len(folders) > 1 and len(stems) == 1 and _PART.search(stems.pop()) is not None
+
+
 def _refuse_parts(samples: Samples, table: str, n_named: int) -> None:
     """Raise where a table names most images and the class folders are called as parts of one set are.
 
     Raises:
         DataError: they are.
     """
-    folders = sorted({str(label) for label in samples.labels if label is not None}) if samples.labels else []
-    stems = {re.sub(r"\d+$", "", folder.casefold()) for folder in folders}
-    if len(folders) < 2 or len(stems) > 1 or not _PART.search(stems.pop()) or 2 * n_named < len(samples.ids):
+    if not _are_parts(samples) or 2 * n_named < len(samples.ids):
         return
+    folders = _folders_of(samples)
     raise DataError(
         f"{samples.place}: the folders {some(folders, 3)} differ by a number alone, and {table} names {n_named:,} of "
         f"their images: as parts of one set they are no classes, so give {table} as --data."

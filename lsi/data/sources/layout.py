@@ -128,11 +128,14 @@ def _images_of_class(folder: Folder, ignored: Counter[str]) -> list[str]:
 
 def _without_masks(images: list[str], ignored: Counter[str]) -> list[str]:
     """Return the images without those that are called as the mask of another one, where most of the others have one."""
+    found = {name: match[1] for name in images if (match := _MASK_OF.match(name))}
+    if not found:
+        return images
     stems = {name.rpartition(".")[0] for name in images}
-    found = {name: match[1] for name in images if (match := _MASK_OF.match(name)) and match[1] in stems}
+    found = {name: stem for name, stem in found.items() if stem in stems}
     if not found or 2 * len(set(found.values())) < len(images) - len(found):
         return images
-    ignored[f"masks beside their images, such as {text_of_path(next(iter(found)))}"] += len(found)
+    ignored["masks beside their images"] += len(found)
     return [name for name in images if name not in found]
 
 
@@ -250,7 +253,8 @@ def _on_folders_below(folders: list[Folder]) -> list[str]:
 
 def _of_classes(base: Folder, split: str | None, ignored: Counter[str]) -> tuple[list[Group], list[str]]:
     kids = base.with_images
-    again = [kid for kid in kids if len({k.name for k in kid.with_images} & {k.name for k in kids}) > 1]
+    names = {kid.name for kid in kids}
+    again = [kid for kid in kids if sum(inner.name in names for inner in kid.with_images) > 1]
     for kid in again:
         place = text_of_path(base.child(kid.name))
         ignored[f"images in {place}/, which holds folders of the same names again"] += len(kid.all_images())
