@@ -254,14 +254,14 @@ def _row(view: View, group: int, drop: set[int]) -> None:
 
     def untouched() -> list[int]:
         decided = decisions(view).index
-        return [i for i in going if i not in decided]
+        return [int(i) for i in rows.index if i not in decided]
 
     with st.container(horizontal=True):
         if going:
             button(f"Exclude {counted(len(going), view.one)}", key=f"group-exclude-{group}", on_click=decide_named,
                       args=(view, reviewer(), going, "away", still), icon=":material/block:")  # fmt: skip
             button("No duplicates: keep them", key=f"group-keep-{group}", on_click=decide_named,
-                   args=(view, reviewer(), going, "apart", untouched))  # fmt: skip
+                   args=(view, reviewer(), untouched(), "apart", untouched))  # fmt: skip
 
 
 def _split(table: pd.DataFrame) -> list[str]:

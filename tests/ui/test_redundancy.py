@@ -61,18 +61,18 @@ def test_what_is_excluded_already_is_no_part_of_what_stays(app, cache):
     assert len(deciding.decisions(session.open_view(run.name))) == 160
 
 
-STAYED = " image. Undo takes it back. 1 image stayed, by what was decided meanwhile."
+STAYED = ". Undo takes it back. 1 image stayed, by what was decided meanwhile."
 
 
 @pytest.mark.parametrize(
-    ("action", "label", "toast"),
-    [("exclude", "Exclude redundant images: 2", "Excluded: 1" + STAYED),
-     ("exclude", "Exclude from training what looks like what is held out: 2", "Excluded: 1" + STAYED),
-     ("exclude", "Exclude 2 images", "Excluded: 1" + STAYED),
-     ("keep", "No duplicates: keep them", "Kept: 1" + STAYED)],
+    ("action", "label", "chosen", "toast"),
+    [("exclude", "Exclude redundant images: 2", [3], "Excluded: 1 image" + STAYED),
+     ("exclude", "Exclude from training what looks like what is held out: 2", [3], "Excluded: 1 image" + STAYED),
+     ("exclude", "Exclude 2 images", [3], "Excluded: 1 image" + STAYED),
+     ("keep", "No duplicates: keep them", [3, 8], "Kept: 2 images" + STAYED)],
 )  # fmt: skip
 def test_no_rule_overrules_what_a_colleague_decided_since_the_page_was_drawn(
-    app, cache, monkeypatch, action, label, toast
+    app, cache, monkeypatch, action, label, chosen, toast
 ):
     run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
     view = session.open_view(run.name)
@@ -85,9 +85,22 @@ def test_no_rule_overrules_what_a_colleague_decided_since_the_page_was_drawn(
     deciding.reviews().record(run.subject, "carl", [Decision(5, "unsure")])
     next(b for b in page.button if b.label == label).click().run()
     found = deciding.decisions(view)
-    assert found["action"].to_dict() == {3: action, 5: "unsure"}
+    assert found["action"].to_dict() == dict.fromkeys(chosen, action) | {5: "unsure"}
     assert found["reviewer"][5] == "carl"
     assert [t.value for t in page.toast] == [toast]
+
+
+def test_none_of_a_group_that_is_said_to_hold_no_duplicates_can_go(app, cache, monkeypatch):
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    view = session.open_view(run.name)
+    group = np.full(400, -1)
+    group[[3, 5, 8]] = 0
+    table = view.table.assign(near_duplicate_group=group, nearest_distance=0.1)
+    monkeypatch.setitem(vars(view), "table", table)
+    page = visit(app, "redundancy")
+    next(b for b in page.button if b.label == "No duplicates: keep them").click().run()
+    assert deciding.decisions(view)["action"].to_dict() == dict.fromkeys([3, 5, 8], "keep")
+    assert "0 images can go" in written(page)
 
 
 def test_a_share_to_keep_overrules_nothing_that_a_colleague_decided_since_the_page_was_drawn(app, cache):
