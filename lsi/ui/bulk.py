@@ -1,7 +1,5 @@
 """Decisions about many samples at once; each names its scope before it happens, and can be undone."""
 
-from collections.abc import Callable, Iterable
-
 import numpy as np
 import streamlit as st
 from jaxtyping import Int
@@ -9,7 +7,7 @@ from jaxtyping import Int
 from lsi.data.plan import counted
 from lsi.ui import said
 from lsi.ui.buttons import button
-from lsi.ui.deciding import APART, decide_named, decide_undecided, reviewer, suggested, undecided
+from lsi.ui.deciding import APART, decide_named, decide_undecided, reviewer, suggested, unchanged, undecided
 from lsi.ui.filtering import as_meant
 from lsi.ui.login import looks_only
 from lsi.ui.session import View
@@ -20,24 +18,25 @@ def actions(
     positions: "list[int] | Int[np.ndarray, ' s']",
     what: str,
     key: str,
-    still: Callable[[], Iterable[int]] | None = None,
+    of_label: bool = True,
 ) -> None:
     """Offer keep, relabel, exclude, clear and a tag for these positions; `what` says what they are.
+
+    On what somebody decided since the page was drawn, that stays.
 
     Args:
         view: the run.
         positions: rows of its table.
         what: says what they are, such as selected or filtered.
         key: of the widgets.
-        still: where a rule chose them and no person, says at a click which of them it may speak of by then; what is
-            kept or excluded then says nothing of labels, nor does it where the filter shows copies or poor images.
+        of_label: False where what is kept or excluded says nothing of labels; nor does it where the filter shows copies
+            or poor images.
     """
     if looks_only() or not len(positions):
         return
     name, chosen = reviewer(), [int(i) for i in positions]
-    keep, exclude = (as_meant("keep"), as_meant("exclude")) if still is None else APART.values()
-    count = len(positions)
-    may: Callable[[], Iterable[int]] = still or (lambda: chosen)
+    keep, exclude = (as_meant("keep"), as_meant("exclude")) if of_label else APART.values()
+    count, may = len(positions), unchanged(view, chosen)
     them = f"{count:,} {what} {view.noun if count > 1 else view.one}"
     with st.popover(f"Decide: {them}", icon=":material/checklist:", key=f"{key}-box"):
         button(f"Exclude {them}", key=f"{key}-exclude", on_click=decide_named,

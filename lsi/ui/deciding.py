@@ -176,6 +176,34 @@ def decide_named(
     st.toast(said + (f" {counted(stay, view.one)} stayed, by what was decided meanwhile." if stay else ""))
 
 
+def differing(before: pd.DataFrame, after: pd.DataFrame) -> list[int]:
+    """Return the positions on which another decision is in force than before.
+
+    Args:
+        before: decisions in force, as `decisions` gives them.
+        after: those in force later.
+    """
+    columns, every = ["action", "label"], before.index.union(after.index)
+    first, then = (rows[columns].reindex(every).astype(object).fillna("") for rows in (before, after))
+    return every[(first != then).any(axis=1)].tolist()
+
+
+def unchanged(view: View, positions: list[int]) -> Callable[[], list[int]]:
+    """Return what says, when it is called, on which of the positions the same is in force as now.
+
+    Args:
+        view: the run.
+        positions: rows of its table.
+    """
+    before = decisions(view)
+
+    def still() -> list[int]:
+        changed = set(differing(before, decisions(view)))
+        return [i for i in positions if i not in changed]
+
+    return still
+
+
 def carry_out(view: View, name: str, positions: list[int], what: str, label: int | None = None) -> str:
     """Record one decision for each position as one batch that undo takes back as one, and return what was done.
 

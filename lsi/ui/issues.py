@@ -18,7 +18,16 @@ from lsi.ui import bulk, detail, estimate, said, samples
 from lsi.ui.bar import KEPT, current_filter, filtered, go
 from lsi.ui.buttons import button, pressed
 from lsi.ui.components import ReviewItems, queue
-from lsi.ui.deciding import REFUSED, decide_undecided, label_decisions, record, remarks_on, reviewer, reviews
+from lsi.ui.deciding import (
+    REFUSED,
+    decide_undecided,
+    differing,
+    label_decisions,
+    record,
+    remarks_on,
+    reviewer,
+    reviews,
+)
 from lsi.ui.filters import Filter
 from lsi.ui.login import looks_only, right_of
 from lsi.ui.session import View, by_key
@@ -198,11 +207,7 @@ def take_back(view: View, name: str, expected: int) -> str:
         after = reviews().current(view.run.subject)
     except StorageError:  # raised, it would be undone once more
         return undone
-    columns, every = ["action", "label"], before.index.union(after.index)
-    differ = before[columns].reindex(every).astype(object).fillna("") != after[columns].reindex(every).astype(
-        object
-    ).fillna("")
-    changed = every[differ.any(axis=1)].tolist()
+    changed = differing(before, after)
     if changed == [expected]:
         return ""
     if not changed:

@@ -188,13 +188,7 @@ def budget(view: View, positions: np.ndarray) -> None:
     beyond = f" ({more:,} more than the share)" if more else ""
     st.caption(f"What was decided to be kept stays{beyond}. Check on the Export page what leaving the rest out does.")
     superfluous = positions[~np.isin(positions, kept)]
-    seen = actions.reindex(superfluous).to_list()
-
-    def still() -> np.ndarray:
-        now = decisions(view)["action"].reindex(superfluous).to_list()
-        return superfluous[[a == b or (pd.isna(a) and pd.isna(b)) for a, b in zip(seen, now, strict=True)]]
-
-    bulk.actions(view, superfluous, "superfluous", "budget", still)
+    bulk.actions(view, superfluous, "superfluous", "budget", of_label=False)
 
 
 def _judged(view: View) -> list[str]:

@@ -155,6 +155,24 @@ def test_what_is_excluded_by_a_filter_of_quality_says_nothing_of_labels(app, cac
     assert kept["is_of_label"].tolist() == [is_of_label]
 
 
+@pytest.mark.parametrize(("what", "action"), [("exclude", "exclude"), ("keep", "keep"), ("clear", None)])
+def test_what_was_decided_of_filtered_images_since_the_page_was_drawn_stays(app, cache, what, action):
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+    view = session.open_view(run.name)
+    first, second, *others = [int(i) for i in view.table.index[view.table["is_label_issue"]]]
+    deciding.record(view, "me", [second], "unsure")
+    app.query_params["run"] = run.name
+    app.run()
+    app.session_state["filter"] = Filter(issues=True)
+    page = visit(app, "samples")
+    deciding.record(view, "carl", [first], "relabel", int(view.table["suggested_label"][first]))
+    page.button(key=f"filtered-{what}").click().run()
+    found = deciding.decisions(view)
+    expected = dict.fromkeys([second, *others], action) if action else {}
+    assert found["action"].to_dict() == expected | {first: "relabel"}
+    assert page.toast[0].value.endswith("1 image stayed, by what was decided meanwhile.")
+
+
 def test_what_is_excluded_as_a_copy_is_no_evidence_that_labels_are_wrong(app, cache):
     run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
     view = session.open_view(run.name)
