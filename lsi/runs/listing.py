@@ -173,12 +173,15 @@ def _damaged_run(folder: Path) -> Run:
     return Run(folder)
 
 
-def run_about(cache: Path, content: Any) -> Run | None:
+def run_about(cache: Path, content: Any, shown: Run | None = None) -> Run | None:
     """Return a run that has samples of a file of decisions: one on the dataset that it names, else on most of them.
+
+    Where the data that it names have gone, others that have all of their samples are meant: a folder was renamed.
 
     Args:
         cache: where the runs lie.
         content: what `decisions.json` holds, or an export of Label Studio.
+        shown: a run that the file is meant for where it has half of the samples.
 
     Returns:
         None where no run on that dataset has any, and no other has half of them, whose name they are to have; and for
@@ -190,17 +193,31 @@ def run_about(cache: Path, content: Any) -> Run | None:
     content = as_decisions(content)
     records = records_of(content) + remarks_in(content)
     if not all("content" in record for record in records):
-        return None
+        return shown
+    if shown is not None and len(records) <= 2 * _n_found(shown, records):
+        return shown
     name, found = content.get("dataset"), dict[str, tuple[int, Run]]()
     for run in list_runs(cache):
         if run.subject_name not in found:
             with suppress(LsiError, OSError, KeyError):  # one that is damaged has no samples
-                count = int((find(Run(run.folder).subject, records) >= 0).sum())  # a run of its own: its table goes
+                count = _n_found(Run(run.folder), records)  # a run of its own: its table goes
                 found |= {run.subject_name: (count, run)} if count or not records else {}
-    if str(name) in found:
-        return found[str(name)][1]
-    most, best = max(found.values(), key=lambda pair: pair[0], default=(0, None))
-    return best if 0 < len(records) <= 2 * most else None
+    n_named, named = found.get(str(name), (0, None))
+    if named is not None and _has_data(named):
+        return named
+    there = [pair for pair in found.values() if _has_data(pair[1])]
+    most, best = max(there, key=lambda pair: pair[0], default=(0, None))
+    return best if 0 < len(records) <= 2 * most and most >= n_named else named
+
+
+def _n_found(run: Run, records: list[dict[str, Any]]) -> int:
+    return int((find(run.subject, records) >= 0).sum())
+
+
+def _has_data(run: Run) -> bool:
+    """Say whether the data of a run lie where they were, as far as they lay in a folder or file."""
+    data = Path(str(run.asked("data").get("data") or ""))
+    return not data.is_absolute() or data.exists()
 
 
 def cache_of(cache: Path, name: str | None) -> Path:

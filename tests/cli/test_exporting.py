@@ -266,10 +266,25 @@ def test_the_run_that_decisions_are_about_has_their_samples(tmp_path):
     ):
         found = run_about(tmp_path, said(dataset, ids))
         assert (found and found.name) == (expected and expected.name), (dataset, ids)
+    assert run_about(tmp_path, said("two", letters), runs[0]).name == runs[1].name  # that has fewer than half
+    assert run_about(tmp_path, said("two", letters[2:5]), runs[0]).name == runs[0].name
     file = said("two", letters)
     (runs[1].folder / "scores.parquet").write_bytes(b"")
     assert run_about(tmp_path, file) is None
     assert run_about(tmp_path, file | {"dataset": "one"}).name == runs[0].name
+
+
+def test_decisions_follow_data_whose_folder_was_renamed(tmp_path):
+    letters = list("abcdef")
+    old, new = run_on(tmp_path, "old", letters), run_on(tmp_path, "new", letters)
+    records = [{"id": i, "content": c, "action": "keep"} for i, c in zip(old.subject.ids, old.subject.contents,
+                                                                         strict=True)]  # fmt: skip
+    for folder, expected in ((tmp_path, "old"), (tmp_path / "gone", "new")):
+        for run, data in ((old, folder), (new, tmp_path)):
+            settings = run.manifest.get("settings", {}) | {"data": {"data": str(data)}}
+            write_json(run.folder / MANIFEST, run.manifest | {"settings": settings})
+        assert run_about(tmp_path, {"dataset": "old", "decisions": records}).subject_name == expected
+    assert run_about(tmp_path, {"dataset": "new", "decisions": records}).subject_name == "new"
 
 
 def test_a_damaged_run_is_found_by_its_folder_and_says_what_is_wrong(tmp_path, capsys):

@@ -1,5 +1,6 @@
 """Tags and notes on the pages."""
 
+import json
 from functools import partial
 
 import pytest
@@ -7,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from lsi.runs.listing import list_runs
 from lsi.runs.remarks import add_remark, remarks
+from lsi.runs.run import Run
 from lsi.ui import deciding, session
 from lsi.ui import said as said_view
 from tests.ui.conftest import ROOT
@@ -121,3 +123,22 @@ def test_whoever_may_only_look_reads_them(view, monkeypatch, how):
     assert not any(m.label == "Tags" and m.key != "f_tags" for m in page.multiselect)
     assert not any(t.label == "Add a note" for t in page.text_input)
     assert not any(b.label == "Remove" for b in page.button)
+
+
+def test_decisions_read_in_go_to_the_data_that_they_are_of(app, cache, hostile):
+    run = next(r for r in list_runs(cache) if r.name.startswith("digits"))
+
+    def record(of: Run, sample: int) -> dict:
+        return {"id": of.subject.ids[sample], "content": of.subject.contents[sample], "action": "unsure",
+                "reviewer": "anna", "time": "2026-01-01T00:00:00+00:00"}  # fmt: skip
+
+    theirs = [record(hostile, i) for i in range(5)]
+    app.query_params["run"] = run.name
+    page = visit(app, "export")
+    content = {"dataset": hostile.subject_name, "decisions": [*theirs, record(run, 0)]}
+    page.file_uploader[0].upload("decisions.json", json.dumps(content).encode()).run()
+    page.button(key="read-in").click().run()
+    assert not app.exception
+    assert f"6 decisions about {hostile.subject_name} read in" in page.toast[0].value
+    assert len(deciding.reviews().current(hostile.subject)) == 5
+    assert deciding.reviews().current(run.subject).empty
