@@ -24,7 +24,7 @@ from lsi.data import Plan
 from lsi.devices import as_device
 from lsi.errors import UsageError
 from lsi.export import issue_table
-from lsi.export.untouched import refuse_foreign_manifest, refuse_sources
+from lsi.export.untouched import refuse_foreign, refuse_sources
 from lsi.files import read_json
 from lsi.laplace.explanation import Explanation
 from lsi.progress import Progress, Status
@@ -143,8 +143,8 @@ def _step_back() -> None:
 def _copy(run: Run, output: Path) -> None:
     if output.exists() and not output.is_dir():
         raise UsageError(f"--output: expected a folder, got the file {output}.")
-    refuse_foreign_manifest(output)
     refuse_sources(run, [output / name for name in run.files])
+    refuse_foreign(output, run.files)
     output.mkdir(parents=True, exist_ok=True)
     earlier = read_json(output / MANIFEST)
     if isinstance(earlier, dict) and {"dataset", "settings"} <= earlier.keys() and "export" not in earlier:

@@ -164,6 +164,7 @@ def move_decisions(command: commands.Decisions) -> None:
         records = decision_records(run.subject, reviews.current(run.subject))
         others = reviews.elsewhere(run.subject) if command.all else []
         refuse_folder(command.file)
+        refuse_sources(run, [command.file])
         note(command.cache, "exported", run.name, file=str(command.file))
         said = _remarks(command.cache, run) + (remarks_elsewhere(reviews, run.subject) if command.all else [])
         written = write_decisions(command.file, run, records + others, said)
@@ -215,7 +216,6 @@ def _write(command: commands.Export | commands.Apply, run: Run, chosen: Selectio
 
 def _refuse(command: commands.Export | commands.Apply, run: Run, chosen: Selection, tools: tuple[Tool, ...]) -> None:
     """Raise before anything is written where not all of it can be."""
-    check_folder(run, command.output)
     refuse_sources(run, [command.output / name for name in NAMES])
     if len({"copy", "link"} & {*command.images}) > 1 or len({*command.images}) < len(command.images):
         raise UsageError("Write images by copy or by link, not both, and in each form once.")
@@ -227,6 +227,7 @@ def _refuse(command: commands.Export | commands.Apply, run: Run, chosen: Selecti
             refuse_overwriting(run, command.output, how)
         if "link" in command.images:
             refuse_links(run.images, chosen.kept)
+    check_folder(run, command.output, NAMES)
     for tool in tools:
         refuse_tool(run, tool)
 
@@ -242,6 +243,7 @@ def write_report(command: commands.Report) -> None:
     run = find_run(command.cache, command.run)
     path = command.output or Path(f"{run.name}.html")
     refuse_folder(path)
+    refuse_sources(run, [path])
     decisions, positions = _decisions(command.cache, run), maps.cached_projection(run, command.cache)
     say(f"report of {run.name}")
     if command.static is not None:

@@ -11,10 +11,10 @@ import numpy as np
 
 from lsi.errors import DataError, UsageError
 from lsi.export.huggingface import parquet_files, write_parquet
-from lsi.export.image_folders import refuse_folders, write_folders
+from lsi.export.image_folders import CLASSES, NAMES, refuse_folders, write_folders
 from lsi.export.lists import note_written
 from lsi.export.selection import Selection
-from lsi.export.untouched import check_folder, refuse_sources
+from lsi.export.untouched import check_folder, refuse_foreign, refuse_sources
 from lsi.runs.images import RunImages
 from lsi.runs.run import Run
 
@@ -69,9 +69,12 @@ def refuse_overwriting(run: Run, folder: Path, how: ImageFormat) -> None:
         UsageError: it is so.
     """
     if how == "huggingface":
-        refuse_sources(run, parquet_files(run, folder).values())
+        files = parquet_files(run, folder).values()
+        refuse_sources(run, files)
+        refuse_foreign(folder, [str(file.relative_to(folder)) for file in files])
     else:
         refuse_folders(run, folder)
+        refuse_foreign(folder, (NAMES, CLASSES))
 
 
 def refuse_changed(images: RunImages, positions: np.ndarray) -> None:

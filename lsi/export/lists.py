@@ -23,7 +23,7 @@ from lsi.export.tables import (
     write_csv,
     write_spreadsheet,
 )
-from lsi.export.untouched import MANIFEST, check_folder, earlier_export, refuse_sources
+from lsi.export.untouched import MANIFEST, check_folder, claim, earlier_export, refuse_sources
 from lsi.files import atomic, read_json, remove_leftovers, save_array, write_json
 from lsi.runs.labels import labels_in_data
 from lsi.runs.records import exclusion_records, leaves_said
@@ -87,13 +87,15 @@ def export(
         remarks: tags and notes on the samples, as `remark_records` gives them.
 
     Raises:
-        UsageError: a format is unknown, the folder is the run's own, or what was computed from would be overwritten.
+        UsageError: a format is unknown, the folder is the run's own or that of its data, or what was computed from, or
+            what no export wrote, would be overwritten.
     """
     unknown = set(formats) - set(FORMATS)
     if unknown:
         raise UsageError(f"Expected formats among {', '.join(FORMATS)}, got {', '.join(sorted(unknown))}.")
-    check_folder(run, folder)
     refuse_sources(run, [folder / name for name in NAMES])
+    check_folder(run, folder, NAMES)
+    claim(run, folder)
     remove_leftovers(folder, LEFTOVER_SECONDS)
     _remove_earlier(folder)
     index = run.scores["index"].to_numpy()

@@ -97,6 +97,10 @@ class RunImages:
         """Return how many images there are."""
         return len(self._sizes)
 
+    def holds(self, path: Path) -> bool:
+        """Say whether a file is one of these images, or one that some of them are parts of."""
+        return bool(np.isin(self._own_files, [path_text(path.absolute()), path_text(path.resolve())]).any())
+
     def read(self, index: int) -> Image.Image:
         """Return image `index` as RGB, with the noise that the run was computed with.
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from PIL import Image
 
 from lsi.cli import main
 from lsi.errors import MissingRunError, UsageError
-from lsi.export import select, write_images
+from lsi.export import lists, select, write_images
 from lsi.files import read_json, write_json
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.layout import MANIFEST
@@ -52,12 +53,62 @@ def test_a_second_export_leaves_no_list_of_the_first(place):
     assert read_json(out / "manifest.json")["export"]["n_kept"] == 5
 
 
-def test_what_is_no_export_is_not_touched(place, tmp_path):
-    (tmp_path / "kept_indices.npy").write_text("mine")
-    assert (
-        main(["export", "latest", "--cache", str(place / "cache"), "--output", str(tmp_path), "--formats", "txt"]) == 0
-    )
-    assert (tmp_path / "kept_indices.npy").read_text() == "mine"
+def test_what_is_no_export_is_not_touched(place, tmp_path, capsys):
+    def runs(*words: str, output: Path = tmp_path) -> int:
+        return main(["export", "latest", "--cache", str(place / "cache"), "--output", str(output), *words])
+
+    (tmp_path / "notes.txt").write_text("mine")
+    assert runs("--formats", "txt") == 0
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    for options, name in (
+        ("--formats txt", "kept_indices.npy"),
+        ("", "cleaned.csv"),
+        ("", "subset.py"),
+        ("--images copy", "classes.csv"),
+        ("--images huggingface", "train.parquet"),
+    ):
+        folder = tmp_path / f"of {name}"
+        folder.mkdir()
+        (folder / name).write_text("mine")
+        assert runs(*options.split(), output=folder) == 2
+        assert f"{folder / name} is of no export" in capsys.readouterr().err
+        assert [path.read_text() for path in folder.iterdir()] == ["mine"]
+
+
+def test_an_export_that_ended_half_way_is_written_over(place, tmp_path, monkeypatch):
+    words = ["export", "latest", "--cache", str(place / "cache"), "--output", str(tmp_path / "out")]
+    with monkeypatch.context() as patch:
+        patch.setattr(lists, "write_spreadsheet", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            lists.export(find_run(place / "cache", "latest"), select(find_run(place / "cache", "latest")),
+                         tmp_path / "out")  # fmt: skip
+    assert (tmp_path / "out" / "cleaned.csv").is_file()
+    assert main(words) == 0
+    assert (tmp_path / "out" / "subset.py").is_file()
+
+
+def test_no_report_and_no_decisions_take_the_place_of_an_image(place, tmp_path, capsys):
+    photos, here = tmp_path / "photos", ["--cache", str(tmp_path / "cache")]
+    shutil.copytree(place / "data", photos)
+    table = photos / "manifest.csv"
+    assert main(["compute", "--data", str(table), "--backbone", "pixels", "--quiet", *here]) == 0
+    image = next(photos.rglob("*.png"))
+    content = image.read_bytes()
+    for words in (["report", "latest", "--output"], ["decisions", "export"]):
+        capsys.readouterr()
+        assert main([*words, str(image), *here]) == 2
+        assert f"{image.name} is what the run was computed from" in capsys.readouterr().err
+    assert image.read_bytes() == content
+
+
+def test_a_folder_of_data_takes_no_export_but_one_below_it_does_again(place, tmp_path, capsys):
+    whole, cache = tmp_path / "whole", ["--cache", str(tmp_path / "cache")]
+    shutil.copytree(place / "data", whole)
+    assert main(["compute", "--data", str(whole), "--backbone", "pixels", "--quiet", *cache]) == 0
+    assert main(["export", "latest", "--output", str(whole), *cache]) == 2
+    assert f"{whole} holds the data" in capsys.readouterr().err
+    for _ in range(2):
+        assert main(["export", "latest", "--output", str(whole / "out"), *cache]) == 0
 
 
 def test_what_a_run_was_computed_from_is_not_overwritten(place, tmp_path, capsys):
