@@ -20,8 +20,7 @@ Version = tuple[int, int]
 def decided_on(reviews: Reviews, runs: Sequence[Run]) -> dict[str, int]:
     """Return on how many samples of each run's data a decision is in force, by the name of the run.
 
-    Where all runs of a dataset's name have the same samples, these are all decisions on data of that name, and no run
-    is read; else those on the run's own samples: two uploads may have one name.
+    Two uploads may have one name, and decisions that were read in may be on samples that no run has.
 
     Args:
         reviews: the database of decisions.
@@ -36,7 +35,7 @@ def decided_on(reviews: Reviews, runs: Sequence[Run]) -> dict[str, int]:
     found: dict[str, int] = {}
     for name, alike in of_name.items():
         count = counts.get(name, 0)
-        version = reviews.version(Subject("", name, (), ())) if count and len(alike) > 1 else None
+        version = reviews.version(Subject("", name, (), ())) if count else None
         for same in alike.values():
             own = count if version is None else _count(reviews, same[0], version, count)
             found |= {run.name: own for run in same}

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from lsi.audit.label_issues import most_suspect_first
 from lsi.export import charts
 from lsi.hashing import fingerprint
 from lsi.runs.records import decision_codes, new_labels
@@ -96,8 +97,12 @@ def controls(view: View, positions: np.ndarray) -> Ranking:
         )
     numbers = view.column(column).numbers
     values = np.full(len(view.table), np.nan) if numbers is None else numbers
-    chosen = values[positions]
-    return Ranking(positions[np.argsort(chosen if is_rising else -chosen, kind="stable")], values, int(size or 128))
+    if column == "label_score":
+        said = [name for name in ("label_score", "standardised_residual") if name in view.table.columns]
+        order = most_suspect_first(view.table[said].iloc[positions])
+    else:
+        order = np.argsort(values[positions] if is_rising else -values[positions], kind="stable")
+    return Ranking(positions[order], values, int(size or 128))
 
 
 def orders(view: View) -> dict[str, tuple[str, bool]]:

@@ -260,6 +260,10 @@ def test_decisions_on_other_data_of_the_same_name_are_not_counted(tmp_path):
     reviews.undo(second.subject, "ann")
     assert list(decided_on(reviews, runs).values()) == [3, 3, 0, 0]
     assert decided_on(reviews, [first, again]) == {first.name: 3, again.name: 3}
+    reviews.redo(second.subject, "ann")  # on samples that neither of these has
+    assert decided_on(reviews, [first, again]) == {first.name: 3, again.name: 3}
+    reviews.undo(second.subject, "ann")
+    assert list(decided_on(reviews, runs).values()) == [3, 3, 0, 0]
     (second.folder / "scores.parquet").unlink()
     assert list(decided_on(reviews, runs).values()) == [3, 3, 0, 0], "counted before"
     reviews.close()

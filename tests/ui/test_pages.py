@@ -144,6 +144,19 @@ def test_suspected_numbers_are_shown_and_excluded(app, unlabelled):
     assert len(deciding.decisions(session.View(run))) == int(run.scores["is_label_issue"].sum())
 
 
+def test_the_most_suspect_targets_come_first_where_their_scores_are_equal(app, unlabelled, monkeypatch):
+    run = unlabelled["regression"]
+    view = session.open_view(run.name)
+    monkeypatch.setitem(vars(view), "table", view.table.assign(label_score=0.0))  # as residuals too long for one have
+    shown: list[samples.Ranking] = []
+    monkeypatch.setattr(samples, "grid", lambda view, ranking: (shown.append(ranking), ([], None))[1])
+    app.query_params["run"] = run.name
+    page = visit(app, "samples")
+    page.selectbox(key=samples.ORDER).select("Most suspect target").run()
+    residuals = run.scores["standardised_residual"].to_numpy()
+    assert np.all(np.diff(residuals[shown[-1].order]) <= 0)
+
+
 def test_a_detail_says_target_prediction_and_who_draws_it(cache, unlabelled, monkeypatch):
     monkeypatch.setenv("LSI_CACHE", str(cache))
     name = unlabelled["regression"].name
