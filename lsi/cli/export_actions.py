@@ -269,7 +269,10 @@ def _decisions(cache: Path, run: Run) -> pd.DataFrame:
     reviews = _reviews(cache_of(cache, str(run.folder)))
     foreign = reviews.n_foreign(run.subject)
     if foreign:
-        say(f"{counted(foreign, 'decision')} left out: they name a class that {run.name} does not have")
+        say(
+            f"{counted(foreign, 'decision')} left out: they name a class that {run.name} does not have, or are about "
+            "another column of labels"
+        )
     return reviews.current(run.subject)
 
 

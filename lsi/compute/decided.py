@@ -18,7 +18,7 @@ from lsi.hashing import fingerprint, key
 from lsi.runs.listing import list_runs
 from lsi.runs.records import decision_records, find, in_force, is_by_rule, records_of, when_of
 from lsi.runs.run import Run
-from lsi.runs.subject import Subject
+from lsi.runs.subject import Subject, label_column
 
 _KEPT = ("id", "content", "action", "label_name", "given_name", "reviewer", "time")  # of a record; all but its places
 
@@ -54,7 +54,11 @@ def subject_of(dataset: Dataset, task: Task) -> Subject:
     """Return the samples of a dataset as decisions name them, with their classes where these are what is learnt."""
     names, given = (dataset.class_names, dataset.labels) if task == "classification" else ((), None)
     contents = dataset.checksums if dataset.images is None else dataset.image_contents
-    return Subject("", dataset.name, dataset.ids.astype(str), contents, names, given, dataset.source_index)
+    columns = {} if dataset.plan is None else dict(dataset.plan.columns)
+    column = label_column(columns, dataset.target_names if task == "regression" else ())
+    beside = frozenset() if dataset.metadata is None else frozenset(map(str, dataset.metadata.columns))
+    return Subject("", dataset.name, dataset.ids.astype(str), contents, names, given, dataset.source_index, column,
+                   beside - {column})  # fmt: skip
 
 
 def apply_decisions(

@@ -42,7 +42,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, SQLAl
 from lsi.errors import StorageError
 from lsi.files import on_network
 
-REVISION = "0004"  # of the last file in `migrations`
+REVISION = "0005"  # of the last file in `migrations`
 REVIEWER_LENGTH = 100
 RUN_LENGTH = 200
 WHAT_LENGTH = 40
@@ -73,6 +73,7 @@ DECISIONS = Table(
     Column("label_name", Text),
     Column("given_name", Text),
     Column("suggested_name", Text),
+    Column("label_column", Text),
 )
 CHANGES = Table(
     "dataset_changes",

@@ -249,7 +249,8 @@ class Reviews:
     def elsewhere(self, about: Subject) -> list[dict[str, Any]]:
         """Return as records the decisions in force about the dataset that `current` leaves out.
 
-        They are about samples that the run does not have, or for a class that it does not know.
+        They are about samples that the run does not have, for a class that it does not know, or about another column
+        of labels.
 
         Raises:
             StorageError: the database cannot be read.

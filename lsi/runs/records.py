@@ -33,12 +33,14 @@ def decision_records(about: Subject, decided: pd.DataFrame) -> list[dict[str, An
         number = None if pd.isna(row["label"]) else int(row["label"])
         given = row.get("given_name") if about.given is None else about.name(int(about.given[position]))
         has_given = row.get("is_of_label", True) and isinstance(given, str)
+        of = {} if about.label_column is None else {"label_column": about.label_column}
         of_target = about.given is None and row["action"] == "keep" and not has_given and row.get("is_of_label", False)
         records.append({
             "index": int(about.source_index[position]), "id": str(about.ids[position]),
             "content": str(about.contents[position]), "action": str(row["action"]), "label": number,
             "label_name": about.name(number), "given_name": given if has_given else None,
-            "reviewer": str(row["reviewer"]), "time": str(row["time"]), **({"of_target": True} if of_target else {}),
+            "reviewer": str(row["reviewer"]), "time": str(row["time"]),
+            **of, **({"of_target": True} if of_target else {}),
         })  # fmt: skip
     return records
 
@@ -108,7 +110,7 @@ def in_force(about: Subject, records: list[dict[str, Any]]) -> pd.DataFrame:
         records: as `records_of` gives them.
 
     Raises:
-        DataError: a record names a class that the samples do not have.
+        DataError: a record names a class that the samples do not have, or is about another column of labels.
     """
     latest: dict[int, dict[str, Any]] = {}
     rows: dict[int, tuple] = {}
@@ -283,6 +285,10 @@ def texts_by_sample(about: Subject, records: list[dict[str, Any]], kind: Kind) -
 def _on(about: Subject, position: int, record: dict[str, Any]) -> tuple[str, int | None]:
     """Return action and new label of a record about a sample: keep and relabel say what its label is."""
     action = str(record["action"])
+    is_of_label = action != "exclude" and (not is_silent(record) or record.get("of_target") is True)
+    if is_of_label and record.get("label_column") in about.beside:
+        raise DataError(f"Sample {record.get('index')}: this was decided about the column "
+                        f"{record['label_column']!r}; here {about.label_column!r} is looked at.")  # fmt: skip
     if about.given is None or action not in ("keep", "relabel"):
         return action, None
     name = record.get("label_name" if action == "relabel" else "given_name")
@@ -309,7 +315,7 @@ def _to_add(record: dict[str, Any], about: Subject | None) -> dict[str, Any]:
         raise DataError(f"Sample {record.get('index')}: expected the new label's name, got {name!r}.")
     return {"sample_id": str(record["id"]), "content": str(content), "action": record["action"],
             "label": record.get("label"), "label_name": name, "given_name": given,
-            "given": 0 if record.get("of_target") is True else None,
+            "given": 0 if record.get("of_target") is True else None, "label_column": record.get("label_column"),
             "reviewer": str(record.get("reviewer", "")), "time": when_of(record)}  # fmt: skip
 
 

@@ -66,7 +66,8 @@ def add_batch(connection: Connection, dataset: str, rows: list[dict[str, Any]]) 
 def names_of(about: Subject, sample: int, *labels: int | None) -> dict[str, Any]:
     """Return what names a sample, and its new, given and suggested label, in every run."""
     names = zip(("label_name", "given_name", "suggested_name"), map(about.name, labels), strict=True)
-    return {"sample_id": about.ids[sample], "content": about.contents[sample]} | dict(names)
+    of = {"sample_id": about.ids[sample], "content": about.contents[sample], "label_column": about.label_column}
+    return of | dict(names)
 
 
 def given_of(about: Subject, sample: int, shown: int | None) -> int | None:
@@ -104,7 +105,7 @@ def adopt(connection: Connection, about: Subject) -> None:
         | names_of(about, row.sample, row.label, given_of(about, row.sample, row.given), row.suggested)
         for row in rows
     ]
-    columns = ("dataset", "sample_id", "content", "label_name", "given_name", "suggested_name")
+    columns = ("dataset", "sample_id", "content", "label_name", "given_name", "suggested_name", "label_column")
     values = {name: bindparam(f"new_{name}") for name in columns}
     statement = update(DECISIONS).where(table.id == bindparam("key")).values(**values)
     connection.execute(statement, [{"key": n["key"]} | {f"new_{c}": n[c] for c in columns} for n in named])

@@ -39,7 +39,7 @@ from lsi.runs.layout import (
 )
 from lsi.runs.numbers import side_by_side
 from lsi.runs.reading import arrays_of, table_of, told, written_by
-from lsi.runs.subject import WITH_NOISE, Subject
+from lsi.runs.subject import WITH_NOISE, Subject, label_column
 
 if TYPE_CHECKING:  # torch takes seconds to import, and most readers of a run need none of it
     from lsi.features.design import Design
@@ -220,6 +220,8 @@ class Run:
     def subject(self) -> Subject:
         """The samples as decisions name them: by id and content."""
         labelled = self.task == "classification"
+        plan = self.manifest["dataset"].get("plan") or {}
+        column = label_column(plan.get("columns") or {}, self.target_names)
         return Subject(
             self.name,
             self.subject_name,
@@ -228,6 +230,8 @@ class Run:
             tuple(self.class_names) if labelled else (),
             self.scores["given_label"].to_numpy() if labelled else None,
             self.scores["index"].to_numpy(),
+            column,
+            frozenset(self.manifest["dataset"].get("metadata") or ()) - {column},
         )
 
     @cached_property

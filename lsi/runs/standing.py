@@ -43,15 +43,17 @@ def standing(history: pd.DataFrame, about: Subject) -> pd.DataFrame:
 
 
 def _is_of_other_labels(about: Subject, rows: pd.DataFrame) -> pd.Series:
-    """Return which rows know no class of the run: they speak of another column of labels of the same data.
+    """Return which rows speak of another column of labels of the same data: they name it, or no class of the run.
 
     A class that has gone since is known where a row names it beside one of the run. An exclusion is of the sample.
     """
+    of_column = rows["label_column"].isin(about.beside) & (rows["given"].notna() | rows["given_name"].notna())
     names = rows[["given_name", "label_name"]]
     of_these = names[names.isin(about.class_names).any(axis=1)]
     beside = {name for name in of_these.to_numpy().ravel() if isinstance(name, str)}
     is_known = names.isin([*about.class_names, *beside]).any(axis=1)
-    return (rows["action"] != "exclude") & rows["given_name"].notna() & ~is_known & (about.given is not None)
+    of_others = rows["given_name"].notna() & ~is_known & (about.given is not None)
+    return (rows["action"] != "exclude") & (of_column | of_others)
 
 
 def _is_of_label(rows: pd.DataFrame) -> pd.Series:
@@ -171,10 +173,21 @@ def disagreements(rows: pd.DataFrame) -> list[int]:
 
 
 def elsewhere(history: pd.DataFrame, about: Subject) -> list[dict[str, Any]]:
-    """Return as records what is in force on samples that the run does not have, or for classes it does not know."""
+    """Return as records what is in force that is not about the run.
+
+    It is on samples that the run does not have, for a class that it does not know, or of another column of labels.
+    """
     rows = history[~history["undone"] & history["dataset"].notna()]
+    is_other = _is_of_other_labels(about, rows)
+    return _elsewhere(rows[~is_other], about) + _elsewhere(rows[is_other], None)
+
+
+def _elsewhere(rows: pd.DataFrame, about: Subject | None) -> list[dict[str, Any]]:
+    """Return as records what is in force among rows, without what the run, if there is one, has and knows."""
     rows = _latest(rows.assign(is_of_label=_is_of_label(rows)), ["sample_id", "content"])
     rows = rows[rows["action"] != "clear"].sort_index()
+    if about is None:
+        return [_record(row) for row in rows.to_dict("records")]
     positions = about.find(rows["sample_id"].tolist(), rows["content"].tolist())
     return [
         _record(row)
@@ -185,10 +198,11 @@ def elsewhere(history: pd.DataFrame, about: Subject) -> list[dict[str, Any]]:
 
 def _record(row: dict[Any, Any]) -> dict[str, Any]:
     names = {name: None if pd.isna(row[name]) else str(row[name]) for name in ("label_name", "given_name")}
+    of = {} if pd.isna(row["label_column"]) else {"label_column": str(row["label_column"])}
     who = {"reviewer": str(row["reviewer"]), "time": str(row["time"])}
     of_target = row["action"] == "keep" and names["given_name"] is None and not pd.isna(row["given"])
     return {"id": row["sample_id"], "content": row["content"], "action": row["action"], "label": None, **names, **who,
-            **({"of_target": True} if of_target else {})}  # fmt: skip
+            **of, **({"of_target": True} if of_target else {})}  # fmt: skip
 
 
 def _in_run(about: Subject, row: dict[Any, Any]) -> tuple[str, int | None]:

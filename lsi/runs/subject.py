@@ -1,6 +1,6 @@
 """What decisions are about: the samples of a dataset by id and content, as one run has them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +17,18 @@ def without_noise(contents: Sequence[str] | np.ndarray) -> np.ndarray:
     return np.array([str(content).removesuffix(WITH_NOISE) for content in contents], dtype=object)
 
 
+def label_column(columns: Mapping[str, str], targets: Sequence[str]) -> str | None:
+    """Return the column of the data that holds the given labels, or the number to predict; None where no one does.
+
+    Args:
+        columns: what each column was taken for, by role.
+        targets: names of the numbers to predict.
+    """
+    if targets:
+        return targets[0] if len(targets) == 1 else None
+    return columns.get("label")
+
+
 @dataclass(frozen=True)
 class Subject:
     """The samples of a run, named so that every other run on the same data finds them.
@@ -29,6 +41,8 @@ class Subject:
         class_names: k texts; none where the samples have no classes.
         given: (n,) class indices of the given labels; None where the samples have no classes.
         index: (n,) their rows in the source; None: their positions.
+        label_column: the column of the data that holds the given labels, or the number to predict; None: no one does.
+        beside: other columns of the data.
     """
 
     run: str
@@ -38,6 +52,8 @@ class Subject:
     class_names: tuple[str, ...] = ()
     given: np.ndarray | None = None
     index: np.ndarray | None = None
+    label_column: str | None = None
+    beside: frozenset[str] = frozenset()
 
     @property
     def source_index(self) -> np.ndarray:

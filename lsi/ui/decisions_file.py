@@ -21,8 +21,8 @@ def read_in(view: View) -> None:
     foreign = reviews().n_foreign(view.run.subject)
     if foreign:
         st.warning(
-            f"{counted(foreign, 'decision')} on these {view.noun} name a class that this run does not have, and count "
-            "for nothing here."
+            f"{counted(foreign, 'decision')} on these {view.noun} name a class that this run does not have, or are "
+            "about another column of labels, and count for nothing here."
         )
     if looks_only():
         return

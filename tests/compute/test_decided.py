@@ -22,6 +22,7 @@ from lsi.config import DATABASE, DataSettings, FeatureSettings, NoiseSettings, S
 from lsi.errors import DataError, LsiError, UsageError
 from lsi.export import export, select, selection_of, write_for, write_images
 from lsi.runs.decisions import Decision, Reviews
+from lsi.runs.listing import list_runs
 from lsi.runs.records import decision_records
 from lsi.runs.run import Run
 
@@ -305,6 +306,35 @@ def test_decisions_on_labels_pass_through_a_run_without_classes(pair, folder, ca
     excluded = pipeline.run(replace(settings_of(folder, DATABASE), data=DataSettings(data=folder, task="self")), cache)
     assert len(excluded.scores) == len(alone.scores) - 1
     assert excluded.manifest["decided"]["n_elsewhere"] == 1
+
+
+def test_decisions_on_one_column_of_labels_are_none_on_another_with_the_same_classes(folder, cache, tmp_path, capsys):
+    ids = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.png"))[1:]
+    answers = np.array(["no", "yes"])
+    rows = pd.DataFrame({"path": ids, "smiles": answers[np.arange(59) % 2], "old": answers[(np.arange(59) % 3) // 2]})
+    table, words = tmp_path / "faces.csv", ["--backbone", "pixels", "--quiet", "--cache", str(cache)]
+    rows.assign(path=[str(folder / i) for i in ids]).to_csv(table, index=False)
+    on = {}
+    for column in ("smiles", "old"):
+        asked = DataSettings(data=table, label_column=column)
+        on[column] = pipeline.run(Settings(asked, features=FeatureSettings(backbone="pixels")), cache)
+    smiles, old = on["smiles"], on["old"]
+    with closing(Reviews.of_cache(cache)) as reviews:
+        reviews.record(smiles.subject, "ann", [Decision(1, "keep"), Decision(4, "relabel", 1), Decision(5, "exclude")])
+        assert reviews.current(old.subject)["action"].to_dict() == {5: "exclude"}
+        assert len(reviews.current(smiles.subject)) == 3
+    told = ["compute", "--data", str(table), "--label-column", "old", *words, "--decisions"]
+    assert main([*told, DATABASE]) == 0
+    again = next(run for run in list_runs(cache) if run.parent == old.name)
+    assert again.manifest["decided"]["n_relabelled"] == again.manifest["decided"]["n_confirmed"] == 0
+    file = tmp_path / "smiles.json"
+    assert main(["decisions", "export", str(file), "--run", smiles.name, "--cache", str(cache)]) == 0
+    applied = ["apply", str(file), "--data", str(table), "--cache", str(cache), "--label-column"]
+    for words in ([*told, str(file)], [*applied, "old", "--output", str(tmp_path / "out")]):
+        capsys.readouterr()
+        assert main(words) == 1
+        assert "decided about the column 'smiles'; here 'old' is looked at" in capsys.readouterr().err
+    assert main([*applied, "smiles", "--output", str(tmp_path / "out")]) == 0
 
 
 def test_a_run_on_other_data_of_the_same_name_is_no_parent(folder, cache, tmp_path):

@@ -32,7 +32,7 @@ from sqlalchemy import (
     text,
 )
 
-from lsi.errors import StorageError, UsageError
+from lsi.errors import DataError, StorageError, UsageError
 from lsi.runs import database, records
 from lsi.runs.database import open_database, storage_errors
 from lsi.runs.decisions import Decision, Imported, Reviews
@@ -461,7 +461,7 @@ def test_a_migration_that_cannot_run_is_not_taken_for_a_newer_database(address, 
         connection.execute(text("UPDATE alembic_version SET version_num = '0003'"))
     engine.dispose()
     monkeypatch.setattr(database, "_MIGRATIONS", tmp_path / "none")
-    with pytest.raises(StorageError, match=r"revision 0003 to 0004: Path doesn't exist"):
+    with pytest.raises(StorageError, match=r"revision 0003 to 0005: Path doesn't exist"):
         Reviews(address)
 
 
@@ -674,6 +674,50 @@ def test_what_is_said_of_other_labels_leaves_what_was_said_of_these(reviews):
     reviews.record(RUN, "ann", [Decision(2, "relabel", 7)])
     lacks = replace(RUN, class_names=tuple("gone" if c == "c7" else c for c in RUN.class_names))
     assert reviews.current(lacks)["action"].to_dict() == {1: "relabel"}, "a class that is gone since is of this column"
+
+
+def test_what_is_said_of_another_column_of_the_same_classes_is_not_said_of_this_one(reviews):
+    """A table that asks whether a face smiles, and whether it is old, answers both with yes or no."""
+    smiles = replace(RUN, class_names=("yes", "no"), given=np.zeros(200, dtype=int), label_column="smiles",
+                     beside=frozenset({"old"}))  # fmt: skip
+    old = replace(smiles, run="old", given=np.ones(200, dtype=int), label_column="old", beside=frozenset({"smiles"}))
+    said = [Decision(1, "keep"), Decision(2, "relabel", 1), Decision(3, "exclude"), Decision(4, "unsure")]
+    reviews.record(smiles, "ann", [*said, Decision(5, "keep", is_of_label=False)])
+    decided = {1: "keep", 2: "relabel", 3: "exclude", 4: "unsure", 5: "keep"}
+    assert reviews.current(smiles)["action"].to_dict() == decided
+    assert reviews.current(old)["action"].to_dict() == {3: "exclude", 5: "keep"}
+    reviews.record(old, "bob", [Decision(1, "relabel", 0), Decision(2, "keep")])
+    assert reviews.current(smiles)["action"].to_dict()[1] == "keep"
+    assert reviews.disagreements(smiles) == reviews.disagreements(old) == []
+    assert reviews.n_foreign(old) == 1
+    renamed = replace(smiles, label_column="smiling")  # no other column of the data: the old name of this one
+    assert reviews.current(renamed)["action"].to_dict()[1] == "keep"
+    assert reviews.current(replace(renamed, given=old.given))["action"].to_dict()[1] == "relabel"
+
+    written = records.decision_records(smiles, reviews.current(smiles))
+    with pytest.raises(DataError, match="decided about the column 'smiles'; here 'old' is looked at"):
+        records.in_force(old, written)
+    others = reviews.elsewhere(old)
+    assert sorted((r["id"], r["action"], r["label_column"]) for r in others) == [
+        ("s1", "keep", "smiles"), ("s2", "relabel", "smiles"), ("s4", "unsure", "smiles")
+    ]  # fmt: skip
+    file = {"dataset": "other data", "decisions": [*written, *others]}
+    dataset, added = records_to_add(file)
+    reviews.add(dataset, added)
+    there = replace(old, dataset="other data")
+    assert reviews.current(there)["action"].to_dict() == {3: "exclude", 5: "keep"}
+    assert len(reviews.current(replace(smiles, dataset="other data"))) == 5
+
+
+def test_a_target_that_was_confirmed_says_nothing_of_another_target(reviews):
+    weight = replace(RUN, class_names=(), given=None, label_column="weight", beside=frozenset({"height"}))
+    height = replace(weight, run="height", label_column="height", beside=frozenset({"weight"}))
+    reviews.record(weight, "ann", [Decision(1, "keep", given=0), Decision(2, "exclude", given=0)])
+    assert reviews.current(weight)["is_of_label"].to_dict() == {1: True, 2: True}
+    assert reviews.current(height)["action"].to_dict() == {2: "exclude"}
+    written = records.decision_records(weight, reviews.current(weight))
+    with pytest.raises(DataError, match="'weight'"):
+        records.in_force(height, written)
 
 
 def test_an_exclusion_of_the_sample_leaves_whatever_was_said_of_its_label(reviews):
