@@ -56,7 +56,7 @@ class Plan:
         if self.n_unlabelled:
             lines.append(f"{counted(self.n_unlabelled, 'sample')} without a label: left out of the fit, still shown")
         if self.ignored:
-            lines.append("ignored: " + ", ".join(_agreeing(count, what) for what, count in self.ignored))
+            lines.append("ignored: " + ", ".join(agreeing(count, what) for what, count in self.ignored))
         return lines + list(self.notes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class Plan:
         return values | {"lines": self.lines()}
 
     def _headline(self) -> str:
-        line = f"{self.place}: {self.kind}, {_agreeing(self.n_samples, self.noun)}"
+        line = f"{self.place}: {self.kind}, {agreeing(self.n_samples, self.noun)}"
         if self.classes:
             shown = some([f"{name} {count:,}" for name, count in self.classes], _SHOWN_CLASSES)
             line += f" in {len(self.classes):,} {'class' if len(self.classes) == 1 else 'classes'} ({shown})"
@@ -86,9 +86,9 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun if count == 1 else plural}"
 
 
-def _agreeing(count: int, what: str) -> str:
+def agreeing(count: int, what: str) -> str:
     """Return a number and what it counts; the first plural becomes a singular where it is one."""
-    singular = re.sub(r"(file|image|row|sample|text)s|(box)es", r"\1\2", what, count=1)
+    singular = re.sub(r"(file|image|row|sample|text|export|site|cache)s|(box)es", r"\1\2", what, count=1)
     return f"{count:,} {singular if count == 1 else what}"
 
 

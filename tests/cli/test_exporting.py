@@ -16,7 +16,7 @@ from lsi.export import lists, select, write_images
 from lsi.files import read_json, write_json
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.layout import MANIFEST
-from lsi.runs.listing import find_run, run_about
+from lsi.runs.listing import find_run, list_runs, run_about
 from lsi.runs.remarks import add_remark
 from lsi.runs.run import Run
 from lsi.runs.store import SEAL
@@ -145,6 +145,31 @@ def test_what_a_run_was_computed_from_is_not_overwritten(place, tmp_path, capsys
         assert main([*words, "--output", str(tmp_path / "own"), *cache]) == 2
         assert "manifest.json is somebody else's" in capsys.readouterr().err
     assert (tmp_path / "own" / "manifest.json").read_text() == '{"name": "mine"}'
+
+
+def test_what_was_written_into_a_folder_of_data_is_no_part_of_the_data(place, tmp_path, capsys):
+    whole = tmp_path / "whole"
+    for path in (place / "data").glob("*.png"):
+        copy = whole / "abc"[int(path.stem) % 3] / path.name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    here = ["--cache", str(whole / "cache")]
+    again = ["compute", "--data", str(whole), "--backbone", "pixels", "--quiet", *here]
+    assert main(again) == 0
+    assert main(["export", "latest", "--images", "copy", "--output", str(whole / "out"), *here]) == 0
+    assert main(["report", "latest", "--static", str(whole / "site"), *here]) == 0
+    capsys.readouterr()
+    assert main(again) == 0
+    said = (
+        "40 images in 3 classes (a 14, b 13, c 13)\nignored: 1 cache of LSI Lens, 1 export of LSI Lens, 1 site of LSI"
+    )
+    assert said in capsys.readouterr().err
+    assert len(list_runs(whole / "cache")) == 1
+    assert main(["inspect", str(whole / "out")]) == 0, "named itself it is read"
+    for name in "abc":
+        shutil.rmtree(whole / name)
+    assert main(["inspect", str(whole)]) == 1
+    assert "found none; there are 1 cache of LSI Lens, 1 export of LSI Lens, 1 site" in capsys.readouterr().err
 
 
 def test_a_list_of_images_never_takes_the_place_of_the_table_that_says_the_labels(place, tmp_path, capsys):

@@ -10,6 +10,7 @@ import numpy as np
 from lsi.data.images import sniff
 from lsi.data.labels import LabelRules
 from lsi.data.naming import safe_name, text_of_path
+from lsi.data.plan import agreeing
 from lsi.data.sources.beside import names_some, with_columns
 from lsi.data.sources.columns import Wanted, refuse_columns
 from lsi.data.sources.folders import build
@@ -263,9 +264,10 @@ def _of_tables(fitting: dict[str, Samples], tree: Tree, options: Options) -> Sam
 def _nothing(tree: Tree, layout: Layout, tables: list[str]) -> str:
     """Return the message for a tree without images: what lies there instead."""
     most = sorted(layout.ignored.items(), key=lambda item: (-item[1], item[0]))[:6]
-    there = ", ".join(f"{count:,} {what}" for what, count in most)
+    there = ", ".join(agreeing(count, what) for what, count in most)
+    are = "is" if sum(count for _, count in most) <= 1 else "are"
     table = f" To read a table, give it itself as --data, such as {tables[0]}." if tables else ""
     return (
         f"{tree.name}: expected image files, or one subfolder per class with image files in it, found none; there "
-        f"{'is nothing' if not there else 'are ' + there}.{table}"
+        f"{are} {there or 'nothing'}.{table}"
     )

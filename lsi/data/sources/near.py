@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from lsi.data.images import SUFFIXES
 from lsi.data.trees import LocalTree, Tree, is_junk
+from lsi.data.trees.own import written_here
 
 _FOLDERS = 500  # so many folders beside a table are looked into
 
@@ -59,7 +60,12 @@ def _subfolders(folder: Path, name: str) -> list[str]:
         entries = sorted(entry.name for entry in os.scandir(folder) if not is_junk(entry.name) and _is_folder(entry))
     except OSError:
         return []
-    return [f"{name}/{entry}" if name else entry for entry in entries[:_FOLDERS]]
+    entries = [entry for entry in entries[:_FOLDERS] if not _is_ours(folder / entry)]
+    return [f"{name}/{entry}" if name else entry for entry in entries]
+
+
+def _is_ours(folder: Path) -> bool:
+    return written_here(folder, lambda name: (folder / name).exists()) is not None
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lsi.data.naming import text_of_path
 from lsi.data.trees.filenames import is_junk
+from lsi.data.trees.own import written_here
 from lsi.errors import UnreachableError, is_of_surroundings, of_reading
 from lsi.hashing import Stamp, stamp_of
 from lsi.regular import open_regular
@@ -45,8 +46,11 @@ class LocalTree:
         waiting = [("", (os.path.realpath(self.root),))]
         while waiting:
             folder, above = waiting.pop()
-            folders = []
-            for entry in self._entries(folder):
+            folders, entries = [], self._entries(folder)
+            if folder and (ours := written_here(self.root / folder, {e.name for e in entries}.__contains__)):
+                others[ours] += 1
+                continue
+            for entry in entries:
                 name = f"{folder}/{entry.name}" if folder else entry.name
                 kind = _kind(entry)
                 if kind != "folder":
