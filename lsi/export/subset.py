@@ -80,6 +80,8 @@ def kept(dataset: Any, label: str | None = None) -> Any:
     if hasattr(dataset, "iloc"):
         return cleaned_table(dataset, label)
     audit = _Audit()
+    if audit.is_of_boxes and not _columns(dataset):
+        raise ValueError("The audit is of boxes, and the items here are images: take the rows of cleaned.csv.")
     paths = _paths(dataset)
     unlisted = audit.leave_out_unlisted(dataset) if paths is not None else []
     audit.check_length(dataset, is_listing=bool(paths) and bool(_of_base(dataset, "extensions")))
@@ -127,6 +129,7 @@ class _Audit:
         self.class_names = manifest["dataset"]["class_names"] if manifest["task"] == "classification" else []
         plan = manifest["dataset"].get("plan") or {}
         self.columns, self.split = plan.get("columns") or {}, plan.get("split") or ""
+        self.is_of_boxes = plan.get("noun") == "boxes"
         asked, noise = manifest["settings"].get("data") or {}, manifest["settings"].get("noise") or {}
         self.has_own_labels = not (asked.get("labels") or noise.get("corrupt_label") or noise.get("human_label_noise")
                                    or manifest.get("decided"))  # fmt: skip
@@ -181,6 +184,7 @@ class _Audit:
         own = self.columns.get("id")
         column = _find(dataset, own or self.columns.get("image"), _IMAGES if own is None else ())
         self.compare(dataset, "path" if own is None else "id", column)
+        self.compare(dataset, "annotation_id", _find(dataset, "id", ()) if self.is_of_boxes else None)
         self.compare(dataset, "text", _find(dataset, self.columns.get("text"), ("text",)))
         return [row for row in self.rows if row["is_kept"]]
 

@@ -16,7 +16,7 @@ from lsi.data.images import FileImages, JoinedImages
 from lsi.data.noise import NoisyImages, add_noise
 from lsi.data.pixels import PixelRange, ScaledImages
 from lsi.data.thumbnails import CHANGED, MISSING
-from lsi.errors import DataError, UnreachableError, is_of_surroundings
+from lsi.errors import DataError, LsiError, UnreachableError, is_of_surroundings
 from lsi.files import path_text, text_path
 from lsi.hashing import Stamp, stamp_of
 
@@ -26,7 +26,7 @@ def describe_images(dataset: Dataset, noisy: np.ndarray | None) -> pd.DataFrame:
 
     Columns: `checksum` of the content; `file` (absolute path, or "" where the image has no file of its own) with its
     `size` in bytes and `mtime_ns`, its time of change; `owner`, the file of which the image is a part, such as a box
-    of a photograph; `noisy`, whether noise was added after reading.
+    of a photograph, and `part`, which part; `noisy`, whether noise was added after reading.
 
     Args:
         dataset: with images.
@@ -39,19 +39,20 @@ def describe_images(dataset: Dataset, noisy: np.ndarray | None) -> pd.DataFrame:
     rows = []
     for i in range(len(images)):
         stamp = images.stamp(i)
-        name, owner, size, changed = "", "", 0, 0
+        name, owner, part, size, changed = "", "", "", 0, 0
         if stamp is not None and Path(stamp[0]).is_file():  # else it lies with others, or in memory
             name = path_text(Path(stamp[0]))
         elif stamp is not None:
-            place = stamp[0].rpartition("#")[0]
+            place, _, part = stamp[0].rpartition("#")
             if place not in owners:
                 is_own = place and place not in shared and Path(place).is_file()
                 owners[place] = path_text(Path(place)) if is_own else ""
             owner = owners[place]
         if stamp is not None and (name or owner):
             size, changed = stamp[1:] if stamps is None else stamps[i].tolist()
-        rows.append((images.checksum(i) if known is None else known[i], name, size, changed, owner))
-    table = pd.DataFrame(rows, columns=["checksum", "file", "size", "mtime_ns", "owner"])
+        checksum = images.checksum(i) if known is None else known[i]
+        rows.append((checksum, name, size, changed, owner, part if owner else ""))
+    table = pd.DataFrame(rows, columns=["checksum", "file", "size", "mtime_ns", "owner", "part"])
     table["noisy"] = False if noisy is None else noisy
     return table
 
@@ -84,6 +85,7 @@ class RunImages:
         files = self._columns["file"]
         self._owners = self._columns.get("owner", np.full(len(files), "", dtype=object))  # runs of before know none
         self._own_files = np.where(files == "", self._owners, files)
+        self._parts = self._columns.get("part", np.full(len(files), "", dtype=object))
         self._seen: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._verified: dict[int, tuple[int, int]] = {}
@@ -153,7 +155,9 @@ class RunImages:
         """Return the id of image `index`."""
         return str(self._columns["id"][index])
 
-    def changes(self, positions: np.ndarray | None = None, *, must_reach: bool = False) -> dict[int, str]:
+    def changes(
+        self, positions: np.ndarray | None = None, *, must_reach: bool = False, look_for_parts: bool = True
+    ) -> dict[int, str]:
         """Return the images that are not what the run was computed on: position to what happened to it.
 
         Size and time of change decide where they are as before; the content is read only where they differ.
@@ -161,6 +165,7 @@ class RunImages:
         Args:
             positions: which images to look at; by default all.
             must_reach: whether an image that cannot be reached is an error; else nothing is said of it.
+            look_for_parts: whether to read the annotations anew, which may have lost a box of an image.
 
         Raises:
             UnreachableError: an image cannot be reached, and must be.
@@ -169,8 +174,23 @@ class RunImages:
         if not self._own_files.any() and self._files_unchanged():
             return {}
         suspects = [i for i in chosen if not self._is_untouched(i)]
+        if look_for_parts and any(self._parts):
+            suspects += self._lost_parts(set(chosen) - set(suspects))
         reasons = {i: self._reason(i, must_reach) for i in suspects}
         return {i: reason for i, reason in reasons.items() if reason is not None}
+
+    def _lost_parts(self, chosen: set[int]) -> list[int]:
+        """Return those of the images that are parts of others, such as boxes, and that the data have no more."""
+        with self._lock:
+            self._opened = None  # which annotations say it may not be known, nor their time of change
+        try:
+            images = self._images
+            stamps = (images.stamp(i) for i in range(len(images)))
+            there = {stamp[0] for stamp in stamps if stamp is not None}
+        except LsiError:  # each of them says why
+            return sorted(chosen)
+        parts = {i: f"{text_path(self._owners[i])}#{self._parts[i]}" for i in sorted(chosen) if self._parts[i]}
+        return [i for i, part in parts.items() if part not in there]
 
     def _is_untouched(self, index: int) -> bool:
         """Say whether the file that an image is, or is a part of, has its size and time of change (50,000: 0.2 s)."""

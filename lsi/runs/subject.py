@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from lsi.data.naming import ROW
+from lsi.data.naming import BOX, ROW
 
 WITH_NOISE = " with noise"  # behind the hash of an image to which noise was added
 
@@ -63,7 +63,8 @@ class Subject:
     def find(self, ids: Sequence[str], contents: Sequence[str]) -> np.ndarray:
         """Return the positions of samples of this id and content, (s,); −1 where there is none.
 
-        An id that is the number of a row, as samples without a name have one, may be of a time when they had none.
+        An id that is the number of a row, as samples without a name have one, may be of a time when they had none. The
+        number of a box of an image changes where a box before it comes or goes: the one with its content is meant.
         """
         found = self._by_id.get_indexer(pd.Index(np.asarray(ids, dtype=object)))
         for i in np.flatnonzero(found < 0).tolist():
@@ -71,7 +72,11 @@ class Subject:
                 found[i] = self._by_row.get(int(ids[i]), -1)
         theirs = np.asarray(self.contents, dtype=object)
         same = theirs[found] == np.asarray(contents, dtype=object) if len(theirs) else np.zeros(len(found), bool)
-        return np.where((found >= 0) & same, found, -1)
+        found = np.where((found >= 0) & same, found, -1)
+        for i in np.flatnonzero(found < 0).tolist():
+            if box := BOX.fullmatch(ids[i]):
+                found[i] = self._by_box.get((box[1], contents[i]), -1)
+        return found
 
     def name(self, label: int | None) -> str | None:
         """Return the name of a class index; None for none, and where there are no classes."""
@@ -88,6 +93,16 @@ class Subject:
     @cached_property
     def _by_row(self) -> dict[int, int]:
         return {row: position for position, row in enumerate(self.source_index.tolist())}
+
+    @cached_property
+    def _by_box(self) -> dict[tuple[str, str], int]:
+        """Positions of boxes by image and content, without those that two boxes share."""
+        places: dict[tuple[str, str], int] = {}
+        for position, (name, content) in enumerate(zip(self.ids, self.contents, strict=True)):
+            if box := BOX.fullmatch(name):
+                place = box[1], str(content)
+                places[place] = -1 if place in places else position
+        return places
 
     @cached_property
     def _by_name(self) -> dict[str, int]:

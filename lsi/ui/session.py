@@ -227,7 +227,7 @@ def _count_changed(key: tuple[str, int], _tick: int) -> int:
         images = by_key(key).run.images
     except DataError:  # a run of a version that kept no record of its images: each of them says so
         return 0
-    return 0 if images is None else len(images.changes())
+    return 0 if images is None else len(images.changes(look_for_parts=False))
 
 
 def by_key(key: tuple[str, int]) -> View:
