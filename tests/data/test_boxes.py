@@ -295,6 +295,22 @@ def test_each_folder_of_labels_has_its_own_class_names_where_they_differ(tmp_pat
     assert not any("differ" in note for note in opened(write(tmp_path / "same", same | boxes), "all").plan.notes)
 
 
+def test_each_description_of_yolo_names_the_classes_below_it_where_they_differ(tmp_path):
+    files = {
+        "one/data.yaml": "names: [cat, dog]\n",
+        "two/data.yaml": "names: [dog, cat]\n",
+        "two/x.yaml": "names: [a]\n",
+    }
+    boxes = {f"{part}/{kind}/a.{end}": content for part in ("one", "two")
+             for kind, end, content in (("images", "png", 1), ("labels", "txt", "0 .5 .5 .5 .5\n"))}  # fmt: skip
+    dataset = opened(write(tmp_path / "pets", files | boxes), "all")
+    said = {str(i).split("/")[0]: dataset.class_names[c] for i, c in zip(dataset.ids, dataset.labels, strict=True)}
+    assert said == {"one": "cat", "two": "dog"}
+    assert "Class names differ in one/data.yaml, two/data.yaml: those nearest above a label file are its own, and " in (
+        " ".join(dataset.plan.notes)
+    )
+
+
 def test_splits_of_yolo_are_those_of_the_description_or_of_the_folders(tmp_path):
     files = {f"images/{folder}/{i}.png": 1 for folder in ("set_a", "set_b", "test") for i in range(2)}
     files |= {name.replace("images", "labels").replace(".png", ".txt"): "0 .5 .5 .5 .5\n" for name in files}

@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from lsi.data.images import SUFFIXES
@@ -83,14 +83,16 @@ def read_description(tree: Tree, names: list[str]) -> Description:
         values = _values(tree, name)
         if values.get("names"):
             splits, notes = _splits(tree, values, finder, lists)
-            notes = [f"{text_of_path(name)}: {note}" for note in notes] + _others(tree, name, described[place + 1 :])
             names_of = _class_names(values["names"], where)
-            return Description(names_of, splits, bool(values.get("kpt_shape")), files, tuple(notes))
+            below, more = _names_below(tree, described[place:], names_of, _described_names)
+            notes = [f"{text_of_path(name)}: {note}" for note in notes]
+            notes += more or _others(tree, name, described[place + 1 :])
+            return Description(names_of, splits, bool(values.get("kpt_shape")), files, tuple(notes), below)
     splits, notes = _splits(tree, {posixpath.basename(n)[:-4]: n for n in sorted(lists)}, finder, lists)
     listings = [n for n in found if n not in described]
     if listings:
         named = _listed_names(tree, listings[0])
-        below, more = _names_below(tree, listings, named)
+        below, more = _names_below(tree, listings, named, _listed_names)
         return Description(named, splits, files=files, notes=(*notes, *more), names_below=below)
     note = "No data.yaml, classes.txt or obj.names gives the classes names: they are called by their numbers."
     return Description(None, splits, files=files, notes=(*notes, note))
@@ -124,24 +126,31 @@ def _text(tree: Tree, name: str) -> str:
         raise DataError(f"{tree.name}/{text_of_path(name)}: expected UTF-8 text.") from None
 
 
+def _described_names(tree: Tree, name: str) -> dict[int, str]:
+    names = _values(tree, name).get("names")
+    return _class_names(names, f"{tree.name}/{text_of_path(name)}") if names else {}
+
+
 def _listed_names(tree: Tree, name: str) -> dict[int, str]:
     lines = [line.strip() for line in _text(tree, name).splitlines()]
     return {i: line for i, line in enumerate(lines) if line}
 
 
 def _names_below(
-    tree: Tree, listings: list[str], first: dict[int, str]
+    tree: Tree, files: list[str], first: dict[int, str], names_of: Callable[[Tree, str], dict[int, str]]
 ) -> tuple[dict[str, Mapping[int, str]], list[str]]:
     """Return the class names in each folder that has a file of them, and a sentence; nothing where all are the same."""
     below: dict[str, Mapping[int, str]] = {}
-    for name in listings:
+    told: list[str] = []
+    for name in files:
         with unreadable_passed_over():
-            below.setdefault(posixpath.dirname(name), _listed_names(tree, name))
+            names = names_of(tree, name)
+            if names and below.setdefault(posixpath.dirname(name), names) is names:
+                told.append(text_of_path(name))
     if all(names == first for names in below.values()):
         return {}, []
-    shown = some([text_of_path(name) for name in listings], 4)
-    return below, [f"Class names differ in {shown}: those nearest above a label file are its own, and those of "
-                   f"{text_of_path(listings[0])} where none are above it."]  # fmt: skip
+    return below, [f"Class names differ in {some(told, 4)}: those nearest above a label file are its own, and those of "
+                   f"{told[0]} where none are above it."]  # fmt: skip
 
 
 def _class_names(value: Value, where: str) -> dict[int, str]:
