@@ -1,7 +1,9 @@
 """Boxes whose annotation was edited after a run: decisions stay with their box, and exports say what changed."""
 
+import csv
 import json
 import runpy
+import shutil
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from lsi.compute import pipeline
 from lsi.config import DataSettings, FeatureSettings, Settings
 from lsi.errors import DataError
 from lsi.export import select, write_images
+from lsi.export.tables import image_paths
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.run import Run
 
@@ -106,6 +109,18 @@ def test_an_export_says_that_boxes_changed_their_places(place, capsys):
     assert run.images.changes() == {}
     assert exported(root) == 0
     assert "2 of 24 samples are no longer at the row of the source where they were" in capsys.readouterr().err
+
+
+def test_a_box_in_an_archive_has_no_path(place):
+    root, _, _ = place
+    archive = shutil.make_archive(str(root.parent / "packed"), "zip", root)
+    run = computed(Path(archive))
+    assert image_paths(run) is None
+    assert exported(root) == 0
+    with (root.parent / "out" / "audit.csv").open() as file:
+        first = next(csv.DictReader(file))
+    assert "path" not in first
+    assert first["image"] == "images/0.png"
 
 
 def test_images_are_not_taken_for_their_boxes(place):
