@@ -9,7 +9,7 @@ import pandas as pd
 from lsi.config import DataSettings
 from lsi.data.images import Images, decode, to_rgb
 from lsi.data.labels import UNLABELLED, LabelRules, class_positions, encode_labels
-from lsi.data.naming import BY_END, counts_rows, is_index, is_missing, may_name, rows_by_name
+from lsi.data.naming import ANNOTATION, BY_END, counts_rows, is_index, is_missing, may_name, rows_by_name
 from lsi.data.plan import Plan, counted
 from lsi.data.record import Dataset
 from lsi.data.sources import open_source
@@ -125,6 +125,15 @@ def _rows_of(
     Raises:
         DataError: its names are not those of the samples, or it has no names and another length.
     """
+    if (rows := _by_annotation(dataset, others, where)) is not None:
+        return rows, f"its {what} were joined by {ANNOTATION}"
+    return _by_names(dataset, others, length, where, what)
+
+
+def _by_names(
+    dataset: Dataset, others: dict[str, np.ndarray], length: int, where: str, what: str
+) -> tuple[np.ndarray, str]:
+    """Do as `_rows_of` where no column is known to name the samples."""
     reason, ids = "it has no names", [str(i) for i in dataset.ids]
     naming = _naming_columns(others, dataset)
     for name, is_image in naming:
@@ -158,6 +167,20 @@ def _rows_of(
             said += ", which names all samples, so they are not taken in the order of the rows"
         return rows, said
     return _in_order(dataset, length, where, what, reason)
+
+
+def _by_annotation(dataset: Dataset, others: dict[str, np.ndarray], where: str) -> np.ndarray | None:
+    """Return the row of each box by the id that its annotation has, None where the data or the file have none.
+
+    Raises:
+        DataError: the file lacks one of the boxes, or has one twice.
+    """
+    if ANNOTATION not in others or dataset.metadata is None or ANNOTATION not in dataset.metadata:
+        return None
+    keys, wanted = (pd.Index([str(v) for v in values]) for values in (others[ANNOTATION], dataset.metadata[ANNOTATION]))
+    if not keys.is_unique or not wanted.is_unique or (rows := keys.get_indexer(wanted)).min(initial=0) < 0:
+        raise DataError(f"{where}: expected each box once by its {ANNOTATION}, such as {wanted[0]}.")
+    return rows
 
 
 def _in_order(dataset: Dataset, length: int, where: str, what: str, reason: str) -> tuple[np.ndarray, str]:

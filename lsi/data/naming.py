@@ -17,6 +17,7 @@ _INDEX = re.compile(r"(index|__index_level_\d+__|unnamed: 0(\.\d+)*)?")  # what 
 _NUMBER = re.compile(r"[-+]?[\d.,]*\d[.,]?(e[-+]?\d+)?|nan|", re.I)
 _LOOKED_AT, _LONGEST = 200, 300  # values, and characters
 ROW = re.compile(r"\d{6,}")  # the name of a row that has none of its own
+ANNOTATION = "annotation_id"  # the column of the ids that boxes have in their annotation
 BOX = re.compile(r"(.*)#\d+", re.DOTALL)  # the name of a box: its image, and its number there
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from lsi.data.naming import counts_rows, is_index, rows_by_name
+from lsi.data.naming import ANNOTATION, counts_rows, is_index, rows_by_name
 from lsi.errors import DataError
 from lsi.features.class_probabilities import are_no_probabilities, logarithms
 from lsi.features.vector_files import VectorFile, read_vectors
@@ -162,6 +162,9 @@ def _in_order(
         DataError: it has as many rows as neither the samples nor their source.
     """
     name, length = file.path.name, len(file.values)
+    if ANNOTATION in file.ignored:
+        raise DataError(f"{file.path}: it names boxes by {ANNOTATION}: give their ids as the data have them, such as "
+                        "photo.jpg#0, in a column called id.")  # fmt: skip
     is_apart = source is not None and source.is_apart
     is_loaded_order = length == n_samples and source is not None and np.array_equal(source.rows, chosen)
     if source is not None and _counts_in_source(source, length) and (is_apart or not is_loaded_order):

@@ -18,7 +18,7 @@ _COLUMNS = ("class_names", "classes", "columns")
 # numbers in a table that are no part of a vector unless they are asked for
 _OTHER_NUMBERS = frozenset(
     {"label", "labels", "class", "category", "target", "targets", "given_label", "y", "split", "subset", "fold",
-     "row", "n", "width", "height"}
+     "row", "n", "width", "height", "annotation_id"}
 )  # fmt: skip
 SUFFIXES = (".npy", ".npz", ".parquet", ".csv", ".tsv")
 

@@ -5,19 +5,23 @@ import json
 import runpy
 import shutil
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from lsi.cli import main
 from lsi.compute import pipeline
 from lsi.config import DataSettings, FeatureSettings, Settings
+from lsi.data import load
 from lsi.errors import DataError
 from lsi.export import select, write_images
 from lsi.export.tables import image_paths
+from lsi.features.joined import join_embeddings
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.run import Run
 
@@ -121,6 +125,27 @@ def test_a_box_in_an_archive_has_no_path(place):
         first = next(csv.DictReader(file))
     assert "path" not in first
     assert first["image"] == "images/0.png"
+
+
+def test_a_second_labelling_of_boxes_is_joined_by_the_ids_of_their_annotations(place):
+    root, kind, _ = place
+    if kind != "coco":
+        pytest.skip("boxes of YOLO have no ids")
+    asked = DataSettings(data=root, boxes=True)
+    data = load(asked, root)
+    ids = data.metadata["annotation_id"].to_numpy()
+    other = np.array(KINDS)[1 - data.labels]
+    order, file = np.random.default_rng(0).permutation(len(ids)), root.parent / "second.csv"
+    pd.DataFrame({"annotation_id": ids, "label": other}).iloc[order].to_csv(file, index=False)
+    again = load(replace(asked, labels=str(file)), root)
+    assert np.array_equal(np.array(again.class_names)[again.labels], other)
+    pd.DataFrame({"annotation_id": ids, "label": other}).iloc[order[1:]].to_csv(file, index=False)
+    with pytest.raises(DataError, match="expected each box once by its annotation_id"):
+        load(replace(asked, labels=str(file)), root)
+    vectors = pd.DataFrame({"annotation_id": ids, "v0": np.arange(24.0), "v1": 1.0}).iloc[order]
+    vectors.to_csv(file, index=False)
+    with pytest.raises(DataError, match="names boxes by annotation_id: give their ids"):
+        join_embeddings(str(file), data.ids, np.arange(24))
 
 
 def test_images_are_not_taken_for_their_boxes(place):
