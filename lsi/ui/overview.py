@@ -100,7 +100,8 @@ def _suspects(view: View, count: int) -> None:
         words = "how many are wrong cannot be said" if estimate.is_weak(view) else estimate.range_words(view)
         state = f"{state} Of the rest {words.replace(' of them', '')}."
     st.markdown(state if count else "Nothing is suspected.")
-    _link("issues", "Review them", Filter(issues=True))
+    if count:
+        _link("issues", "Review them", Filter(issues=True))
 
 
 def extremes(view: View, count: int = 5) -> None:

@@ -209,11 +209,10 @@ def _figures(found: Comparison) -> None:
         value = f"{after:.1%}" if is_share else f"{after:,.4g}" if name.startswith("mean") else f"{after:,.0f}"
         column.metric(names[name], value, delta, border=True, delta_color="off", delta_arrow=arrow)
     if "of these expected wrong, at most" in known.index:
-        low, high = (shown.loc[f"of these expected wrong, at {end}"] for end in ("least", "most"))
-        st.markdown(
-            f"Of the suspected labels between {low['before']:,.0f} and {high['before']:,.0f} were expected to be wrong "
-            f"before, and between {low['after']:,.0f} and {high['after']:,.0f} after."
-        )
+        ranges = {end: [f"{shown.loc[f'of these expected wrong, at {side}'][end]:,.0f}" for side in ("least", "most")]
+                  for end in ("before", "after")}  # fmt: skip
+        before, after = (low if low == high else f"between {low} and {high}" for low, high in ranges.values())
+        st.markdown(f"Of the suspected labels {before} were expected to be wrong before, and {after} after.")
 
 
 def _words(view: View, found: Comparison) -> None:
