@@ -85,6 +85,7 @@ def _samples(tree: Tree, layout: Layout, name: str) -> Samples:
         None if splits is None else [splits[i] for i in order],
         index[order],
         lengths,
+        split_folders=layout.called,
         files=_container(tree),
         ignored=dict(layout.ignored),
         notes=tuple(layout.notes),
