@@ -23,6 +23,8 @@ from lsi.errors import StorageError, UsageError
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _NETWORK = re.compile(r"(fuse\.)?(nfs|cifs|smb|sshfs|9p|afs|afpfs|ceph|gluster|lustre|gpfs|davfs|webdav)")
 _PIECE = 2**24
+CACHE_TAG = "CACHEDIR.TAG"  # by which backups and readers of data know a cache: https://bford.info/cachedir/
+CACHE_MARK = "Signature: 8a477f597d28d172789f06886806bc55\n# The cache of LSI Lens"
 _PAUSES = (0.01, 0.05, 0.2, 0.5)
 
 
@@ -154,6 +156,13 @@ def cache_folder(folder: Path) -> Path:
         said = f"The cache folder {folder} cannot be written ({error.strerror}). "
         raise StorageError(said + "Name another cache with --cache or LSI_CACHE.") from error
     return folder
+
+
+def mark_cache(root: Path) -> None:
+    """Say in a cache that it is one; where that cannot be written, what is computed says so."""
+    if not (root / CACHE_TAG).exists():
+        with suppress(OSError):
+            (root / CACHE_TAG).write_text(f"{CACHE_MARK}: it can be computed again, but reviews.db and uploads.\n")
 
 
 def no_room(what: str) -> str:

@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 from lsi.cli import main
+from lsi.config import DataSettings
+from lsi.data import load
 from lsi.errors import MissingRunError, UsageError
 from lsi.export import select, write_images
 from lsi.files import read_json, write_json
@@ -20,6 +22,7 @@ from lsi.runs.remarks import add_remark
 from lsi.runs.run import Run
 from lsi.runs.store import SEAL
 from tests.cases import image_files
+from tests.data.trees import plant
 from tests.export.made import made_run
 
 
@@ -411,3 +414,32 @@ def test_apply_on_data_takes_what_fits_and_names_the_run_of_the_file(place, tmp_
     file.write_text(json.dumps(content))
     assert main([*words, "--cache", str(tmp_path / "c")]) == 1
     assert "belong to other data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("data", [".", "labels.csv"])
+def test_what_was_written_among_the_data_is_no_data(tmp_path, monkeypatch, data):
+    names = [f"{c}/{i}.png" for c in ("cat", "dog") for i in range(20)]
+    plant(tmp_path / "d", names, {"labels.csv": "who,label\n" + "".join(f"{name},{name[:3]}\n" for name in names)})
+    monkeypatch.chdir(tmp_path / "d")
+    before = load(DataSettings(data=Path(data)), tmp_path)
+    cache = ["--cache", "cache"]
+    assert main(["compute", "--data", data, "--backbone", "pixels", "--quiet", *cache]) == 0
+    assert main(["export", "latest", "--output", "lsi-export", "--images", "copy", *cache]) == 0
+    assert main(["report", "latest", "--static", "site", *cache]) == 0
+    after = load(DataSettings(data=Path(data)), tmp_path)
+    assert (after.ids.tolist(), after.class_names) == (before.ids.tolist(), ("cat", "dog"))
+    assert after.plan is not None
+    if data == ".":
+        said = "1 cache of LSI Lens in cache/, 1 export of LSI Lens in lsi-export/, 1 site of a report in site/"
+        assert said in "\n".join(after.plan.lines())
+    assert load(DataSettings(data=Path("lsi-export")), tmp_path).class_names == ("cat", "dog")
+
+
+def test_a_cache_of_a_version_that_did_not_mark_it_is_marked_before_the_data_are_read(tmp_path, monkeypatch):
+    plant(tmp_path / "d", [f"{c}/{i}.png" for c in ("cat", "dog") for i in range(20)])
+    monkeypatch.chdir(tmp_path / "d")
+    words = ["compute", "--data", ".", "--backbone", "pixels", "--quiet", "--cache", "cache"]
+    assert main(words) == 0
+    (tmp_path / "d" / "cache" / "CACHEDIR.TAG").unlink()
+    assert main([*words, "--seed", "1"]) == 0
+    assert find_run(tmp_path / "d" / "cache", "latest").class_names == ["cat", "dog"]

@@ -148,7 +148,8 @@ def read_found(tree: Tree, options: Options, name: str) -> Samples:
     columnar = [n for n in visible if _has_end(n, COLUMNAR)]
     root = tree.path("")
     if root is not None and not has_images and not columnar and any(map(is_archive, visible)):
-        return _in_archives(root, visible, options, name)
+        samples = _in_archives(root, visible, options, name)
+        return replace(samples, ignored={**samples.ignored, **tree.left_out()})
     if options.boxes:
         return read_boxes(tree, options)
     if columnar and (not has_images or any(holds_images(tree, n) for n in columnar[:3])):

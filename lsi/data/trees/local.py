@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lsi.data.naming import text_of_path
 from lsi.data.trees.filenames import is_junk
+from lsi.data.trees.outputs import MARKS, output_in
 from lsi.errors import UnreachableError, is_of_surroundings, of_reading
 from lsi.hashing import Stamp, stamp_of
 from lsi.regular import open_regular
@@ -17,7 +18,10 @@ from lsi.regular import open_regular
 
 @dataclass
 class LocalTree:
-    """A folder on this machine; links are followed, except where they lead back up."""
+    """A folder on this machine; links are followed, except where they lead back up.
+
+    What LSI Lens wrote below it is passed over.
+    """
 
     root: Path
 
@@ -45,8 +49,12 @@ class LocalTree:
         waiting = [("", (os.path.realpath(self.root),))]
         while waiting:
             folder, above = waiting.pop()
-            folders = []
-            for entry in self._entries(folder):
+            folders, entries = [], self._entries(folder)
+            is_marked = folder and any(entry.name in MARKS for entry in entries)
+            if is_marked and (output := output_in(self.root / folder)) is not None:
+                others[f"{output} in {text_of_path(folder)}/"] += 1
+                continue
+            for entry in entries:
                 name = f"{folder}/{entry.name}" if folder else entry.name
                 kind = _kind(entry)
                 if kind != "folder":
