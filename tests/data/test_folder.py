@@ -451,3 +451,28 @@ def test_folds_whose_splits_hold_images_alone_are_refused(tmp_path):
     plant(tmp_path / "d", [f"fold_{f}/{s}/{i}.png" for f in (1, 2) for s in ("train", "val") for i in range(2)])
     with pytest.raises(DataError, match=r"fold_1, fold_2 are called as folds .* give one of them as --data"):
         opened(tmp_path / "d")
+
+
+EXPORT = {
+    "manifest.json": '{"export": {}}',
+    "audit.csv": "id,index\n1.png,0\n",
+    "names.csv": "path,id,index,label,is_renamed\nimages/a/1.png,1.png,0,a,False\nimages/a-2/2.png,2.png,1, a,True\n"
+    "images/b_c/3.png,3.png,2,b/c,True\n",
+    "classes.csv": 'folder,name,n_images,is_renamed\na,a,1,False\na-2," a",1,True\nb_c,b/c,1,True\n',
+}
+
+
+@pytest.mark.parametrize("given", ["", "names.csv"])
+def test_an_export_has_the_classes_that_it_says_however_their_folders_are_called(tmp_path, given):
+    plant(tmp_path / "d", ["images/a/1.png", "images/a-2/2.png", "images/b_c/3.png"], EXPORT)
+    data = opened(tmp_path / "d" / given)
+    assert {Path(name).name: c for name, c in named(data).items()} == {"1.png": "a", "2.png": " a", "3.png": "b/c"}
+    (tmp_path / "d" / "manifest.json").write_text("{}")
+    assert opened(tmp_path / "d" / "names.csv").class_names == ("a", "b/c")
+
+
+def test_classes_of_an_export_whose_list_of_them_is_damaged_are_its_folders(tmp_path):
+    plant(tmp_path / "d", ["images/a/1.png", "images/b_c/3.png"], EXPORT | {"classes.csv": ""})
+    data = opened(tmp_path / "d")
+    assert data.class_names == ("a", "b_c")
+    assert any("classes.csv: the file is empty" in note for note in data.plan.notes)
