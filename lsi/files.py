@@ -23,9 +23,9 @@ from lsi.errors import StorageError, UsageError
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _NETWORK = re.compile(r"(fuse\.)?(nfs|cifs|smb|sshfs|9p|afs|afpfs|ceph|gluster|lustre|gpfs|davfs|webdav)")
 _PIECE = 2**24
+CACHE_TAG = "CACHEDIR.TAG"  # by which backups and readers of data know a cache: https://bford.info/cachedir/
+CACHE_MARK = "Signature: 8a477f597d28d172789f06886806bc55\n# The cache of LSI Lens"
 _PAUSES = (0.01, 0.05, 0.2, 0.5)
-CACHE_TAG = "CACHEDIR.TAG"
-_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# All of this folder is computed by LSI Lens.\n"
 
 
 @contextmanager
@@ -158,22 +158,11 @@ def cache_folder(folder: Path) -> Path:
     return folder
 
 
-def tag_cache(root: Path) -> None:
-    """Mark a folder as a cache of this program, for readers of data and for programs that make backups.
-
-    Source: Bryan Ford, Cache Directory Tagging Specification.
-    """
+def mark_cache(root: Path) -> None:
+    """Say in a cache that it is one; where that cannot be written, what is computed says so."""
     if not (root / CACHE_TAG).exists():
-        with atomic(root / CACHE_TAG) as temporary:
-            temporary.write_text(_TAG, encoding="utf-8")
-
-
-def is_tagged_cache(folder: Path) -> bool:
-    """Say whether a folder is marked as a cache of this program."""
-    try:
-        return (folder / CACHE_TAG).read_bytes() == _TAG.encode()
-    except OSError:
-        return False
+        with suppress(OSError):
+            (root / CACHE_TAG).write_text(f"{CACHE_MARK}: it can be computed again, but reviews.db and uploads.\n")
 
 
 def no_room(what: str) -> str:

@@ -31,6 +31,7 @@ from lsi.data import Dataset, Plan
 from lsi.data.formats import readers
 from lsi.devices import as_device, choose_device
 from lsi.features import FEATURES_VERSION, versions_of_weights
+from lsi.files import mark_cache
 from lsi.hashing import fingerprint, fingerprint_of_texts, key
 from lsi.memory import keep_freed_memory, limit_memory, parse_memory
 from lsi.progress import Progress
@@ -88,6 +89,8 @@ def run(
         as_device(settings.device)
     limit_memory(parse_memory(settings.where.memory))
     settings, store = _with_preset(settings).resolved(), Store(cache)
+    if (cache / KIND).is_dir():  # of a version that did not mark it, and it may lie among the data
+        mark_cache(cache)
     stages = Stages(progress or Progress())
     with stages("dataset"):
         prepared = prepare(settings, cache, stages.progress, announce)

@@ -15,7 +15,7 @@ from lsi.data.record import Dataset
 from lsi.data.sources import open_source
 from lsi.data.sources.columns import key_columns
 from lsi.data.sources.named import read_named
-from lsi.data.sources.tables import as_numbers
+from lsi.data.sources.tables import SEPARATED, as_numbers
 from lsi.errors import DataError
 
 __all__ = ["Dataset", "Images", "Plan", "decode", "inspect", "load", "to_rgb"]
@@ -189,7 +189,9 @@ def _in_order(dataset: Dataset, length: int, where: str, what: str, reason: str)
     if length == total and (index < length).all() and not np.array_equal(index, np.arange(length)):
         return index, f"{reason}, so its rows are taken in the order of the data's rows"
     if length != len(dataset):
-        raise DataError(f"{where}: expected {len(dataset)} {what}, one a sample of the data, got {length}.")
+        is_short = length + 1 in (total, len(dataset)) and where.partition(":")[0].lower().endswith(SEPARATED)
+        header = " Its first line is taken for names of columns: put these above it." if is_short else ""
+        raise DataError(f"{where}: expected {len(dataset)} {what}, one a sample of the data, got {length}.{header}")
     return np.arange(length), f"{reason}, so its rows are taken in the order of the samples"
 
 

@@ -178,7 +178,7 @@ def _texts(values: list[Any], rules: LabelRules, known: frozenset[str]) -> tuple
     n_stripped = 0
     for row, value in enumerate(values):
         text = _text(value, are_fractions, rules.where, rules.row(row))
-        if text is not None and not rules.is_text and text != text.strip():
+        if text is not None and not rules.is_text and text not in known and text != text.strip():
             n_stripped, text = n_stripped + 1, text.strip()
         texts.append(text or None)
     if rules.is_text:

@@ -88,7 +88,7 @@ def counted(count: int, noun: str) -> str:
 
 def agreeing(count: int, what: str) -> str:
     """Return a number and what it counts; the first plural becomes a singular where it is one."""
-    singular = re.sub(r"(file|image|row|sample|text|export|site|cache)s|(box)es", r"\1\2", what, count=1)
+    singular = re.sub(r"(file|image|row|sample|text)s|(box)es", r"\1\2", what, count=1)
     return f"{count:,} {singular if count == 1 else what}"
 
 

@@ -237,7 +237,7 @@ class RunImages:
     def _place(self, index: int) -> int:
         """Return where the data set has the image now."""
         self._open_anew_where_changed(index)
-        expected, place = self.checksum(index), None
+        expected, place, what = self.checksum(index), None, MISSING
         try:
             images, place = self._images, self._row_of_index(index)
             if place is not None and images.checksum(place) == expected:
@@ -245,10 +245,12 @@ class RunImages:
             moved = self._row_of_content(expected)
         except UnreachableError:
             raise
-        except DataError:  # the data set cannot be opened any more
+        except DataError as error:  # the data set cannot be opened any more
             moved = None
+            if all(_facts_or_none(Path(facts["path"])) for facts in self._facts.get("files", ())):
+                what = f"is not found, for the data cannot be read any more: {error}"
         if moved is None:
-            raise DataError(f"{self.name(index)} {MISSING if place is None else CHANGED}")
+            raise DataError(f"{self.name(index)} {what if place is None else CHANGED}")
         return moved
 
     def _open_anew_where_changed(self, index: int) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from lsi.files import cache_folder, read_json, remove_leftovers, tag_cache, write_json
+from lsi.files import cache_folder, mark_cache, read_json, remove_leftovers, write_json
 from lsi.hashing import file_checksum, fingerprint
 from lsi.runs.layout import KIND, SOURCES
 
@@ -90,7 +90,7 @@ class Store:
     def locked(self, entry: Entry) -> Iterator[None]:
         """Hold the entry's lock; other processes that want it wait."""
         locks = cache_folder(self.root / "locks")
-        tag_cache(self.root)
+        mark_cache(self.root)
         with FileLock(locks / f"{entry.folder.parent.name}-{entry.folder.name}.lock"):
             yield
 

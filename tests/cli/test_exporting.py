@@ -11,16 +11,19 @@ import pytest
 from PIL import Image
 
 from lsi.cli import main
+from lsi.config import DataSettings
+from lsi.data import load
 from lsi.errors import MissingRunError, UsageError
 from lsi.export import lists, select, write_images
 from lsi.files import read_json, write_json
 from lsi.runs.decisions import Decision, Reviews
 from lsi.runs.layout import MANIFEST
-from lsi.runs.listing import find_run, list_runs, run_about
+from lsi.runs.listing import find_run, run_about
 from lsi.runs.remarks import add_remark
 from lsi.runs.run import Run
 from lsi.runs.store import SEAL
 from tests.cases import image_files
+from tests.data.trees import plant
 from tests.export.made import made_run
 
 
@@ -145,31 +148,6 @@ def test_what_a_run_was_computed_from_is_not_overwritten(place, tmp_path, capsys
         assert main([*words, "--output", str(tmp_path / "own"), *cache]) == 2
         assert "manifest.json is somebody else's" in capsys.readouterr().err
     assert (tmp_path / "own" / "manifest.json").read_text() == '{"name": "mine"}'
-
-
-def test_what_was_written_into_a_folder_of_data_is_no_part_of_the_data(place, tmp_path, capsys):
-    whole = tmp_path / "whole"
-    for path in (place / "data").glob("*.png"):
-        copy = whole / "abc"[int(path.stem) % 3] / path.name
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, copy)
-    here = ["--cache", str(whole / "cache")]
-    again = ["compute", "--data", str(whole), "--backbone", "pixels", "--quiet", *here]
-    assert main(again) == 0
-    assert main(["export", "latest", "--images", "copy", "--output", str(whole / "out"), *here]) == 0
-    assert main(["report", "latest", "--static", str(whole / "site"), *here]) == 0
-    capsys.readouterr()
-    assert main(again) == 0
-    said = (
-        "40 images in 3 classes (a 14, b 13, c 13)\nignored: 1 cache of LSI Lens, 1 export of LSI Lens, 1 site of LSI"
-    )
-    assert said in capsys.readouterr().err
-    assert len(list_runs(whole / "cache")) == 1
-    assert main(["inspect", str(whole / "out")]) == 0, "named itself it is read"
-    for name in "abc":
-        shutil.rmtree(whole / name)
-    assert main(["inspect", str(whole)]) == 1
-    assert "found none; there are 1 cache of LSI Lens, 1 export of LSI Lens, 1 site" in capsys.readouterr().err
 
 
 def test_a_list_of_images_never_takes_the_place_of_the_table_that_says_the_labels(place, tmp_path, capsys):
@@ -502,3 +480,32 @@ def test_apply_on_data_takes_what_fits_and_names_the_run_of_the_file(place, tmp_
     file.write_text(json.dumps(content))
     assert main([*words, "--cache", str(tmp_path / "c")]) == 1
     assert "belong to other data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("data", [".", "labels.csv"])
+def test_what_was_written_among_the_data_is_no_data(tmp_path, monkeypatch, data):
+    names = [f"{c}/{i}.png" for c in ("cat", "dog") for i in range(20)]
+    plant(tmp_path / "d", names, {"labels.csv": "who,label\n" + "".join(f"{name},{name[:3]}\n" for name in names)})
+    monkeypatch.chdir(tmp_path / "d")
+    before = load(DataSettings(data=Path(data)), tmp_path)
+    cache = ["--cache", "cache"]
+    assert main(["compute", "--data", data, "--backbone", "pixels", "--quiet", *cache]) == 0
+    assert main(["export", "latest", "--output", "lsi-export", "--images", "copy", *cache]) == 0
+    assert main(["report", "latest", "--static", "site", *cache]) == 0
+    after = load(DataSettings(data=Path(data)), tmp_path)
+    assert (after.ids.tolist(), after.class_names) == (before.ids.tolist(), ("cat", "dog"))
+    assert after.plan is not None
+    if data == ".":
+        said = "1 cache of LSI Lens in cache/, 1 export of LSI Lens in lsi-export/, 1 site of a report in site/"
+        assert said in "\n".join(after.plan.lines())
+    assert load(DataSettings(data=Path("lsi-export")), tmp_path).class_names == ("cat", "dog")
+
+
+def test_a_cache_of_a_version_that_did_not_mark_it_is_marked_before_the_data_are_read(tmp_path, monkeypatch):
+    plant(tmp_path / "d", [f"{c}/{i}.png" for c in ("cat", "dog") for i in range(20)])
+    monkeypatch.chdir(tmp_path / "d")
+    words = ["compute", "--data", ".", "--backbone", "pixels", "--quiet", "--cache", "cache"]
+    assert main(words) == 0
+    (tmp_path / "d" / "cache" / "CACHEDIR.TAG").unlink()
+    assert main([*words, "--seed", "1"]) == 0
+    assert find_run(tmp_path / "d" / "cache", "latest").class_names == ["cat", "dog"]

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -351,8 +352,12 @@ def test_parts_of_one_set_that_lie_there_twice_are_refused(tmp_path):
     places = [f"{name}_images_part_{1 + i // 3}/{i}.png" for name in ("HAM10000", "ham10000") for i in range(6)]
     table = "image_id,dx\n" + "\n".join(f"{i},{'ab'[i % 2]}" for i in range(6))
     plant(tmp_path / "d", places, {"HAM10000_metadata.csv": table})
-    with pytest.raises(DataError, match="as parts of one set they are no classes"):
+    said = r"as parts of one set they are no classes, and HAM\S+/0.png and ham\S+/0.png are called alike: take one copy"
+    with pytest.raises(DataError, match=said):
         opened(tmp_path / "d")
+    for part in (1, 2):
+        shutil.rmtree(tmp_path / "d" / f"ham10000_images_part_{part}")
+    assert len(opened(tmp_path / "d" / "HAM10000_metadata.csv", label_column="dx")) == 6
 
 
 @pytest.mark.parametrize(
@@ -365,6 +370,34 @@ def test_splits_may_share_a_word(tmp_path, names):
     assert set(data.ids) == {f"{names[0]}/Images/{c}/{i}.png" for c in ("cat", "dog") for i in range(3)}
     assert dict(data.plan.classes) == CAT_DOG
     assert len(opened(tmp_path / "d", split="test")) == 6
+    assert opened(tmp_path / "d", split=names[1]).ids.tolist() == opened(tmp_path / "d", split="test").ids.tolist()
+
+
+@pytest.mark.parametrize("names", [("cars_train", "cars_test"), ("train", "test")])
+def test_a_table_of_a_split_is_of_the_folder_of_that_split(tmp_path, names):
+    tables = {"train.csv": "image,label\n0.png,a\n1.png,b\n", "test.csv": "image\n0.png\n1.png\n"}
+    plant(tmp_path / "d", [f"{name}/{i}.png" for name in names for i in range(2)], tables)
+    data = opened(tmp_path / "d")
+    assert named(data) == {"0.png": "a", "1.png": "b"}
+    assert [data.images.stamp(i)[0] for i in range(2)] == [str(tmp_path / "d" / names[0] / f"{i}.png") for i in (0, 1)]
+
+
+def test_rows_of_one_table_are_of_the_split_whose_folder_their_image_lies_in(tmp_path):
+    images = [f"cars_{split}/{i}.png" for split in ("train", "test") for i in range(2)]
+    rows = "image,label\n" + "".join(f"{name},{'ab'[i % 2]}\n" for i, name in enumerate(images))
+    plant(tmp_path / "d", images, {"cars.csv": rows})
+    assert opened(tmp_path / "d" / "cars.csv", split="test").ids.tolist() == images[2:]
+
+
+@pytest.mark.parametrize("wrapped", ["{0}", "{0}/{0}"])
+def test_a_name_without_a_split_is_train_beside_one_with_a_split_that_holds_the_same_classes(tmp_path, wrapped):
+    names = ("rps", "rps-test-set")
+    plant(tmp_path / "d", [f"{wrapped.format(name)}/{c}" for name in names for c in TWO])
+    data = opened(tmp_path / "d")
+    assert dict(data.plan.classes) == CAT_DOG
+    assert dict(data.plan.splits) == {"train": 6, "test": 6}
+    plant(tmp_path / "other", ["rps/a/0.png", "rps/b/0.png", "rps-test-set/c/0.png", "rps-test-set/d/0.png"])
+    assert opened(tmp_path / "other").class_names == names
 
 
 @pytest.mark.parametrize("names", [("steam_train", "bullet_train"), ("dev_board", "test_board"), ("a_train", "b_test")])
@@ -373,7 +406,73 @@ def test_classes_that_hold_words_of_splits_stay_classes(tmp_path, names):
     assert opened(tmp_path / "d").class_names == tuple(sorted(names))
 
 
+@pytest.mark.parametrize("third", ["images", "masks", "extra_stuff"])
+@pytest.mark.parametrize("classes", [("a/", "b/"), ("",)])
+def test_folds_with_another_folder_beside_their_splits_are_refused(tmp_path, third, classes):
+    images = [f"fold{f}/{s}/{c}{i}.png" for f in (1, 2) for s in ("train", "test") for c in classes for i in range(2)]
+    plant(tmp_path / "d", [*images, *(f"fold{f}/{third}/{i}.png" for f in (1, 2) for i in range(2))])
+    said = r"fold1/, fold2/ are folds or parts of one set, and hold splits \(test, train\): give one of them as --data"
+    with pytest.raises(DataError, match=said):
+        opened(tmp_path / "d")
+    if third != "extra_stuff" or len(classes) == 2:
+        data = opened(tmp_path / "d" / "fold1")
+        assert all(str(name).startswith("train/") for name in data.ids)
+        assert dict(data.plan.ignored) == {f"images in {third}/, which is no split": 2}
+
+
+@pytest.mark.parametrize("copies", [("Plants(Augmented)",), ("Plants(Augmented)", "plants(augmented)")])
+def test_splits_below_a_folder_with_others_beside_are_refused(tmp_path, copies):
+    images = [f"{a}/Plants/{s}/{name}" for a in copies for s in ("train", "valid") for name in TWO]
+    plant(tmp_path / "d", [*images, "test/test/0.png", "test/test/1.png"])
+    said = (
+        r"Plants\(Augmented\)/.* holds? splits \(train, valid\), and beside lies test/: give (it|one of them) as --data"
+    )
+    with pytest.raises(DataError, match=said):
+        opened(tmp_path / "d")
+    assert dict(opened(tmp_path / "d" / copies[0]).plan.classes) == CAT_DOG
+
+
+def test_a_split_that_is_not_there_names_the_folders_that_are_none(tmp_path):
+    folders = (
+        "images_background/Greek",
+        "images_background/Latin",
+        "images_evaluation/Oriya",
+        "images_evaluation/Ge_ez",
+    )
+    plant(tmp_path / "d", [f"{folder}/character01/{i}.png" for folder in folders for i in range(2)])
+    with pytest.raises(
+        DataError, match="Ignored are images in images_background/, which is no split: give that folder"
+    ):
+        opened(tmp_path / "d")
+    assert opened(tmp_path / "d" / "images_background").class_names == ("Greek", "Latin")
+
+
 def test_folds_whose_splits_hold_images_alone_are_refused(tmp_path):
     plant(tmp_path / "d", [f"fold_{f}/{s}/{i}.png" for f in (1, 2) for s in ("train", "val") for i in range(2)])
     with pytest.raises(DataError, match=r"fold_1, fold_2 are called as folds .* give one of them as --data"):
         opened(tmp_path / "d")
+
+
+EXPORT = {
+    "manifest.json": '{"export": {}}',
+    "audit.csv": "id,index\n1.png,0\n",
+    "names.csv": "path,id,index,label,is_renamed\nimages/a/1.png,1.png,0,a,False\nimages/a-2/2.png,2.png,1, a,True\n"
+    "images/b_c/3.png,3.png,2,b/c,True\n",
+    "classes.csv": 'folder,name,n_images,is_renamed\na,a,1,False\na-2," a",1,True\nb_c,b/c,1,True\n',
+}
+
+
+@pytest.mark.parametrize("given", ["", "names.csv"])
+def test_an_export_has_the_classes_that_it_says_however_their_folders_are_called(tmp_path, given):
+    plant(tmp_path / "d", ["images/a/1.png", "images/a-2/2.png", "images/b_c/3.png"], EXPORT)
+    data = opened(tmp_path / "d" / given)
+    assert {Path(name).name: c for name, c in named(data).items()} == {"1.png": "a", "2.png": " a", "3.png": "b/c"}
+    (tmp_path / "d" / "manifest.json").write_text("{}")
+    assert opened(tmp_path / "d" / "names.csv").class_names == ("a", "b/c")
+
+
+def test_classes_of_an_export_whose_list_of_them_is_damaged_are_its_folders(tmp_path):
+    plant(tmp_path / "d", ["images/a/1.png", "images/b_c/3.png"], EXPORT | {"classes.csv": ""})
+    data = opened(tmp_path / "d")
+    assert data.class_names == ("a", "b_c")
+    assert any("classes.csv: the file is empty" in note for note in data.plan.notes)

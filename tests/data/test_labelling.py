@@ -312,3 +312,23 @@ def test_targets_of_a_table_are_numbers(folder):
     pd.DataFrame({"path": ids, "price": "cheap"}).to_csv(path, index=False)
     with pytest.raises(DataError, match=r"--targets .*: expected numbers of shape \(12,\)"):
         load(settings, folder)
+
+
+@pytest.mark.parametrize("rows", ["{i}.png,{c}\n", "{c}\n", "{i},photos/{i}.png,{c}\n"])
+def test_a_file_of_labels_without_a_header_is_refused_with_that_reason(tmp_path, rows):
+    plant(tmp_path / "d", [f"{i}.png" for i in range(6)])
+    (tmp_path / "l.csv").write_text("".join(rows.format(i=i, c="ab"[i % 2]) for i in range(6)))
+    with pytest.raises(DataError, match=r"l\.csv: the first line is no header \(.*\): put names of columns above it"):
+        load(DataSettings(data=tmp_path / "d", labels=str(tmp_path / "l.csv")), tmp_path)
+
+
+def test_numbers_without_a_header_are_refused_with_a_hint_and_one_that_is_named_is_a_header(tmp_path):
+    plant(tmp_path / "d", [f"{i}.png" for i in range(6)])
+    labels = str(tmp_path / "l.csv")
+    Path(labels).write_text("0\n1\n" * 3)
+    with pytest.raises(DataError, match=r"expected 6 labels, .* got 5\. Its first line is taken for names"):
+        load(DataSettings(data=tmp_path / "d", labels=labels), tmp_path)
+    Path(labels).write_text("0\n" + "0\n1\n" * 3)
+    assert load(DataSettings(data=tmp_path / "d", labels=labels), tmp_path).labels.tolist() == [0, 1] * 3
+    Path(labels).write_text("cat\n" + "cat\nother\n" * 3)
+    assert load(DataSettings(data=tmp_path / "d", labels=f"{labels}:cat"), tmp_path).labels.tolist() == [0, 1] * 3

@@ -197,3 +197,9 @@ def test_messages_name_the_row_of_the_source(values, class_names, expected):
     if class_names:
         with pytest.raises(DataError, match=expected):
             class_positions(values, class_names, "m.csv", [10, 20, 30])
+
+
+def test_another_labelling_names_classes_that_differ_by_blanks_around_them():
+    labels = class_positions([" a", "a", "a ", "b"], ["a", " a", "b"], "l.csv")
+    assert labels.values.tolist() == [1, 0, 0, 2]
+    assert labels.notes == ("l.csv: blanks around 1 label do not count.",)

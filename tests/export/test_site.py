@@ -12,7 +12,7 @@ from lsi.cli import main
 from lsi.compute import pipeline
 from lsi.config import DataSettings, FeatureSettings, NoiseSettings, Settings
 from lsi.errors import UsageError
-from lsi.export.web.site import DATA, PAGE, write_site
+from lsi.export.web.site import PAGE, SITE_DATA, write_site
 from lsi.runs.records import ACTIONS
 from lsi.runs.run import Run
 from tests.cases import image_files, odd_numbers
@@ -34,7 +34,7 @@ def run(tmp_path_factory) -> Run:
 
 def written(run: Run, folder: Path, decisions: pd.DataFrame = NOTHING, remarks=(), positions=None) -> dict:
     write_site(run, folder, positions=positions, decisions=decisions, remarks=list(remarks))
-    text = (folder / DATA).read_text(encoding="utf-8")
+    text = (folder / SITE_DATA).read_text(encoding="utf-8")
     return json.loads(text.removeprefix("window.LSI = ").removesuffix(";\n"))
 
 
@@ -70,7 +70,7 @@ def test_the_data_are_those_of_the_run_and_of_what_was_said(run, tmp_path):
 def test_every_sample_has_its_image_and_no_name_of_a_disk_or_of_data_gets_into_the_page(run, tmp_path):
     data = written(run, tmp_path)
     assert sorted(p.name for p in (tmp_path / data["base"]).iterdir()) == sorted(f"{i}.webp" for i in range(45))
-    for path in (tmp_path / PAGE, tmp_path / DATA):
+    for path in (tmp_path / PAGE, tmp_path / SITE_DATA):
         assert "secret place" not in path.read_text(encoding="utf-8")
     page = (tmp_path / PAGE).read_text(encoding="utf-8")
     assert not [name for name in HOSTILE[:2] if name in page]
@@ -89,14 +89,14 @@ def test_a_site_is_written_anew_and_foreign_files_stay(run, tmp_path):
     assert (images / "mine.txt").read_text() == "mine"
     assert [p.name for p in (tmp_path / "site").iterdir() if p.is_dir()] == [images.name]
     (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / DATA).write_text("somebody's")
+    (tmp_path / "photos" / SITE_DATA).write_text("somebody's")
     (tmp_path / "file").write_text("")
     (tmp_path / "album" / "images").mkdir(parents=True)
     (tmp_path / "album" / "images" / "beach.webp").write_bytes(b"mine")
     for folder in (tmp_path / "photos", tmp_path, tmp_path / "file", tmp_path / "album"):
         with pytest.raises(UsageError, match=r"holds other files|is no folder"):
             written(run, folder)
-    assert [p.name for p in (tmp_path / "photos").iterdir()] == [DATA]
+    assert [p.name for p in (tmp_path / "photos").iterdir()] == [SITE_DATA]
 
 
 def test_the_command_writes_site_and_report(run, tmp_path, capsys):

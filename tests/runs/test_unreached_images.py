@@ -115,3 +115,15 @@ def test_a_row_that_cannot_be_reached_is_no_row_that_has_changed(tmp_path, monke
             write_images(run, everything(run), tmp_path / "out", "huggingface")
     assert np.array_equal(np.asarray(images.read(5)), np.asarray(Image.open(io.BytesIO(png(5)))))
     assert images.changes() == {N - 1: "has changed since this run"}
+
+
+def test_data_that_cannot_be_read_any_more_say_why(tmp_path):
+    path = tmp_path / "d.parquet"
+    parquet(path, list(range(20)))
+    run = computed(path)
+    path.write_bytes(b"PAR1 nothing else")
+    said = Run(run.folder).images.changes()
+    assert len(said) == 20
+    assert all("is not found, for the data cannot be read any more: " in reason for reason in said.values())
+    path.unlink()
+    assert set(Run(run.folder).images.changes().values()) == {"is no longer there"}

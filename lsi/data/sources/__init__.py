@@ -15,6 +15,7 @@ from lsi.data.sources.columnar import COLUMNAR, holds_images, read_columnar
 from lsi.data.sources.columns import Wanted, refuse_columns
 from lsi.data.sources.confined import check_reference
 from lsi.data.sources.embedded import EMBEDDED
+from lsi.data.sources.exported import of_export
 from lsi.data.sources.folder import read_tree
 from lsi.data.sources.samples import DEFAULT_SPLIT, Options, Samples, assemble
 from lsi.data.sources.splits import ALL, check_split
@@ -107,7 +108,7 @@ def _in_file(tree: Tree, name: str, options: Options) -> Samples:
         return read_columnar(tree, [name], options, is_file=True)
     if _has_end(name, TABLES):
         frame, notes = read_frame(tree, name)
-        samples = from_frame(frame, tree, name, options)
+        samples = from_frame(frame, tree, name, options, of_export(tree, name))
         return replace(samples, notes=(*notes, *samples.notes))
     one = " This is one image: give its folder." if _has_end(name, tuple(SUFFIXES)) else ""
     raise DataError(
@@ -148,7 +149,8 @@ def read_found(tree: Tree, options: Options, name: str) -> Samples:
     columnar = [n for n in visible if _has_end(n, COLUMNAR)]
     root = tree.path("")
     if root is not None and not has_images and not columnar and any(map(is_archive, visible)):
-        return _in_archives(root, visible, options, name)
+        samples = _in_archives(root, visible, options, name)
+        return replace(samples, ignored={**samples.ignored, **tree.left_out()})
     if options.boxes:
         return read_boxes(tree, options)
     if columnar and (not has_images or any(holds_images(tree, n) for n in columnar[:3])):

@@ -220,8 +220,13 @@ def _refuse_parts(samples: Samples, table: str, n_named: int) -> None:
     """
     if not _are_parts(samples) or 2 * n_named < len(samples.ids):
         return
-    folders = _folders_of(samples)
+    folders, first = _folders_of(samples), {}
+    twice = next(((first[n], i) for i in map(str, samples.ids) if first.setdefault(n := PurePosixPath(i).name, i) != i),
+                 None)  # fmt: skip
+    advice = f"so give {table} as --data"
+    if twice is not None:
+        advice = f"and {twice[0]} and {twice[1]} are called alike: take one copy away, and give {table} as --data"
     raise DataError(
         f"{samples.place}: the folders {some(folders, 3)} differ by a number alone, and {table} names {n_named:,} of "
-        f"their images: as parts of one set they are no classes, so give {table} as --data."
+        f"their images: as parts of one set they are no classes, {advice}."
     )

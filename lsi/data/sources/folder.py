@@ -13,6 +13,7 @@ from lsi.data.naming import safe_name, text_of_path
 from lsi.data.plan import agreeing
 from lsi.data.sources.beside import names_some, with_columns
 from lsi.data.sources.columns import Wanted, refuse_columns
+from lsi.data.sources.exported import NAMES, holds_export, of_export, with_class_names
 from lsi.data.sources.folders import build
 from lsi.data.sources.layout import Group, Layout, interpret
 from lsi.data.sources.parquet_tables import PARQUET, read_table
@@ -24,7 +25,6 @@ from lsi.data.trees import Tree
 from lsi.errors import DataError, UnreachableError, unreadable_passed_over
 
 _HEAD = 64  # bytes that tell an image by its content
-_EXPORTED = frozenset({"manifest.json", "audit.csv", "names.csv"})  # what an export writes beside copies of images
 
 
 def read_tree(tree: Tree, names: list[str], options: Options, name: str) -> Samples:
@@ -41,7 +41,7 @@ def read_tree(tree: Tree, names: list[str], options: Options, name: str) -> Samp
     """
     root, ignored = build(names, lambda file: _is_image(tree, file))
     ignored.update(tree.left_out())
-    layout = interpret(root, ignored)
+    layout = with_class_names(tree, interpret(root, ignored))
     tables = _tables(layout)
     if not layout.groups:
         raise DataError(_nothing(tree, layout, tables))
@@ -86,6 +86,7 @@ def _samples(tree: Tree, layout: Layout, name: str) -> Samples:
         None if splits is None else [splits[i] for i in order],
         index[order],
         lengths,
+        split_folders=layout.called,
         files=_container(tree),
         ignored=dict(layout.ignored),
         notes=tuple(layout.notes),
@@ -145,9 +146,9 @@ def _tables(layout: Layout) -> list[str]:
     names = []
     for folder in {folder.path: folder for folder in layout.table_folders}.values():
         files = sorted(name for name in folder.files if not name.startswith("."))
-        if _EXPORTED.issubset(files):
-            files = ["names.csv"]
-            layout.notes.append("The images are an export's: of the tables beside them names.csv alone is read.")
+        if holds_export(files):
+            files = [NAMES]
+            layout.notes.append(f"The images are an export's: of the tables beside them {NAMES} alone is read.")
         names += map(folder.child, files)
     return [n for n in names if PurePosixPath(n).suffix.lower() in (*TABLES, PARQUET) and not is_sample_submission(n)]
 
@@ -165,7 +166,7 @@ def _with_table(tree: Tree, layout: Layout, tables: list[str], options: Options,
             frame, found = read_table(tree, table)
             unreadable.discard(table)
             if names_images(frame, tree, table, options):
-                samples = from_frame(frame, tree, table, options)
+                samples = from_frame(frame, tree, table, options, of_export(tree, table))
                 fitting[table] = replace(samples, notes=(*found, *samples.notes))
             else:
                 notes += names_some(frame, table, images, options)

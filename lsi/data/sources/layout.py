@@ -2,23 +2,30 @@
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from lsi.data.naming import text_of_path
 from lsi.data.plan import counted, some
 from lsi.data.sources.folders import Folder
-from lsi.data.sources.splits import split_of, splits_in_names
+from lsi.data.sources.nested import (
+    LIKE_SPLIT,
+    PICTURES,
+    are_like_splits,
+    class_folders,
+    hold_the_same,
+    holds_splits,
+    holds_splits_alone,
+    refuse_splits_inside,
+    unwrapped,
+)
+from lsi.data.sources.splits import NO_SPLIT, split_of, splits_in_names
 from lsi.data.trees import is_junk
 from lsi.errors import DataError
 
-_PICTURES = frozenset({"images", "image", "imgs", "img", "jpegimages", "photos", "pictures"})
 _MASKS = frozenset({"masks", "mask", "annotations", "annotation", "segmentationclass", "segmentationobject",
                     "segmentations", "gt", "groundtruth", "ground_truth", "labels", "depth", "trimaps"})  # fmt: skip
 _MASK_OF = re.compile(r"(.+)[ _-](?:mask|seg|segmentation|gt)(?:_\d+)?\.\w+$", re.I)  # X_mask.png beside X.jpg
-_LIKE_SPLIT = re.compile(
-    r"(fold|part|batch|split|subset|train|val|valid|validation|dev|test)s?[-_ ]?\d*([-_ ]\w+)*$", re.I
-)
 
 
 @dataclass(frozen=True)
@@ -36,13 +43,17 @@ class Group:
 
 @dataclass(frozen=True)
 class Layout:
-    """What the folders mean: the groups of images, its kind, where tables may lie, what was ignored."""
+    """What the folders mean: the groups of images, its kind, where tables may lie, what was ignored.
+
+    `called` holds the splits by their folders' names, where these say them only beside one another.
+    """
 
     kind: str
     groups: list[Group]
     table_folders: list[Folder]
     ignored: Counter[str]
     notes: list[str]
+    called: dict[str, str] = field(default_factory=dict)
 
 
 def interpret(root: Folder, ignored: Counter[str]) -> Layout:
@@ -62,37 +73,23 @@ def interpret(root: Folder, ignored: Counter[str]) -> Layout:
     base, wrappers = _past_masks(root, ignored)
     tables = [root, *wrappers]
     kids = base.with_images
-    splits = kids if _are_like_splits(kids) else [kid for kid in kids if split_of(kid.name)]
-    called = splits_in_names([kid.name for kid in kids])
+    splits = kids if are_like_splits(kids) else [kid for kid in kids if split_of(kid.name)]
+    called = splits_in_names([kid.name for kid in kids], hold_the_same=hold_the_same(kids))
     if called:
         return _of_splits(base, kids, tables, ignored, called)
     if splits and (
         all(kid in splits or _is_masks_of_split(kid.name) for kid in kids)
-        or any(_class_folders(_unwrapped(kid, split_of(kid.name))[0]) for kid in splits)
+        or (holds_splits(base) and all(kid in splits or kid.name.casefold() in PICTURES | _MASKS for kid in kids))
+        or any(class_folders(unwrapped(kid, split_of(kid.name))[0]) for kid in splits)
     ):
         return _of_splits(base, splits, tables, ignored)
-    if len(kids) > 1 and all(_holds_splits_alone(kid) for kid in kids):
+    if len(kids) > 1 and all(holds_splits_alone(kid) for kid in kids):
         return _of_classes_with_splits(base, tables, ignored)
     if len(kids) > 1:
+        refuse_splits_inside(kids)
         groups, notes = _of_classes(base, None, ignored)
         return Layout("class folders", groups, tables, ignored, notes)
     return _flat(base, kids, tables, ignored)
-
-
-def _unwrapped(folder: Folder, split: str | None = None) -> tuple[Folder, list[Folder]]:
-    """Return the folder that the folders around it do nothing but wrap, and the wrappers passed.
-
-    A split's folder is no wrapper, but for one of the same split (training_set/training_set).
-    """
-    passed = []
-    while True:
-        kids = folder.with_images
-        if folder.images or len(kids) != 1 or split_of(kids[0].name) not in (None, split):
-            return folder, passed
-        if not kids[0].with_images or kids[0].images:
-            return folder, passed
-        folder = kids[0]
-        passed.append(folder)
 
 
 def _past_masks(folder: Folder, ignored: Counter[str], split: str | None = None) -> tuple[Folder, list[Folder]]:
@@ -100,14 +97,14 @@ def _past_masks(folder: Folder, ignored: Counter[str], split: str | None = None)
 
     Images in the folders beside them are counted as ignored.
     """
-    base, passed = _unwrapped(folder, split)
+    base, passed = unwrapped(folder, split)
     pictures = _beside_masks(base.with_images)
     if pictures is None:
         return base, passed
     _ignore(base, pictures, ignored)
     if base.images:
         ignored[f"images beside {text_of_path(base.child(pictures.name))}/"] += len(base.images)
-    inner, more = _unwrapped(pictures, split)
+    inner, more = unwrapped(pictures, split)
     return inner, [*passed, pictures, *more]
 
 
@@ -141,8 +138,8 @@ def _without_masks(images: list[str], ignored: Counter[str]) -> list[str]:
 
 def _beside_masks(kids: list[Folder]) -> Folder | None:
     """Return the folder of the images where masks and the like lie in the folders beside it, None elsewhere."""
-    pictures = [kid for kid in kids if kid.name.casefold() in _PICTURES]
-    others = [kid for kid in kids if kid.name.casefold() not in _PICTURES]
+    pictures = [kid for kid in kids if kid.name.casefold() in PICTURES]
+    others = [kid for kid in kids if kid.name.casefold() not in PICTURES]
     is_so = len(pictures) == 1 and others and all(kid.name.casefold() in _MASKS for kid in others)
     return pictures[0] if is_so else None
 
@@ -158,30 +155,6 @@ def _is_masks_of_split(name: str) -> bool:
     return any(word in _MASKS for word in words) and any(map(split_of, words))
 
 
-def _are_like_splits(kids: list[Folder]) -> bool:
-    """Say whether folders called fold1, fold2 or train-clean, train-noisy hold the same classes each."""
-    inside = [{folder.name for folder in kid.with_images} for kid in kids]
-    is_same = len(kids) > 1 and len(inside[0]) > 1 and all(names == inside[0] for names in inside)
-    if is_same and all(map(split_of, inside[0])):  # folds that hold splits each
-        return False
-    return is_same and all(_LIKE_SPLIT.match(kid.name) for kid in kids)
-
-
-def _class_folders(folder: Folder) -> list[Folder]:
-    """Return the folders of classes; one alone that is called images, or as a split is, and holds no other is none."""
-    kids = folder.with_images
-    if len(kids) == 1 and not kids[0].with_images:
-        name = kids[0].name.casefold()
-        if name in _PICTURES or split_of(re.split(r"[\s_.-]+", name)[0]):
-            return []
-    return kids if len(kids) > 1 or not folder.images else []
-
-
-def _holds_splits_alone(folder: Folder) -> bool:
-    kids = folder.with_images
-    return bool(kids) and not folder.images and all(split_of(kid.name) for kid in kids)
-
-
 def _of_splits(
     base: Folder,
     splits: list[Folder],
@@ -195,21 +168,21 @@ def _of_splits(
     for kid in base.with_images:
         if kid not in splits:
             count = len(kid.all_images())
-            ignored[f"images in {text_of_path(kid.name)}/, which is no split"] += count
+            ignored[f"images in {text_of_path(kid.name)}/{NO_SPLIT}"] += count
     if base.images:
         ignored["images beside the split folders"] += len(base.images)
     for split in splits:
         name = (called or {}).get(split.name, split.name)
         inner, wrappers = _past_masks(split, ignored, split_of(name))
         tables = [*tables, split, *wrappers]
-        if _class_folders(inner):
+        if class_folders(inner):
             found, said = _of_classes(inner, name, ignored)
             groups += found
             notes += said
         else:
             groups.append(Group(inner, _without_masks(inner.all_images(), ignored), None, name))
     kind = "split folders with class folders" if any(g.label is not None for g in groups) else "split folders"
-    return Layout(kind, groups, tables, ignored, notes)
+    return Layout(kind, groups, tables, ignored, notes, called or {})
 
 
 def _of_classes_with_splits(base: Folder, tables: list[Folder], ignored: Counter[str]) -> Layout:
@@ -223,14 +196,14 @@ def _of_classes_with_splits(base: Folder, tables: list[Folder], ignored: Counter
     splits = [split for kid in kids for split in kid.with_images]
     inside = [{folder.name for split in kid.with_images for folder in split.with_images} for kid in kids]
     common = set.intersection(*inside)
-    if len(common) > 1 and not all(name.casefold() in _PICTURES | _MASKS for name in common):
+    if len(common) > 1 and not all(name.casefold() in PICTURES | _MASKS for name in common):
         folders = some([text_of_path(kid.name) for kid in kids], 3)
         raise DataError(
             f"{folders} hold splits with folders of the same names in them "
             f"({some(map(text_of_path, sorted(common)), 3)}): whether these or the upper folders are the classes "
             "cannot be told: give one of them as --data."
         )
-    if all(_LIKE_SPLIT.match(kid.name) for kid in kids):
+    if all(LIKE_SPLIT.match(kid.name) for kid in kids):
         folders = some([text_of_path(kid.name) for kid in kids], 3)
         raise DataError(
             f"{folders} are called as folds or parts of one set are, and hold splits: give one of them as --data."

@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from lsi.data.images import SUFFIXES
 from lsi.data.naming import is_index
 from lsi.data.sources.arrays import ARRAYS, load_arrays
 from lsi.data.sources.columns import Wanted, assign_roles, key_columns
 from lsi.data.sources.tables import TABLES, read_frame
-from lsi.data.sources.text_tables import parquet_columns
+from lsi.data.sources.text_tables import SEPARATED, parquet_columns
 from lsi.data.trees import LocalTree
+from lsi.data.trees.filenames import suffix_of
 from lsi.errors import DataError
 
 
@@ -31,6 +33,8 @@ def read_named(specification: str, option: str, usual: tuple[str, ...]) -> tuple
     if not path.is_file():
         raise DataError(f"{option}: no such file: {path}.")
     arrays, index = _columns(path, option)
+    if path.suffix.lower() in SEPARATED and name not in arrays:
+        _refuse_no_header(arrays, f"{option}: {path}")
     naming = {*index, *filter(is_index, arrays), *(column for column, _ in key_columns(list(arrays)))}
     possible = [column for column in arrays if column not in naming] or list(arrays)
     if not name and len(possible) > 1 and not set(usual) & set(arrays):
@@ -57,3 +61,17 @@ def _columns(path: Path, option: str) -> tuple[dict[str, Any], list[str]]:
             f"{option}: expected a file of the kinds {', '.join((*ARRAYS, *TABLES, '.parquet'))}, got {path}."
         )
     return load_arrays(path), []
+
+
+def _refuse_no_header(columns: dict[str, Any], where: str) -> None:
+    """Raise where the first line of a table names an image, or holds words alone that stand below them as well.
+
+    Raises:
+        DataError: it does.
+    """
+    names_image = any(suffix_of(column) in SUFFIXES for column in columns)
+    if names_image or all(not column.isdigit() and (values == column).any() for column, values in columns.items()):
+        raise DataError(
+            f"{where}: the first line is no header ({', '.join(columns)}): put names of columns above it, such as "
+            "path,label."
+        )

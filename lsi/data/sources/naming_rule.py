@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Literal
 
 from lsi.data.images import SUFFIXES
-from lsi.data.sources.splits import split_of_folder
+from lsi.data.sources.splits import splits_of_folders
 from lsi.data.trees.filenames import suffix_of
 
 _FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
@@ -29,7 +29,7 @@ class Rule:
     @cached_property
     def splits(self) -> dict[str, str | None]:
         """The split that each folder is of, None for none."""
-        return {base: split_of_folder(base) for base in self.tier}
+        return splits_of_folders(self.tier)
 
     def bases(self, split: str | None) -> tuple[str, ...]:
         """Return the folders that a row of a split may lie in: none of another split where its own has one."""

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from lsi.data.images import SUFFIXES
 from lsi.data.trees import LocalTree, Tree, is_junk
-from lsi.data.trees.own import written_here
+from lsi.data.trees.outputs import output_in
 
 _FOLDERS = 500  # so many folders beside a table are looked into
 
@@ -31,8 +31,8 @@ def folders_near(tree: Tree, table: str) -> tuple[tuple[str, ...], ...]:
         beside = [f for f in others if f not in below and f not in above]
         return (own,), tuple(below[:_FOLDERS]), tuple(above), tuple(beside[:_FOLDERS])
     root = tree.root
-    below = _subfolders(root / own, own)
-    below += [f for b in below[:50] for f in _subfolders(root / b, b)]
+    below = [f for f in _subfolders(root / own, own) if output_in(root / f) is None]
+    below += [f for b in below[:50] for f in _subfolders(root / b, b) if output_in(root / f) is None]
     parent = str(PurePosixPath(own).parent) if own else ".."
     parent = "" if parent == "." else parent
     here = os.path.realpath(root / own)
@@ -60,12 +60,7 @@ def _subfolders(folder: Path, name: str) -> list[str]:
         entries = sorted(entry.name for entry in os.scandir(folder) if not is_junk(entry.name) and _is_folder(entry))
     except OSError:
         return []
-    entries = [entry for entry in entries[:_FOLDERS] if not _is_ours(folder / entry)]
-    return [f"{name}/{entry}" if name else entry for entry in entries]
-
-
-def _is_ours(folder: Path) -> bool:
-    return written_here(folder, lambda name: (folder / name).exists()) is not None
+    return [f"{name}/{entry}" if name else entry for entry in entries[:_FOLDERS]]
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

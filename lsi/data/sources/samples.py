@@ -14,7 +14,7 @@ from lsi.data.labels import UNLABELLED, LabelRules, Labels, encode_labels, label
 from lsi.data.plan import Plan
 from lsi.data.record import Dataset
 from lsi.data.sources.columns import Roles, Wanted
-from lsi.data.sources.splits import ALL, check_split, same_split
+from lsi.data.sources.splits import ALL, NO_SPLIT, check_split, same_split
 
 DEFAULT_SPLIT = "train"
 _PLAIN_TEXTS = 100_000  # above, an array of fixed width would be large
@@ -83,6 +83,7 @@ class Samples:
         ignored: what lies there and is no sample, with its number.
         notes: sentences for the plan.
         noun: what the samples are, in the plural; "": by what they have.
+        split_folders: splits by the names of folders by which they may be asked for as well.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Samples:
     ignored: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     noun: str = ""
+    split_folders: Mapping[str, str] = field(default_factory=dict)
 
 
 def assemble(samples: Samples, options: Options) -> Dataset:
@@ -157,7 +159,8 @@ def _chosen_rows(samples: Samples, asked: str) -> tuple[np.ndarray, dict[str, in
         return everything, sizes, ALL
     if asked == DEFAULT_SPLIT and sizes and all(name.strip().lstrip("-").isdigit() for name in sizes):
         return everything, sizes, ALL  # folds by number: none of them is called train
-    check_split(asked, sizes, samples.place)
+    asked = samples.split_folders.get(asked, asked)
+    check_split(asked, sizes, samples.place, [what for what in samples.ignored if what.endswith(NO_SPLIT)])
     wanted = same_split(asked)
     found = sorted({name for name in sizes if same_split(name) == wanted})
     return np.flatnonzero(np.isin(names, found)), sizes, " and ".join(found)

@@ -10,6 +10,7 @@ from jaxtyping import Bool
 from lsi.errors import DataError
 
 ALL = "all"
+NO_SPLIT = ", which is no split"  # of images that are ignored beside splits
 _NAMES = {
     "train": ("train", "training", "trainset", "trn"),
     "validation": ("validation", "valid", "val", "dev", "devel", "eval", "evaluation", "validate"),
@@ -36,20 +37,39 @@ def split_of(name: str) -> str | None:
     return _SPLIT_OF.get(words[0]) if len(words) == 1 else None
 
 
-def splits_in_names(names: Sequence[str]) -> dict[str, str]:
+def splits_in_names(names: Sequence[str], *, hold_the_same: bool = False) -> dict[str, str]:
     """Return the splits of names that differ by one alone, such as cars_train and cars_test; none elsewhere.
 
     Args:
         names: of folders beside one another.
+        hold_the_same: whether they hold folders of the same names: rps is then train beside rps-test-set.
     """
     words = [re.split(r"[\s_.-]+", name.strip().casefold()) for name in names]
     shared = set.intersection(*map(set, words)) if len(words) > 1 else set()
-    found = {
-        name: split_of(" ".join(w for w in parts if w not in shared)) for name, parts in zip(names, words, strict=True)
-    }
+    rest = {name: " ".join(w for w in parts if w not in shared) for name, parts in zip(names, words, strict=True)}
+    found = {name: "train" if hold_the_same and not own else split_of(own) for name, own in rest.items()}
     splits = {name: split for name, split in found.items() if split is not None}
     is_so = shared and len(splits) == len(names) == len(set(splits.values())) and "train" in splits.values()
     return splits if is_so else {}
+
+
+def splits_of_folders(folders: Iterable[str]) -> dict[str, str | None]:
+    """Return the split of each folder, by a part of its path or by how the folders beside that part are called."""
+    places = list(folders)
+    beside: dict[str, set[str]] = {}
+    for place in places:
+        parts = PurePosixPath(place).parts
+        for depth, part in enumerate(parts):
+            beside.setdefault("/".join(parts[:depth]), set()).add(part)
+    called = {(above, name): split for above, names in beside.items()
+              for name, split in splits_in_names(sorted(names)).items()}  # fmt: skip
+
+    def of(place: str) -> str | None:
+        parts = PurePosixPath(place).parts
+        known = (called.get(("/".join(parts[:depth]), part)) for depth, part in enumerate(parts))
+        return split_of_folder(place) or next((split for split in known if split is not None), None)
+
+    return {place: of(place) for place in places}
 
 
 def same_split(name: str) -> str:
@@ -97,13 +117,14 @@ def rows_asked(splits: Sequence[str] | np.ndarray | None, asked: str, n: int) ->
     return np.isin(np.asarray(splits, dtype=object), found) if found else np.ones(n, dtype=bool)
 
 
-def check_split(asked: str, known: Iterable[str], where: object) -> None:
+def check_split(asked: str, known: Iterable[str], where: object, beside: Sequence[str] = ()) -> None:
     """Raise where a split that is asked for is not there.
 
     Args:
         asked: the name of a split, or "all".
         known: the splits that are there, by any of their names.
         where: what the message names as their place.
+        beside: what was ignored because it is in no split.
 
     Raises:
         DataError: there is no such split; the message names those that there are.
@@ -113,7 +134,8 @@ def check_split(asked: str, known: Iterable[str], where: object) -> None:
         return
     if not names:
         raise DataError(f"{where}: there is no split {asked!r}, for the data have none: leave --split out.")
+    more = f" Ignored are {', '.join(beside)}: give that folder as --data for its own." if beside else ""
     raise DataError(
         f"{where}: there is no split {asked!r}. There {'is' if len(names) == 1 else 'are'} {', '.join(names)}: "
-        "name one of them with --split, or all."
+        f"name one of them with --split, or all.{more}"
     )

@@ -16,7 +16,7 @@ from lsi.data.plan import counted, some
 from lsi.data.sources.columns import OPTIONS, Roles, assign_roles
 from lsi.data.sources.references import Resolver
 from lsi.data.sources.samples import Options, Samples
-from lsi.data.sources.splits import rows_asked, split_of_file, split_of_folder
+from lsi.data.sources.splits import rows_asked, split_of_file, splits_of_folders
 from lsi.data.sources.text_tables import LINES, SEPARATED, TABLES, is_sample_submission, read_frame, vectors
 from lsi.data.sources.tree_images import images_in
 from lsi.data.trees import RemoteTree, Tree
@@ -235,7 +235,8 @@ def _splits_of_folders(paths: Sequence[str], notes: list[str]) -> list[str] | No
 
     What lies elsewhere is of no split, "".
     """
-    found = [split_of_folder(path) or "" for path in paths]
+    known = splits_of_folders({path.rpartition("/")[0] for path in paths})
+    found = [known[path.rpartition("/")[0]] or "" for path in paths]
     n_named = sum(map(bool, found))
     if 2 * n_named < len(found) or len(set(found) - {""}) < 2:
         return None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lsi.data.naming import text_of_path
 from lsi.data.trees.filenames import is_junk
-from lsi.data.trees.own import written_here
+from lsi.data.trees.outputs import MARKS, output_in
 from lsi.errors import UnreachableError, is_of_surroundings, of_reading
 from lsi.hashing import Stamp, stamp_of
 from lsi.regular import open_regular
@@ -18,7 +18,10 @@ from lsi.regular import open_regular
 
 @dataclass
 class LocalTree:
-    """A folder on this machine; links are followed, except where they lead back up."""
+    """A folder on this machine; links are followed, except where they lead back up.
+
+    What LSI Lens wrote below it is passed over.
+    """
 
     root: Path
 
@@ -47,8 +50,9 @@ class LocalTree:
         while waiting:
             folder, above = waiting.pop()
             folders, entries = [], self._entries(folder)
-            if folder and (ours := written_here(self.root / folder, {e.name for e in entries}.__contains__)):
-                others[ours] += 1
+            is_marked = folder and any(entry.name in MARKS for entry in entries)
+            if is_marked and (output := output_in(self.root / folder)) is not None:
+                others[f"{output} in {text_of_path(folder)}/"] += 1
                 continue
             for entry in entries:
                 name = f"{folder}/{entry.name}" if folder else entry.name

@@ -20,7 +20,7 @@ from markupsafe import Markup
 from lsi.audit.label_issues import most_suspect_first
 from lsi.data.plan import counted
 from lsi.data.thumbnails import placeholder, thumbnail
-from lsi.data.trees.own import SITE_FILES, SITE_MARK
+from lsi.data.trees.outputs import SITE_DATA, SITE_MARK
 from lsi.errors import DataError, UnreachableError, UsageError
 from lsi.export import charts
 from lsi.export.report import without_place
@@ -31,7 +31,7 @@ from lsi.hashing import key
 from lsi.runs.records import ACTIONS, as_shown, decision_codes, new_labels, texts_by_sample
 from lsi.runs.run import Run
 
-PAGE, DATA = SITE_FILES
+PAGE = "index.html"
 SIDE = 256  # px of the longer side of an image; smaller ones stay as they are
 _IMAGES = re.compile(r"images(-[0-9a-f]{16})?")  # without a hash: of versions before
 _OTHER = (138, 146, 154, 220)
@@ -62,7 +62,7 @@ def write_site(
     images = "" if run.images is None else f"images-{key(run=run.name)}"
     if images:
         _write_images(run, folder / images)
-    with atomic(folder / DATA) as temporary:
+    with atomic(folder / SITE_DATA) as temporary:
         text = json.dumps({"base": images} | _data(run, positions, decisions, remarks), allow_nan=False)
         temporary.write_text(f"{SITE_MARK}{text};\n", encoding="utf-8")
     with atomic(folder / PAGE) as temporary:
@@ -83,7 +83,7 @@ def check_site_folder(folder: Path) -> None:
         raise UsageError(f"{folder} is no folder.")
     if not folder.exists() or not any(folder.iterdir()):
         return
-    data = folder / DATA
+    data = folder / SITE_DATA
     if data.is_file():
         with data.open("rb") as file:
             is_ours = file.read(len(SITE_MARK)) == SITE_MARK.encode()

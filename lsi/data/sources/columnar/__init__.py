@@ -97,7 +97,7 @@ def read_columnar(tree: Tree, names: Sequence[str], options: Options, is_file: b
         () if images is None else images.paths,
         roles.named(),
         tuple(path for file in table.files if (path := tree.path(file.name)) is not None),
-        dict(shards.ignored),
+        dict(shards.ignored) | ({} if is_file else tree.left_out()),
         (*table.notes, *roles.notes, *notes, *dropped, *changed, *(() if images is None else images.notes)),
     )
     return _with_texts(samples)
