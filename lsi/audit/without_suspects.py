@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lsi.laplace.design_matrix import Shard, rows_of
 from lsi.laplace.likelihood import Likelihood
-from lsi.laplace.loo import batch_rows, leave_one_out_means
+from lsi.laplace.loo import ByClass, batch_rows, leave_one_out_means, means_by_class
 from lsi.laplace.objective import Objective
 from lsi.laplace.posterior import Full, Kron
 from lsi.laplace.probe import Probe, fit, is_large
@@ -76,9 +76,10 @@ def _fill(
 ) -> None:
     """Put the probabilities of some samples into the result, leave-one-out unless there is no posterior."""
     rows = rows_of(samples.n_outputs, samples.design.device)
-    if posterior is not None:
+    by_class = ByClass.fit(probe) if isinstance(posterior, Kron) else None
+    if posterior is not None and by_class is None:
         rows = batch_rows(probe, posterior, with_delta=False)
-    how = (samples.likelihood, probe.logit_weights, posterior, result.n_kept)
+    how = (samples.likelihood, probe.logit_weights, by_class or posterior, result.n_kept)
     for chosen, part in samples.design.map_shards(_judge, samples.targets, *how, rows=rows):
         result.put_part(positions[chosen], part)
 
@@ -87,12 +88,14 @@ def _judge(
     shard: Shard,
     likelihood: Likelihood,
     logit_weights: Float[Tensor, "k d"],
-    posterior: Full | Kron | None,
+    posterior: Full | Kron | ByClass | None,
     n_kept: int | None,
 ) -> Probabilities:
     """Return leave-one-out probabilities of a shard, or plain ones where the probe has not seen it (no posterior)."""
     if posterior is None:
         means = likelihood.predict(shard.features.to(logit_weights) @ logit_weights.T)
+    elif isinstance(posterior, ByClass):
+        means = means_by_class(shard, likelihood, logit_weights, posterior)
     else:
         means = leave_one_out_means(shard, likelihood, logit_weights, posterior)
     return kept_probabilities(means, shard.targets, n_kept)

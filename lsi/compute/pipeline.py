@@ -45,7 +45,7 @@ from lsi.runs.writing import RunContent, write_run
 
 log = logging.getLogger(__name__)
 
-SCORES_VERSION = 14  # rises when the same settings give other numbers or files
+SCORES_VERSION = 15  # rises when the same settings give other numbers or files
 # settings that change no result, by their group
 NO_EFFECT = {"features": ("batch_size",), "where": ("engine", "ray_address")}
 

@@ -47,18 +47,24 @@ def price(objective: Objective) -> float:
     return 2 + (SAMPLES * d + 4 * d * d) / (2 * n)  # passes to draw the samples, their sum, and its factor in float64
 
 
-def class_blocks(objective: Objective, point: Point) -> ClassBlocks:
-    """Return the blocks of the Hessian at a point."""
+def class_blocks(objective: Objective, point: Point, samples: int | None = None) -> ClassBlocks:
+    """Return the blocks of the Hessian at a point.
+
+    Args:
+        objective: of the probe.
+        point: where.
+        samples: of each block, about; by default as a preconditioner needs them.
+    """
     design, k = objective.design, objective.n_outputs
     rows, where = rows_of(k, design.device), (objective.logit_weights(point.weights), point.mark)
     (counts,) = design.sum_shards(_counts, objective.targets, objective.likelihood, where, rows=rows)
-    spacing = _spacing(counts)
+    spacing = _spacing(counts, samples or SAMPLES)
     drawn = [d for _, d in design.map_shards(_draw, objective.targets, objective.likelihood, where, spacing, rows=rows)]
-    samples, logits, weights = (torch.cat(parts) for parts in zip(*drawn, strict=True))
+    chosen, logits, weights = (torch.cat(parts) for parts in zip(*drawn, strict=True))
     order = logits.argsort(stable=True)
-    samples, weights = samples[order], weights[order].sqrt()
+    chosen, weights = chosen[order], weights[order].sqrt()
     ends = torch.bincount(logits, minlength=k).cumsum(0).tolist()
-    return ClassBlocks(objective.likelihood, _factors(objective, samples, weights, [0, *ends]))
+    return ClassBlocks(objective.likelihood, _factors(objective, chosen, weights, [0, *ends]))
 
 
 def _factors(objective: Objective, samples: Tensor, weights: Tensor, ends: list[int]) -> Float[Tensor, "k d d"]:
@@ -85,12 +91,12 @@ def _counts(shard: Shard, likelihood: Likelihood, where: tuple[Tensor, int]) -> 
     return (bins.flatten().bincount(minlength=_BINS * curvature.shape[1]).reshape(-1, _BINS),)
 
 
-def _spacing(counts: Int[Tensor, "k b"]) -> Float[Tensor, " k"]:
-    """Return the least power of two s for each logit with Σᵢ min(1, Λᵢ[c, c]/s) ≤ SAMPLES, from the counts in bins."""
+def _spacing(counts: Int[Tensor, "k b"], samples: int) -> Float[Tensor, " k"]:
+    """Return the least power of two s for each logit with Σᵢ min(1, Λᵢ[c, c]/s) ≤ samples, from the counts in bins."""
     of_bins = 2.0 ** -torch.arange(_BINS, dtype=torch.float64, device=counts.device)
     candidates = 2.0 ** torch.arange(_BINS, -_BINS, -1, dtype=torch.float64, device=counts.device)
     share = (of_bins / candidates[:, None]).clamp_max(1)  # (s, b)
-    allowed = counts.double() @ share.T <= SAMPLES
+    allowed = counts.double() @ share.T <= samples
     return candidates[allowed.sum(dim=1) - 1]
 
 

@@ -60,7 +60,7 @@ def test_few_samples_are_drawn_and_the_largest_for_sure(objective, probe, sample
         module._counts, objective.targets, objective.likelihood, (probe.logit_weights, -1)
     )
     assert counts.sum(dim=1).tolist() == [len(curvature)] * K
-    spacing = module._spacing(counts)
+    spacing = module._spacing(counts, samples)
     ((_, (index, logits, weights)),) = objective.design.map_shards(
         module._draw, objective.targets, objective.likelihood, (probe.logit_weights, -1), spacing
     )

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from lsi.config import LooMethod, Structure
 from lsi.errors import UsageError
-from lsi.laplace.design_matrix import Shard
+from lsi.laplace.design_matrix import Shard, rows_of
 from lsi.laplace.likelihood import Likelihood
-from lsi.laplace.loo import batch_rows, certify, refit, remove
+from lsi.laplace.loo import ByClass, batch_rows, certify, means_by_class, refit, remove
 from lsi.laplace.posterior import Diagonal, Full, Kron, Terms
 from lsi.laplace.probe import DECREMENT_TOLERANCE, Probe, fit
 from lsi.laplace.scores.predictions import Predictions, predictions_of
@@ -135,11 +135,12 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _Asked:
-    """What each shard is asked for: scores in `structures`, and how many classes are kept."""
+    """What each shard is asked for: scores in `structures`, and if `predicted` how many classes of predictions."""
 
     structures: tuple[Structure, ...]
     diagonal: Diagonal | None
     n_kept: int | None
+    predicted: bool
 
 
 def _evaluate(
@@ -152,24 +153,37 @@ def _evaluate(
     diagonal = Diagonal.fit(probe, diag_prior_precision) if "diag" in structures else None
     objective, n = probe.objective, len(probe.objective.design)
     kept = Predictions.allocate(Probabilities.allocate(n, objective.n_outputs, folder=loo.folder))
-    asked = _Asked(tuple(structures), diagonal, kept.probabilities.n_kept)
+    by_class = ByClass.fit(probe) if isinstance(posterior, Kron) else None
+    asked = _Asked(tuple(structures), diagonal, kept.probabilities.n_kept, by_class is None)
     figures = {s: {name: np.zeros(n) for name in FIGURES} for s in structures}
     parts = objective.design.map_shards(
         _score_shard, objective.targets, objective.likelihood, probe.logit_weights, posterior, asked,
         rows=batch_rows(probe, posterior, with_delta=diagonal is not None),
     )  # fmt: skip
     for rows, (of_structures, predictions) in parts:
-        kept.put(rows, predictions)
+        if predictions is not None:
+            kept.put(rows, predictions)
         for structure, columns in of_structures.items():
             for name, values in columns.items():
                 figures[structure][name][rows] = values
+    if by_class is not None:
+        how = (objective.likelihood, probe.logit_weights, by_class, asked.n_kept)
+        rows_at_once = rows_of(objective.n_outputs, objective.design.device)
+        for rows, predictions in objective.design.map_shards(_predict, objective.targets, *how, rows=rows_at_once):
+            kept.put(rows, predictions)
     results = {s: _record(probe, s, figures[s], kept) for s in structures}
     return {s: _improve(probe, posterior, diagonal, r, loo) for s, r in results.items()}
 
 
+def _predict(
+    shard: Shard, likelihood: Likelihood, logit_weights: Tensor, by_class: ByClass, n_kept: int | None
+) -> Predictions:
+    return predictions_of(means_by_class(shard, likelihood, logit_weights, by_class), shard.targets, n_kept)
+
+
 def _score_shard(
     shard: Shard, likelihood: Likelihood, logit_weights: Tensor, posterior: Full | Kron, asked: _Asked
-) -> tuple[dict[str, dict[str, np.ndarray]], Predictions]:
+) -> tuple[dict[str, dict[str, np.ndarray]], Predictions | None]:
     """Return the figures of a shard's samples in each structure, and their leave-one-out predictions."""
     removal = remove(shard, likelihood, logit_weights, posterior, with_delta=asked.diagonal is not None)
     found: dict[str, dict[str, np.ndarray]] = {}
@@ -182,7 +196,7 @@ def _score_shard(
         values = _term_columns(terms) | {"leverage": removal.closed.leverage}
         values["covariance_error"] = torch.zeros_like(terms.lsi) if error is None else error
         found[structure] = {name: v.double().cpu().numpy() for name, v in values.items()}
-    return found, predictions_of(removal.means, shard.targets, asked.n_kept)
+    return found, predictions_of(removal.means, shard.targets, asked.n_kept) if asked.predicted else None
 
 
 def _term_columns(terms: Terms) -> dict[str, Tensor]:
