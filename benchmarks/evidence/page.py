@@ -13,10 +13,6 @@ Written by `make evidence` from `benchmarks/results/evidence_*.json`. Everything
 labels in the same process. Negative results stay in.
 """
 
-# studies that were run before labels were judged through their noise; to be taken off as they are run again
-BEFORE = ("settings", "curation")
-EARLIER = "Measured when `label_score` and suspects came from the probe without suspects.\n\n"
-
 SECTIONS = {
     "label_errors": ("Who finds wrong labels?", sections_labels.label_errors),
     "flagged": ("Are as many labels suspected as are wrong?", sections_labels.flagged),
@@ -51,7 +47,6 @@ def write(page: Path = PAGE) -> None:
             seconds.append(result["seconds"])
             origin = f"{path.name}, {seconds[-1]:.0f} s, {result['environment']['threads']} threads"
             figure = figures.draw(name, result, page.parent / "images")
-            earlier = EARLIER if name in BEFORE else ""
-            parts.append(f"## {title}\n\n{earlier}{figure}{section(result)}\n\n<sub>{origin}</sub>\n")
+            parts.append(f"## {title}\n\n{figure}{section(result)}\n\n<sub>{origin}</sub>\n")
     parts.append(f"All studies together: {sum(seconds) / 60:.0f} minutes.\n")
     page.write_text("\n".join(parts))
