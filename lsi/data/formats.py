@@ -104,7 +104,7 @@ def formats_of(head: bytes, name: str) -> tuple[str, ...]:
     return BY_CONTENT if by_suffix is None or by_suffix in BY_CONTENT else (*BY_CONTENT, by_suffix)
 
 
-def suffix_of(name: str) -> str:
+def usual_suffix(name: str) -> str:
     """Return the suffix that files of a format usually have: ".png" for "PNG"."""
     if name == "HEIF":
         return ".heic"

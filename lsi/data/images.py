@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from lsi.data.decoding import decode, decode_native, opened, to_rgb
-from lsi.data.formats import HEIC_SUFFIXES, SUFFIXES, sniff, suffix_of
+from lsi.data.formats import HEIC_SUFFIXES, SUFFIXES, sniff, usual_suffix
 from lsi.data.pixel_arrays import ArrayImages
 from lsi.data.pixel_range import Limits
 from lsi.errors import UnreachableError, is_of_surroundings
@@ -212,7 +212,7 @@ def encoded(images: Images, index: int) -> tuple[bytes, str]:
         return source.read_bytes(), source.suffix
     if source is not None:
         with opened(source, f"image {index}") as found:
-            return source, suffix_of(found.format or "PNG")
+            return source, usual_suffix(found.format or "PNG")
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue(), ".png"

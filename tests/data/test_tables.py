@@ -51,6 +51,7 @@ JSON_LINES = "\n".join(json.dumps({"file_name": p, "label": c}) for p, c in ROWS
         ("m.json", json.dumps([{"image": p, "class": c} for p, c in ROWS])),
         ("m.json", json.dumps([{"image": p, "class": c} for p, c in ROWS], indent=1)),
         ("m.json", json.dumps(dict(ROWS), indent=1)),
+        ("m.json", json.dumps({p: [c] for p, c in ROWS})),
     ],
 )
 def test_every_usual_form_of_a_table_is_read_alike(tmp_path, name, content):
@@ -249,6 +250,7 @@ def test_the_one_table_of_another_split_is_not_that_of_the_split(tmp_path):
     [
         ("_annotations.coco.json", '{"images": [], "annotations": [], "categories": []}'),
         ("classes.json", '["cat", "dog"]'),
+        ("labels.json", '{"1.png": ["cat", "dog"], "2.png": ["cat"]}'),
     ],
 )
 def test_json_that_is_no_table_refuses_no_images(tmp_path, name, content):
@@ -389,6 +391,7 @@ def test_annotations_of_boxes_are_named(tmp_path):
         ('{"path": "1.png"\n', "m.jsonl, line 1: not readable as JSON"),
         ('{"path": "1.png"}\n[1]\n', "m.jsonl: expected one JSON object a sample"),
         ("[{]", "m.jsonl: not readable as JSON"),
+        ('{"1.png": ["a"], "2.png": ["a", "b"]}', r"got several \(2.png: \['a', 'b'\]\); multi-label"),
     ],
 )
 def test_bad_json_says_what_is_wrong_and_where(tmp_path, content, message):

@@ -15,8 +15,10 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from lsi.data.formats import SUFFIXES
 from lsi.data.naming import text_of_path
 from lsi.data.trees import Tree
+from lsi.data.trees.filenames import suffix_of
 from lsi.errors import DataError
 
 SEPARATED = (".csv", ".tsv", ".tab", ".psv")
@@ -170,6 +172,10 @@ def _from_json(text: str, where: str) -> pd.DataFrame:
             raise DataError(f"{where}: not readable as JSON ({error}).") from None
         whole = [_parsed(line, number, where) for number, line in enumerate(_LINE_END.split(text), 1) if line.strip()]
     if isinstance(whole, dict) and _is_labels_by_name(whole):
+        several = next((name for name, label in whole.items() if isinstance(label, list) and len(label) > 1), None)
+        if several is not None:
+            raise DataError(f"{where}: expected one label an image, got several ({several}: {whole[several]!r}); "
+                            "multi-label data are not supported.")  # fmt: skip
         whole = [{"path": name, "label": label} for name, label in whole.items()]
     records = [whole] if isinstance(whole, dict) else whole
     if isinstance(whole, dict) and {"images", "annotations"} <= whole.keys():
@@ -182,7 +188,9 @@ def _from_json(text: str, where: str) -> pd.DataFrame:
 
 def _is_labels_by_name(whole: dict[str, Any]) -> bool:
     """Say whether a JSON object gives labels by file name, and is no sample itself."""
-    is_flat = len(whole) > 1 and not any(isinstance(value, dict | list) for value in whole.values())
+    lists = any(isinstance(value, list) for value in whole.values())  # of labels, unless they name the files of splits
+    is_flat = len(whole) > 1 and not any(isinstance(value, dict) for value in whole.values())
+    is_flat &= not lists or all(suffix_of(name) in SUFFIXES for name in whole)
     return is_flat and not {"label", "class", "category", "target"} & {name.casefold() for name in whole}
 
 
