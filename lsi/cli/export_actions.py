@@ -73,6 +73,8 @@ def export_selection(command: commands.Export) -> None:
             )
         decisions = _decisions(command.cache, run)
         chosen, records = selection_of(run, decisions), decision_records(run.subject, decisions)
+        if not records:
+            say("no decision about these samples is in force: all of them are exported as they are")
     else:
         chosen = select(
             run,

@@ -54,7 +54,8 @@ def print_run(run: Run, rows: int) -> None:
     else:
         suspected = "" if run.task == "self" else f"; {summary['n_label_issues']} suspected targets"
         print(f"leave-one-out R² {manifest['targets']['loo_r2']:.3f}{suspected}")
-    groups = f"{summary['n_near_duplicates']} samples in {summary['n_near_duplicate_groups']} near-duplicate groups"
+    n_groups = summary["n_near_duplicate_groups"]
+    groups = f"{summary['n_near_duplicates']:,} samples in {n_groups:,} near-duplicate group{'s' * (n_groups != 1)}"
     print(why_no_duplicates(run) or groups)
     flagged = quality_words(manifest.get("quality"))
     if flagged:

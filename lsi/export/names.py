@@ -4,15 +4,13 @@ import itertools
 import re
 import unicodedata
 
+from lsi.data.trees import is_junk
+
 MOST_BYTES = 240  # most file systems take 255 bytes of UTF-8; the rest is room for a reader's own suffix
 _MOST_SUFFIX = 20  # bytes; what is longer after the last dot is no suffix
 # what Windows forbids, control characters, and halves of surrogate pairs, as which bytes that are no UTF-8 come
 _FORBIDDEN = re.compile('[<>:"/\\\\|?*\x00-\x1f\x7f-\x9f\ud800-\udfff]')
 _DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?", re.IGNORECASE | re.DOTALL)
-# what a reader of image folders passes over
-_PASSED_OVER = frozenset(
-    {"__macosx", "@eadir", "thumbs.db", "desktop.ini", "lost+found", "__pycache__", "$recycle.bin"}
-)
 
 
 def portable_name(name: str) -> str:
@@ -22,7 +20,7 @@ def portable_name(name: str) -> str:
     devices, hidden names and those that readers pass over get an underscore in front.
     """
     name = _without_edges(_FORBIDDEN.sub("_", name))
-    if name.startswith(".") or _DEVICE.fullmatch(name) or name.casefold() in _PASSED_OVER:
+    if is_junk(name) or _DEVICE.fullmatch(name):
         name = f"_{name}"
     return _cut(name or "_", MOST_BYTES)
 

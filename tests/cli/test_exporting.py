@@ -56,6 +56,12 @@ def test_a_second_export_leaves_no_list_of_the_first(place):
     assert read_json(out / "manifest.json")["export"]["n_kept"] == 5
 
 
+def test_an_export_of_decisions_says_that_there_are_none(place, capsys):
+    out = export(place, "--decisions")
+    assert "no decision about these samples is in force" in capsys.readouterr().err
+    assert read_json(out / "manifest.json")["export"]["n_kept"] == 40
+
+
 def test_what_is_no_export_is_not_touched(place, tmp_path, capsys):
     def runs(*words: str, output: Path = tmp_path) -> int:
         return main(["export", "latest", "--cache", str(place / "cache"), "--output", str(output), *words])

@@ -297,7 +297,7 @@ def test_near_duplicates_that_nobody_looked_for_are_not_said_to_be_none(folder, 
     print_run(run, 3)
     printed = capsys.readouterr().out
     assert "Near duplicates were not looked for" in printed
-    assert "near-duplicate groups" not in printed
+    assert "near-duplicate group" not in printed
     assert "near duplicates" not in report_of_run(run, None, pd.DataFrame({"action": [], "label": []}))
     assert "near duplicates" not in set(compare(run, run).figures["figure"])
     monkeypatch.setenv("LSI_CACHE", str(cache))

@@ -62,7 +62,7 @@ def test_names_of_a_folder_never_meet(wanted, are_files):
     [
         ("cat.", "cat"), (" cat ", "cat"), ("a/b", "a_b"), ("CON.png", "_CON.png"), ("lpt¹", "_lpt¹"),
         (".hidden", "_.hidden"),
-        ("__MACOSX", "___MACOSX"), ("", "_"), ("..", "_"), ("caf\udce9.png", "caf_.png"),
+        ("__MACOSX", "___MACOSX"), ("#recycle", "_#recycle"), ("", "_"), ("..", "_"), ("caf\udce9.png", "caf_.png"),
         ("control.png", "control.png"),
         ("猫 (1) & 'x'.png", "猫 (1) & 'x'.png"), ("x" * 300 + ".png", "x" * 236 + ".png"), ("é" * 200, "é" * 120),
     ],
