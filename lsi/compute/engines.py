@@ -10,6 +10,7 @@ from lsi.compute.designs import DesignEntry
 from lsi.config import EngineSettings
 from lsi.errors import UsageError
 from lsi.laplace.design_matrix import Design, rows_of
+from lsi.laplace.loo import peak_by_class
 from lsi.memory import budget_bytes
 from lsi.probabilities import KEPT_CLASSES
 
@@ -59,6 +60,7 @@ def needed_bytes(n_samples: int, n_columns: int, n_classes: int) -> int:
         _PROGRAM
         + _ARRAYS * shard
         + 8 * (_SQUARES * squares + _FORMS * n_columns * n_classes)
+        + peak_by_class(n_samples, n_classes, n_columns)
         + n_samples * (8 * _COLUMNS + kept)
     )
 

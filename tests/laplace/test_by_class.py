@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from lsi.audit.without_suspects import leave_one_out_probabilities
+from lsi.compute.engines import needed_bytes
 from lsi.laplace.design_matrix import DesignMatrix, Memo, Shard, with_bias
 from lsi.laplace.likelihood import Softmax
 from lsi.laplace.loo import ByClass, leave_one_out_means, means_by_class
@@ -97,3 +98,25 @@ def test_blocks_that_are_too_large_leave_it_to_kron(probe, monkeypatch):
     assert ByClass.fit(probe) is None
     found = evaluate(probe, ("kron",), LeaveOneOut(certify=0))[0].probabilities.dense()
     np.testing.assert_allclose(found, of_kron(probe), rtol=1e-9)
+
+
+def test_a_thousand_classes_of_768_features_have_their_own_blocks():
+    assert module.bytes_by_class(1000, 769) == 1000 * 769**2 * 4
+    assert module.bytes_by_class(1000, 1025) == 0
+
+
+def test_the_memory_that_a_run_needs_counts_the_blocks(monkeypatch):
+    needed = needed_bytes(100_000, 385, 1000)
+    monkeypatch.setattr(module, "MOST_BYTES", 1)
+    assert 1000 * 385**2 * 4 < needed - needed_bytes(100_000, 385, 1000) < 3 * 1000 * 385**2 * 4
+
+
+def test_workers_share_the_blocks_that_lie_in_read_only_memory(probe, recwarn):
+    blocks = ByClass.fit(probe)
+    assert blocks is not None
+    restore, (array, prior_precision) = blocks.__reduce__()
+    array.flags.writeable = False  # as in Ray's store
+    again = restore(array, prior_precision)
+    assert again.inverse_factors.data_ptr() == blocks.inverse_factors.data_ptr()
+    assert again.prior_precision == blocks.prior_precision
+    assert not recwarn.list

@@ -11,25 +11,33 @@ which leaves out what couples the logits, as one-vs-rest would. It is taken for 
 Measured against ten folds in `tests/laplace/test_by_class.py` and in docs/evidence.md. LSI itself stays that of kron.
 """
 
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lsi.laplace.class_blocks import MOST_BYTES, class_blocks
+from lsi.laplace.class_blocks import class_blocks
 from lsi.laplace.design_matrix import Shard
 from lsi.laplace.likelihood import Likelihood, Softmax
 from lsi.laplace.probe import Probe
 
+MOST_BYTES = 5 * 2**29  # of all blocks: 1,000 classes of 818 features; fixed, so that no result depends on a machine
 CLASSES = 32  # that are moved, those of the largest residuals
 SAMPLES_A_COLUMN = 16  # that a block is summed from, for each column of Φ
+_DRAWN_BYTES = 120  # of a drawn sample while the blocks are summed
 _BELOW_ONE = 1 - 1e-6
 
 
 @dataclass(frozen=True)
 class ByClass:
-    """The inverse Cholesky factors L⁻¹ (k, D, D) of the blocks of all classes, and the prior precision λ."""
+    """The inverse Cholesky factors L⁻¹ (k, D, D) of the blocks of all classes, and the prior precision λ.
+
+    They are pickled as an array, which the workers of a machine read where it lies in their shared memory.
+    """
 
     inverse_factors: Float[Tensor, "k d d"]
     prior_precision: float
@@ -42,11 +50,44 @@ class ByClass:
             probe: the fitted probe.
         """
         objective, (_, d) = probe.objective, probe.objective.shape
-        size = objective.n_outputs * d * d * objective.design.dtype.itemsize
-        if not isinstance(objective.likelihood, Softmax) or size > MOST_BYTES:
+        size = bytes_by_class(objective.n_outputs, d, objective.design.dtype.itemsize)
+        if not isinstance(objective.likelihood, Softmax) or not size:
             return None
         blocks = class_blocks(objective, objective.at(probe.weights), SAMPLES_A_COLUMN * d)
         return cls(blocks.inverse_factors, objective.prior_precision)
+
+    def __reduce__(self) -> "tuple[Callable[[np.ndarray, float], ByClass], tuple[np.ndarray, float]]":
+        """Return what pickle keeps."""
+        return _of_array, (self.inverse_factors.cpu().numpy(), self.prior_precision)
+
+
+def _of_array(inverse_factors: Float[np.ndarray, "k d d"], prior_precision: float) -> ByClass:
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # nobody writes to shared memory
+        return ByClass(torch.from_numpy(inverse_factors), prior_precision)
+
+
+def bytes_by_class(n_classes: int, n_columns: int, itemsize: int = 4) -> int:
+    """Return how much memory the blocks take; 0 where that is more than they may, and kron's own step stands for them.
+
+    Args:
+        n_classes: k.
+        n_columns: D.
+        itemsize: bytes of a number of Φ.
+    """
+    size = n_classes * n_columns**2 * itemsize
+    return size if size <= MOST_BYTES else 0
+
+
+def peak_by_class(n_samples: int, n_classes: int, n_columns: int) -> int:
+    """Return about how much memory computing the blocks of float32 features takes at most, 0 where there are none.
+
+    Args:
+        n_samples: n.
+        n_classes: k.
+        n_columns: D.
+    """
+    size = bytes_by_class(n_classes, n_columns)
+    return size and size + _DRAWN_BYTES * n_classes * min(n_samples, SAMPLES_A_COLUMN * n_columns)
 
 
 def means_by_class(
