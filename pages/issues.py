@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import streamlit as st
 
-from lsi.ui import detail, issues
-from lsi.ui.bar import KEPT, chips, current_filter, filtered, need_labels, page_view
+from lsi.ui import detail, issues, samples
+from lsi.ui.bar import KEPT, chips, current_filter, filtered, go, need_labels, page_view
+from lsi.ui.buttons import pressed
+from lsi.ui.filters import Filter
 
 view = page_view()
 if view.run.task == "self":
@@ -19,6 +21,10 @@ if not len(positions):
     hides = replace(current_filter(), issues=False).chips()
     found = f"No suspected {what} passes the filter. Remove a part of it above."
     st.info(found if hides else f"No {what} of this run is suspected.")
+    see = f"See all {view.noun}, the most suspect first"
+    if not hides and pressed(see, "see-all", icon=":material/arrow_forward:", type="tertiary"):
+        st.session_state[samples.ORDER] = f"Most suspect {what}"
+        go("samples", Filter())
     st.stop()
 if not view.labelled:
     issues.ending(view, positions, passing)

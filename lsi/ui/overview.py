@@ -41,11 +41,11 @@ def headline(view: View) -> None:
         if count:
             _link("samples", f"See {counted(count, view.one)} whose {_differ(view, count)}", Filter(differs=True))
     columns = st.columns(3)
-    with columns[0].container(border=True):
+    with columns[0].container(border=True, height="stretch"):
         _suspects(view, summary["n_label_issues"])
-    with columns[1].container(border=True):
+    with columns[1].container(border=True, height="stretch"):
         _alike(view, summary["n_near_duplicates"])
-    with columns[2].container(border=True):
+    with columns[2].container(border=True, height="stretch"):
         _leaving(view)
 
 

@@ -360,11 +360,20 @@ def runs(browser, tmp_path_factory) -> Iterator[Runs]:
         context.close()
 
 
+SILENCE = "silence, which is a rather long class name"
+
+
 def long_texts(folder: Path, cache: Path) -> str:
-    """Compute a run of texts of sixty lines each that bring their features, and return its name."""
+    """Compute a run of texts of sixty lines each that bring their features, and return its name.
+
+    All classes but one begin alike.
+    """
     problem = noisy_digits(0.1, n=200)
+    names = np.array(
+        [f"what the herons say, number {c}" for c in range(9)] + ["silence, which is a rather long class name"]
+    )
     sayings = np.array(["\n".join(f"heron {i}, line {line}" for line in range(60)) for i in range(200)])
-    np.savez(folder / "sayings.npz", features=problem.features, labels=problem.labels, text=sayings)
+    np.savez(folder / "sayings.npz", features=problem.features, labels=names[problem.labels], text=sayings)
     return pipeline.run(Settings(DataSettings(data=folder / "sayings.npz")), cache).name
 
 
@@ -707,3 +716,19 @@ def test_texts_in_the_queue_are_read_to_their_end_and_have_no_keys_of_images(run
     page.keyboard.press("k")
     expect(page.locator(".queue .progress")).to_contain_text("1 decided")
     assert frame.evaluate("part => part.scrollTop") == 0
+
+
+def test_classes_that_begin_alike_stay_apart_in_the_gallery(runs: Runs, tab: Page):
+    page = tab
+    gallery(page, f"/samples?run={runs.texts}")
+    shown = set(page.locator(".gallery .tile .name").all_inner_texts())
+    alike = {name for name in shown if name.startswith("what")}
+    assert len(alike) > 5
+    assert all(re.fullmatch(r"what[^…]*…[^…]* \d", name) for name in alike), alike
+    assert SILENCE in shown, "which no other begins like is cut by its end alone"
+    within = page.locator(".gallery .tile .name").evaluate_all(
+        "parts => parts.map(p => p.scrollWidth <= p.clientWidth)"
+    )
+    named = page.locator(".gallery .tile .name").all_inner_texts()
+    assert all(fits for fits, name in zip(within, named, strict=True) if name.startswith("what")), named
+    page.screenshot(path=ARTEFACTS / "alike.png")

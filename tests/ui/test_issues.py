@@ -171,5 +171,10 @@ def test_where_nothing_is_suspected_no_filter_is_blamed(app, cache, monkeypatch)
     monkeypatch.setitem(vars(view), "table", view.table.assign(is_label_issue=False))
     page = visit(app, "issues")
     assert "No label of this run is suspected." in written(page)
+    (link,) = [button for button in page.button if button.label == "See all images, the most suspect first"]
+    link.click()
+    page.run()
+    assert page.session_state["order"] == "Most suspect label"
+    page = visit(app, "issues")
     page.session_state["filter"] = Filter(low=0.5)
     assert "No suspected label passes the filter. Remove a part of it above." in written(page.run())

@@ -31,7 +31,7 @@ export default function (component) {
   }
   const fresh = s.mark !== data.mark;
   Object.assign(s, {
-    root, sheet, data, mark: data.mark, ...columns(data.rows),
+    root, sheet, data, mark: data.mark, names: shortened(data.classes, data.size), ...columns(data.rows),
     publish: () => setStateValue("selected", [...s.selected]),
     open: (position) => setTriggerValue("open", position),
     act: (what, positions) => { s.log.push([++s.seq, s.token, what, positions]); setStateValue("log", s.log.slice()); },
@@ -91,6 +91,15 @@ function choose(s, what) {
 function columns(rows) {
   const names = ["order", "given", "predicted", "value", "issue", "decision", "label"];
   return Object.fromEntries(names.map((name) => [name, rows.getChild(name).toArray()]));
+}
+
+// Class names for a tile: of those that begin alike as far as it has room the middle goes, so that they stay apart.
+function shortened(classes, size) {
+  const room = Math.max(6, Math.floor((size - 26) / 6.5)), names = classes.map((name) => [...name]), starts = new Map();
+  const start = (name) => name.slice(0, room - 1).join("");
+  names.forEach((name) => starts.set(start(name), (starts.get(start(name)) || 0) + 1));
+  return names.map((name, i) => name.length <= room || starts.get(start(name)) === 1 ? classes[i]
+    : name.slice(0, Math.ceil(room / 2) - 1).join("") + "…" + name.slice(-Math.floor(room / 2)).join(""));
 }
 
 function layout(s) {
@@ -173,13 +182,12 @@ function paint(s, tile, slot) {
   const source = base ? `${base}/${position}${s.data.suffix || ""}?size=${ask}` : "";
   if (source && image.getAttribute("src") !== source) image.setAttribute("src", source);
   if (!source) frame.dataset.text = s.data.texts[slot] || "";
-  const given = classes[s.given[slot]], label = s.label[slot];
-  const decision = decisions[s.decision[slot]];
-  let other = s.given[slot] !== s.predicted[slot] ? "→ " + classes[s.predicted[slot]] : "";
-  if (label >= 0) other = "was " + given;
-  const now = label >= 0 ? classes[label] : given;
-  name.textContent = now;
-  beside.textContent = other;
+  const label = s.label[slot], decision = decisions[s.decision[slot]];
+  const shown = label >= 0 ? label : s.given[slot], now = classes[shown];
+  const from = label >= 0 ? s.given[slot] : s.predicted[slot], how = label >= 0 ? "was " : "→ ";
+  const other = from !== shown || label >= 0 ? how + classes[from] : "";
+  name.textContent = s.names[shown];
+  beside.textContent = other && how + s.names[from];
   tile.title = `${now}${other ? "\n" + other : ""}`;
   value.textContent = say(s.value[slot]);
   value.style.top = size - 20 + "px";
