@@ -13,7 +13,7 @@ from PIL import Image
 from lsi.cli import main
 from lsi.config import DataSettings
 from lsi.data import load
-from lsi.errors import MissingRunError, UsageError
+from lsi.errors import DataError, MissingRunError, UsageError
 from lsi.export import lists, select, write_images
 from lsi.files import read_json, write_json
 from lsi.runs.decisions import Decision, Reviews
@@ -60,6 +60,37 @@ def test_an_export_of_decisions_says_that_there_are_none(place, capsys):
     out = export(place, "--decisions")
     assert "no decision about these samples is in force" in capsys.readouterr().err
     assert read_json(out / "manifest.json")["export"]["n_kept"] == 40
+
+
+def test_an_export_is_data_by_its_table_or_by_the_images_in_it(place):
+    out = export(place, "--keep-top", "15")
+    again = load(DataSettings(data=out), out)
+    assert (len(again), again.is_labelled, again.plan.splits) == (15, True, ())
+    assert again.ids.tolist() == load(DataSettings(data=out / "cleaned.csv"), out).ids.tolist()
+    out = export(place, "--keep-top", "15", "--images", "huggingface")
+    again = load(DataSettings(data=out, split="all"), out)
+    assert (len(again), dict(again.plan.splits)) == (15, {"train": 15}), "lists of positions are no splits"
+    shutil.rmtree(out)
+
+
+@pytest.mark.parametrize("table", ["", "cleaned.csv", "cleaned.parquet"])
+def test_an_export_of_boxes_is_not_read_as_whole_images(tmp_path, table):
+    plant(tmp_path / "d", ["1.png", "2.png"])
+    out = tmp_path / "out"
+    out.mkdir()
+    frame = pd.DataFrame({"id": ["1.png#0", "2.png#4"], "image": ["1.png", "2.png"], "label": ["a", "b"], "x": [0, 0]})
+    frame.to_csv(out / "cleaned.csv", index=False)
+    frame.to_csv(out / "audit.csv", index=False)
+    frame.to_parquet(out / "cleaned.parquet")
+    manifest = {"export": {"n_kept": 2}, "dataset": {"plan": {"noun": "images", "place": str(tmp_path / "d")}}}
+    write_json(out / "manifest.json", manifest)
+    for image in ("1.png", "2.png"):
+        shutil.copy(tmp_path / "d" / image, out.parent / image)
+    assert len(load(DataSettings(data=out / "cleaned.csv"), out)) == 2
+    manifest["dataset"]["plan"]["noun"] = "boxes"
+    write_json(out / "manifest.json", manifest)
+    with pytest.raises(DataError, match=r"an export of boxes, and its rows are parts of images: .*--boxes"):
+        load(DataSettings(data=out / table), out)
 
 
 def test_what_is_no_export_is_not_touched(place, tmp_path, capsys):

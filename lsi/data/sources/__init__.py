@@ -15,7 +15,7 @@ from lsi.data.sources.columnar import COLUMNAR, holds_images, read_columnar
 from lsi.data.sources.columns import Wanted, refuse_columns
 from lsi.data.sources.confined import check_reference
 from lsi.data.sources.embedded import EMBEDDED
-from lsi.data.sources.exported import of_export
+from lsi.data.sources.exported import CLEANED, LISTS, is_export, of_export
 from lsi.data.sources.folder import read_tree
 from lsi.data.sources.samples import DEFAULT_SPLIT, Options, Samples, assemble
 from lsi.data.sources.splits import ALL, check_split
@@ -104,11 +104,12 @@ def _in_file(tree: Tree, name: str, options: Options) -> Samples:
     if options.boxes and _has_end(name, (".json",)):
         return read_boxes_of_file(tree, name, options)
     _refuse_boxes(options, name)
+    rules = of_export(tree, name) if _has_end(name, (*COLUMNAR, *TABLES)) else None
     if _has_end(name, COLUMNAR):
         return read_columnar(tree, [name], options, is_file=True)
     if _has_end(name, TABLES):
         frame, notes = read_frame(tree, name)
-        samples = from_frame(frame, tree, name, options, of_export(tree, name))
+        samples = from_frame(frame, tree, name, options, rules)
         return replace(samples, notes=(*notes, *samples.notes))
     one = " This is one image: give its folder." if _has_end(name, tuple(SUFFIXES)) else ""
     raise DataError(
@@ -148,6 +149,10 @@ def read_found(tree: Tree, options: Options, name: str) -> Samples:
     has_images = any(_has_end(n, tuple(SUFFIXES)) for n in visible)
     columnar = [n for n in visible if _has_end(n, COLUMNAR)]
     root = tree.path("")
+    if not has_images and is_export(tree, names):
+        columnar = [n for n in columnar if n not in LISTS]  # of images, as --images huggingface writes them
+        if not columnar:
+            return _in_file(tree, CLEANED, options)
     if root is not None and not has_images and not columnar and any(map(is_archive, visible)):
         samples = _in_archives(root, visible, options, name)
         return replace(samples, ignored={**samples.ignored, **tree.left_out()})
