@@ -15,9 +15,8 @@ from lsi.data.trees.outputs import says_export
 from lsi.errors import DataError, unreadable_passed_over
 
 NAMES, CLASSES, CLEANED = "names.csv", "classes.csv", "cleaned.csv"
-LISTS = frozenset(
-    {"cleaned.parquet", "kept_indices.parquet", "removed_indices.parquet"}
-)  # Parquet files without images
+# Parquet files of every export, which hold no image
+LISTS = frozenset({"cleaned.parquet", "kept_indices.parquet", "removed_indices.parquet"})
 _MANIFEST = "manifest.json"
 _FILES = frozenset({_MANIFEST, "audit.csv", NAMES})  # what an export writes beside copies of images
 
