@@ -93,6 +93,17 @@ def test_an_export_of_boxes_is_not_read_as_whole_images(tmp_path, table):
         load(DataSettings(data=out / table), out)
 
 
+def test_copies_of_boxes_are_read_as_the_images_that_they_are(tmp_path):
+    out = plant(tmp_path / "out", ["images/a/0.png", "images/b/1.png"])
+    write_json(out / "manifest.json", {"export": {"n_kept": 2}, "dataset": {"plan": {"noun": "boxes"}}})
+    paths, labels = ["images/a/0.png", "images/b/1.png"], ["a", "b"]
+    pd.DataFrame({"path": paths, "id": ["1.png#0", "2.png#4"], "label": labels}).to_csv(out / "names.csv", index=False)
+    images = [{"bytes": (out / path).read_bytes(), "path": path} for path in paths]
+    pd.DataFrame({"image": images, "label": labels}).to_parquet(out / "train.parquet")
+    for table in ("names.csv", "train.parquet"):
+        assert load(DataSettings(data=out / table), out).class_names == ("a", "b")
+
+
 def test_what_is_no_export_is_not_touched(place, tmp_path, capsys):
     def runs(*words: str, output: Path = tmp_path) -> int:
         return main(["export", "latest", "--cache", str(place / "cache"), "--output", str(output), *words])

@@ -369,9 +369,7 @@ def long_texts(folder: Path, cache: Path) -> str:
     All classes but one begin alike.
     """
     problem = noisy_digits(0.1, n=200)
-    names = np.array(
-        [f"what the herons say, number {c}" for c in range(9)] + ["silence, which is a rather long class name"]
-    )
+    names = np.array([*(f"what the herons say, number {c}" for c in range(9)), SILENCE])
     sayings = np.array(["\n".join(f"heron {i}, line {line}" for line in range(60)) for i in range(200)])
     np.savez(folder / "sayings.npz", features=problem.features, labels=names[problem.labels], text=sayings)
     return pipeline.run(Settings(DataSettings(data=folder / "sayings.npz")), cache).name

@@ -15,7 +15,7 @@ from lsi.data.sources.columnar import COLUMNAR, holds_images, read_columnar
 from lsi.data.sources.columns import Wanted, refuse_columns
 from lsi.data.sources.confined import check_reference
 from lsi.data.sources.embedded import EMBEDDED
-from lsi.data.sources.exported import CLEANED, LISTS, is_export, of_export
+from lsi.data.sources.exported import CLEANED, LISTS, class_rules, is_export, of_export, refuse_parts
 from lsi.data.sources.folder import read_tree
 from lsi.data.sources.samples import DEFAULT_SPLIT, Options, Samples, assemble
 from lsi.data.sources.splits import ALL, check_split
@@ -104,12 +104,13 @@ def _in_file(tree: Tree, name: str, options: Options) -> Samples:
     if options.boxes and _has_end(name, (".json",)):
         return read_boxes_of_file(tree, name, options)
     _refuse_boxes(options, name)
-    rules = of_export(tree, name) if _has_end(name, (*COLUMNAR, *TABLES)) else None
+    export = of_export(tree, name) if _has_end(name, (*COLUMNAR, *TABLES)) else None
+    refuse_parts(export, name)
     if _has_end(name, COLUMNAR):
         return read_columnar(tree, [name], options, is_file=True)
     if _has_end(name, TABLES):
         frame, notes = read_frame(tree, name)
-        samples = from_frame(frame, tree, name, options, rules)
+        samples = from_frame(frame, tree, name, options, class_rules(export))
         return replace(samples, notes=(*notes, *samples.notes))
     one = " This is one image: give its folder." if _has_end(name, tuple(SUFFIXES)) else ""
     raise DataError(

@@ -1,8 +1,8 @@
 """What an export says of itself: the names of its classes, whatever their folders are called, and what is data."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import Any
 
 from lsi.data.labels import LabelRules
@@ -11,14 +11,13 @@ from lsi.data.sources.layout import Layout
 from lsi.data.sources.near import own_folder
 from lsi.data.sources.parquet_tables import read_table
 from lsi.data.trees import Tree
-from lsi.data.trees.outputs import says_export
+from lsi.data.trees.outputs import AUDIT, MANIFEST, export_manifest
 from lsi.errors import DataError, unreadable_passed_over
 
 NAMES, CLASSES, CLEANED = "names.csv", "classes.csv", "cleaned.csv"
 # Parquet files of every export, which hold no image
 LISTS = frozenset({"cleaned.parquet", "kept_indices.parquet", "removed_indices.parquet"})
-_MANIFEST = "manifest.json"
-_FILES = frozenset({_MANIFEST, "audit.csv", NAMES})  # what an export writes beside copies of images
+_FILES = frozenset({MANIFEST, AUDIT, NAMES})  # what an export writes beside copies of images
 
 
 def holds_export(files: Sequence[str]) -> bool:
@@ -33,44 +32,48 @@ def is_export(tree: Tree, names: Sequence[str]) -> bool:
         tree: where they lie.
         names: of all files.
     """
-    return {_MANIFEST, "audit.csv", CLEANED} <= set(names) and _manifest(tree, _MANIFEST) is not None
+    return {MANIFEST, AUDIT, CLEANED} <= set(names) and of_export(tree, CLEANED) is not None
 
 
-def of_export(tree: Tree, table: str) -> LabelRules | None:
-    """Return that names of classes count with their blanks where a table is one of an export; None elsewhere.
+def of_export(tree: Tree, table: str) -> dict[str, Any] | None:
+    """Return the manifest of the export that a table is of, None where it is of none.
 
     Args:
         tree: where it lies.
         table: its name.
-
-    Raises:
-        DataError: the export is of boxes, whose images the table would be taken to name.
     """
     folder = own_folder(table)
-    manifest = _manifest(tree, f"{folder}/{_MANIFEST}" if folder else _MANIFEST)
-    if manifest is None:
-        return None
-    if _noun(manifest) == "boxes":
+    manifest = f"{folder}/{MANIFEST}" if folder else MANIFEST
+    with unreadable_passed_over():
+        if tree.has(manifest):
+            return export_manifest(tree.read(manifest))
+    return None
+
+
+def class_rules(manifest: dict[str, Any] | None) -> LabelRules | None:
+    """Return that names of classes count with their blanks in tables of an export; None elsewhere."""
+    return None if manifest is None else LabelRules("", is_text=True)
+
+
+def refuse_parts(manifest: dict[str, Any] | None, table: str) -> None:
+    """Raise where a table is of an export of boxes and names the images that they are parts of, not copies of them.
+
+    Args:
+        manifest: of the export, if it is of one.
+        table: its name.
+
+    Raises:
+        DataError: it does.
+    """
+    dataset = manifest.get("dataset") if manifest is not None else None
+    plan = dataset.get("plan") if isinstance(dataset, dict) else None
+    own = PurePosixPath(table)
+    has_copies = own.name == NAMES or (own.suffix == ".parquet" and own.name not in LISTS)
+    if isinstance(plan, dict) and plan.get("noun") == "boxes" and not has_copies:
         raise DataError(
             f"{text_of_path(table)}: an export of boxes, and its rows are parts of images: give the data that it is of "
             "with --boxes, and `lsi apply decisions.json` for what was decided."
         )
-    return LabelRules("", is_text=True)
-
-
-def _manifest(tree: Tree, name: str) -> dict[str, Any] | None:
-    """Return the manifest of an export, None where there is none."""
-    with unreadable_passed_over():
-        if tree.has(name) and says_export(content := tree.read(name)):
-            return json.loads(content)
-    return None
-
-
-def _noun(manifest: dict[str, Any]) -> str:
-    """Return what the samples of an export are called."""
-    dataset = manifest.get("dataset")
-    plan = dataset.get("plan") if isinstance(dataset, dict) else None
-    return str(plan.get("noun")) if isinstance(plan, dict) else ""
 
 
 def with_class_names(tree: Tree, layout: Layout) -> Layout:

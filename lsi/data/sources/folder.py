@@ -13,7 +13,7 @@ from lsi.data.naming import safe_name, text_of_path
 from lsi.data.plan import agreeing
 from lsi.data.sources.beside import names_some, with_columns
 from lsi.data.sources.columns import Wanted, refuse_columns
-from lsi.data.sources.exported import NAMES, holds_export, of_export, with_class_names
+from lsi.data.sources.exported import NAMES, class_rules, holds_export, of_export, with_class_names
 from lsi.data.sources.folders import build
 from lsi.data.sources.layout import Group, Layout, interpret
 from lsi.data.sources.parquet_tables import PARQUET, read_table
@@ -166,7 +166,7 @@ def _with_table(tree: Tree, layout: Layout, tables: list[str], options: Options,
             frame, found = read_table(tree, table)
             unreadable.discard(table)
             if names_images(frame, tree, table, options):
-                samples = from_frame(frame, tree, table, options, of_export(tree, table))
+                samples = from_frame(frame, tree, table, options, class_rules(of_export(tree, table)))
                 fitting[table] = replace(samples, notes=(*found, *samples.notes))
             else:
                 notes += names_some(frame, table, images, options)

@@ -8,8 +8,8 @@ from typing import Any
 from lsi.files import CACHE_MARK, CACHE_TAG
 
 SITE_DATA, SITE_MARK = "data.js", "window.LSI = "  # a file of every site, and what it begins with
-_MANIFEST, _AUDIT = "manifest.json", "audit.csv"  # files of every export
-MARKS = frozenset({CACHE_TAG, SITE_DATA, _AUDIT})  # one of these lies in each
+MANIFEST, AUDIT = "manifest.json", "audit.csv"  # files of every export
+MARKS = frozenset({CACHE_TAG, SITE_DATA, AUDIT})  # one of these lies in each
 
 
 def output_in(folder: Path) -> str | None:
@@ -19,18 +19,18 @@ def output_in(folder: Path) -> str | None:
     if _begins_with(folder / SITE_DATA, SITE_MARK):
         return "site of a report"
     with suppress(OSError):
-        if (folder / _AUDIT).is_file() and says_export((folder / _MANIFEST).read_bytes()):
+        if (folder / AUDIT).is_file() and export_manifest((folder / MANIFEST).read_bytes()) is not None:
             return "export of LSI Lens"
     return None
 
 
-def says_export(manifest: bytes) -> bool:
-    """Say whether a manifest is that of an export, rather than of a run or of something else."""
+def export_manifest(content: bytes) -> dict[str, Any] | None:
+    """Return what a manifest says, where it is that of an export rather than of a run or of something else."""
     try:
-        found: Any = json.loads(manifest)
+        found: Any = json.loads(content)
     except ValueError:
-        return False
-    return isinstance(found, dict) and isinstance(found.get("export"), dict)
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("export"), dict) else None
 
 
 def _begins_with(path: Path, mark: str) -> bool:
